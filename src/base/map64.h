@@ -1,0 +1,36 @@
+/* map64.h -- a hash map from a 64-bit number to a pointer.
+ *
+ * Open addressing with linear probing; deletion shifts back, so there are no tombstones.  The hash
+ * is a fixed mix, so the order of iteration depends only on the history of calls (never on
+ * addresses), but nothing may depend on it beyond one process.
+ *
+ * Threads: one at a time.   Memory: the map owns its table, never the values.  Values may not be
+ * NULL.
+ */
+#ifndef KETCH_BASE_MAP64_H
+#define KETCH_BASE_MAP64_H
+
+#include "base/base.h"
+
+struct map64_slot {
+    uint64_t key;
+    void *value; /* NULL: empty slot */
+};
+
+struct map64 {
+    struct map64_slot *slots;
+    size_t cap; /* 0 or a power of two */
+    size_t count;
+};
+
+void map64_init(struct map64 *m);
+void map64_done(struct map64 *m);
+
+void *map64_get(const struct map64 *m, uint64_t key);             /* NULL: absent */
+NODISCARD bool map64_put(struct map64 *m, uint64_t key, void *v); /* replaces; false: no memory */
+void *map64_del(struct map64 *m, uint64_t key);                   /* what was there, or NULL */
+
+/* Iterate: start with *pos = 0; NULL at the end.  No put or del meanwhile. */
+void *map64_next(const struct map64 *m, size_t *pos, uint64_t *ret_key);
+
+#endif

@@ -1,0 +1,376 @@
+#define _GNU_SOURCE
+#include "sys/disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+/* writev takes at most this many pieces at once (IOV_MAX is 1024 on Linux). */
+#define PIECES_MAX 256
+
+struct posix_file {
+    struct file file;
+    int fd;
+    void *map;
+    size_t map_bytes;
+    char *path;
+};
+
+static struct posix_file *posix_of(struct file *f)
+{
+    return CONTAINER_OF(f, struct posix_file, file);
+}
+
+static int pf_read(struct file *f, void *p, size_t n, uint64_t off, size_t *ret_n, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    size_t got = 0;
+
+    while (got < n) {
+        ssize_t r = pread(pf->fd, (uint8_t *) p + got, n - got, (off_t) (off + got));
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return err_sys(e, errno, "read %s at offset %" PRIu64, pf->path, off + got);
+        if (r == 0)
+            break;
+        got += (size_t) r;
+    }
+    *ret_n = got;
+    return 0;
+}
+
+/* Fills iov with what is left of v behind the first `done` bytes. */
+static size_t pieces(const struct bytes *v, size_t vn, size_t done, struct iovec *iov)
+{
+    size_t k = 0;
+
+    for (size_t i = 0; i < vn && k < PIECES_MAX; i++) {
+        if (done >= v[i].n) {
+            done -= v[i].n;
+            continue;
+        }
+        iov[k].iov_base = (void *) (uintptr_t) (v[i].p + done);
+        iov[k].iov_len = v[i].n - done;
+        done = 0;
+        k++;
+    }
+    return k;
+}
+
+static int pf_write(struct file *f, const struct bytes *v, size_t vn, uint64_t off, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    struct iovec iov[PIECES_MAX];
+    size_t done = 0, k;
+
+    while ((k = pieces(v, vn, done, iov)) != 0) {
+        ssize_t r = pwritev(pf->fd, iov, (int) k, (off_t) (off + done));
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return err_sys(e, errno, "write %s at offset %" PRIu64, pf->path, off + done);
+        done += (size_t) r;
+        while (vn > 0 && done >= v[0].n) {
+            off += v[0].n;
+            done -= v[0].n;
+            v++;
+            vn--;
+        }
+    }
+    return 0;
+}
+
+static int pf_sync(struct file *f, enum file_sync_kind kind, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    int rc = kind == FILE_SYNC_DATA ? fdatasync(pf->fd) : fsync(pf->fd);
+
+    /* Not retried, not even after EINTR: a second call could report success for lost pages. */
+    return rc == 0 ? 0 : err_sys(e, errno, "sync %s", pf->path);
+}
+
+static int pf_size(struct file *f, uint64_t *ret, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    struct stat st;
+
+    if (fstat(pf->fd, &st) != 0)
+        return err_sys(e, errno, "stat %s", pf->path);
+    *ret = (uint64_t) st.st_size;
+    return 0;
+}
+
+static int pf_truncate(struct file *f, uint64_t bytes, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+
+    if (ftruncate(pf->fd, (off_t) bytes) != 0)
+        return err_sys(e, errno, "truncate %s to %" PRIu64 " bytes", pf->path, bytes);
+    return 0;
+}
+
+static int pf_allocate(struct file *f, uint64_t off, uint64_t n, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    int rc;
+
+    do
+        rc = fallocate(pf->fd, 0, (off_t) off, (off_t) n);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : err_sys(e, errno, "allocate %" PRIu64 " bytes for %s", n, pf->path);
+}
+
+static int ofd_lock(int fd, short type)
+{
+    struct flock l = {.l_type = type, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &l);
+}
+
+static int pf_lock(struct file *f, enum file_lock_kind kind, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    int rc;
+
+    if (kind == FILE_LOCK_OFD_EXCLUSIVE)
+        rc = ofd_lock(pf->fd, F_WRLCK);
+    else
+        rc = flock(pf->fd, (kind == FILE_LOCK_FLOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB);
+    if (rc == 0)
+        return 0;
+    if (errno == EWOULDBLOCK || errno == EACCES)
+        return err_set(e, ERR_LOCKED, "lock %s: another process has it", pf->path);
+    return err_sys(e, errno, "lock %s", pf->path);
+}
+
+static int pf_unlock(struct file *f, enum file_lock_kind kind, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    int rc = kind == FILE_LOCK_OFD_EXCLUSIVE ? ofd_lock(pf->fd, F_UNLCK) : flock(pf->fd, LOCK_UN);
+
+    return rc == 0 ? 0 : err_sys(e, errno, "unlock %s", pf->path);
+}
+
+static int pf_map(struct file *f, uint64_t reserve_bytes, const uint8_t **ret, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+    void *p;
+
+    ASSERT(pf->map == NULL);
+    /* A mapping may be longer than the file; only touching the part past its end is an error. */
+    p = mmap(NULL, (size_t) reserve_bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, pf->fd, 0);
+    if (p == MAP_FAILED)
+        return err_sys(e, errno, "map %s", pf->path);
+    madvise(p, (size_t) reserve_bytes, MADV_RANDOM);
+    pf->map = p;
+    pf->map_bytes = (size_t) reserve_bytes;
+    *ret = p;
+    return 0;
+}
+
+static void pf_close(struct file *f)
+{
+    struct posix_file *pf = posix_of(f);
+
+    if (pf->map != NULL)
+        munmap(pf->map, pf->map_bytes);
+    close(pf->fd);
+    mem_free(pf->path);
+    mem_free(pf);
+}
+
+static const struct file_ops posix_file_ops = {
+    .read = pf_read,
+    .write = pf_write,
+    .sync = pf_sync,
+    .size = pf_size,
+    .truncate = pf_truncate,
+    .allocate = pf_allocate,
+    .lock = pf_lock,
+    .unlock = pf_unlock,
+    .map = pf_map,
+    .close = pf_close,
+};
+
+static int open_flags(unsigned flags)
+{
+    int o = O_CLOEXEC;
+
+    if ((flags & DISK_WRITE) != 0)
+        o |= (flags & DISK_READ) != 0 ? O_RDWR : O_WRONLY;
+    if ((flags & DISK_CREATE) != 0)
+        o |= O_CREAT;
+    if ((flags & DISK_EXCLUSIVE) != 0)
+        o |= O_EXCL;
+    if ((flags & DISK_TRUNCATE) != 0)
+        o |= O_TRUNC;
+    if ((flags & DISK_DIRECT) != 0)
+        o |= O_DIRECT;
+    return o;
+}
+
+static int pd_open(struct disk *d, const char *path, unsigned flags, unsigned mode,
+                   struct file **ret, struct err *e)
+{
+    struct posix_file *pf = mem_calloc(1, sizeof *pf);
+    size_t n = strlen(path) + 1;
+
+    (void) d;
+    if (pf != NULL)
+        pf->path = mem_alloc(n);
+    if (pf == NULL || pf->path == NULL) {
+        mem_free(pf);
+        return err_set(e, ERR_NOMEM, "open %s: out of memory", path);
+    }
+    memcpy(pf->path, path, n);
+    do
+        pf->fd = open(path, open_flags(flags), (mode_t) mode);
+    while (pf->fd < 0 && errno == EINTR);
+    if (pf->fd < 0) {
+        int errnum = errno;
+
+        mem_free(pf->path);
+        mem_free(pf);
+        return err_sys(e, errnum, "open %s", path);
+    }
+    pf->file.ops = &posix_file_ops;
+    *ret = &pf->file;
+    return 0;
+}
+
+static int pd_rename(struct disk *d, const char *from, const char *to, struct err *e)
+{
+    (void) d;
+    return rename(from, to) == 0 ? 0 : err_sys(e, errno, "rename %s to %s", from, to);
+}
+
+static int pd_remove(struct disk *d, const char *path, struct err *e)
+{
+    (void) d;
+    return remove(path) == 0 ? 0 : err_sys(e, errno, "remove %s", path);
+}
+
+static int pd_mkdir(struct disk *d, const char *path, unsigned mode, struct err *e)
+{
+    (void) d;
+    return mkdir(path, (mode_t) mode) == 0 ? 0 : err_sys(e, errno, "make directory %s", path);
+}
+
+static int pd_sync_dir(struct disk *d, const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc, errnum;
+
+    (void) d;
+    if (fd < 0)
+        return err_sys(e, errno, "open directory %s", path);
+    rc = fsync(fd);
+    errnum = errno;
+    close(fd);
+    return rc == 0 ? 0 : err_sys(e, errnum, "sync directory %s", path);
+}
+
+static int pd_stat(struct disk *d, const char *path, struct disk_stat *ret, struct err *e)
+{
+    struct stat st;
+
+    (void) d;
+    if (stat(path, &st) != 0)
+        return err_sys(e, errno, "stat %s", path);
+    *ret = (struct disk_stat){(uint64_t) st.st_size, S_ISDIR(st.st_mode), st.st_mode & 07777};
+    return 0;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static int names_add(char ***names, size_t *n, const char *name)
+{
+    char **more = mem_realloc(*names, (*n + 1) * sizeof **names);
+    size_t len = strlen(name) + 1;
+
+    if (more == NULL)
+        return ERR_NOMEM;
+    *names = more;
+    more[*n] = mem_alloc(len);
+    if (more[*n] == NULL)
+        return ERR_NOMEM;
+    memcpy(more[*n], name, len);
+    ++*n;
+    return 0;
+}
+
+static int pd_list(struct disk *d, const char *path, char ***ret_names, size_t *ret_n,
+                   struct err *e)
+{
+    DIR *dir = opendir(path);
+    char **names = NULL;
+    size_t n = 0;
+    struct dirent *ent;
+    int rc = 0;
+
+    (void) d;
+    if (dir == NULL)
+        return err_sys(e, errno, "list %s", path);
+    errno = 0;
+    while (rc == 0 && (ent = readdir(dir)) != NULL) {
+        if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
+            rc = names_add(&names, &n, ent->d_name);
+    }
+    if (rc == 0 && errno != 0)
+        rc = err_sys(e, errno, "list %s", path);
+    else if (rc != 0)
+        rc = err_set(e, rc, "list %s: out of memory", path);
+    closedir(dir);
+    if (rc != 0) {
+        disk_list_free(names, n);
+        return rc;
+    }
+    if (n > 0)
+        qsort(names, n, sizeof *names, by_bytes);
+    *ret_names = names;
+    *ret_n = n;
+    return 0;
+}
+
+static int pd_space(struct disk *d, const char *path, uint64_t *ret, struct err *e)
+{
+    struct statvfs st;
+
+    (void) d;
+    if (statvfs(path, &st) != 0)
+        return err_sys(e, errno, "stat file system of %s", path);
+    *ret = (uint64_t) st.f_bavail * st.f_frsize;
+    return 0;
+}
+
+static const struct disk_ops posix_disk_ops = {
+    .open = pd_open,
+    .rename = pd_rename,
+    .remove = pd_remove,
+    .mkdir = pd_mkdir,
+    .sync_dir = pd_sync_dir,
+    .stat = pd_stat,
+    .list = pd_list,
+    .space = pd_space,
+};
+
+struct disk *disk_posix(void)
+{
+    static struct disk d = {&posix_disk_ops};
+
+    return &d;
+}

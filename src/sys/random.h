@@ -1,0 +1,34 @@
+/* random.h -- the only source of chance.  Threads: any, for the real one. */
+#ifndef KETCH_SYS_RANDOM_H
+#define KETCH_SYS_RANDOM_H
+
+#include "base/base.h"
+
+struct random {
+    uint64_t (*next)(struct random *r);
+};
+
+static inline uint64_t random_u64(struct random *r)
+{
+    return r->next(r);
+}
+
+/* Uniform in [0, bound), bound > 0.  The bias of the remainder is below bound / 2^64. */
+static inline uint64_t random_below(struct random *r, uint64_t bound)
+{
+    __extension__ typedef unsigned __int128 u128;
+
+    return (uint64_t) ((u128) r->next(r) * bound >> 64);
+}
+
+struct random *random_posix(void);
+
+/* A seeded generator (splitmix64), for simulations and tests. */
+struct random_seeded {
+    struct random random;
+    uint64_t state;
+};
+
+struct random *random_seeded_init(struct random_seeded *r, uint64_t seed);
+
+#endif

@@ -1,0 +1,34 @@
+/* thread.h -- threads with a name, and a way to wait for work without a lock on the sender's side.
+ *
+ * A waker belongs to one consumer.  waker_wake costs an atomic exchange while the consumer is awake
+ * and a system call only when it sleeps, so a producer may call it after every push.
+ */
+#ifndef KETCH_SYS_THREAD_H
+#define KETCH_SYS_THREAD_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "sys/clock.h"
+
+struct thread;
+
+/* `name` is cut to 15 characters.  Signals are blocked in the new thread. */
+NODISCARD int thread_start(const char *name, void (*fn)(void *arg), void *arg, struct thread **ret,
+                           struct err *e);
+void thread_join(struct thread *t); /* frees it; NULL is accepted */
+
+struct waker {
+    _Atomic uint32_t state; /* WAKER_* in posix/thread.c */
+};
+
+void waker_init(struct waker *w);
+
+/* Any thread.  A wake before the wait is not lost: the next wait returns at once. */
+void waker_wake(struct waker *w);
+
+/* The owner only.  Returns true when woken, false after timeout_ns (negative: wait for ever). */
+bool waker_wait(struct waker *w, int64_t timeout_ns);
+
+#endif

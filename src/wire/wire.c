@@ -1,0 +1,114 @@
+#include "wire/wire.h"
+
+#include "wire/pb.h"
+
+bool utf8_valid(struct bytes s)
+{
+    size_t i = 0;
+
+    while (i < s.n) {
+        uint8_t c = s.p[i];
+        size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
+        uint32_t v = more == 0 ? c : c & (0x3fu >> more);
+
+        if (c >= 0x80 && (c < 0xc2 || c > 0xf4))
+            return false;
+        if (more > s.n - i - 1)
+            return false;
+        for (size_t k = 1; k <= more; k++) {
+            if ((s.p[i + k] & 0xc0) != 0x80)
+                return false;
+            v = v << 6 | (s.p[i + k] & 0x3f);
+        }
+        if ((more == 2 && v < 0x800) || (more == 3 && (v < 0x10000 || v > 0x10ffff)))
+            return false;
+        if (v >= 0xd800 && v < 0xe000)
+            return false;
+        i += more + 1;
+    }
+    return true;
+}
+
+/* Refuses what is malformed or nested deeper than `depth` more levels. */
+static int check(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
+                 struct err *e)
+{
+    struct pb_reader r = pb_reader_of(in);
+    struct pb_field f;
+
+    if (depth == 0)
+        return err_set(e, ERR_LIMIT, "message nested deeper than %d", WIRE_DEPTH_MAX);
+    while (pb_next(&r, &f)) {
+        const ProtobufCFieldDescriptor *fd = protobuf_c_message_descriptor_get_field(d, f.number);
+        int rc;
+
+        if (fd == NULL || f.type != PB_LEN)
+            continue;
+        if (fd->type == PROTOBUF_C_TYPE_STRING && !utf8_valid(f.bytes))
+            return err_set(e, ERR_CORRUPT, "string field contains invalid UTF-8");
+        if (fd->type != PROTOBUF_C_TYPE_MESSAGE)
+            continue;
+        rc = check(fd->descriptor, f.bytes, depth - 1, e);
+        if (rc != 0)
+            return rc;
+    }
+    return r.bad ? err_set(e, ERR_CORRUPT, "malformed protobuf message") : 0;
+}
+
+static void *unpack_alloc(void *a, size_t n)
+{
+    return arena_alloc(a, n);
+}
+
+static void unpack_free(void *a, void *p)
+{
+    (void) a;
+    (void) p;
+}
+
+int wire_decode(const ProtobufCMessageDescriptor *d, struct bytes in, struct arena *a,
+                ProtobufCMessage **ret, struct err *e)
+{
+    ProtobufCAllocator alloc = {unpack_alloc, unpack_free, a};
+    int rc = check(d, in, WIRE_DEPTH_MAX, e);
+
+    if (rc != 0)
+        return rc;
+    *ret = protobuf_c_message_unpack(d, &alloc, in.n, in.p);
+    if (*ret != NULL)
+        return 0;
+    /* What is well formed fails for want of room, or where a known field has another wire type. */
+    if (a->used_bytes + ARENA_CHUNK_BYTES > a->bytes_max)
+        return err_set(e, ERR_LIMIT, "message needs more than %zu bytes of memory", a->bytes_max);
+    return err_set(e, ERR_CORRUPT, "malformed protobuf message");
+}
+
+ProtobufCMessage *wire_new(const ProtobufCMessageDescriptor *d, struct arena *a)
+{
+    ProtobufCMessage *m = arena_alloc(a, d->sizeof_message);
+
+    if (m != NULL)
+        protobuf_c_message_init(d, m);
+    return m;
+}
+
+size_t wire_size(const ProtobufCMessage *m)
+{
+    return protobuf_c_message_get_packed_size(m);
+}
+
+bool wire_encode(const ProtobufCMessage *m, struct buf *out)
+{
+    size_t n = protobuf_c_message_get_packed_size(m);
+    uint8_t *to;
+
+    if (n == 0)
+        return true;
+    to = buf_reserve(out, n);
+    if (to == NULL)
+        return false;
+    if (protobuf_c_message_pack(m, to) != n)
+        UNREACHABLE();
+    buf_commit(out, n);
+    return true;
+}

@@ -1,0 +1,52 @@
+/* wire.h -- generated protobuf messages, decoded into arenas under limits.
+ *
+ * protobuf-c by itself trusts its input: it recurses as deep as the bytes say and allocates per
+ * element. wire_decode walks the bytes first, with the descriptor in hand, and refuses what passes
+ * WIRE_DEPTH_MAX or is malformed (strings must be UTF-8, as in proto3); the arena's maximum bounds
+ * the rest.
+ *
+ * Memory: the decoded message and all it points to live in the arena.  Encoding appends to a struct
+ * buf. Threads: any.
+ */
+#ifndef KETCH_WIRE_WIRE_H
+#define KETCH_WIRE_WIRE_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#define WIRE_DEPTH_MAX 256 /* nested messages; etcd's own clients stay below 10 */
+
+/* 0 and the message, or ERR_CORRUPT (malformed), ERR_LIMIT (too deep, or past the arena's maximum).
+ */
+NODISCARD int wire_decode(const ProtobufCMessageDescriptor *d, struct bytes in, struct arena *a,
+                          ProtobufCMessage **ret, struct err *e);
+
+/* The same with the type's name: WIRE_DECODE(etcdserverpb__put_request, Etcdserverpb__PutRequest,
+ * ...) */
+#define WIRE_DECODE(lower, in, a, ret, e) \
+    wire_decode(&lower##__descriptor, (in), (a), (ProtobufCMessage **) (ret), (e))
+
+/* An empty message of the type in the arena, as the generated __init would make it.  NULL: no
+ * memory. */
+NODISCARD ProtobufCMessage *wire_new(const ProtobufCMessageDescriptor *d, struct arena *a);
+
+/* Appends the encoded message; false when the buffer refuses. */
+bool wire_encode(const ProtobufCMessage *m, struct buf *out);
+size_t wire_size(const ProtobufCMessage *m);
+
+static inline struct bytes wire_bytes(ProtobufCBinaryData b)
+{
+    return bytes_of(b.data, b.len);
+}
+
+static inline ProtobufCBinaryData wire_binary(struct bytes b)
+{
+    return (ProtobufCBinaryData){b.n, (uint8_t *) (uintptr_t) b.p};
+}
+
+bool utf8_valid(struct bytes s);
+
+#endif
