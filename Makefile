@@ -1,0 +1,75 @@
+# A thin front to CMake and Ninja.  `make help` lists the commands.
+
+PRESET ?= release
+SAN ?=
+JOBS ?= $(shell nproc)
+SEED ?= 1
+PY := /usr/bin/python3
+
+ifneq ($(findstring thread,$(SAN)),)
+override PRESET := tsan
+else ifneq ($(SAN),)
+override PRESET := asan
+endif
+
+BUILD := build/$(PRESET)
+BIN := $(if $(filter release,$(PRESET)),bin,$(BUILD)/bin)
+
+.PHONY: all help deps build run test unit e2e check format transcripts sim fuzz bench coverage clean
+
+all: build
+
+help:
+	@echo "make            install what is missing, build into bin/"
+	@echo "make run        the same, then serve on 127.0.0.1:2379"
+	@echo "make test       the same, then pass every test      (SAN=address,undefined or SAN=thread)"
+	@echo "make check      format, layers, symbols, sizes"
+	@echo "make transcripts / make sim SEED=7 / make fuzz / make bench / make coverage"
+
+# Debian's packages, by name; nothing happens where all are there.
+deps:
+	@tools/deps
+
+build: deps
+	@mkdir -p build
+	@test -f $(BUILD)/build.ninja || cmake --preset $(PRESET) -Wno-dev >build/$(PRESET).log || { cat build/$(PRESET).log; exit 1; }
+	@ninja -C $(BUILD) -j $(JOBS) --quiet
+	@if [ $(PRESET) = release ]; then tools/install-bin $(BUILD)/bin bin; fi
+
+run: build
+	@exec bin/etcd
+
+test: build
+	@KETCH_BIN=$(CURDIR)/$(BIN) KETCH_BUILD=$(CURDIR)/$(BUILD) tools/run-tests
+
+unit: build
+	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+e2e: build
+	@KETCH_BIN=$(CURDIR)/$(BIN) $(PY) -m pytest -q tests/e2e
+
+check: deps
+	@tools/check
+
+format:
+	@clang-format-14 -i $$(git ls-files '*.c' '*.h')
+
+transcripts: build
+	@$(BUILD)/tests/unit_engine_raft_transcript_test
+
+sim: build
+	@$(BUILD)/tests/sim_raft --seed $(SEED) --seconds 60
+
+fuzz:
+	@$(MAKE) --no-print-directory PRESET=fuzz build
+	@tools/fuzz build/fuzz $(or $(SECONDS_EACH),60)
+
+bench: build
+	@KETCH_BIN=$(CURDIR)/bin $(PY) tests/bench/compare.py
+
+coverage:
+	@$(MAKE) --no-print-directory PRESET=coverage build
+	@tools/coverage build/coverage $(or $(FOLDER),src/engine/raft)
+
+clean:
+	rm -rf build bin
