@@ -1,0 +1,92 @@
+/* http.h -- a plain HTTP request, over HTTP/1.1 or HTTP/2, seen from the handler that answers it.
+ *
+ * The server's `http` function is called when the request's header is complete.  It either answers
+ * at once, or asks for the body first (http_read_all, http_read_stream), and ends every request
+ * with exactly one http_respond, or http_begin ... http_end, at once or later.  Until then the
+ * pointer is valid, also when the client has gone (the answer then goes nowhere); afterwards it is
+ * dead.
+ *
+ * What the handler did not read of a body is thrown away.  Date, Content-Length or chunked
+ * encoding, Connection, and the absence of a body for HEAD, 204 and 304 are this layer's business.
+ *
+ * Threads: the request's loop only; others post to http_loop().
+ */
+#ifndef KETCH_ENGINE_NET_HTTP_H
+#define KETCH_ENGINE_NET_HTTP_H
+
+#include "base/arena.h"
+#include "engine/net/loop.h"
+#include "engine/net/piece.h"
+
+struct http_req;
+
+struct loop *http_loop(const struct http_req *r);
+struct arena *http_arena(struct http_req *r); /* lives as long as the request */
+void http_set_user(struct http_req *r, void *user);
+void *http_user(const struct http_req *r);
+
+/* All valid as long as the request. */
+struct bytes http_method(const struct http_req *r); /* "GET" */
+struct bytes http_path(const struct http_req *r);   /* without the query, as sent (not decoded) */
+struct bytes http_query(const struct http_req *r);  /* behind the "?", as sent; empty without */
+struct bytes http_host(const struct http_req *r);   /* Host or :authority */
+const char *http_peer(const struct http_req *r);
+int http_version(const struct http_req *r); /* 10, 11 or 20 */
+
+/* The first header field `name` (lower case).  False: absent. */
+bool http_header(const struct http_req *r, const char *name, struct bytes *ret);
+/* Field number i, names in lower case; false past the last. */
+bool http_header_at(const struct http_req *r, size_t i, struct bytes *ret_name,
+                    struct bytes *ret_value);
+
+/* The value of `key` in a query or form ("a=1&b=%20x"), decoded into the arena.  *pos is 0 at
+ * first, so that repeated keys can be walked; false at the end. */
+bool http_query_next(struct bytes query, const char *key, size_t *pos, struct arena *a,
+                     struct bytes *ret);
+
+/* ---- the body of the request
+ * --------------------------------------------------------------------- */
+
+/* `fn` runs once, with the whole body, which lives as long as the request.  A body of more than
+ * bytes_max is answered with 413 by this layer, and `fn` gets too_large = true instead (end the
+ * request with http_end). */
+void http_read_all(struct http_req *r, size_t bytes_max,
+                   void (*fn)(struct http_req *r, struct bytes body, bool too_large));
+
+/* `data` runs for each part as it comes (valid during the callback), `end` once behind the last. */
+void http_read_stream(struct http_req *r, void (*data)(struct http_req *r, struct bytes part),
+                      void (*end)(struct http_req *r));
+void http_pause(struct http_req *r); /* of http_read_stream */
+void http_resume(struct http_req *r);
+
+/* ---- the answer
+ * ---------------------------------------------------------------------------------- */
+
+struct http_field {
+    const char *name; /* as it is to be written: "Content-Type" (lowered for HTTP/2) */
+    const char *value;
+};
+
+/* The whole answer.  Fields and body are copied.  Ends the request. */
+void http_respond(struct http_req *r, int status, const struct http_field *f, size_t fn,
+                  struct bytes body);
+
+/* Go's http.Error: text/plain, nosniff, text and a newline.  Ends the request. */
+void http_error(struct http_req *r, int status, const char *text);
+
+/* A body of unknown length: chunked, or a stream of DATA frames. */
+void http_begin(struct http_req *r, int status, const struct http_field *f, size_t fn);
+/* ERR_CANCELED: nobody listens any more.  ERR_LIMIT, ERR_NOMEM: nothing was queued. */
+NODISCARD int http_write(struct http_req *r, const struct net_piece *v, size_t vn);
+void http_end(struct http_req *r); /* ends the request */
+/* Instead of http_end, when the body cannot be completed: the client sees a broken answer. */
+void http_abort(struct http_req *r);
+
+size_t http_queued_bytes(const struct http_req *r);
+void http_on_writable(struct http_req *r, size_t below_bytes, void (*fn)(struct http_req *r));
+
+/* `fn` runs at most once, when the client is gone before the request was ended. */
+void http_on_cancel(struct http_req *r, void (*fn)(struct http_req *r));
+bool http_canceled(const struct http_req *r);
+
+#endif

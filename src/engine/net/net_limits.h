@@ -1,0 +1,103 @@
+/* net_limits.h -- every limit of the network layer: name, unit, default, reason. */
+#ifndef KETCH_ENGINE_NET_NET_LIMITS_H
+#define KETCH_ENGINE_NET_NET_LIMITS_H
+
+#include "base/base.h"
+
+/* What a server may be told otherwise (struct net_server_options.limits); net_limits_default fills
+ * in the defaults that are named below. */
+struct net_limits {
+    uint32_t connections_max;        /* per listener; beyond it a new connection is closed */
+    uint32_t concurrent_streams_max; /* announced to clients, per connection */
+    uint32_t conn_streams_max;       /* really kept open per connection: bounds memory */
+    uint32_t recv_message_bytes_max; /* one gRPC message */
+    uint32_t header_bytes_max;       /* all header fields of one request, decoded */
+    uint32_t http_body_bytes_max;    /* of a plain HTTP request that is read whole */
+    size_t call_arena_bytes_max;     /* request message included */
+    size_t conn_queued_bytes_max;    /* answers that one connection has not taken yet */
+    size_t conn_held_bytes_max;      /* messages that one connection has begun and not finished */
+    size_t server_held_bytes_max;    /* the same of all connections */
+    uint32_t stream_window_bytes;    /* HTTP/2 receive window of a stream */
+    uint32_t conn_window_bytes;      /* HTTP/2 receive window of a connection */
+    int64_t first_request_ms;        /* from accept until the protocol is known */
+    int64_t http_header_ms;          /* until the header of an HTTP/1 request is complete */
+    int64_t http_idle_ms;            /* between HTTP/1 requests */
+    int64_t keepalive_min_ms;        /* a ping sooner than this after the last is a strike */
+    int64_t keepalive_interval_ms;   /* we ping a connection that was silent for so long */
+    int64_t keepalive_timeout_ms;    /* and close it when the answer takes longer */
+    bool keepalive_enforced;         /* count strikes at all */
+};
+
+void net_limits_default(struct net_limits *l);
+
+/* etcd: file descriptor limit - 150; the server sets it. */
+#define NET_CONNECTIONS_MAX UINT32_MAX
+
+/* etcd's --max-concurrent-streams: as good as none. */
+#define NET_CONCURRENT_STREAMS_MAX UINT32_MAX
+
+/* An open stream costs about 1 KiB here and in nghttp2; 100,000 idle watches on one connection are
+ * 100 MiB, which is more than any client library opens and less than what hurts. */
+#define NET_CONN_STREAMS_MAX 100000
+
+/* etcd's --max-request-bytes (1.5 MiB) + 512 KiB of overhead. */
+#define NET_RECV_MESSAGE_BYTES_MAX (2u << 20)
+
+/* A JWT and a few metadata entries are below 16 KiB; grpc-go allows 16 MiB, which invites abuse. */
+#define NET_HEADER_BYTES_MAX (64u << 10)
+
+/* Fields of one header block: grpc clients send about ten. */
+#define NET_HEADER_FIELDS_MAX 256
+
+/* 4 x max-request-bytes is enough for base64 and blanks of the JSON gateway. */
+#define NET_HTTP_BODY_BYTES_MAX (6u << 20)
+
+/* A request of 2 MiB, decoded beside it, and the head of its answer. */
+#define NET_CALL_ARENA_BYTES_MAX (16u << 20)
+
+/* A thousand watchers with 64 KiB each; beyond it call_send refuses and new calls are refused. */
+#define NET_CONN_QUEUED_BYTES_MAX (64u << 20)
+
+#define NET_CONN_HELD_BYTES_MAX (64u << 20)
+#define NET_SERVER_HELD_BYTES_MAX (512u << 20)
+
+/* Large windows save WINDOW_UPDATE frames.  What they let in is bounded by the held limits. */
+#define NET_STREAM_WINDOW_BYTES (1u << 20)
+#define NET_CONN_WINDOW_BYTES (64u << 20)
+
+/* etcd's client listener waits 5 min for a request header. */
+#define NET_FIRST_REQUEST_MS (60 * 1000)
+#define NET_HTTP_HEADER_MS (5 * 60 * 1000)
+#define NET_HTTP_IDLE_MS (5 * 60 * 1000)
+
+/* etcd's --grpc-keepalive-*. */
+#define NET_KEEPALIVE_MIN_MS 5000
+#define NET_KEEPALIVE_INTERVAL_MS (2 * 60 * 60 * 1000)
+#define NET_KEEPALIVE_TIMEOUT_MS (20 * 1000)
+
+/* grpc-go: the third ping that comes too soon ends the connection; with no call open, "too soon" is
+ * sooner than two hours. */
+#define NET_PING_STRIKES_MAX 2
+#define NET_PING_IDLE_MIN_MS (2 * 60 * 60 * 1000)
+
+/* Rapid reset (CVE-2023-44487): streams that the client resets before we answered, per connection
+ * and second, beyond the streams that it let finish. */
+#define NET_RESETS_PER_SECOND_MAX 1000
+
+/* Frames that cost us work and bring nothing (SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE on
+ * nothing, CONTINUATION), per connection and second. */
+#define NET_IDLE_FRAMES_PER_SECOND_MAX 10000
+
+/* CONTINUATION frames of one header block (CVE-2024-28182). */
+#define NET_CONTINUATIONS_MAX 8
+
+/* We stop taking frames out of a session while so much of it waits for the socket. */
+#define NET_OUT_HIGH_BYTES (256u << 10)
+
+/* Pieces at least this long are written from where they lie (writev), shorter ones are copied. */
+#define NET_OUT_REF_BYTES 4096
+
+/* What one read takes from a socket. */
+#define NET_READ_BYTES (256u << 10)
+
+#endif
