@@ -1,0 +1,105 @@
+/* snap.h -- the snapshot directory: TERM-INDEX.snap files, and databases received from a leader.
+ *
+ * A .snap file holds one raftpb.Snapshot behind a checksum; its payload is the membership in the
+ * JSON of etcd's v2 store, which members of 3.5 and 3.6 need (snap_v2_write makes it).  The
+ * database itself is not in it: a leader's database arrives as a stream, becomes INDEX.snap.db, and
+ * is renamed over `db` when its raft snapshot is applied.  docs/formats/snap.md has the bytes.
+ *
+ * Promises.  A file that snap_save or snap_db_commit has finished is whole, synced, and named
+ * durably.  A .snap file counts only when the write-ahead log has a marker for it, so the order is:
+ * snap_save, then the marker.  A damaged .snap file is set aside as NAME.broken, never deleted.
+ *
+ * Threads: any, one at a time per directory.  Nothing here reads a clock.
+ */
+#ifndef KETCH_ENGINE_SNAP_SNAP_H
+#define KETCH_ENGINE_SNAP_SNAP_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "sys/disk.h"
+#include "wire/raftpb.h"
+
+#define SNAP_FILE_BYTES_MAX ((size_t) 64 << 20) /* of a .snap file; real ones are a few KB */
+#define SNAP_PATH_BYTES 4096
+#define SNAP_V2_BYTES_MAX ((size_t) 16 << 20) /* of the membership payload */
+
+/* ---- .snap files ---- */
+
+struct snap_position {
+    raft_index index;
+    raft_term term;
+};
+
+/* Writes TERM-INDEX.snap and syncs file and directory.  meta.index > 0, data not empty. */
+NODISCARD int snap_save(struct disk *d, const char *dir, const struct raft_snapshot *s,
+                        struct err *e);
+
+/* One file.  Data and lists are in the arena.
+ *   ERR_CORRUPT   empty, malformed, or another checksum;   ERR_LIMIT, ERR_NOT_FOUND, ERR_IO */
+NODISCARD int snap_read(struct disk *d, const char *path, struct arena *a,
+                        struct raft_snapshot *ret, struct err *e);
+
+/* The newest readable .snap file that is one of the valid positions (those of the log's markers).
+ * Damaged files that were met on the way are renamed to NAME.broken; *ret_broken counts them.
+ *   ERR_NOT_FOUND   there is none */
+NODISCARD int snap_load_newest(struct disk *d, const char *dir, const struct snap_position *valid,
+                               size_t valid_n, struct arena *a, struct raft_snapshot *ret,
+                               size_t *ret_broken, struct err *e);
+
+/* Keeps the newest `keep` files that end in "snap", and separately of those that end in "snap.db".
+ */
+NODISCARD int snap_purge(struct disk *d, const char *dir, size_t keep, size_t *ret_removed,
+                         struct err *e);
+
+/* At start: removes what unfinished receiving (tmp*) and defragmenting (db.tmp*) left behind. */
+NODISCARD int snap_clean(struct disk *d, const char *dir, struct err *e);
+
+/* ---- databases received from a leader ---- */
+
+struct snap_db;
+
+/* `unique` makes the temporary name: two receptions at once need different ones. */
+NODISCARD int snap_db_begin(struct disk *d, const char *dir, uint64_t unique, struct snap_db **ret,
+                            struct err *e);
+NODISCARD int snap_db_write(struct snap_db *s, const void *p, size_t n, struct err *e);
+uint64_t snap_db_bytes(const struct snap_db *s); /* written so far */
+
+/* Syncs and names it INDEX.snap.db.  Frees s in any case; on failure the file is removed. */
+NODISCARD int snap_db_commit(struct snap_db *s, raft_index index, struct err *e);
+void snap_db_abort(struct snap_db *s); /* frees s and removes the file; NULL is accepted */
+
+bool snap_db_exists(struct disk *d, const char *dir, raft_index index);
+
+/* Renames INDEX.snap.db over DIR/db, durably.  ERR_NOT_FOUND when it is not there. */
+NODISCARD int snap_db_install(struct disk *d, const char *dir, raft_index index, struct err *e);
+
+/* Removes INDEX.snap.db files older than `index` (after each snapshot on disk). */
+NODISCARD int snap_db_release(struct disk *d, const char *dir, raft_index index, struct err *e);
+
+/* ---- the payload: membership as etcd's v2 store ---- */
+
+struct snap_v2_member {
+    uint64_t id;
+    const char *const *peer_urls;
+    size_t peer_urls_n;
+    bool is_learner;
+    const char *name; /* with no name and no client URLs the member has not published itself */
+    const char *const *client_urls;
+    size_t client_urls_n;
+};
+
+struct snap_v2_membership {
+    const struct snap_v2_member *members;
+    size_t members_n;
+    const uint64_t *removed;
+    size_t removed_n;
+    const char *cluster_version; /* "3.6.0"; NULL: undecided */
+    raft_index index;
+};
+
+/* Appends the JSON.  Strings must be UTF-8; what Go's encoder escapes is escaped.  False when the
+ * buffer refuses. */
+bool snap_v2_write(const struct snap_v2_membership *m, struct buf *out);
+
+#endif
