@@ -1,0 +1,229 @@
+/* store.h -- one member's data file (snap/db) behind batched transactions.
+ *
+ * The apply thread appends changes to the *open batch* in memory.  When the batch is due it is
+ * *sealed*, and the store thread replays sealed batches, applied index included, into one bolt
+ * transaction while apply goes on in the next batch.  So the file always holds the state at some
+ * applied index, exactly, and after a crash the log is applied again from there.
+ *
+ *      apply thread                     store thread                     any thread
+ *      store_put, store_key_append      store_commit                     through a store_view:
+ *      store_seal           ------->      (bolt transaction, fsync)        store_view_get
+ *      store_view_take      <-------      new snapshot of the file         store_cursor_*
+ *
+ * A store_view is a snapshot of the file plus the batches that are not in it, up to the record that
+ * was last when the view was taken.  Whoever took it keeps it alive; any number of threads may read
+ * through it meanwhile, without locks.  A snapshot that is held only keeps the pages it can see
+ * from being used again; nobody waits for it.
+ *
+ * Records of bucket `key` are named by revision and appended in ascending order.  The other buckets
+ * are loaded once by their modules (store_scan) and from then on only written.
+ *
+ * Threads: each function says which.  "apply" and "store" are one thread each; before the threads
+ * start and after they have ended everything may be called from one thread.
+ * Memory: keys and values given are copied.  On the apply side, without memory the process stops.
+ */
+#ifndef KETCH_STATE_STORE_STORE_H
+#define KETCH_STATE_STORE_STORE_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "state/store/buckets.h"
+#include "sys/disk.h"
+
+#define STORE_BATCH_OPS_DEFAULT 10000                  /* --backend-batch-limit */
+#define STORE_BATCH_INTERVAL_MS_DEFAULT 100            /* --backend-batch-interval */
+#define STORE_PENDING_BYTES_MAX ((uint64_t) 256 << 20) /* written but not committed: then pause */
+#define STORE_COMPACT_RECORDS_DEFAULT 1000 /* --compaction-batch-limit: scanned per small commit \
+                                            */
+#define STORE_REV_KEY_BYTES 17             /* of a put; a tombstone has one more */
+#define STORE_BATCHES_MAX 8                /* batches that one view can need */
+
+#define STORE_ERR_MAP(X)                                                           \
+    X(BAD_REVISION_KEY, -500, "a record of bucket key has no revision as its key") \
+    X(NO_BUCKET, -501, "the data file lacks a bucket")
+
+enum store_err {
+#define X(name, code, text) ERR_STORE_##name = code,
+    STORE_ERR_MAP(X)
+#undef X
+};
+
+struct store;
+
+struct store_config {
+    struct disk *disk;
+    const char *path;          /* DATA/member/snap/db */
+    uint64_t batch_ops_max;    /* 0: the default */
+    int64_t batch_interval_ms; /* 0: the default */
+    uint64_t map_bytes;        /* address space kept for the file; 0: the default */
+    bool read_only;            /* for tools: shared lock, nothing written, no apply calls */
+};
+
+/* ---- life
+ * ----------------------------------------------------------------------------------------- */
+
+/* Opens or creates the file with all ten buckets; removes db.tmp* that a broken-off defragmentation
+ * left in its directory.  Errors are those of the disk and of bolt. */
+NODISCARD int store_open(const struct store_config *cfg, struct store **ret, struct err *e);
+
+/* No views, no threads any more.  What is not sealed and committed is dropped: call store_seal and
+ * store_commit first.  NULL is accepted. */
+void store_close(struct store *s);
+
+/* ---- writing: apply thread
+ * ------------------------------------------------------------------------ */
+
+/* Into the open batch.  Not for STORE_KEY. */
+void store_put(struct store *s, enum store_bucket b, struct bytes key, struct bytes value);
+void store_delete(struct store *s, enum store_bucket b, struct bytes key);
+
+/* A record of bucket `key`: returns where its `value_bytes` bytes go; they are to be written before
+ * the next store_view_take.  (main, sub) is greater than that of every record before it. */
+NODISCARD uint8_t *store_key_append(struct store *s, int64_t main, int64_t sub, bool tombstone,
+                                    size_t value_bytes);
+
+/* The entry whose effects are now all in the open batch: part of the same transaction.  Neither may
+ * go back. */
+void store_set_applied(struct store *s, uint64_t index, uint64_t term);
+
+/* What a small bucket or `meta` holds now, open batch included.  The bytes stay valid until the
+ * next call that writes, seals or takes a view.  O(operations not yet committed): for the rare
+ * case. */
+bool store_get(struct store *s, enum store_bucket b, struct bytes key, struct bytes *ret);
+
+/* The last ones of store_set_applied; at start those of the file (0 when absent). */
+uint64_t store_applied_index(const struct store *s);
+uint64_t store_applied_term(const struct store *s);
+
+/* True when the open batch should be sealed: it has reached its number of operations, or it has any
+ * and `open_ms` milliseconds have passed since the last seal.  False while too many sealed batches
+ * wait (the open one then goes on growing). */
+bool store_batch_due(const struct store *s, int64_t open_ms);
+
+/* Closes the open batch, even when only the applied index has changed, and gives it to the store
+ * thread.  False: there was nothing to give.  While STORE_BATCHES_MAX - 2 sealed batches wait
+ * nothing is sealed and false is returned: seal again later. */
+bool store_seal(struct store *s);
+
+/* True while what is written but not committed passes STORE_PENDING_BYTES_MAX: apply no more
+ * entries until it is false again. */
+bool store_must_pause(const struct store *s);
+
+/* ---- views
+ * ---------------------------------------------------------------------------------------- */
+
+struct store_snapshot; /* a read transaction of the file, counted */
+struct store_batch;
+
+struct store_view {
+    struct store_snapshot *snapshot;
+    struct store_batch *batches[STORE_BATCHES_MAX]; /* oldest first */
+    uint32_t batches_n;
+    uint32_t last_records; /* how many records of the newest batch belong to the view */
+};
+
+struct store_record {
+    int64_t main;
+    int64_t sub;
+    bool tombstone;
+    struct bytes value; /* an encoded KeyValue; valid as long as the view */
+};
+
+/* Apply thread: all that has been written so far.  Also takes over the newest snapshot of the file,
+ * so it should be called after every commit, even when nothing was applied: until then pages freed
+ * by the commit cannot be used again. */
+void store_view_take(struct store *s, struct store_view *ret);
+void store_view_release(struct store *s, struct store_view *v); /* apply thread */
+
+/* Any thread, on a view that somebody keeps. */
+bool store_view_get(const struct store_view *v, int64_t main, int64_t sub, struct bytes *ret);
+
+/* Walks records in ascending order of revision, tombstones too. */
+struct store_cursor;
+NODISCARD struct store_cursor *store_cursor_new(const struct store_view *v); /* NULL: no memory */
+void store_cursor_free(struct store_cursor *c);
+void store_cursor_seek(struct store_cursor *c, int64_t main, int64_t sub); /* first one >= this */
+bool store_cursor_next(struct store_cursor *c, struct store_record *ret);  /* false: at the end */
+/* The record (main, sub) itself; faster than store_view_get when near the last one asked for. */
+bool store_cursor_get(struct store_cursor *c, int64_t main, int64_t sub, struct bytes *ret);
+
+/* ---- reading what is committed
+ * -------------------------------------------------------------------- */
+
+/* Calls fn for each pair of the bucket in order until it returns non-zero, which is returned.
+ * At start, before anything is written; or on the store thread (then: what is committed). */
+NODISCARD int store_scan(struct store *s, enum store_bucket b,
+                         int (*fn)(void *ctx, struct bytes key, struct bytes value), void *ctx,
+                         struct err *e);
+
+/* ---- the file: store thread
+ * ------------------------------------------------------------------------ */
+
+/* Commits all sealed batches in one transaction; durable on return.  Nothing to do: 0.  After an
+ * error nobody knows what the disk holds: the process stops. */
+NODISCARD int store_commit(struct store *s, struct err *e);
+
+/* Physical compaction in small commits.  Looks at up to `records` records of bucket `key` from
+ * *pos on, none above `main_max`, asks `keep` about each, removes the others, and commits.  At the
+ * end writes finishedCompactRev = main_max in the same transaction and sets *ret_done.  Never in
+ * one transaction with batches: call store_commit first. */
+struct store_compact {
+    int64_t main_max;
+    size_t records;
+    bool (*keep)(void *ctx, struct bytes raw_key, const struct store_record *r);
+    void *ctx;
+    int64_t pos_main; /* where to go on; 0, 0 at first */
+    int64_t pos_sub;
+    uint64_t scanned;
+    uint64_t removed;
+};
+NODISCARD int store_compact_step(struct store *s, struct store_compact *c, bool *ret_done,
+                                 struct err *e);
+
+/* Defragmentation: copies the file in steps while commits go on between them, then switches.  No
+ * store_compact_step between begin and end.  An error leaves the old file in use.
+ * store_defrag_step copies up to `records` records; the step that sets *ret_done has also synced,
+ * renamed and switched. */
+struct store_defrag;
+NODISCARD int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e);
+NODISCARD int store_defrag_step(struct store_defrag *d, size_t records, bool *ret_done,
+                                struct err *e);
+void store_defrag_end(
+    struct store_defrag *d); /* frees; before done: gives up and removes the copy */
+
+/* A consistent copy of the committed file, pulled in pieces.  begin on the store thread (after
+ * store_commit); the rest on one thread at a time, any. */
+struct store_copy;
+NODISCARD int store_copy_begin(struct store *s, struct store_copy **ret, struct err *e);
+uint64_t store_copy_bytes(const struct store_copy *c); /* in all */
+NODISCARD int store_copy_read(struct store_copy *c, void *p, size_t n, size_t *ret_n,
+                              struct err *e); /* *ret_n 0: at the end */
+void store_copy_end(struct store_copy *c);
+
+/* Maintenance.Hash over what is committed: begin on the store thread, steps anywhere. */
+struct store_hash;
+NODISCARD int store_hash_begin(struct store *s, struct store_hash **ret, struct err *e);
+NODISCARD int store_hash_step(struct store_hash *h, size_t records, bool *ret_done, struct err *e);
+uint32_t store_hash_result(const struct store_hash *h);
+void store_hash_end(struct store_hash *h);
+
+/* ---- numbers: any thread
+ * -------------------------------------------------------------------------- */
+
+uint64_t store_db_size(const struct store *s); /* pages ever used: dbSize, and for the quota */
+uint64_t store_db_size_in_use(const struct store *s); /* without the free pages */
+uint64_t store_pending_bytes(const struct store *s);  /* written and not committed */
+uint64_t store_commits(const struct store *s);
+uint32_t store_snapshots_open(const struct store *s); /* held by views, copies and hashes */
+
+/* ---- revision keys
+ * -------------------------------------------------------------------------------- */
+
+#define STORE_REV_KEY_BYTES_MAX 18
+
+size_t store_rev_key_put(uint8_t p[STORE_REV_KEY_BYTES_MAX], int64_t main, int64_t sub,
+                         bool tombstone); /* its length */
+/* False: not a revision key (then the file is damaged). */
+bool store_rev_key_get(struct bytes key, int64_t *ret_main, int64_t *ret_sub, bool *ret_tombstone);
+
+#endif
