@@ -1,0 +1,336 @@
+/* number.c -- numbers, booleans, durations and sizes in Go's spelling. */
+#include <math.h>
+
+#include "base/err.h"
+#include "cli/text.h"
+
+enum number_state { NUMBER_OK, NUMBER_SYNTAX, NUMBER_RANGE };
+
+static int number_err(struct err *e, const char *fn, const char *s, enum number_state st)
+{
+    struct buf q;
+
+    buf_init(&q, ERR_MSG_BYTES);
+    text_quote(&q, bytes_str(s));
+    err_set(e, st == NUMBER_RANGE ? ERR_LIMIT : ERR_INVALID, "%s: parsing %s: %s", fn, buf_cstr(&q),
+            st == NUMBER_RANGE ? "value out of range" : "invalid syntax");
+    buf_done(&q);
+    return st == NUMBER_RANGE ? ERR_LIMIT : ERR_INVALID;
+}
+
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A' + 10;
+    return 99;
+}
+
+/* Base 0: the prefix decides.  Underscores may stand between digits and behind the prefix. */
+static const char *base_prefix(const char *s, int *base)
+{
+    char c = s[0] == '0' ? (char) (s[1] | 0x20) : 0;
+
+    *base = 10;
+    if (s[0] != '0')
+        return s;
+    if ((c == 'x' || c == 'b' || c == 'o') && s[2] != 0) {
+        *base = c == 'x' ? 16 : c == 'b' ? 2 : 8;
+        return s + 2;
+    }
+    if (s[1] != 0) {
+        *base = 8;
+        return s + 1;
+    }
+    return s;
+}
+
+/* An underscore needs a digit (or the prefix) before it and a digit behind it. */
+static bool underscores_ok(const char *digits, bool prefixed)
+{
+    bool digit_before = prefixed;
+
+    for (const char *p = digits; *p != 0; p++) {
+        if (*p == '_' && (!digit_before || p[1] == 0 || p[1] == '_'))
+            return false;
+        digit_before = *p != '_';
+    }
+    return true;
+}
+
+static enum number_state parse_digits(const char *s, int base, uint64_t *ret)
+{
+    const char *digits = s;
+    bool free_form = base == 0;
+    uint64_t v = 0;
+    bool over = false;
+    bool any = false;
+
+    if (free_form)
+        digits = base_prefix(s, &base);
+    if (free_form && !underscores_ok(digits, digits != s))
+        return NUMBER_SYNTAX;
+    for (const char *p = digits; *p != 0; p++) {
+        int d = digit_of(*p);
+
+        if (free_form && *p == '_')
+            continue;
+        if (d >= base)
+            return NUMBER_SYNTAX;
+        any = true;
+        over = over || __builtin_mul_overflow(v, (uint64_t) base, &v) ||
+               __builtin_add_overflow(v, (uint64_t) d, &v);
+    }
+    if (!any)
+        return NUMBER_SYNTAX;
+    *ret = v;
+    return over ? NUMBER_RANGE : NUMBER_OK;
+}
+
+int text_parse_int(const char *s, int base, int64_t *ret, struct err *e)
+{
+    bool negative = s[0] == '-';
+    uint64_t limit = negative ? (uint64_t) INT64_MAX + 1 : (uint64_t) INT64_MAX;
+    uint64_t v = 0;
+    enum number_state st = parse_digits(s + (s[0] == '-' || s[0] == '+'), base, &v);
+
+    if (st == NUMBER_OK && v > limit)
+        st = NUMBER_RANGE;
+    if (st != NUMBER_OK)
+        return number_err(e, "strconv.ParseInt", s, st);
+    *ret = negative ? (int64_t) (0 - v) : (int64_t) v;
+    return 0;
+}
+
+int text_parse_uint(const char *s, int base, uint64_t *ret, struct err *e)
+{
+    uint64_t v = 0;
+    enum number_state st = parse_digits(s, base, &v);
+
+    if (st != NUMBER_OK)
+        return number_err(e, "strconv.ParseUint", s, st);
+    *ret = v;
+    return 0;
+}
+
+int text_parse_bool(const char *s, bool *ret, struct err *e)
+{
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+        bool is_yes = strcmp(s, yes[i]) == 0;
+
+        if (is_yes || strcmp(s, no[i]) == 0) {
+            *ret = is_yes;
+            return 0;
+        }
+    }
+    return number_err(e, "strconv.ParseBool", s, NUMBER_SYNTAX);
+}
+
+/* ---- durations ---------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    uint64_t ns;
+} duration_units[] = {
+    {"ns", 1},
+    {"us", 1000},
+    {"\xc2\xb5s", 1000}, /* micro sign */
+    {"\xce\xbcs", 1000} /* Greek mu */,
+    {"ms", 1000000},
+    {"s", 1000000000},
+    {"m", 60000000000ull},
+    {"h", 3600000000000ull},
+};
+
+static int duration_err(struct err *e, const char *what, const char *s)
+{
+    struct buf q;
+
+    buf_init(&q, ERR_MSG_BYTES);
+    text_quote(&q, bytes_str(s));
+    err_set(e, ERR_INVALID, "time: %s duration %s", what, buf_cstr(&q));
+    buf_done(&q);
+    return ERR_INVALID;
+}
+
+static int duration_unit_err(struct err *e, struct bytes unit, const char *s)
+{
+    struct buf what;
+
+    buf_init(&what, ERR_MSG_BYTES);
+    buf_add_str(&what, "unknown unit ");
+    text_quote(&what, unit);
+    buf_add_str(&what, " in");
+    duration_err(e, buf_cstr(&what), s);
+    buf_done(&what);
+    return ERR_INVALID;
+}
+
+/* The digits at *p, without sign; false when they do not fit 63 bits. */
+static bool leading_int(const char **p, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    for (; **p >= '0' && **p <= '9'; (*p)++) {
+        if (v > (UINT64_C(1) << 63) / 10)
+            return false;
+        v = v * 10 + (uint64_t) (**p - '0');
+        if (v > UINT64_C(1) << 63)
+            return false;
+    }
+    *ret = v;
+    return true;
+}
+
+/* The digits behind a decimal point: value and scale; digits beyond the range are ignored. */
+static void leading_fraction(const char **p, uint64_t *ret, double *ret_scale)
+{
+    uint64_t v = 0;
+    double scale = 1;
+    bool full = false;
+
+    for (; **p >= '0' && **p <= '9'; (*p)++) {
+        uint64_t next = v * 10 + (uint64_t) (**p - '0');
+
+        full = full || v > ((UINT64_C(1) << 63) - 1) / 10 || next > UINT64_C(1) << 63;
+        if (full)
+            continue;
+        v = next;
+        scale *= 10;
+    }
+    *ret = v;
+    *ret_scale = scale;
+}
+
+/* One "number unit" at *p, added to *total. */
+static int duration_part(const char **p, uint64_t *total, const char *s, struct err *e)
+{
+    const char *start = *p;
+    uint64_t whole = 0;
+    uint64_t fraction = 0;
+    double scale = 1;
+    bool digits;
+
+    if (!leading_int(p, &whole))
+        return duration_err(e, "invalid", s);
+    digits = *p != start;
+    if (**p == '.') {
+        const char *after = ++*p;
+
+        leading_fraction(p, &fraction, &scale);
+        digits = digits || *p != after;
+    }
+    if (!digits)
+        return duration_err(e, "invalid", s);
+    size_t unit_len = strcspn(*p, ".0123456789");
+    if (unit_len == 0)
+        return duration_err(e, "missing unit in", s);
+    for (size_t i = 0; i < ARRAY_LEN(duration_units); i++) {
+        if (!bytes_eq(bytes_of(*p, unit_len), bytes_str(duration_units[i].name)))
+            continue;
+        if (__builtin_mul_overflow(whole, duration_units[i].ns, &whole))
+            return duration_err(e, "invalid", s);
+        whole += (uint64_t) ((double) fraction * ((double) duration_units[i].ns / scale));
+        *p += unit_len;
+        if (__builtin_add_overflow(*total, whole, total) || *total > UINT64_C(1) << 63)
+            return duration_err(e, "invalid", s);
+        return 0;
+    }
+    return duration_unit_err(e, bytes_of(*p, unit_len), s);
+}
+
+int text_parse_duration(const char *s, int64_t *ret_ns, struct err *e)
+{
+    bool negative = s[0] == '-';
+    const char *p = s + (s[0] == '-' || s[0] == '+');
+    uint64_t total = 0;
+
+    if (strcmp(p, "0") == 0) {
+        *ret_ns = 0;
+        return 0;
+    }
+    if (*p == 0)
+        return duration_err(e, "invalid", s);
+    while (*p != 0) {
+        int rc = duration_part(&p, &total, s, e);
+
+        if (rc != 0)
+            return rc;
+    }
+    if (!negative && total > (uint64_t) INT64_MAX)
+        return duration_err(e, "invalid", s);
+    *ret_ns = negative ? (int64_t) (0 - total) : (int64_t) total;
+    return 0;
+}
+
+/* v / unit with up to `digits` decimals, trailing zeros dropped. */
+static void put_fraction(struct buf *out, uint64_t v, uint64_t unit, int digits)
+{
+    uint64_t rest = v % unit;
+
+    buf_printf(out, "%" PRIu64, v / unit);
+    while (digits > 0 && rest % 10 == 0) {
+        rest /= 10;
+        digits--;
+    }
+    if (digits > 0)
+        buf_printf(out, ".%0*" PRIu64, digits, rest);
+}
+
+void text_duration(struct buf *out, int64_t ns)
+{
+    uint64_t v = ns < 0 ? 0 - (uint64_t) ns : (uint64_t) ns;
+    uint64_t minutes = v / 60000000000ull;
+
+    if (ns < 0)
+        buf_add_char(out, '-');
+    if (v == 0) {
+        buf_add_str(out, "0s");
+        return;
+    }
+    if (v < 1000) {
+        buf_printf(out, "%" PRIu64 "ns", v);
+        return;
+    }
+    if (v < 1000000000) {
+        bool micro = v < 1000000;
+
+        put_fraction(out, v, micro ? 1000 : 1000000, micro ? 3 : 6);
+        buf_add_str(out, micro ? "\xc2\xb5s" : "ms");
+        return;
+    }
+    if (minutes >= 60)
+        buf_printf(out, "%" PRIu64 "h", minutes / 60);
+    if (minutes > 0)
+        buf_printf(out, "%" PRIu64 "m", minutes % 60);
+    put_fraction(out, v % 60000000000ull, 1000000000, 9);
+    buf_add_char(out, 's');
+}
+
+/* ---- sizes -------------------------------------------------------------------------------------
+ */
+
+void text_human_bytes(struct buf *out, uint64_t n)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    double v = (double) n;
+    size_t u = 0;
+
+    if (n < 10) {
+        buf_printf(out, "%" PRIu64 " B", n);
+        return;
+    }
+    while (v >= 1000 && u + 1 < ARRAY_LEN(units)) {
+        v /= 1000;
+        u++;
+    }
+    v = floor(v * 10 + 0.5) / 10;
+    buf_printf(out, "%.*f %s", v < 10 ? 1 : 0, v, units[u]);
+}
