@@ -1,17 +1,21 @@
-/* node.h -- one member: propose -> commit -> apply -> result; read index, quotas, alarms, leases, watches.
+/* node.h -- one member: propose -> commit -> apply -> result; read index, quotas, alarms, leases,
+ * watches.
  *
- * A node is four actors, each owned by one thread and fed by a queue:
+ * A node is five actors, each owned by one thread and fed by queues:
  *
  *   raft    the consensus core, the table of waiting requests, ticks, time-outs
  *   wal     writes and syncs what raft wants stored, many batches at a time
  *   apply   the only writer of state/: executes committed entries in order, answers, feeds watches
- *   store   commits sealed batches to the bolt file; compaction's deletions, defragmentation, snapshots
+ *   store   commits sealed batches to the bolt file; compaction's deletions, defragmentation,
+ * snapshots work    what takes long and hurries nobody: hashes over a pinned view, the next WAL
+ * segment, old files
  *
- * The node starts no thread and reads no clock: whoever drives it calls node_run for each actor when that
- * actor was woken or its time has come, and passes the time.  One thread may run several actors, but an
- * actor never runs on two threads at once.  The simulator runs all of them on one.
+ * The node starts no thread and reads no clock: whoever drives it calls node_run for each actor
+ * when that actor was woken or its time has come, and passes the time.  One thread may run several
+ * actors, but an actor never runs on two threads at once.  The simulator runs all of them on one.
  *
- * Callers (I/O threads) hand in `struct node_request`s that they own and get each back exactly once.
+ * Callers (I/O threads) hand in `struct node_request`s that they own and get each back exactly
+ * once.
  *
  * Reads run on the caller's thread against a published view (state/mvcc/mvcc.h, which this header
  * re-exports because readers are meant to use it directly).
@@ -25,6 +29,8 @@
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "state/mvcc/mvcc.h"
+#include "state/mvcc/mvcc_check.h"
+#include "state/mvcc/mvcc_reply.h"
 #include "state/mvcc/watch.h"
 #include "sys/clock.h"
 #include "sys/disk.h"
@@ -35,146 +41,168 @@
 
 struct node;
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ------------------------------------------------------------------------------------------- */
 
-enum node_actor { NODE_RAFT, NODE_WAL, NODE_APPLY, NODE_STORE, NODE_ACTORS };
+enum node_actor { NODE_RAFT, NODE_WAL, NODE_APPLY, NODE_STORE, NODE_WORK, NODE_ACTORS };
 
 enum node_level { NODE_LEVEL_3_5 = 35, NODE_LEVEL_3_6 = 36, NODE_LEVEL_3_7 = 37 };
 
 /* Strings and arrays are borrowed for the call of node_open only. */
 struct node_config {
     const char *name;
-    const char *data_dir;              /* holds member/snap, member/wal, member/ketch */
-    const char *wal_dir;               /* NULL: <data_dir>/member/wal */
+    const char *data_dir; /* holds member/snap, member/wal, member/ketch */
+    const char *wal_dir;  /* NULL: <data_dir>/member/wal */
     const char *cluster_token;
-    const char *const *initial_names;  /* --initial-cluster, one pair per URL */
+    const char *const *initial_names; /* --initial-cluster, one pair per URL */
     const char *const *initial_urls;
     size_t initial_n;
-    bool initial_existing;             /* --initial-cluster-state=existing */
-    const char *const *peer_urls;      /* --initial-advertise-peer-urls */
+    bool initial_existing;        /* --initial-cluster-state=existing */
+    const char *const *peer_urls; /* --initial-advertise-peer-urls */
     size_t peer_urls_n;
-    const char *const *client_urls;    /* --advertise-client-urls: published through raft */
+    const char *const *client_urls; /* --advertise-client-urls: published through raft */
     size_t client_urls_n;
-    unsigned tick_ms;                  /* heartbeat interval */
+    unsigned tick_ms; /* heartbeat interval */
     unsigned election_ticks;
     bool pre_vote;
-    uint64_t snapshot_count;           /* applied entries between two disk snapshots */
-    uint64_t catchup_entries;          /* raft entries kept in memory behind a snapshot */
-    int64_t quota_bytes;               /* 0: 2 GiB; negative: none */
-    size_t request_bytes_max;          /* of an encoded InternalRaftRequest */
+    uint64_t snapshot_count;  /* applied entries between two disk snapshots */
+    uint64_t catchup_entries; /* raft entries kept in memory behind a snapshot */
+    int64_t quota_bytes;      /* 0: 2 GiB; negative: none */
+    size_t request_bytes_max; /* of an encoded InternalRaftRequest */
     unsigned txn_ops_max;
-    int64_t batch_interval_ms;         /* between two commits of the backend */
+    int64_t batch_interval_ms; /* between two commits of the backend */
     size_t batch_ops_max;
-    size_t compaction_batch;           /* records scanned per step */
+    size_t compaction_batch; /* records scanned per step */
     int64_t compaction_sleep_ms;
-    unsigned wals_max;                 /* files kept; 0: all */
+    unsigned wals_max; /* files kept; 0: all */
     unsigned snapshots_max;
-    int64_t warning_apply_ms;          /* log an apply that took longer */
-    enum node_level level;             /* --emulated-version */
+    int64_t warning_apply_ms; /* log an apply that took longer */
+    enum node_level level;    /* --emulated-version */
     bool unsafe_no_fsync;
 };
 
 #define NODE_QUOTA_DEFAULT_BYTES (INT64_C(2) << 30)
-#define NODE_BACKLOG_MAX 5000          /* committed but not applied; more: "too many requests" */
-#define NODE_SINKS_MAX 64              /* I/O threads */
+#define NODE_BACKLOG_MAX 5000 /* committed but not applied; more: "too many requests" */
+#define NODE_SINKS_MAX 64     /* I/O threads */
 
 /* What the node needs of the outside. */
 struct node_env {
     struct disk *disk;
     struct random *random;
     struct log *log;
-    void (*wake)(void *ctx, enum node_actor which);    /* any thread: let that actor run soon */
-    /* A promise of the machine was broken (failed fsync, damaged state): say why and stop the process.
-     * Called on an actor's thread; must not return. */
+    void (*wake)(void *ctx, enum node_actor which); /* any thread: let that actor run soon */
+    /* A promise of the machine was broken (failed fsync, damaged state): say why and stop the
+     * process. Called on an actor's thread; must not return. */
     NORETURN void (*fatal)(void *ctx, const char *why);
     void *ctx;
 };
 
-/* Opens or makes the data directory and brings the state up to what its files hold; waits for no one.
- * Errors: ERR_LOCKED, ERR_CORRUPT, ERR_PERMISSION, ERR_INVALID (configuration), ...; nothing was changed on
- * disk by a call that fails on its arguments. */
+/* Opens or makes the data directory and brings the state up to what its files hold; waits for no
+ * one. Errors: ERR_LOCKED, ERR_CORRUPT, ERR_PERMISSION, ERR_INVALID (configuration), ...; nothing
+ * was changed on disk by a call that fails on its arguments. */
 NODISCARD int node_open(const struct node_config *cfg, const struct node_env *env, mono_ns now,
                         wall_ms wall, struct node **ret, struct err *e);
 
-/* One turn of an actor.  Returns the nanoseconds after which it wants to run again without being woken;
- * negative: only when woken. */
+/* One turn of an actor.  Returns the nanoseconds after which it wants to run again without being
+ * woken; negative: only when woken. */
 int64_t node_run(struct node *n, enum node_actor which, mono_ns now, wall_ms wall);
 
-/* Any thread.  From now on requests fail with API_STOPPED; what is queued is answered.  Then the driver
- * runs the actors until node_stopped says true, joins its threads and calls node_close, which commits
- * what is applied and releases the directory. */
+/* Any thread.  From now on requests fail with API_STOPPED; what is queued is answered.  Then the
+ * driver runs the actors until node_stopped says true, joins its threads and calls node_close,
+ * which commits what is applied and releases the directory. */
 void node_stop(struct node *n);
 bool node_stopped(struct node *n);
-void node_close(struct node *n);       /* NULL is accepted */
+void node_close(struct node *n); /* NULL is accepted */
 
-/* ---- requests --------------------------------------------------------------------------------------- */
+/* ---- requests
+ * --------------------------------------------------------------------------------------- */
 
 struct node_request;
 
-/* Where finished requests go: one per I/O thread.  deliver is called on an actor's thread with a list
- * linked by `next`, once per turn of that actor; it must only queue and wake. */
+/* Where finished requests go: one per I/O thread.  deliver is called on an actor's thread with a
+ * list linked by `next`, once per turn of that actor; it must only queue and wake. */
 struct node_sink {
     void (*deliver)(struct node_sink *s, struct node_request *first);
-    unsigned id;                       /* set by node_sink_add */
+    unsigned id; /* set by node_sink_add */
 };
 
 /* Before the actors run. */
 void node_sink_add(struct node *n, struct node_sink *s);
 
 enum node_request_kind {
-    /* Through the log.  `op` is the field number of InternalRaftRequest (4 put, 5 delete_range, 6 txn,
-     * 7 compaction, 8 lease_grant, 9 lease_revoke, 10 alarm ...), `body` its encoded sub-message as the
-     * client sent it.  The node adds header and request id. */
+    /* Through the log.  `op` is the field number of InternalRaftRequest (4 put, 5 delete_range, 6
+     * txn, 7 compaction, 8 lease_grant, 9 lease_revoke, 10 alarm ...), `body` its encoded
+     * sub-message as the client sent it.  The node adds header and request id. */
     NODE_REQ_PROPOSE,
     /* Completed when every write acknowledged before the call is applied here. */
     NODE_REQ_READ_INDEX,
     /* Answered by the apply actor from the state; `msg` is the decoded request. */
-    NODE_REQ_MEMBER_LIST,              /* -> MemberListResponse */
-    NODE_REQ_LEASE_KEEPALIVE,          /* lease_id -> LeaseKeepAliveResponse; TTL 0 when unknown */
-    NODE_REQ_LEASE_TTL,                /* lease_id, keys -> LeaseTimeToLiveResponse */
-    NODE_REQ_LEASE_LIST,               /* -> LeaseLeasesResponse */
+    NODE_REQ_MEMBER_LIST,     /* -> MemberListResponse */
+    NODE_REQ_LEASE_KEEPALIVE, /* lease_id -> LeaseKeepAliveResponse; TTL 0 when unknown */
+    NODE_REQ_LEASE_TTL,       /* lease_id, keys -> LeaseTimeToLiveResponse */
+    NODE_REQ_LEASE_LIST,      /* -> LeaseLeasesResponse */
     /* Watches: see the end of this header. */
     NODE_REQ_WATCH_JOIN,
     NODE_REQ_WATCH_LEAVE,
     NODE_REQ_WATCH_PROGRESS,
     NODE_REQ_WATCH_STREAM_CLOSE,
     /* The backend, by the store actor. */
-    NODE_REQ_HASH,                     /* -> number */
-    NODE_REQ_HASH_KV,                  /* revision -> HashKVResponse */
+    NODE_REQ_HASH,    /* -> number: CRC-32C of the whole backend */
+    NODE_REQ_HASH_KV, /* revision -> HashKVResponse */
     NODE_REQ_DEFRAGMENT,
-    NODE_REQ_SNAPSHOT,                 /* -> snapshot, to be read with node_snapshot_read */
+    NODE_REQ_SNAPSHOT, /* -> snapshot, to be read with node_snapshot_read */
 };
 
 struct node_snapshot;
 
-struct node_result {
-    enum api_error err;                /* API_OK: see below */
-    /* With err == API_OK and code != 0: an error that is not in etcd's table. */
-    enum grpc_code code;
-    const char *text;                  /* static, or in the request's arena */
-    int64_t revision;                  /* for the response header; 0: leave it out */
-    uint64_t raft_term;                /* likewise */
-    /* The answer, its header left NULL, in the request's arena.  Key-value pairs inside it are in decoded form.
-     * NULL for a put without prev_kv, whose answer is a header only, and where the kind says otherwise. */
-    ProtobufCMessage *msg;
-    uint64_t number;
-    struct node_snapshot *snapshot;    /* owned by the caller */
-    enum watch_join_result watch_join;
+/* Which member of the union of struct node_result is set. */
+enum node_answer {
+    NODE_ANSWER_NONE, /* a header is all there is to say */
+    NODE_ANSWER_MSG,  /* msg */
+    NODE_ANSWER_PUT,
+    NODE_ANSWER_DELETE,
+    NODE_ANSWER_TXN,
+    NODE_ANSWER_NUMBER,
+    NODE_ANSWER_SNAPSHOT, /* owned by the caller: node_snapshot_free */
+    NODE_ANSWER_WATCH_JOIN,
 };
 
-/* Embedded in the caller's own record of the call.  From node_submit until `done` it belongs to the node. */
+struct node_result {
+    enum api_error err; /* API_OK: see below */
+    /* With err == API_OK and code != 0: an error that is not in etcd's table. */
+    enum grpc_code code;
+    const char *text;   /* static, or in the request's arena */
+    int64_t revision;   /* for the response header; 0: leave it out */
+    uint64_t raft_term; /* likewise */
+    bool too_large;     /* the write is done, but its answer passes the arena's maximum */
+    enum node_answer answer;
+    /* All in the request's arena, with copies of what they show: no view is needed.  A message has
+     * its header left NULL.  put, del and txn are made into bytes by mvcc_reply.h. */
+    union {
+        ProtobufCMessage *msg;
+        struct mvcc_put_result put;
+        struct mvcc_delete_result del;
+        struct mvcc_txn_result txn;
+        uint64_t number;
+        struct node_snapshot *snapshot;
+        int watch_join; /* enum watch_join_result */
+    };
+};
+
+/* Embedded in the caller's own record of the call.  From node_submit until `done` it belongs to the
+ * node. */
 struct node_request {
-    struct mpsc_node link;             /* the node's */
-    struct node_request *next;         /* links a delivered list */
+    struct mpsc_node link;     /* the node's */
+    struct node_request *next; /* links a delivered list */
     enum node_request_kind kind;
     struct node_sink *sink;
-    void (*done)(struct node_request *r);      /* for the sink's own use */
-    struct arena *arena;               /* results are built in it; it travels with the request */
+    void (*done)(struct node_request *r); /* for the sink's own use */
+    struct arena *arena;                  /* results are built in it; it travels with the request */
 
     /* NODE_REQ_PROPOSE */
     uint32_t op;
     struct bytes body;
-    const char *username;              /* NULL or "": no auth */
+    const char *username; /* NULL or "": no auth */
     uint64_t auth_revision;
 
     /* others */
@@ -198,29 +226,35 @@ struct node_request {
 /* Any thread.  Never fails and never blocks: every request comes back through its sink. */
 void node_submit(struct node *n, struct node_request *r);
 
-/* Any thread.  True: a linearizable read may run now, on a view taken after this call (a lone voter leads
- * and has applied all it committed).  False: submit a NODE_REQ_READ_INDEX and wait. */
+/* Any thread.  A number no request and no lease of this cluster has had lately: etcd's 16 bits of
+ * member id, 40 bits of milliseconds at start, and a counter.  For a lease, clear the highest bit.
+ */
+uint64_t node_next_id(struct node *n);
+
+/* Any thread.  True: a linearizable read may run now, on a view taken after this call (a lone voter
+ * leads and has applied all it committed).  False: submit a NODE_REQ_READ_INDEX and wait. */
 bool node_read_now(struct node *n);
 
-/* ---- what is published, any thread, no lock ---------------------------------------------------------- */
+/* ---- what is published, any thread, no lock
+ * ---------------------------------------------------------- */
 
 struct node_status {
     uint64_t cluster_id;
     uint64_t member_id;
-    raft_id leader;                    /* 0: none known */
+    raft_id leader; /* 0: none known */
     raft_term term;
     raft_index commit;
     raft_index applied;
     bool is_leader;
     bool is_learner;
-    uint64_t db_bytes;                 /* high-water mark x page size */
+    uint64_t db_bytes; /* high-water mark x page size */
     uint64_t db_in_use_bytes;
-    int64_t quota_bytes;               /* effective; 0 when there is none */
-    bool alarm_nospace;                /* on any member */
+    int64_t quota_bytes; /* effective; 0 when there is none */
+    bool alarm_nospace;  /* on any member */
     bool alarm_corrupt;
-    uint32_t cluster_version;          /* major << 16 | minor; 0: not decided */
-    uint32_t storage_version;          /* likewise */
-    bool ready;                        /* published its attributes: clients may be served */
+    uint32_t cluster_version; /* major << 16 | minor; 0: not decided */
+    uint32_t storage_version; /* likewise */
+    bool ready;               /* published its attributes: clients may be served */
 };
 
 void node_status(struct node *n, struct node_status *ret);
@@ -229,26 +263,29 @@ raft_id node_leader(struct node *n);
 /* The alarms, as AlarmMember records; n_max records at most, the number is returned. */
 struct node_alarm {
     uint64_t member_id;
-    int kind;                          /* 1 NOSPACE, 2 CORRUPT */
+    int kind; /* 1 NOSPACE, 2 CORRUPT */
 };
 size_t node_alarms(struct node *n, struct node_alarm *ret, size_t n_max);
 
 /* Readers' entry to views: mvcc_view_acquire(node_mvcc(n), ...). */
 struct mvcc *node_mvcc(struct node *n);
 
-/* Quota check of the API layer (server.md 4): true when `cost` more bytes fit.  If not, the caller answers
- * API_NO_SPACE after it has submitted the alarm: node_raise_nospace fills a request for that. */
+/* Quota check of the API layer: true when `cost` more bytes fit.  If not, the caller raises the
+ * alarm (a proposal with op 10: ACTIVATE, NOSPACE, its own member id) and answers API_NO_SPACE
+ * after that. */
 bool node_quota_fits(struct node *n, uint64_t cost);
 
 /* The metrics of the node and everything below it are registered here. */
 void node_register_metrics(struct node *n, struct metrics *m);
 
-/* ---- snapshot of the data file ------------------------------------------------------------------------ */
+/* ---- snapshot of the data file
+ * ------------------------------------------------------------------------ */
 
-/* Any one thread.  The next bytes of the copy, borrowed until the next call; *ret_n 0 at the end. */
+/* Any one thread.  The next bytes of the copy, borrowed until the next call; *ret_n 0 at the end.
+ */
 uint64_t node_snapshot_bytes(const struct node_snapshot *s);
 NODISCARD int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_max,
                                  size_t *ret_n, struct err *e);
-void node_snapshot_free(struct node_snapshot *s);      /* NULL is accepted */
+void node_snapshot_free(struct node_snapshot *s); /* NULL is accepted */
 
 #endif
