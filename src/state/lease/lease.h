@@ -113,8 +113,8 @@ bool lease_exists(const struct lessor *l, lease_id id);
  *   ERR_LEASE_NOT_FOUND   no such lease: the key then hangs on none */
 NODISCARD int lease_attach(struct lessor *l, lease_id id, struct bytes key);
 
-/* Take `key` off `id`.  Nothing happens when it does not hang there. */
-void lease_detach(struct lessor *l, lease_id id, struct bytes key);
+/* Take `key` off the lease that it hangs on, if any. */
+void lease_detach(struct lessor *l, struct bytes key);
 
 /* The lease that `key` hangs on, or LEASE_NONE.  Costs nothing while no key hangs on a lease. */
 lease_id lease_of_key(const struct lessor *l, struct bytes key);
