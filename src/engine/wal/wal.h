@@ -225,9 +225,9 @@ struct wal_record {
     uint64_t offset;     /* of the frame in it */
 };
 
-/* Calls fn for every record from the segment that holds `index` on, checksums verified, until it
- * returns other than 0 (which is then returned).  Read-only; *ret_torn tells whether the log ended
- * in a torn record. */
+/* Calls fn for every record from the segment that holds `index` on (0: from the oldest one),
+ * checksums verified, until it returns other than 0 (which is then returned).  Read-only; *ret_torn
+ * tells whether the log ended in a torn record. */
 NODISCARD int wal_visit(struct disk *d, const char *dir, raft_index index,
                         int (*fn)(void *arg, const struct wal_record *rec, struct err *e),
                         void *arg, bool *ret_torn, struct err *e);

@@ -1,0 +1,317 @@
+#include "engine/wal/wal.h"
+
+#include "base/alloc.h"
+#include "engine/wal/wal_int.h"
+
+int wal__new(const struct wal_options *o, struct wal **ret, struct err *e)
+{
+    struct wal *w = mem_calloc(1, sizeof *w);
+    size_t n = strlen(o->dir) + 1;
+
+    ASSERT(o->disk != NULL);
+    if (w != NULL)
+        w->dir = mem_alloc(n);
+    if (w == NULL || w->dir == NULL || !wal__encoder_init(&w->enc)) {
+        wal_close(w);
+        return err_set(e, ERR_NOMEM, "open log %s: out of memory", o->dir);
+    }
+    memcpy(w->dir, o->dir, n);
+    w->disk = o->disk;
+    w->segment_bytes = o->segment_bytes == 0 ? WAL_SEGMENT_BYTES : o->segment_bytes;
+    ASSERT(w->segment_bytes % WAL__FRAME_ALIGN == 0);
+    w->observer = o->observer;
+    w->enc.zero_limit = w->segment_bytes;
+    atomic_init(&w->prepared, WAL__NONE_PREPARED);
+    *ret = w;
+    return 0;
+}
+
+int wal__segments_add(struct wal *w, struct wal__name name, struct file *f, struct err *e)
+{
+    struct wal__segment *v = mem_realloc(w->segments, (w->segments_n + 1) * sizeof *v);
+
+    if (v == NULL)
+        return err_set(e, ERR_NOMEM, "log %s: out of memory", w->dir);
+    w->segments = v;
+    ASSERT(w->segments_n == 0 || v[w->segments_n - 1].name.seq + 1 == name.seq);
+    v[w->segments_n++] = (struct wal__segment){name, f};
+    return 0;
+}
+
+void wal_close(struct wal *w)
+{
+    char path[WAL__PATH_BYTES];
+    struct err ignored;
+
+    if (w == NULL)
+        return;
+    ASSERT(atomic_load(&w->prepared) != WAL__PREPARING);
+    if (w->prepared_file != NULL) {
+        file_close(w->prepared_file);
+        if (wal__path(w->dir, WAL__PREPARED_NAME, path, &ignored) == 0 &&
+            disk_remove(w->disk, path, &ignored) != 0)
+            ignored.code = 0; /* the next open removes it */
+    }
+    for (size_t i = 0; i < w->segments_n; i++)
+        file_close(w->segments[i].file);
+    mem_free(w->segments);
+    wal__encoder_done(&w->enc);
+    mem_free(w->dir);
+    mem_free(w);
+}
+
+int wal__sync(struct wal *w, enum file_sync_kind kind, struct err *e)
+{
+    int rc;
+
+    if (w->observer.sync_begin != NULL)
+        w->observer.sync_begin(w->observer.arg);
+    rc = file_sync(wal__tail(w)->file, kind, e);
+    if (w->observer.sync_end != NULL)
+        w->observer.sync_end(w->observer.arg);
+    if (rc != 0)
+        return rc;
+    w->stats.syncs++;
+    w->unsynced = false;
+    w->durable_index = w->last_index;
+    return 0;
+}
+
+/* The records that every segment begins with. */
+int wal__write_head(struct wal *w, struct err *e)
+{
+    int rc = wal__encode_crc(&w->enc, e);
+
+    ASSERT(w->enc.off == 0);
+    ASSERT(w->metadata_n > 0);
+    if (rc == 0)
+        rc = wal__encode_data(&w->enc, WAL_RECORD_METADATA, bytes_of(w->metadata, w->metadata_n),
+                              e);
+    if (rc == 0 && !wal__state_empty(&w->state))
+        rc = wal__encode_state(&w->enc, &w->state, e);
+    return rc;
+}
+
+/* ---- the next segment ---- */
+
+bool wal_wants_prepare(const struct wal *w)
+{
+    return atomic_load_explicit(&w->prepared, memory_order_acquire) == WAL__NONE_PREPARED;
+}
+
+int wal_prepare(struct wal *w, struct err *e)
+{
+    int expected = WAL__NONE_PREPARED;
+    struct file *f = NULL;
+    int rc;
+
+    if (!atomic_compare_exchange_strong(&w->prepared, &expected, WAL__PREPARING))
+        return 0;
+    ASSERT(w->prepared_file == NULL);
+    rc = wal__segment_make(w->disk, w->dir, WAL__PREPARED_NAME, w->segment_bytes, true, &f, e);
+    w->prepared_file = f;
+    atomic_store_explicit(&w->prepared, rc == 0 ? WAL__PREPARED : WAL__NONE_PREPARED,
+                          memory_order_release);
+    return rc;
+}
+
+/* The file for the next segment, and the name it has for now. */
+static int next_file(struct wal *w, struct file **ret, const char **ret_name, bool *ret_prepared,
+                     struct err *e)
+{
+    *ret_prepared = atomic_load_explicit(&w->prepared, memory_order_acquire) == WAL__PREPARED;
+    if (*ret_prepared) {
+        ASSERT(w->prepared_file != NULL);
+        *ret = w->prepared_file;
+        *ret_name = WAL__PREPARED_NAME;
+        return 0;
+    }
+    w->stats.cuts_unprepared++;
+    *ret_name = WAL__UNPREPARED_NAME;
+    return wal__segment_make(w->disk, w->dir, WAL__UNPREPARED_NAME, w->segment_bytes, false, ret,
+                             e);
+}
+
+/* Renames the new segment to its own name, durably. */
+static int publish(struct wal *w, const char *tmp, struct wal__name name, struct err *e)
+{
+    char from[WAL__PATH_BYTES], to[WAL__PATH_BYTES], final[WAL__NAME_BYTES];
+    int rc;
+
+    wal__name_format(name, final);
+    rc = wal__path(w->dir, tmp, from, e);
+    if (rc == 0)
+        rc = wal__path(w->dir, final, to, e);
+    if (rc == 0)
+        rc = disk_rename(w->disk, from, to, e);
+    return rc == 0 ? disk_sync_dir(w->disk, w->dir, e) : rc;
+}
+
+/* Ends the current segment and begins the next.  The old one is whole on disk before the new name
+ * appears, and so is the new one's head: at every moment the directory is a good log (W4). */
+static int cut(struct wal *w, struct err *e)
+{
+    struct wal__segment *tail = wal__tail(w);
+    struct wal__name name = {tail->name.seq + 1, w->last_index + 1};
+    struct file *f = NULL;
+    const char *tmp;
+    bool prepared;
+    int rc = next_file(w, &f, &tmp, &prepared, e);
+
+    if (rc == ERR_NO_SPACE)
+        return 0; /* the old one goes on growing until there is room; nothing is lost by that */
+    if (rc != 0)
+        return rc;
+    rc = wal__segments_add(w, name, f, e);
+    if (rc != 0) {
+        if (!prepared)
+            file_close(f);
+        return rc;
+    }
+    if (prepared)
+        w->prepared_file = NULL;
+    tail = &w->segments[w->segments_n - 2];
+    rc = file_truncate(tail->file, w->enc.off, e);
+    if (rc == 0)
+        rc = file_sync(tail->file, FILE_SYNC_ALL, e);
+    w->enc.file = f;
+    w->enc.off = 0;
+    w->enc.zeroed_end = prepared ? w->segment_bytes : 0;
+    if (rc == 0)
+        rc = wal__write_head(w, e);
+    if (rc == 0)
+        rc = wal__encoder_flush(&w->enc, e);
+    if (rc == 0)
+        rc = wal__sync(w, FILE_SYNC_ALL, e);
+    if (rc == 0)
+        rc = publish(w, tmp, name, e);
+    w->stats.cuts++;
+    /* Only now may the helper use the temporary name again. */
+    if (rc == 0 && prepared)
+        atomic_store_explicit(&w->prepared, WAL__NONE_PREPARED, memory_order_release);
+    return rc;
+}
+
+/* ---- appending ---- */
+
+static int encode_save(struct wal *w, const struct wal_save *s, bool *sync, struct err *e)
+{
+    int rc = 0;
+
+    if (s->snapshot != NULL) {
+        ASSERT(s->snapshot->index > 0);
+        rc = wal__encode_snapshot(&w->enc, s->snapshot, e);
+        w->last_index = MAX(w->last_index, s->snapshot->index);
+        *sync = true;
+    }
+    for (size_t i = 0; rc == 0 && i < s->entries_n; i++) {
+        ASSERT(i == 0 || s->entries[i].index == s->entries[i - 1].index + 1);
+        rc = wal__encode_entry(&w->enc, &s->entries[i], e);
+    }
+    if (s->entries_n > 0) {
+        w->last_index = s->entries[s->entries_n - 1].index;
+        *sync = true;
+    }
+    return rc;
+}
+
+static int encode_last_state(struct wal *w, const struct raft_hard_state *s, bool *sync,
+                             struct err *e)
+{
+    ASSERT(s->term >= w->state.term);
+    if (wal__state_empty(s))
+        return 0;
+    if (s->term == w->state.term && s->vote == w->state.vote && s->commit == w->state.commit)
+        return 0;
+    if (s->term != w->state.term || s->vote != w->state.vote)
+        *sync = true;
+    w->state = *s;
+    return wal__encode_state(&w->enc, s, e);
+}
+
+static int append(struct wal *w, const struct wal_save *saves, size_t n, struct err *e)
+{
+    const struct raft_hard_state *state = NULL;
+    bool sync = false;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = encode_save(w, &saves[i], &sync, e);
+        if (saves[i].hard_state != NULL)
+            state = saves[i].hard_state;
+    }
+    if (rc == 0 && state != NULL)
+        rc = encode_last_state(w, state, &sync, e);
+    if (rc == 0)
+        rc = wal__encoder_flush(&w->enc, e);
+    if (rc != 0)
+        return rc;
+    w->unsynced = true;
+    if (sync)
+        rc = wal__sync(w, FILE_SYNC_DATA, e);
+    if (rc == 0 && w->enc.off >= w->segment_bytes)
+        rc = cut(w, e);
+    return rc;
+}
+
+/* Every path on which a write or a sync may have failed ends here (W3). */
+static int poison(struct wal *w, int rc, struct err *e)
+{
+    char name[WAL__NAME_BYTES];
+
+    if (rc == 0)
+        return 0;
+    w->poison = rc;
+    wal__name_format(wal__tail(w)->name, name);
+    return err_wrap(e, rc, "append to log %s: segment %s", w->dir, name);
+}
+
+static int refuse_poisoned(const struct wal *w, struct err *e)
+{
+    return err_set(e, ERR_WAL_POISONED, "log %s failed before (%s) and takes no more", w->dir,
+                   err_text(w->poison));
+}
+
+int wal_append_batch(struct wal *w, const struct wal_save *saves, size_t n, struct err *e)
+{
+    if (w->poison != 0)
+        return refuse_poisoned(w, e);
+    w->stats.batches++;
+    return poison(w, append(w, saves, n, e), e);
+}
+
+int wal_sync(struct wal *w, struct err *e)
+{
+    if (w->poison != 0)
+        return refuse_poisoned(w, e);
+    return w->unsynced ? poison(w, wal__sync(w, FILE_SYNC_DATA, e), e) : 0;
+}
+
+raft_index wal_durable_index(const struct wal *w)
+{
+    return w->durable_index;
+}
+
+void wal_stats(const struct wal *w, struct wal_stats *ret)
+{
+    *ret = w->stats;
+    ret->bytes_written = w->enc.bytes_written;
+}
+
+/* ---- letting go of old segments ---- */
+
+void wal_release_to(struct wal *w, raft_index index)
+{
+    size_t keep = 0; /* the last segment that begins before index, and all behind it */
+
+    ASSERT(w->segments_n > 0);
+    for (size_t i = 0; i < w->segments_n; i++) {
+        if (w->segments[i].name.index < index)
+            keep = i;
+    }
+    for (size_t i = 0; i < keep; i++)
+        file_close(w->segments[i].file);
+    memmove(w->segments, w->segments + keep, (w->segments_n - keep) * sizeof *w->segments);
+    w->segments_n -= keep;
+    ASSERT(w->segments_n > 0);
+}
