@@ -1,0 +1,322 @@
+/* call.c -- a unary call: its time, its attempts.
+ *
+ *                no endpoint up              endpoint up
+ *      start ------------------> WAITING --------------------> ASKING <----------+
+ *        |                          |                            |  | Unavailable, |
+ *        | endpoint up -> ASKING    | time is over               |  | may repeat   | 25 ms
+ *        |                          v                            |  +---> PAUSED --+
+ *        +- too large, too late -> ENDING <----------------------+ answer, other error
+ *
+ * One timer serves all states: the deadline while WAITING, the pause while PAUSED, the next turn of
+ * the loop while ENDING (an error found in ketch_start is told later, never from within).  While
+ * ASKING the deadline is grpc's.
+ */
+#include "client/client_int.h"
+
+enum call_state { CALL_WAITING, CALL_ASKING, CALL_PAUSED, CALL_ENDING };
+
+struct ketch_call {
+    struct list link; /* of client->calls */
+    struct waiter waiter;
+    struct loop_timer timer;
+    struct ketch_client *client;
+    enum ketch_method method;
+    enum call_state state;
+    mono_ns deadline_ns; /* 0: none */
+    unsigned attempt;
+    struct endpoint *endpoint; /* while ASKING */
+    struct rpc *rpc;           /* while ASKING */
+    ketch_done_fn *done;
+    void *user;
+    struct ketch_error error; /* while ENDING */
+    struct buf request;
+};
+
+#define PATH_PREFIX "/etcdserverpb."
+
+static const struct method {
+    const char *path;
+    const ProtobufCMessageDescriptor *response;
+    bool repeatable;
+} methods[] = {
+#define X(name, req, res, desc, path, repeat) \
+    [KETCH_METHOD_##name] = {PATH_PREFIX path, &etcdserverpb__##desc##__descriptor, repeat},
+    KETCH_METHOD_MAP(X)
+#undef X
+};
+
+static void call_try(struct ketch_call *call, struct endpoint *ep);
+
+static void call_free(struct ketch_call *call)
+{
+    loop_timer_stop(client_loop(call->client), &call->timer);
+    list_remove(&call->waiter.link);
+    list_remove(&call->link);
+    buf_done(&call->request);
+    mem_free(call);
+}
+
+static void call_finish(struct ketch_call *call, struct ketch_reply *reply,
+                        const struct ketch_error *e)
+{
+    ketch_done_fn *done = call->done;
+    void *user = call->user;
+
+    call_free(call);
+    done(reply, e, user);
+}
+
+/* Milliseconds that are left, rounded up; 0 when the time is over. */
+static int64_t call_left_ms(const struct ketch_call *call)
+{
+    mono_ns left = call->deadline_ns - clock_mono_ns(clock_posix());
+
+    return left <= 0 ? 0 : (left + 999999) / 1000000;
+}
+
+static void report_attempt(struct ketch_call *call, int code, struct bytes message)
+{
+    const struct ketch_options *o = &call->client->options;
+    char text[KETCH_ERROR_TEXT_BYTES];
+
+    if (o->on_attempt == NULL)
+        return;
+    client__status_text(text, sizeof(text), code, message);
+    struct ketch_attempt a = {
+        .client = call->client,
+        .first_endpoint = call->client->endpoints[0].address.authority,
+        .peer = call->endpoint == NULL ? NULL : call->endpoint->address.authority,
+        .method = methods[call->method].path,
+        .attempt = call->attempt,
+        .code = code,
+        .text = text,
+    };
+    o->on_attempt(&a, o->user);
+}
+
+/* The time ran out before any endpoint was up. */
+static void call_expired(struct ketch_call *call)
+{
+    struct ketch_error e;
+    char text[ERR_MSG_BYTES + 64] = "context deadline exceeded";
+    const char *dial = call->client->last_dial_error;
+
+    if (dial[0] != 0)
+        snprintf(text, sizeof(text), "latest balancer error: %s", dial);
+    report_attempt(call, KETCH_DEADLINE_EXCEEDED, bytes_str(text));
+    client__error(&e, KETCH_DEADLINE_EXCEEDED, "context deadline exceeded");
+    call_finish(call, NULL, &e);
+}
+
+/* Takes an endpoint, or waits for one as long as the call may. */
+static void call_seek(struct ketch_call *call)
+{
+    struct endpoint *ep = client__pick(call->client);
+
+    if (call->deadline_ns != 0 && call_left_ms(call) == 0) {
+        call_expired(call);
+    } else if (ep != NULL) {
+        call_try(call, ep);
+    } else {
+        call->state = CALL_WAITING;
+        list_push(&call->client->waiting, &call->waiter.link);
+        if (call->deadline_ns != 0)
+            client__timer(call->client, &call->timer, call_left_ms(call));
+    }
+}
+
+static void on_timer(struct loop_timer *t)
+{
+    struct ketch_call *call = CONTAINER_OF(t, struct ketch_call, timer);
+
+    switch (call->state) {
+    case CALL_WAITING:
+        list_remove(&call->waiter.link);
+        call_expired(call);
+        break;
+    case CALL_PAUSED:
+        call_seek(call);
+        break;
+    case CALL_ENDING:
+        call_finish(call, NULL, &call->error);
+        break;
+    case CALL_ASKING:
+        UNREACHABLE();
+    }
+}
+
+static bool may_repeat(const struct ketch_call *call, int code)
+{
+    return methods[call->method].repeatable && code == GRPC_UNAVAILABLE &&
+           call->attempt + 1 < CLIENT_ATTEMPTS_MAX && !call->client->closing;
+}
+
+static void call_pause(struct ketch_call *call)
+{
+    uint64_t jitter = CLIENT_RETRY_US * CLIENT_RETRY_JITTER_PERCENT / 100;
+    uint64_t us = CLIENT_RETRY_US - jitter + random_below(random_posix(), 2 * jitter + 1);
+
+    call->state = CALL_PAUSED;
+    call->attempt++;
+    client__timer(call->client, &call->timer, (int64_t) (us / 1000));
+}
+
+static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
+{
+    struct ketch_call *call = user;
+    struct ketch_reply *reply = NULL;
+    struct ketch_error e = {0};
+
+    (void) r;
+    ASSERT(call->state == CALL_ASKING);
+    call->rpc = NULL;
+    if (res->code == GRPC_OK) {
+        reply = client__reply(methods[call->method].response, res->response, &e);
+        call_finish(call, reply, &e);
+        return;
+    }
+    report_attempt(call, res->code, res->message);
+    if (may_repeat(call, res->code)) {
+        call_pause(call);
+        return;
+    }
+    client__status(&e, res->code, res->message);
+    call_finish(call, NULL, &e);
+}
+
+static void call_try(struct ketch_call *call, struct endpoint *ep)
+{
+    struct rpc_metadata md[CLIENT_METADATA_MAX];
+    struct rpc_options o = {
+        .path = methods[call->method].path,
+        .metadata = md,
+        .metadata_n = client__metadata(call->client, false, md),
+        .timeout_ms = call->deadline_ns == 0 ? 0 : MAX(call_left_ms(call), 1),
+        .user = call,
+    };
+
+    loop_timer_stop(client_loop(call->client), &call->timer);
+    call->state = CALL_ASKING;
+    call->endpoint = ep;
+    call->rpc = rpc_unary(ep->channel, &o, buf_bytes(&call->request), on_end);
+    if (call->rpc == NULL) {
+        call->state = CALL_ENDING;
+        client__error(&call->error, KETCH_E_NO_MEMORY, "out of memory");
+        client__timer(call->client, &call->timer, 0);
+    }
+}
+
+static void on_endpoint(struct waiter *w, struct endpoint *ep)
+{
+    call_try(CONTAINER_OF(w, struct ketch_call, waiter), ep);
+}
+
+/* What is wrong with a call before it is sent; tells it in the next turn of the loop. */
+static bool refuse(struct ketch_call *call, int64_t timeout_ms)
+{
+    size_t limit = call->client->options.request_bytes_max;
+
+    if (timeout_ms < 0)
+        client__error(&call->error, KETCH_DEADLINE_EXCEEDED, "context deadline exceeded");
+    else if (call->request.len > limit)
+        client__error(&call->error, GRPC_RESOURCE_EXHAUSTED,
+                      "rpc error: code = ResourceExhausted desc = trying to send message larger "
+                      "than max (%zu vs. %zu)",
+                      call->request.len, limit);
+    return call->error.code != KETCH_OK;
+}
+
+struct ketch_call *ketch_start(struct ketch_client *c, enum ketch_method m,
+                               const ProtobufCMessage *request, int64_t timeout_ms,
+                               ketch_done_fn *done, void *user)
+{
+    struct ketch_call *call = mem_calloc(1, sizeof(*call));
+
+    ASSERT(m < KETCH_METHOD_COUNT);
+    if (call == NULL)
+        return NULL;
+    call->client = c;
+    call->method = m;
+    call->done = done;
+    call->user = user;
+    call->waiter.go = on_endpoint;
+    list_init(&call->waiter.link);
+    list_init(&call->link);
+    loop_timer_init(&call->timer, on_timer);
+    buf_init(&call->request, SIZE_MAX);
+    if (!wire_encode(request, &call->request)) {
+        call_free(call);
+        return NULL;
+    }
+    list_push(&c->calls, &call->link);
+    call->state = CALL_ENDING;
+    if (refuse(call, timeout_ms)) {
+        client__timer(c, &call->timer, 0);
+        return call;
+    }
+    if (timeout_ms > 0)
+        call->deadline_ns = clock_mono_ns(clock_posix()) + timeout_ms * 1000000;
+    call_seek(call);
+    return call;
+}
+
+void ketch_cancel(struct ketch_call *call)
+{
+    if (call->state == CALL_ASKING) {
+        rpc_cancel(call->rpc);
+        return;
+    }
+    list_remove(&call->waiter.link);
+    call->state = CALL_ENDING;
+    client__error(&call->error, KETCH_CANCELED, "context canceled");
+    client__timer(call->client, &call->timer, 0);
+}
+
+/* Calls under way end when their channels are freed. */
+void call__close_all(struct ketch_client *c)
+{
+    struct ketch_error e;
+
+    client__error(&e, KETCH_CANCELED, "grpc: the client connection is closing");
+    LIST_EACH_SAFE (it, &c->calls) {
+        struct ketch_call *call = CONTAINER_OF(it, struct ketch_call, link);
+
+        if (call->state != CALL_ASKING)
+            call_finish(call, NULL, &e);
+    }
+}
+
+/* ---- blocking ----------------------------------------------------------------------------------
+ */
+
+struct blocking {
+    bool done;
+    struct ketch_reply *reply;
+    struct ketch_error error;
+};
+
+static void on_blocking_done(struct ketch_reply *reply, const struct ketch_error *e, void *user)
+{
+    struct blocking *b = user;
+
+    b->reply = reply;
+    b->error = *e;
+    b->done = true;
+}
+
+int ketch_invoke(struct ketch_client *c, enum ketch_method m, const ProtobufCMessage *request,
+                 int64_t timeout_ms, struct ketch_reply **ret, struct ketch_error *e)
+{
+    struct blocking b = {0};
+
+    *ret = NULL;
+    if (ketch_start(c, m, request, timeout_ms, on_blocking_done, &b) == NULL) {
+        client__error(e, KETCH_E_NO_MEMORY, "out of memory");
+        return KETCH_E_NO_MEMORY;
+    }
+    loop_run_until(client_loop(c), &b.done);
+    *ret = b.reply;
+    if (e != NULL)
+        *e = b.error;
+    return b.error.code;
+}

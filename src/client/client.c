@@ -1,0 +1,295 @@
+/* client.c -- endpoints, their connections, and whose turn it is.
+ *
+ * Every endpoint is dialled from the start and again whenever its connection is gone, a little
+ * later each time.  Work that needs a connection when there is none waits in one queue and goes
+ * out, in order, when the first endpoint is up.
+ */
+#include "client/client_int.h"
+
+/* ---- connections -------------------------------------------------------------------------------
+ */
+
+static void wake_waiting(struct ketch_client *c)
+{
+    struct list woken;
+    struct list *it;
+
+    list_init(&woken);
+    list_splice(&woken, &c->waiting);
+    while ((it = list_pop(&woken)) != NULL) {
+        struct waiter *w = CONTAINER_OF(it, struct waiter, link);
+
+        client__need_endpoint(c, w);
+    }
+}
+
+void client__timer(struct ketch_client *c, struct loop_timer *t, int64_t after_ms)
+{
+    int rc = loop_timer_start(client_loop(c), t, MAX(after_ms, 0));
+
+    /* Only for want of a few bytes: nothing can be promised any more. */
+    ASSERT(rc == 0);
+}
+
+static void redial(struct loop_timer *t)
+{
+    struct endpoint *ep = CONTAINER_OF(t, struct endpoint, redial);
+
+    channel_connect(ep->channel);
+}
+
+static void on_channel_state(struct channel *ch, enum channel_state s, const char *why, void *user)
+{
+    struct endpoint *ep = user;
+    struct ketch_client *c = ep->client;
+
+    (void) ch;
+    if (c->closing)
+        return;
+    if (s == CHANNEL_READY) {
+        ep->redial_ms = 0;
+        wake_waiting(c);
+        return;
+    }
+    if (s != CHANNEL_IDLE)
+        return;
+    if (why != NULL && why[0] != 0)
+        snprintf(c->last_dial_error, sizeof(c->last_dial_error), "%s", why);
+    client__timer(c, &ep->redial, ep->redial_ms);
+    ep->redial_ms = MIN(MAX(ep->redial_ms * 2, CLIENT_REDIAL_MS_MIN), CLIENT_REDIAL_MS_MAX);
+}
+
+struct endpoint *client__pick(struct ketch_client *c)
+{
+    for (size_t i = 0; i < c->endpoint_count; i++) {
+        struct endpoint *ep = &c->endpoints[c->turn];
+
+        c->turn = (c->turn + 1) % c->endpoint_count;
+        if (channel_state(ep->channel) == CHANNEL_READY)
+            return ep;
+    }
+    return NULL;
+}
+
+void client__need_endpoint(struct ketch_client *c, struct waiter *w)
+{
+    struct endpoint *ep = client__pick(c);
+
+    ASSERT(list_empty(&w->link));
+    if (ep != NULL)
+        w->go(w, ep);
+    else
+        list_push(&c->waiting, &w->link);
+}
+
+size_t client__metadata(const struct ketch_client *c, bool require_leader,
+                        struct rpc_metadata md[CLIENT_METADATA_MAX])
+{
+    size_t n = 0;
+
+    md[n++] = (struct rpc_metadata){"client-api-version", BYTES_LIT(KETCH_API_VERSION)};
+    if (c->token != NULL)
+        md[n++] = (struct rpc_metadata){"token", bytes_str(c->token)};
+    if (require_leader)
+        md[n++] = (struct rpc_metadata){"hasleader", BYTES_LIT("true")};
+    ASSERT(n <= CLIENT_METADATA_MAX);
+    return n;
+}
+
+/* ---- opening and closing -----------------------------------------------------------------------
+ */
+
+static int endpoint_open(struct endpoint *ep, const char *text, struct ketch_error *e)
+{
+    const struct ketch_options *o = &ep->client->options;
+    struct channel_options co = {0};
+    struct err why = ERR_INIT;
+    int rc = endpoint_parse(text, &ep->address, &why);
+
+    loop_timer_init(&ep->redial, redial);
+    if (rc != 0) {
+        client__error(e, KETCH_E_BAD_ENDPOINT, "%s", why.msg);
+        return KETCH_E_BAD_ENDPOINT;
+    }
+    if (ep->address.tls || (o->tls.enabled && !ep->address.plain)) {
+        client__error(e, KETCH_E_UNSUPPORTED, "TLS is not supported yet: %s", text);
+        return KETCH_E_UNSUPPORTED;
+    }
+    co.host = ep->address.host;
+    co.port = ep->address.port;
+    co.unix_path = ep->address.unix_path;
+    co.connect_timeout_ms = o->dial_timeout_ms;
+    co.keepalive_time_ms = o->keepalive_time_ms;
+    co.keepalive_timeout_ms = o->keepalive_timeout_ms;
+    co.recv_message_bytes_max = o->response_bytes_max;
+    co.on_state = on_channel_state;
+    co.user = ep;
+    rc = channel_new(client_loop(ep->client), &co, &ep->channel, &why);
+    if (rc != 0) {
+        client__error(e, KETCH_E_NO_MEMORY, "%s", why.msg);
+        return KETCH_E_NO_MEMORY;
+    }
+    return KETCH_OK;
+}
+
+static int loop_acquire(struct ketch_client *c, struct ketch_client *share, struct ketch_error *e)
+{
+    struct client_loop *l = share != NULL ? share->shared : mem_calloc(1, sizeof(*l));
+    struct err why = ERR_INIT;
+
+    if (l == NULL) {
+        client__error(e, KETCH_E_NO_MEMORY, "out of memory");
+        return KETCH_E_NO_MEMORY;
+    }
+    if (l->loop == NULL && loop_new("client", &l->loop, &why) != 0) {
+        mem_free(l);
+        client__error(e, KETCH_E_NO_MEMORY, "%s", why.msg);
+        return KETCH_E_NO_MEMORY;
+    }
+    l->clients++;
+    c->shared = l;
+    return KETCH_OK;
+}
+
+static void loop_release(struct client_loop *l)
+{
+    if (l == NULL)
+        return;
+    ASSERT(l->clients > 0);
+    if (--l->clients > 0)
+        return;
+    loop_free(l->loop);
+    mem_free(l);
+}
+
+static struct ketch_options with_defaults(const struct ketch_options *o)
+{
+    struct ketch_options r = *o;
+
+    if (r.dial_timeout_ms <= 0)
+        r.dial_timeout_ms = CLIENT_DIAL_TIMEOUT_MS;
+    if (r.keepalive_timeout_ms <= 0)
+        r.keepalive_timeout_ms = CLIENT_KEEPALIVE_TIMEOUT_MS;
+    if (r.request_bytes_max == 0)
+        r.request_bytes_max = CLIENT_REQUEST_BYTES_MAX;
+    if (r.response_bytes_max == 0)
+        r.response_bytes_max = CLIENT_RESPONSE_BYTES_MAX;
+    return r;
+}
+
+static int client_fill(struct ketch_client *c, const struct ketch_options *o, struct ketch_error *e)
+{
+    int rc = loop_acquire(c, o->share, e);
+
+    if (rc != KETCH_OK)
+        return rc;
+    c->endpoints = mem_calloc(o->endpoint_count, sizeof(*c->endpoints));
+    if (c->endpoints == NULL) {
+        client__error(e, KETCH_E_NO_MEMORY, "out of memory");
+        return KETCH_E_NO_MEMORY;
+    }
+    for (size_t i = 0; i < o->endpoint_count; i++) {
+        struct endpoint *ep = &c->endpoints[i];
+
+        ep->client = c;
+        c->endpoint_count = i + 1;
+        rc = endpoint_open(ep, o->endpoints[i], e);
+        if (rc != KETCH_OK)
+            return rc;
+    }
+    ketch_set_token(c, o->token);
+    return KETCH_OK;
+}
+
+int ketch_open(const struct ketch_options *o, struct ketch_client **ret, struct ketch_error *e)
+{
+    struct ketch_client *c;
+    int rc;
+
+    if (o->endpoint_count == 0 || o->endpoint_count > CLIENT_ENDPOINTS_MAX) {
+        client__error(e, KETCH_E_NO_ENDPOINTS, "etcdclient: no available endpoints");
+        return KETCH_E_NO_ENDPOINTS;
+    }
+    c = mem_calloc(1, sizeof(*c));
+    if (c == NULL) {
+        client__error(e, KETCH_E_NO_MEMORY, "out of memory");
+        return KETCH_E_NO_MEMORY;
+    }
+    list_init(&c->waiting);
+    list_init(&c->calls);
+    list_init(&c->streams);
+    list_init(&c->keep_alives);
+    c->options = with_defaults(o);
+    rc = client_fill(c, o, e);
+    if (rc != KETCH_OK) {
+        ketch_close(c);
+        return rc;
+    }
+    for (size_t i = 0; i < c->endpoint_count; i++)
+        channel_connect(c->endpoints[i].channel);
+    *ret = c;
+    return KETCH_OK;
+}
+
+void ketch_close(struct ketch_client *c)
+{
+    if (c == NULL)
+        return;
+    c->closing = true;
+    call__close_all(c);
+    stream__close_all(c);
+    watch__close_all(c);
+    keep_alive__close_all(c);
+    for (size_t i = 0; i < c->endpoint_count; i++) {
+        struct endpoint *ep = &c->endpoints[i];
+
+        if (ep->channel != NULL)
+            loop_timer_stop(client_loop(c), &ep->redial);
+        channel_free(ep->channel);
+        endpoint_address_done(&ep->address);
+    }
+    watch__free_streams(c);
+    ASSERT(list_empty(&c->waiting));
+    mem_free(c->endpoints);
+    mem_free(c->token);
+    loop_release(c->shared);
+    mem_free(c);
+}
+
+void ketch_set_token(struct ketch_client *c, const char *token)
+{
+    mem_free(c->token);
+    c->token = token == NULL || token[0] == 0 ? NULL : xmem_strdup(token);
+}
+
+int ketch_login(struct ketch_client *c, const char *user, const char *password, int64_t timeout_ms,
+                struct ketch_error *e)
+{
+    Etcdserverpb__AuthenticateRequest req = ETCDSERVERPB__AUTHENTICATE_REQUEST__INIT;
+    const Etcdserverpb__AuthenticateResponse *resp;
+    struct ketch_reply *reply;
+    char *name = xmem_strdup(user);
+    char *secret = xmem_strdup(password);
+    int rc;
+
+    req.name = name;
+    req.password = secret;
+    rc = ketch_authenticate(c, &req, timeout_ms, &reply, &resp, e);
+    mem_free(name);
+    mem_free(secret);
+    if (rc == KETCH_OK)
+        ketch_set_token(c, resp->token);
+    ketch_reply_free(reply);
+    return rc;
+}
+
+void ketch_run(struct ketch_client *c)
+{
+    c->shared->stop = false;
+    loop_run_until(client_loop(c), &c->shared->stop);
+}
+
+void ketch_stop(struct ketch_client *c)
+{
+    c->shared->stop = true;
+}

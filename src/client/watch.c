@@ -1,0 +1,423 @@
+/* watch.c -- watchers that outlive connections.
+ *
+ * All watches of a client (of one kind: with and without require_leader) share one gRPC stream. The
+ * server answers create requests in the order in which they came, so the oldest watch without an id
+ * is the one that a "created" answer speaks of.
+ *
+ *                 create sent                "created", id
+ *      NEW ----------------------> CREATING ----------------> RUNNING --- canceled ---> (gone)
+ *       ^                              |                         |
+ *       +------------------------------+-------------------------+
+ *              the stream broke: again, from next_revision
+ *
+ * A stream that ends with Unavailable or Internal is opened again, on whichever endpoint is up; any
+ * other end, and "no leader" for watches that insist on one, ends its watches.
+ *
+ * Callbacks may cancel any watch: a watch is only marked dead while answers are handed out, and
+ * freed by the sweep that follows (invariant: nothing is freed while stream->busy).
+ */
+#include "client/client_int.h"
+
+#define WATCH_PATH "/etcdserverpb.Watch/Watch"
+#define WATCH_ID_ALL (-1) /* in progress answers: every watch of the stream */
+
+enum watch_state { WATCH_NEW, WATCH_CREATING, WATCH_RUNNING };
+
+struct ketch_watch {
+    struct list link; /* of stream->watches, in the order of creation */
+    struct watch_stream *stream;
+    enum watch_state state;
+    bool dead; /* no more callbacks; freed by the sweep */
+    int64_t id;
+    int64_t next_revision; /* where to go on; 0: wherever the store is */
+    Etcdserverpb__WatchCreateRequest request;
+    ketch_watch_fn *fn;
+    void *user;
+};
+
+struct watch_stream {
+    struct ketch_client *client;
+    struct waiter waiter;
+    struct loop_timer reopen;
+    struct list watches;
+    struct rpc *rpc;
+    bool require_leader;
+    unsigned busy;
+};
+
+static void stream_connect(struct watch_stream *s);
+
+/* ---- watches -----------------------------------------------------------------------------------
+ */
+
+static void watch_free(struct ketch_watch *w)
+{
+    list_remove(&w->link);
+    mem_free(w->request.key.data);
+    mem_free(w->request.range_end.data);
+    mem_free(w->request.filters);
+    mem_free(w);
+}
+
+static void sweep(struct watch_stream *s)
+{
+    if (s->busy > 0)
+        return;
+    LIST_EACH_SAFE (it, &s->watches) {
+        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
+
+        if (w->dead && w->state != WATCH_CREATING)
+            watch_free(w);
+    }
+}
+
+static void deliver(struct ketch_watch *w, const struct ketch_watch_event *ev)
+{
+    if (w->dead)
+        return;
+    w->dead = ev->canceled;
+    w->fn(ev, w->user);
+}
+
+/* Ends every watch of the stream with these words. */
+static void fail_all(struct watch_stream *s, const char *text)
+{
+    struct ketch_watch_event ev = {.canceled = true, .error = text};
+
+    s->busy++;
+    LIST_EACH (it, &s->watches) {
+        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
+
+        w->state = WATCH_NEW;
+        deliver(w, &ev);
+    }
+    s->busy--;
+    sweep(s);
+}
+
+/* ---- requests ----------------------------------------------------------------------------------
+ */
+
+static void send_request(struct watch_stream *s, const Etcdserverpb__WatchRequest *r)
+{
+    struct buf b;
+    struct net_piece piece;
+
+    if (s->rpc == NULL)
+        return;
+    buf_init(&b, s->client->options.request_bytes_max);
+    if (wire_encode(&r->base, &b)) {
+        piece = net_piece_copied(b.p, b.len);
+        /* A stream that is over says so through on_end; one that has no memory is as good as over.
+         */
+        if (rpc_send(s->rpc, &piece, 1) == ERR_NOMEM)
+            rpc_cancel(s->rpc);
+    }
+    buf_done(&b);
+}
+
+static void send_create(struct ketch_watch *w)
+{
+    Etcdserverpb__WatchRequest r = ETCDSERVERPB__WATCH_REQUEST__INIT;
+
+    w->request.start_revision = w->next_revision;
+    w->state = WATCH_CREATING;
+    r.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST;
+    r.create_request = &w->request;
+    send_request(w->stream, &r);
+}
+
+static void send_cancel(struct ketch_watch *w)
+{
+    Etcdserverpb__WatchRequest r = ETCDSERVERPB__WATCH_REQUEST__INIT;
+    Etcdserverpb__WatchCancelRequest cancel = ETCDSERVERPB__WATCH_CANCEL_REQUEST__INIT;
+
+    cancel.watch_id = w->id;
+    r.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_CANCEL_REQUEST;
+    r.cancel_request = &cancel;
+    send_request(w->stream, &r);
+}
+
+/* ---- answers -----------------------------------------------------------------------------------
+ */
+
+static struct ketch_watch *find_creating(struct watch_stream *s)
+{
+    LIST_EACH (it, &s->watches) {
+        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
+
+        if (w->state == WATCH_CREATING)
+            return w;
+    }
+    return NULL;
+}
+
+static struct ketch_watch *find_running(struct watch_stream *s, int64_t id)
+{
+    LIST_EACH (it, &s->watches) {
+        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
+
+        if (w->state == WATCH_RUNNING && w->id == id)
+            return w;
+    }
+    return NULL;
+}
+
+static void on_created(struct watch_stream *s, const Etcdserverpb__WatchResponse *r)
+{
+    struct ketch_watch *w = find_creating(s);
+    struct ketch_watch_event refused = {.canceled = true, .error = r->cancel_reason};
+
+    if (w == NULL)
+        return;
+    w->state = WATCH_RUNNING;
+    w->id = r->watch_id;
+    if (r->watch_id == -1 || (r->canceled && r->cancel_reason[0] != 0)) {
+        deliver(w, &refused);
+        w->dead = true;
+        return;
+    }
+    if (w->next_revision == 0 && r->header != NULL)
+        w->next_revision = r->header->revision + 1;
+    if (w->dead)
+        send_cancel(w);
+}
+
+/* Why a running watch was canceled, as WatchResponse.Err has it. */
+static const char *cancel_words(const Etcdserverpb__WatchResponse *r)
+{
+    if (r->compact_revision != 0)
+        return api_error_text(API_COMPACTED);
+    if (r->cancel_reason[0] != 0)
+        return r->cancel_reason;
+    return api_error_text(API_FUTURE_REV);
+}
+
+static bool is_progress(const Etcdserverpb__WatchResponse *r)
+{
+    return r->n_events == 0 && !r->canceled && !r->created && r->compact_revision == 0 &&
+           r->header != NULL && r->header->revision != 0;
+}
+
+static void hand_out(struct ketch_watch *w, const Etcdserverpb__WatchResponse *r)
+{
+    struct ketch_watch_event ev = {
+        .header = r->header,
+        .events = r->events,
+        .event_count = r->n_events,
+        .compact_revision = r->compact_revision,
+        .canceled = r->canceled,
+        .progress = is_progress(r),
+        .error = r->canceled ? cancel_words(r) : NULL,
+    };
+
+    if (r->n_events > 0 && r->events[r->n_events - 1]->kv != NULL)
+        w->next_revision = r->events[r->n_events - 1]->kv->mod_revision + 1;
+    else if (ev.progress)
+        w->next_revision = r->header->revision + 1;
+    deliver(w, &ev);
+}
+
+static void hand_out_to_all(struct watch_stream *s, const Etcdserverpb__WatchResponse *r)
+{
+    LIST_EACH (it, &s->watches) {
+        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
+
+        if (w->state == WATCH_RUNNING)
+            hand_out(w, r);
+    }
+}
+
+static void on_message(struct rpc *rpc, struct bytes message, void *user)
+{
+    struct watch_stream *s = user;
+    struct ketch_error e;
+    struct ketch_reply *reply = client__reply(&etcdserverpb__watch_response__descriptor, message,
+                                              &e);
+    const Etcdserverpb__WatchResponse *r;
+    struct ketch_watch *w;
+
+    if (reply == NULL) {
+        fail_all(s, e.text);
+        rpc_cancel(rpc);
+        return;
+    }
+    r = (const Etcdserverpb__WatchResponse *) (const void *) reply->message;
+    s->busy++;
+    if (r->created) {
+        on_created(s, r);
+    } else if (r->watch_id == WATCH_ID_ALL && is_progress(r)) {
+        hand_out_to_all(s, r);
+    } else if ((w = find_running(s, r->watch_id)) != NULL) {
+        hand_out(w, r);
+    }
+    s->busy--;
+    ketch_reply_free(reply);
+    sweep(s);
+}
+
+/* ---- the stream --------------------------------------------------------------------------------
+ */
+
+static void on_end(struct rpc *rpc, const struct rpc_result *res, void *user)
+{
+    struct watch_stream *s = user;
+    struct ketch_error e;
+    bool again = res->code == GRPC_OK || client__transient(res->code);
+
+    (void) rpc;
+    s->rpc = NULL;
+    if (s->client->closing)
+        return;
+    client__status(&e, res->code == GRPC_OK ? GRPC_UNAVAILABLE : res->code, res->message);
+    if (!again || (s->require_leader && api_error_find(res->message) == API_NO_LEADER)) {
+        fail_all(s, e.text);
+        return;
+    }
+    s->busy++;
+    LIST_EACH (it, &s->watches) {
+        CONTAINER_OF(it, struct ketch_watch, link)->state = WATCH_NEW;
+    }
+    s->busy--;
+    sweep(s);
+    if (!list_empty(&s->watches))
+        client__timer(s->client, &s->reopen, CLIENT_REOPEN_MS);
+}
+
+static const struct rpc_stream_callbacks rpc_callbacks = {
+    .on_message = on_message,
+    .on_end = on_end,
+};
+
+static void on_reopen(struct loop_timer *t)
+{
+    stream_connect(CONTAINER_OF(t, struct watch_stream, reopen));
+}
+
+static void on_endpoint(struct waiter *waiter, struct endpoint *ep)
+{
+    struct watch_stream *s = CONTAINER_OF(waiter, struct watch_stream, waiter);
+    struct rpc_metadata md[CLIENT_METADATA_MAX];
+    struct rpc_options o = {
+        .path = WATCH_PATH,
+        .metadata = md,
+        .metadata_n = client__metadata(s->client, s->require_leader, md),
+        .user = s,
+    };
+
+    s->rpc = rpc_open(ep->channel, &o, &rpc_callbacks);
+    if (s->rpc == NULL) {
+        client__timer(s->client, &s->reopen, CLIENT_REOPEN_MS);
+        return;
+    }
+    LIST_EACH (it, &s->watches) {
+        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
+
+        if (!w->dead)
+            send_create(w);
+    }
+}
+
+static void stream_connect(struct watch_stream *s)
+{
+    if (s->rpc == NULL && list_empty(&s->waiter.link) && !loop_timer_active(&s->reopen))
+        client__need_endpoint(s->client, &s->waiter);
+}
+
+static struct watch_stream *stream_of(struct ketch_client *c, bool require_leader)
+{
+    struct watch_stream *s = c->watch_streams[require_leader];
+
+    if (s != NULL)
+        return s;
+    s = mem_calloc(1, sizeof(*s));
+    if (s == NULL)
+        return NULL;
+    s->client = c;
+    s->require_leader = require_leader;
+    s->waiter.go = on_endpoint;
+    list_init(&s->waiter.link);
+    list_init(&s->watches);
+    loop_timer_init(&s->reopen, on_reopen);
+    c->watch_streams[require_leader] = s;
+    return s;
+}
+
+/* ---- public ------------------------------------------------------------------------------------
+ */
+
+static ProtobufCBinaryData copy_of(ProtobufCBinaryData b)
+{
+    return (ProtobufCBinaryData){b.len, b.len == 0 ? NULL : xmem_dup(b.data, b.len)};
+}
+
+struct ketch_watch *ketch_watch(struct ketch_client *c, const Etcdserverpb__WatchCreateRequest *r,
+                                const struct ketch_watch_options *o, ketch_watch_fn *fn, void *user)
+{
+    struct watch_stream *s = stream_of(c, o != NULL && o->require_leader);
+    struct ketch_watch *w = s == NULL ? NULL : mem_calloc(1, sizeof(*w));
+
+    if (w == NULL)
+        return NULL;
+    w->stream = s;
+    w->request = *r;
+    w->request.key = copy_of(r->key);
+    w->request.range_end = copy_of(r->range_end);
+    if (r->n_filters > 0)
+        w->request.filters = xmem_dup(r->filters, r->n_filters * sizeof(*r->filters));
+    w->request.watch_id = 0; /* the server chooses: ours would collide after a reconnection */
+    w->next_revision = r->start_revision;
+    w->fn = fn;
+    w->user = user;
+    list_init(&w->link);
+    list_push(&s->watches, &w->link);
+    if (s->rpc != NULL)
+        send_create(w);
+    else
+        stream_connect(s);
+    return w;
+}
+
+void ketch_watch_cancel(struct ketch_watch *w)
+{
+    ASSERT(!w->dead);
+    w->dead = true;
+    if (w->state == WATCH_RUNNING)
+        send_cancel(w);
+    sweep(w->stream);
+}
+
+void ketch_watch_progress(struct ketch_client *c)
+{
+    Etcdserverpb__WatchRequest r = ETCDSERVERPB__WATCH_REQUEST__INIT;
+    Etcdserverpb__WatchProgressRequest progress = ETCDSERVERPB__WATCH_PROGRESS_REQUEST__INIT;
+
+    r.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_PROGRESS_REQUEST;
+    r.progress_request = &progress;
+    for (size_t i = 0; i < ARRAY_LEN(c->watch_streams); i++)
+        if (c->watch_streams[i] != NULL)
+            send_request(c->watch_streams[i], &r);
+}
+
+/* The rpc of a stream ends, silently, when its channel is freed: the watches go before it. */
+void watch__close_all(struct ketch_client *c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(c->watch_streams); i++) {
+        struct watch_stream *s = c->watch_streams[i];
+
+        if (s == NULL)
+            continue;
+        ASSERT(s->busy == 0);
+        list_remove(&s->waiter.link);
+        loop_timer_stop(client_loop(c), &s->reopen);
+        fail_all(s, "context canceled");
+        while (!list_empty(&s->watches))
+            watch_free(CONTAINER_OF(s->watches.next, struct ketch_watch, link));
+    }
+}
+
+void watch__free_streams(struct ketch_client *c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(c->watch_streams); i++)
+        mem_free(c->watch_streams[i]);
+}
