@@ -1,0 +1,438 @@
+/* The rules between values, in the order in which etcd checks them, and what follows from them. */
+#define _POSIX_C_SOURCE 200809L
+#include <arpa/inet.h>
+
+#include "edge/server/config.h"
+#include "edge/server/goparse.h"
+#include "obs/gofmt.h"
+
+#define ELECTION_MS_MAX 50000
+
+static int invalid(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static int invalid(struct err *e, const char *fmt, ...)
+{
+    char text[ERR_MSG_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return err_set(e, ERR_INVALID, "%s", text);
+}
+
+/* ---- logging
+ * ------------------------------------------------------------------------------------- */
+
+static int check_logging(struct config *c, struct err *e)
+{
+    const struct strings *out = &c->log_outputs;
+
+    if (strcmp(c->logger, "capnslog") == 0)
+        return invalid(e, "--logger=capnslog is removed in v3.5");
+    if (strcmp(c->logger, "zap") != 0)
+        return invalid(e, "unknown logger option \"%s\"", c->logger);
+    for (size_t i = 0; i < out->n; i++) {
+        if (strcmp(out->v[i], "default") == 0 && out->n > 1)
+            return invalid(e, "multi logoutput for \"default\" is not supported yet");
+        if (strcmp(out->v[i], "systemd/journal") == 0)
+            return invalid(e, "--log-outputs=systemd/journal is not supported yet");
+    }
+    if (strcmp(c->log_format, "console") == 0)
+        c->format = LOG_FORMAT_CONSOLE;
+    else if (strcmp(c->log_format, "json") == 0 || *c->log_format == 0)
+        c->format = LOG_FORMAT_JSON;
+    else
+        return invalid(e, "unknown log format: %s, supported values json, console", c->log_format);
+    if (!log_level_parse(c->log_level, &c->level))
+        return invalid(e, "unrecognized level: \"%s\"", c->log_level);
+    return 0;
+}
+
+/* ---- URLs
+ * ---------------------------------------------------------------------------------------- */
+
+static bool host_is_ip(const char *host)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    return inet_pton(AF_INET, host, &v4) == 1 || inet_pton(AF_INET6, host, &v6) == 1;
+}
+
+static bool is_unix(const struct url *u)
+{
+    return strncmp(u->scheme, "unix", 4) == 0;
+}
+
+static int check_listen(struct config *c, const struct strings *urls, struct err *e)
+{
+    for (size_t i = 0; i < urls->n; i++) {
+        struct url u;
+        int rc = url_parse(urls->v[i], &c->arena, &u, e);
+
+        if (rc != 0)
+            return rc;
+        if (is_unix(&u))
+            continue;
+        /* A host name is refused, an empty host (all addresses) is not an IP either: Go listens on
+         * it. */
+        if (*u.host != 0 && strcmp(u.host, "localhost") != 0 && !host_is_ip(u.host))
+            return invalid(e, "expected IP in URL for binding (%s)", urls->v[i]);
+    }
+    return 0;
+}
+
+/* The reason why a URL cannot be advertised, or NULL. */
+static const char *unreachable(struct config *c, const char *text, struct err *e)
+{
+    struct url u;
+
+    if (url_parse(text, &c->arena, &u, e) != 0)
+        return e->msg;
+    return *u.host == 0 ? "unexpected empty host" : NULL;
+}
+
+static int check_advertised(struct config *c, struct err *e)
+{
+    for (size_t i = 0; i < c->initial_advertise_peer_urls.n; i++) {
+        const char *u = c->initial_advertise_peer_urls.v[i];
+        const char *why = unreachable(c, u, e);
+
+        if (why != NULL)
+            return invalid(e,
+                           "--initial-advertise-peer-urls \"%s\" must be \"host:port\" (%s (%s))",
+                           u, why, u);
+    }
+    for (size_t i = 0; i < c->advertise_client_urls.n; i++) {
+        const char *u = c->advertise_client_urls.v[i];
+        const char *why = unreachable(c, u, e);
+
+        if (why != NULL)
+            return invalid(e,
+                           "--advertise-client-urls \"%s\" must be in the format \"host:port\", "
+                           "\"unix:/path/to/socket\" or \"unixs:/path/to/socket\" (%s (%s))",
+                           u, why, u);
+    }
+    return 0;
+}
+
+static int check_urls(struct config *c, struct err *e)
+{
+    const struct strings *listen[] = {&c->listen_peer_urls, &c->listen_client_urls,
+                                      &c->listen_client_http_urls, &c->listen_metrics_urls};
+    int rc = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(listen) && rc == 0; i++)
+        rc = check_listen(c, listen[i], e);
+    return rc == 0 ? check_advertised(c, e) : rc;
+}
+
+/* ---- bootstrap and timing
+ * ------------------------------------------------------------------------ */
+
+static int check_bootstrap(const struct config *c, struct err *e)
+{
+    bool endpoints = c->discovery_endpoints.n > 0;
+    bool srv = *c->discovery_srv != 0;
+    bool cluster = c->given[CONFIG_initial_cluster] && *c->initial_cluster != 0;
+
+    if (endpoints + srv + cluster > 1)
+        return invalid(e, "multiple discovery or bootstrap flags are set. Choose one of "
+                          "\"initial-cluster\", \"discovery-endpoints\" or \"discovery-srv\"");
+    if ((*c->discovery_token != 0) != endpoints)
+        return invalid(e, "both --discovery-token and --discovery-endpoints must be set");
+    for (size_t i = 0; i < c->discovery_endpoints.n; i++) {
+        const char *s = c->discovery_endpoints.v[i];
+
+        if (s[strspn(s, " \t")] == 0)
+            return invalid(e, "--discovery-endpoints must not contain empty endpoints");
+    }
+    return 0;
+}
+
+static int check_timing(const struct config *c, struct err *e)
+{
+    uint64_t beat = c->heartbeat_interval, election = c->election_timeout;
+
+    if (beat == 0)
+        return invalid(e, "--heartbeat-interval must be >0 (set to 0ms)");
+    if (election == 0)
+        return invalid(e, "--election-timeout must be >0 (set to 0ms)");
+    if (beat > UINT64_MAX / 5 || 5 * beat > election)
+        return invalid(e,
+                       "--election-timeout[%" PRIu64 "ms] should be at least as 5 times as "
+                       "--heartbeat-interval[%" PRIu64 "ms]",
+                       election, beat);
+    if (election > ELECTION_MS_MAX)
+        return invalid(
+            e, "--election-timeout[%" PRIu64 "ms] is too long, and should be set less than %dms",
+            election, ELECTION_MS_MAX);
+    return 0;
+}
+
+static int check_features(const struct config *c, struct err *e)
+{
+    char text[GO_DURATION_BYTES];
+
+    if (!c->from_file && c->given[CONFIG_listen_client_urls] &&
+        !c->given[CONFIG_advertise_client_urls])
+        return invalid(
+            e, "--advertise-client-urls is required when --listen-client-urls is set explicitly");
+    if (*c->auto_compaction_mode == 0)
+        return invalid(e, "undefined auto-compaction-mode");
+    if (strcmp(c->auto_compaction_mode, "periodic") != 0 &&
+        strcmp(c->auto_compaction_mode, "revision") != 0)
+        return invalid(e, "unknown auto-compaction-mode \"%s\"", c->auto_compaction_mode);
+    if (config_gate(c, "LeaseCheckpointPersist") && !config_gate(c, "LeaseCheckpoint"))
+        return invalid(e, "enabling feature gate LeaseCheckpointPersist requires enabling feature "
+                          "gate LeaseCheckpoint");
+    if (c->compact_hash_check_time <= 0)
+        return invalid(e, "--compact-hash-check-time must be >0 (set to %s)",
+                       go_duration(c->compact_hash_check_time, text));
+    return 0;
+}
+
+static bool tls_version(const char *s, int *ret)
+{
+    *ret = strcmp(s, "TLS1.2") == 0 ? 2 : strcmp(s, "TLS1.3") == 0 ? 3 : *s == 0 ? 0 : -1;
+    return *ret >= 0;
+}
+
+static int check_tls(const struct config *c, struct err *e)
+{
+    int low, high;
+
+    if (!tls_version(c->tls_min_version, &low))
+        return invalid(e, "unexpected TLS version \"%s\" (must be one of: TLS1.2, TLS1.3)",
+                       c->tls_min_version);
+    if (!tls_version(c->tls_max_version, &high))
+        return invalid(e, "unexpected TLS version \"%s\" (must be one of: TLS1.2, TLS1.3)",
+                       c->tls_max_version);
+    if (high != 0 && low > high)
+        return invalid(e, "min version (%s) is greater than max version (%s)", c->tls_min_version,
+                       c->tls_max_version);
+    if (low == 3 && c->cipher_suites.n > 0)
+        return invalid(e, "cipher suites cannot be configured when only TLS1.3 is enabled");
+    return 0;
+}
+
+/* What would need a part that is not there yet is refused rather than ignored. */
+static int check_later(struct config *c, struct err *e)
+{
+    const struct strings *urls[] = {&c->listen_client_urls, &c->listen_peer_urls,
+                                    &c->listen_metrics_urls};
+    struct config dflt;
+    int rc = 0;
+
+    config_init(&dflt);
+    for (size_t i = 0; i < CONFIG_FIELDS_N && rc == 0; i++) {
+        const struct config_field *f = &config_fields[i];
+        const char *now = (char *) c + f->offset, *was = (char *) &dflt + f->offset;
+        bool same;
+
+        if (f->when == CONFIG_NOW)
+            continue;
+        if (f->type == CONFIG_TYPE_BOOL)
+            same = *(const bool *) now == *(const bool *) was;
+        else if (f->type == CONFIG_TYPE_UINT)
+            same = *(const uint64_t *) now == *(const uint64_t *) was;
+        else if (f->type == CONFIG_TYPE_STRING)
+            same = strcmp(*(const char *const *) now, *(const char *const *) was) == 0;
+        else
+            same = ((const struct strings *) now)->n == 0;
+        if (!same)
+            rc = invalid(e, "--%s is not supported yet", f->flag);
+    }
+    config_done(&dflt);
+    for (size_t k = 0; k < ARRAY_LEN(urls) && rc == 0; k++) {
+        for (size_t i = 0; i < urls[k]->n && rc == 0; i++) {
+            if (strncmp(urls[k]->v[i], "https:", 6) == 0 ||
+                strncmp(urls[k]->v[i], "unixs:", 6) == 0)
+                rc = invalid(e, "TLS is not supported yet (%s)", urls[k]->v[i]);
+        }
+    }
+    return rc;
+}
+
+/* ---- what follows
+ * -------------------------------------------------------------------------------- */
+
+/* --initial-cluster of a member that was only told its name: itself. */
+static int default_cluster(struct config *c, struct err *e)
+{
+    char *text = arena_printf(&c->arena, "%s", "");
+
+    for (size_t i = 0; i < c->initial_advertise_peer_urls.n && text != NULL; i++)
+        text = arena_printf(&c->arena, "%s%s%s=%s", text, i == 0 ? "" : ",", c->name,
+                            c->initial_advertise_peer_urls.v[i]);
+    if (text == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    c->initial_cluster = text;
+    return 0;
+}
+
+static int complete(struct config *c, struct err *e)
+{
+    if (c->snapshot_count == 0)
+        c->snapshot_count = 10000;
+    if (c->warning_unary_request_duration == 0)
+        c->warning_unary_request_duration = INT64_C(300000000);
+    if (c->watch_progress_notify_interval == 0)
+        c->watch_progress_notify_interval = INT64_C(600000000000);
+    c->watch_progress_notify_interval = MAX(c->watch_progress_notify_interval, INT64_C(100000000));
+    if (*c->data_dir == 0) {
+        c->data_dir = arena_printf(&c->arena, "%s.etcd", c->name);
+        if (c->data_dir == NULL)
+            return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    if (!c->given[CONFIG_initial_cluster] || *c->initial_cluster == 0)
+        return default_cluster(c, e);
+    return 0;
+}
+
+int config_check(struct config *c, struct err *e)
+{
+    int rc = 0;
+
+    if (strcmp(c->discovery_fallback, "proxy") == 0)
+        return invalid(e, "v2 proxy is deprecated, and --discovery-fallback can't be configured as "
+                          "\"proxy\"");
+    rc = check_logging(c, e);
+    if (rc == 0)
+        rc = check_urls(c, e);
+    if (rc == 0)
+        rc = check_bootstrap(c, e);
+    if (rc == 0)
+        rc = check_timing(c, e);
+    if (rc == 0)
+        rc = check_features(c, e);
+    if (rc == 0)
+        rc = check_tls(c, e);
+    if (rc == 0)
+        rc = check_later(c, e);
+    return rc == 0 ? complete(c, e) : rc;
+}
+
+/* ---- found out while starting
+ * -------------------------------------------------------------------- */
+
+static int parse_retention(struct config *c, struct err *e)
+{
+    const char *s = c->auto_compaction_retention;
+    bool periodic = strcmp(c->auto_compaction_mode, "periodic") == 0;
+    int64_t v;
+
+    c->retention_periodic = periodic;
+    if (*s != 0 && s[strspn(s, "0123456789")] == 0 && go_int_parse(s, &v, NULL) == 0) {
+        if (periodic && v > INT64_MAX / INT64_C(3600000000000))
+            return invalid(e, "error parsing CompactionRetention: value out of range");
+        c->retention = periodic ? v * INT64_C(3600000000000) : v;
+        return 0;
+    }
+    if (!go_duration_parse(s, &v)) {
+        const char *unit = s + strspn(s, "+-0123456789.");
+
+        if (*s != 0 && *unit == 0)
+            return invalid(
+                e, "error parsing CompactionRetention: time: missing unit in duration \"%s\"", s);
+        return invalid(e, "error parsing CompactionRetention: time: invalid duration \"%s\"", s);
+    }
+    /* etcd takes a negative duration and then compacts at once; nobody can mean that. */
+    if (v < 0)
+        return invalid(e, "error parsing CompactionRetention: time: invalid duration \"%s\"", s);
+    c->retention = v;
+    return 0;
+}
+
+static bool listed(const struct strings *l, const char *s)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (strcmp(l->v[i], s) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "a=http://x:1,b=http://y:2" into pairs. */
+static int parse_cluster(struct config *c, struct err *e)
+{
+    char *s = arena_dup(&c->arena, c->initial_cluster, strlen(c->initial_cluster) + 1);
+
+    c->cluster_names = arena_calloc(&c->arena, CONFIG_LIST_MAX, sizeof *c->cluster_names);
+    c->cluster_urls = arena_calloc(&c->arena, CONFIG_LIST_MAX, sizeof *c->cluster_urls);
+    if (s == NULL || c->cluster_names == NULL || c->cluster_urls == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    c->cluster_n = 0;
+    while (s != NULL && *s != 0) {
+        char *comma = strchr(s, ','), *eq;
+        struct url u;
+        int rc;
+
+        if (comma != NULL)
+            *comma++ = 0;
+        eq = strchr(s, '=');
+        if (*s != 0) {
+            if (c->cluster_n == CONFIG_LIST_MAX)
+                return err_set(e, ERR_LIMIT, "error setting up initial cluster: too many members");
+            rc = url_parse(eq == NULL ? "" : eq + 1, &c->arena, &u, e);
+            if (rc != 0)
+                return err_wrap(e, rc, "error setting up initial cluster");
+            if (eq != NULL)
+                *eq = 0;
+            c->cluster_names[c->cluster_n] = s;
+            c->cluster_urls[c->cluster_n++] = u.text;
+        }
+        s = comma;
+    }
+    return 0;
+}
+
+static int check_cluster(struct config *c, struct err *e)
+{
+    struct strings own = {arena_calloc(&c->arena, c->cluster_n + 1, sizeof(char *)), 0};
+
+    if (own.v == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < c->cluster_n; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(c->cluster_urls[i], c->cluster_urls[k]) == 0)
+                return invalid(e, "initial cluster %s has duplicate url", c->initial_cluster);
+        }
+        if (strcmp(c->cluster_names[i], c->name) == 0)
+            own.v[own.n++] = c->cluster_urls[i];
+    }
+    if (c->cluster_n == 0)
+        return invalid(e, "initial cluster unset and no discovery endpoints found");
+    if (own.n == 0)
+        return invalid(e, "couldn't find local name \"%s\" in the initial cluster configuration",
+                       c->name);
+    for (size_t i = 0; i < own.n; i++) {
+        if (!listed(&c->initial_advertise_peer_urls, own.v[i]))
+            return invalid(e,
+                           "--initial-cluster has %s=%s but missing from "
+                           "--initial-advertise-peer-urls=%s (len(%zu) != len(%zu))",
+                           c->name, own.v[i], c->initial_advertise_peer_urls.v[0],
+                           c->initial_advertise_peer_urls.n, own.n);
+    }
+    for (size_t i = 0; i < c->initial_advertise_peer_urls.n; i++) {
+        const char *u = c->initial_advertise_peer_urls.v[i];
+
+        if (!listed(&own, u))
+            return invalid(e,
+                           "--initial-advertise-peer-urls has %s but missing from "
+                           "--initial-cluster=%s=%s",
+                           u, c->name, u);
+    }
+    return 0;
+}
+
+int config_check_start(struct config *c, bool initialized, struct err *e)
+{
+    int rc = parse_retention(c, e);
+
+    if (rc != 0 || initialized)
+        return rc;
+    rc = parse_cluster(c, e);
+    return rc == 0 ? check_cluster(c, e) : rc;
+}

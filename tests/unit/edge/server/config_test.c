@@ -1,0 +1,532 @@
+#define _GNU_SOURCE
+#include "edge/server/config.h"
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+static struct config cfg;
+
+static int setup(void **state)
+{
+    (void) state;
+    config_init(&cfg);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void) state;
+    config_done(&cfg);
+    return 0;
+}
+
+/* Parses one command line, given as words. */
+#define PARSE(rest, e, ...)                                                                   \
+    config_parse_flags(&cfg, (char *const[]){(char *) (uintptr_t) "etcd", __VA_ARGS__, NULL}, \
+                       rest, e)
+#define ARG(s) ((char *) (uintptr_t) (s))
+
+static void check_flag_error(const char *arg, const char *want)
+{
+    struct err e = ERR_INIT;
+    const char *rest;
+
+    assert_int_equal(PARSE(&rest, &e, ARG(arg)), CONFIG_USAGE);
+    assert_string_equal(e.msg, want);
+}
+
+static const char *legal(enum config_type t)
+{
+    switch (t) {
+    case CONFIG_TYPE_STATE:
+        return "existing";
+    case CONFIG_TYPE_FALLBACK:
+        return "proxy";
+    case CONFIG_TYPE_V2:
+        return "gone";
+    case CONFIG_TYPE_LEVEL:
+        return "3.5";
+    case CONFIG_TYPE_BOOL:
+        return "T";
+    case CONFIG_TYPE_UINT:
+    case CONFIG_TYPE_UINT64:
+    case CONFIG_TYPE_UINT32:
+        return "0x1F";
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_INT64:
+        return "-31";
+    case CONFIG_TYPE_DURATION:
+        return "1h2m3.5s";
+    case CONFIG_TYPE_URLS:
+    case CONFIG_TYPE_ORIGINS:
+        return "http://b:1, unix://a:0,http://b:1";
+    case CONFIG_TYPE_GATES:
+        return "CompactHashCheck=true";
+    default:
+        return "text";
+    }
+}
+
+/* A value that the type refuses, and the reason; NULL where every text is taken. */
+static const char *illegal(enum config_type t, const char **why)
+{
+    *why = "parse error";
+    switch (t) {
+    case CONFIG_TYPE_STATE:
+    case CONFIG_TYPE_FALLBACK:
+        *why = "invalid value";
+        return "x";
+    case CONFIG_TYPE_V2:
+        *why = "invalid value \"not-yet\"";
+        return "not-yet";
+    case CONFIG_TYPE_LEVEL:
+        *why = "must be 3.5, 3.6 or 3.7";
+        return "3.4";
+    case CONFIG_TYPE_UINT32:
+        *why = "strconv.ParseUint: parsing \"4294967296\": value out of range";
+        return "4294967296";
+    case CONFIG_TYPE_BOOL:
+        return "maybe";
+    case CONFIG_TYPE_UINT:
+    case CONFIG_TYPE_UINT64:
+        return "-1";
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_INT64:
+        return "1.5";
+    case CONFIG_TYPE_DURATION:
+        return "5";
+    case CONFIG_TYPE_URLS:
+    case CONFIG_TYPE_ORIGINS:
+        *why = "URL scheme must be http, https, unix, or unixs: localhost:1";
+        return "localhost:1";
+    case CONFIG_TYPE_GATES:
+        *why = "unrecognized feature gate: Nonsense";
+        return "Nonsense=true";
+    default:
+        return NULL;
+    }
+}
+
+/* Every flag of the table takes a value of its type by command line and environment, and refuses
+ * another with Go's words. */
+static void test_every_flag(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < CONFIG_FIELDS_N; i++) {
+        const struct config_field *f = &config_fields[i];
+        char arg[256], env[256], want[256];
+        const char *rest, *why, *bad = illegal(f->type, &why);
+        struct err e = ERR_INIT;
+
+        snprintf(arg, sizeof arg, "--%s=%s", f->flag, legal(f->type));
+        assert_int_equal(PARSE(&rest, &e, ARG(arg)), CONFIG_PARSED);
+        assert_null(rest);
+        assert_true(cfg.given[i]);
+        if (bad != NULL) {
+            snprintf(arg, sizeof arg, "-%s=%s", f->flag, bad);
+            snprintf(want, sizeof want,
+                     f->type == CONFIG_TYPE_BOOL ? "invalid boolean value \"%s\" for -%s: %s"
+                                                 : "invalid value \"%s\" for flag -%s: %s",
+                     bad, f->flag, why);
+            check_flag_error(arg, want);
+        }
+        config_done(&cfg);
+        config_init(&cfg);
+        snprintf(env, sizeof env, "ETCD_%s=%s", f->flag, legal(f->type));
+        for (char *p = env; *p != '='; p++)
+            *p = (char) (*p == '-' ? '_' : *p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+        assert_int_equal(config_parse_env(&cfg, (char *const[]){env, NULL}, NULL, &e), 0);
+        assert_int_equal(cfg.given[i], i != CONFIG_version);
+    }
+}
+
+/* The defaults are etcd's, and the table has all of its 113 flags and two of our own. */
+static void test_defaults(void **state)
+{
+    (void) state;
+    assert_int_equal(CONFIG_FIELDS_N, 115);
+    assert_string_equal(cfg.name, "default");
+    assert_int_equal(cfg.listen_client_urls.n, 1);
+    assert_string_equal(cfg.listen_client_urls.v[0], "http://localhost:2379");
+    assert_int_equal(cfg.max_request_bytes, 1572864);
+    assert_int_equal(cfg.max_concurrent_streams, UINT32_MAX);
+    assert_int_equal(cfg.grpc_keepalive_interval, INT64_C(7200000000000));
+    assert_int_equal(cfg.quota_backend_bytes, 0);
+    assert_true(cfg.pre_vote);
+    assert_true(config_gate(&cfg, "FastLeaseKeepAlive"));
+    assert_false(config_gate(&cfg, "CompactHashCheck"));
+}
+
+/* Go's flag syntax: one or two dashes, values behind = or in the next word, bools without value,
+ * the last of repeated flags, words after --, and what is refused. */
+static void test_syntax(void **state)
+{
+    struct err e = ERR_INIT;
+    const char *rest;
+
+    (void) state;
+    assert_int_equal(PARSE(&rest, &e, ARG("-name"), ARG("a"), ARG("--max-wals"), ARG("0b11"),
+                           ARG("--pre-vote=false"), ARG("--unsafe-no-fsync"), ARG("--name=b"),
+                           ARG("--force=1"), ARG("--v")),
+                     CONFIG_PARSED);
+    assert_string_equal(cfg.name, "b");
+    assert_int_equal(cfg.max_wals, 3);
+    assert_false(cfg.pre_vote);
+    assert_true(cfg.unsafe_no_fsync);
+    assert_int_equal(PARSE(&rest, &e, ARG("--"), ARG("extra")), CONFIG_PARSED);
+    assert_string_equal(rest, "extra");
+    assert_int_equal(PARSE(&rest, &e, ARG("-h")), CONFIG_HELP);
+    assert_int_equal(PARSE(&rest, &e, ARG("--help")), CONFIG_HELP);
+    check_flag_error("--zzz", "flag provided but not defined: -zzz");
+    check_flag_error("--zzz=3", "flag provided but not defined: -zzz");
+    check_flag_error("--name", "flag needs an argument: -name");
+    check_flag_error("---name", "bad flag syntax: ---name");
+    check_flag_error("-=1", "bad flag syntax: -=1");
+    check_flag_error("--heartbeat-interval=99999999999999999999",
+                     "invalid value \"99999999999999999999\" for flag -heartbeat-interval: value "
+                     "out of range");
+    check_flag_error("--experimental-max-learners=2",
+                     "flag provided but not defined: -experimental-max-learners");
+}
+
+static void check_url_error(const char *value, const char *want)
+{
+    struct err e = ERR_INIT;
+
+    assert_true(config_set(&cfg, CONFIG_listen_client_urls, value, &e) != 0);
+    assert_string_equal(e.msg, want);
+}
+
+/* URL lists are trimmed, sorted and made unique; bad ones are refused with etcd's words. */
+static void test_urls(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void) state;
+    assert_int_equal(config_set(&cfg, CONFIG_listen_client_urls,
+                                " http://b:2 ,http://[::1]:1,http://b:2,unix://sock:0", &e),
+                     0);
+    assert_int_equal(cfg.listen_client_urls.n, 3);
+    assert_string_equal(cfg.listen_client_urls.v[0], "http://[::1]:1");
+    assert_string_equal(cfg.listen_client_urls.v[1], "http://b:2");
+    assert_string_equal(cfg.listen_client_urls.v[2], "unix://sock:0");
+    assert_int_equal(config_set(&cfg, CONFIG_listen_client_urls, "", &e), 0);
+    assert_int_equal(cfg.listen_client_urls.n, 3);
+    check_url_error("127.0.0.1:1",
+                    "parse \"127.0.0.1:1\": first path segment in URL cannot contain colon");
+    check_url_error("http://a:b", "parse \"http://a:b\": invalid port \":b\" after host");
+    check_url_error("http://127.0.0.1",
+                    "URL address does not have the form \"host:port\": http://127.0.0.1");
+    check_url_error("http://1.2.3.4:5/", "URL must not contain a path: http://1.2.3.4:5/");
+    check_url_error("abc", "URL scheme must be http, https, unix, or unixs: abc");
+    check_url_error(":1", "parse \":1\": missing protocol scheme");
+    check_url_error("http://a:1,,", "URL scheme must be http, https, unix, or unixs: ");
+}
+
+struct rule {
+    const char *arg;
+    const char *arg2;
+    const char *want;
+};
+
+/* Each rule between values is refused with etcd's text. */
+static void test_rules(void **state)
+{
+    static const struct rule rules[] = {
+        {"--logger=capnslog", NULL, "--logger=capnslog is removed in v3.5"},
+        {"--logger=x", NULL, "unknown logger option \"x\""},
+        {"--log-outputs=default,stderr", NULL,
+         "multi logoutput for \"default\" is not supported yet"},
+        {"--log-format=x", NULL, "unknown log format: x, supported values json, console"},
+        {"--log-level=loud", NULL, "unrecognized level: \"loud\""},
+        {"--listen-peer-urls=http://host.x:1", NULL,
+         "expected IP in URL for binding (http://host.x:1)"},
+        {"--advertise-client-urls=http://:2379", NULL,
+         "--advertise-client-urls \"http://:2379\" must be in the format \"host:port\", "
+         "\"unix:/path/to/socket\" or \"unixs:/path/to/socket\" (unexpected empty host "
+         "(http://:2379))"},
+        {"--initial-advertise-peer-urls=http://:2380", NULL,
+         "--initial-advertise-peer-urls \"http://:2380\" must be \"host:port\" (unexpected empty "
+         "host (http://:2380))"},
+        {"--discovery-fallback=proxy", NULL,
+         "v2 proxy is deprecated, and --discovery-fallback can't be configured as \"proxy\""},
+        {"--discovery-srv=a", "--initial-cluster=default=http://localhost:2380",
+         "multiple discovery or bootstrap flags are set. Choose one of \"initial-cluster\", "
+         "\"discovery-endpoints\" or \"discovery-srv\""},
+        {"--discovery-token=a", NULL,
+         "both --discovery-token and --discovery-endpoints must be set"},
+        {"--heartbeat-interval=0", NULL, "--heartbeat-interval must be >0 (set to 0ms)"},
+        {"--election-timeout=0", NULL, "--election-timeout must be >0 (set to 0ms)"},
+        {"--election-timeout=499", NULL,
+         "--election-timeout[499ms] should be at least as 5 times as --heartbeat-interval[100ms]"},
+        {"--election-timeout=50001", NULL,
+         "--election-timeout[50001ms] is too long, and should be set less than 50000ms"},
+        {"--listen-client-urls=http://127.0.0.1:1", NULL,
+         "--advertise-client-urls is required when --listen-client-urls is set explicitly"},
+        {"--auto-compaction-mode=", NULL, "undefined auto-compaction-mode"},
+        {"--auto-compaction-mode=x", NULL, "unknown auto-compaction-mode \"x\""},
+        {"--feature-gates=LeaseCheckpointPersist=true", NULL,
+         "enabling feature gate LeaseCheckpointPersist requires enabling feature gate "
+         "LeaseCheckpoint"},
+        {"--compact-hash-check-time=0", NULL, "--compact-hash-check-time must be >0 (set to 0s)"},
+        {"--tls-min-version=1.2", NULL,
+         "unexpected TLS version \"1.2\" (must be one of: TLS1.2, TLS1.3)"},
+        {"--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2",
+         "min version (TLS1.3) is greater than max version (TLS1.2)"},
+        {"--cert-file=x", NULL, "--cert-file is not supported yet"},
+        {"--peer-client-cert-auth", NULL, "--peer-client-cert-auth is not supported yet"},
+        {"--auth-token=jwt", NULL, "--auth-token is not supported yet"},
+        {"--advertise-client-urls=https://a:1", "--listen-client-urls=https://127.0.0.1:1",
+         "TLS is not supported yet (https://127.0.0.1:1)"},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        struct err e = ERR_INIT;
+        const char *rest;
+
+        config_done(&cfg);
+        config_init(&cfg);
+        assert_int_equal(PARSE(&rest, &e, ARG(rules[i].arg), ARG(rules[i].arg2)), CONFIG_PARSED);
+        assert_int_equal(config_check(&cfg, &e), ERR_INVALID);
+        assert_string_equal(e.msg, rules[i].want);
+    }
+}
+
+/* Defaults that follow from other values: the data directory, the initial cluster, the times. */
+static void test_completed(void **state)
+{
+    struct err e = ERR_INIT;
+    const char *rest;
+
+    (void) state;
+    assert_int_equal(PARSE(&rest, &e, ARG("--name=m1"), ARG("--snapshot-count=0"),
+                           ARG("--initial-advertise-peer-urls=http://a:1,http://b:1"),
+                           ARG("--watch-progress-notify-interval=1ms")),
+                     CONFIG_PARSED);
+    assert_int_equal(config_check(&cfg, &e), 0);
+    assert_string_equal(cfg.data_dir, "m1.etcd");
+    assert_string_equal(cfg.initial_cluster, "m1=http://a:1,m1=http://b:1");
+    assert_int_equal(cfg.snapshot_count, 10000);
+    assert_int_equal(cfg.watch_progress_notify_interval, 100000000);
+    assert_int_equal(config_check_start(&cfg, false, &e), 0);
+    assert_int_equal(cfg.cluster_n, 2);
+    assert_string_equal(cfg.cluster_names[1], "m1");
+    assert_string_equal(cfg.cluster_urls[1], "http://b:1");
+}
+
+static void check_start_error(const char *arg, const char *want)
+{
+    struct err e = ERR_INIT;
+    const char *rest;
+
+    config_done(&cfg);
+    config_init(&cfg);
+    assert_int_equal(PARSE(&rest, &e, ARG(arg)), CONFIG_PARSED);
+    assert_int_equal(config_check(&cfg, &e), 0);
+    assert_true(config_check_start(&cfg, false, &e) != 0);
+    assert_string_equal(e.msg, want);
+}
+
+/* What is found out only while starting: retention and initial cluster. */
+static void test_start(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void) state;
+    check_start_error("--auto-compaction-retention=-1",
+                      "error parsing CompactionRetention: time: missing unit in duration \"-1\"");
+    check_start_error("--auto-compaction-retention=-1h",
+                      "error parsing CompactionRetention: time: invalid duration \"-1h\"");
+    check_start_error("--initial-cluster=a=http://x:1",
+                      "couldn't find local name \"default\" in the initial cluster configuration");
+    check_start_error("--initial-cluster=default",
+                      "error setting up initial cluster: URL scheme must be http, https, unix, or "
+                      "unixs: ");
+    check_start_error("--initial-cluster=default=http://localhost:2380,b=http://localhost:2380",
+                      "initial cluster default=http://localhost:2380,b=http://localhost:2380 has "
+                      "duplicate url");
+    config_done(&cfg);
+    config_init(&cfg);
+    assert_int_equal(config_set(&cfg, CONFIG_auto_compaction_retention, "5", &e), 0);
+    assert_int_equal(config_check_start(&cfg, true, &e), 0);
+    assert_int_equal(cfg.retention, INT64_C(5) * 3600 * 1000000000);
+    assert_int_equal(config_set(&cfg, CONFIG_auto_compaction_mode, "revision", &e), 0);
+    assert_int_equal(config_check_start(&cfg, true, &e), 0);
+    assert_int_equal(cfg.retention, 5);
+}
+
+/* Gates: blanks and empty items are skipped, groups set what is not named, errors say what is
+ * wrong. */
+static void test_gates(void **state)
+{
+    struct err e = ERR_INIT;
+
+    (void) state;
+    assert_int_equal(config_set(&cfg, CONFIG_feature_gates,
+                                " AllAlpha = true ,, AllBeta=false,PriorityRequest=false", &e),
+                     0);
+    assert_true(config_gate(&cfg, "CompactHashCheck"));
+    assert_false(config_gate(&cfg, "PriorityRequest"));
+    assert_false(config_gate(&cfg, "FastLeaseKeepAlive"));
+    assert_int_equal(config_gates_check("AllAlpha", &e), ERR_INVALID);
+    assert_string_equal(e.msg, "missing bool value for AllAlpha");
+    assert_int_equal(config_gates_check("AllAlpha=x", &e), ERR_INVALID);
+    assert_string_equal(e.msg,
+                        "invalid value of AllAlpha=x, err: strconv.ParseBool: parsing \"x\": "
+                        "invalid syntax");
+}
+
+static int parse_yaml(const char *text, struct err *e)
+{
+    bool plain;
+
+    *e = ERR_INIT;
+    config_done(&cfg);
+    config_init(&cfg);
+    return config_parse_yaml(&cfg, bytes_str(text), &plain, e);
+}
+
+static void check_yaml_error(const char *text, const char *want)
+{
+    struct err e;
+
+    assert_int_equal(parse_yaml(text, &e), ERR_INVALID);
+    assert_string_equal(e.msg, want);
+}
+
+/* The file: nested keys without regard to case, lists, durations in nanoseconds, null and unknown
+ * keys. */
+static void test_yaml(void **state)
+{
+    struct err e;
+
+    (void) state;
+    assert_int_equal(parse_yaml("NAME: m1\n"
+                                "data-dir: null\n"
+                                "unknown: [1, 2]\n"
+                                "heartbeat-interval: 200\n"
+                                "pre-vote: no\n"
+                                "watch-progress-notify-interval: 600000000000\n"
+                                "listen-client-urls: http://127.0.0.1:1,http://127.0.0.1:2\n"
+                                "log-outputs: [stdout, stderr]\n"
+                                "auto-compaction-retention: \"5\"\n"
+                                "initial-cluster-state: ''\n"
+                                "emulated-version: 3.5\n"
+                                "client-transport-security:\n"
+                                "  Cert-File: /c\n",
+                                &e),
+                     0);
+    assert_string_equal(cfg.name, "m1");
+    assert_int_equal(cfg.heartbeat_interval, 200);
+    assert_false(cfg.pre_vote);
+    assert_int_equal(cfg.watch_progress_notify_interval, INT64_C(600000000000));
+    assert_int_equal(cfg.listen_client_urls.n, 2);
+    assert_int_equal(cfg.log_outputs.n, 2);
+    assert_string_equal(cfg.auto_compaction_retention, "5");
+    assert_string_equal(cfg.initial_cluster_state, "new");
+    assert_string_equal(cfg.emulated_version, "3.5");
+    assert_string_equal(cfg.cert_file, "/c");
+    assert_int_equal(parse_yaml("", &e), 0);
+    assert_int_equal(parse_yaml("{\"name\": \"j\", \"max-wals\": 7}", &e), 0);
+    assert_int_equal(cfg.max_wals, 7);
+}
+
+/* What the file gets wrong is said with the words of Go's decoders. */
+static void test_yaml_errors(void **state)
+{
+    (void) state;
+    check_yaml_error("name: 5", "error unmarshaling JSON: while decoding JSON: json: cannot "
+                                "unmarshal number into Go struct field configYAML.Config.name of "
+                                "type string");
+    check_yaml_error("heartbeat-interval: abc",
+                     "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string "
+                     "into Go struct field configYAML.Config.heartbeat-interval of type uint");
+    check_yaml_error("grpc-keepalive-interval: 10m",
+                     "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string "
+                     "into Go struct field configYAML.Config.grpc-keepalive-interval of type "
+                     "time.Duration");
+    check_yaml_error("- 1", "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
+                            "array into Go value of type embed.configYAML");
+    check_yaml_error("listen-client-urls: zz",
+                     "unexpected error setting up listen-client-urls: URL scheme must be http, "
+                     "https, unix, or unixs: zz");
+    check_yaml_error("initial-cluster-state: x", "unexpected clusterState \"x\"");
+    check_yaml_error("a: [\n",
+                     "error converting YAML to JSON: yaml: line 2: did not find expected node "
+                     "content");
+}
+
+static void check_ends(const struct config_source *src, int want)
+{
+    int status = -1;
+
+    config_done(&cfg);
+    config_init(&cfg);
+    assert_int_not_equal(config_load(&cfg, src, NULL, &status), 0);
+    assert_int_equal(status, want);
+    fflush(src->out);
+    fflush(src->err);
+}
+
+/* config_load says everything itself: version and help with status 0, usage with 2, refusals
+ * with 1. */
+static void test_load(void **state)
+{
+    char *out = NULL, *err = NULL;
+    size_t out_n, err_n;
+    struct config_source src = {.out = open_memstream(&out, &out_n),
+                                .err = open_memstream(&err, &err_n)};
+    int status;
+
+    (void) state;
+    src.argv = (char *const[]){ARG("etcd"), ARG("--version"), NULL};
+    check_ends(&src, 0);
+    assert_memory_equal(out, "etcd Version: 3.7.1\n", 20);
+    src.argv = (char *const[]){ARG("etcd"), ARG("--nope"), NULL};
+    check_ends(&src, 2);
+    assert_memory_equal(err, "flag provided but not defined: -nope\nUsage:\n", 44);
+    src.argv = (char *const[]){ARG("etcd"), ARG("extra"), NULL};
+    check_ends(&src, 1);
+    src.argv = (char *const[]){ARG("etcd"), ARG("--help"), NULL};
+    check_ends(&src, 0);
+    for (size_t i = 0; i < CONFIG_FIELDS_N; i++) {
+        char flag[80];
+
+        snprintf(flag, sizeof flag, "\n  --%s '", config_fields[i].flag);
+        assert_non_null(strstr(out, flag));
+    }
+    src.argv = (char *const[]){ARG("etcd"), NULL};
+    src.envp = (char *const[]){ARG("ETCD_NAME=fromenv"), ARG("ETCD_DATA_DIR="), ARG("HOME=/"),
+                               NULL};
+    config_done(&cfg);
+    config_init(&cfg);
+    assert_int_equal(config_load(&cfg, &src, NULL, &status), 0);
+    assert_string_equal(cfg.data_dir, "fromenv.etcd");
+    src.argv = (char *const[]){ARG("etcd"), ARG("--config-file=/nowhere"), NULL};
+    check_ends(&src, 1);
+    fclose(src.out);
+    fclose(src.err);
+    free(out);
+    free(err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_flag, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_syntax, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_urls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_completed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gates, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_yaml, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_yaml_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_load, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
