@@ -33,10 +33,11 @@
 #define STORE_BATCH_OPS_DEFAULT 10000                  /* --backend-batch-limit */
 #define STORE_BATCH_INTERVAL_MS_DEFAULT 100            /* --backend-batch-interval */
 #define STORE_PENDING_BYTES_MAX ((uint64_t) 256 << 20) /* written but not committed: then pause */
-#define STORE_COMPACT_RECORDS_DEFAULT 1000 /* --compaction-batch-limit: scanned per small commit \
-                                            */
-#define STORE_REV_KEY_BYTES 17             /* of a put; a tombstone has one more */
-#define STORE_BATCHES_MAX 8                /* batches that one view can need */
+#define STORE_COMPACT_RECORDS_DEFAULT                                                \
+    1000                       /* --compaction-batch-limit: scanned per small commit \
+                                */
+#define STORE_REV_KEY_BYTES 17 /* of a put; a tombstone has one more */
+#define STORE_BATCHES_MAX 8    /* batches that one view can need */
 
 #define STORE_ERR_MAP(X)                                                           \
     X(BAD_REVISION_KEY, -500, "a record of bucket key has no revision as its key") \
@@ -133,6 +134,11 @@ struct store_record {
  * so it should be called after every commit, even when nothing was applied: until then pages freed
  * by the commit cannot be used again. */
 void store_view_take(struct store *s, struct store_view *ret);
+/* The same for a read right now: nothing is taken over or counted.  Valid until the next
+ * store_view_take, store_view_release or store_seal. */
+void store_view_peek(struct store *s, struct store_view *ret);
+/* Apply thread: another store_view_take would give the same. */
+bool store_view_is_newest(struct store *s, const struct store_view *v);
 void store_view_release(struct store *s, struct store_view *v); /* apply thread */
 
 /* Any thread, on a view that somebody keeps. */
@@ -140,8 +146,10 @@ bool store_view_get(const struct store_view *v, int64_t main, int64_t sub, struc
 
 /* Walks records in ascending order of revision, tombstones too. */
 struct store_cursor;
-NODISCARD struct store_cursor *store_cursor_new(const struct store_view *v); /* NULL: no memory */
-void store_cursor_free(struct store_cursor *c);
+size_t store_cursor_bytes(void);
+/* In memory of store_cursor_bytes() that the caller gives and frees; nothing else to free.  Place
+ * it with store_cursor_seek, or use store_cursor_get alone. */
+struct store_cursor *store_cursor_init(void *mem, const struct store_view *v);
 void store_cursor_seek(struct store_cursor *c, int64_t main, int64_t sub); /* first one >= this */
 bool store_cursor_next(struct store_cursor *c, struct store_record *ret);  /* false: at the end */
 /* The record (main, sub) itself; faster than store_view_get when near the last one asked for. */
