@@ -60,9 +60,10 @@ static size_t count_field(struct bytes in, uint32_t number)
     return n;
 }
 
-static int no_memory(const struct arena *a, const char *what, struct err *e)
+/* After the arena refused n bytes: past its maximum, or the machine has none. */
+static int no_memory(const struct arena *a, size_t n, const char *what, struct err *e)
 {
-    if (a->used_bytes + ARENA_CHUNK_BYTES > a->bytes_max)
+    if (n > a->bytes_max || a->used_bytes > a->bytes_max - n)
         return err_set(e, ERR_LIMIT, "%s needs more than %zu bytes of memory", what, a->bytes_max);
     return err_set(e, ERR_NOMEM, "%s: out of memory", what);
 }
@@ -244,7 +245,7 @@ static int conf_room(struct bytes in, struct arena *a, struct raft_conf_state *s
             continue;
         ids->v = arena_calloc(a, count[k - 1], sizeof *ids->v);
         if (ids->v == NULL)
-            return no_memory(a, "raft conf state", e);
+            return no_memory(a, count[k - 1] * sizeof *ids->v, "raft conf state", e);
     }
     return done(&r, "raft conf state", e);
 }
@@ -418,7 +419,7 @@ static int message_snapshot(struct bytes in, struct arena *a, struct raft_snapsh
     int rc;
 
     if (s == NULL)
-        return no_memory(a, "raft snapshot", e);
+        return no_memory(a, sizeof *s, "raft snapshot", e);
     rc = raft_snapshot_get(in, a, s, e);
     if (rc == 0)
         *ret = s->meta.index == 0 ? NULL : s; /* etcd 3.5 puts an empty one into every message */
@@ -435,7 +436,7 @@ static int message_entries_room(struct bytes in, struct arena *a, struct raft_me
     if (n == 0)
         return 0;
     m->entries = arena_alloc(a, n * sizeof *m->entries);
-    return m->entries != NULL ? 0 : no_memory(a, "raft message", e);
+    return m->entries != NULL ? 0 : no_memory(a, n * sizeof *m->entries, "raft message", e);
 }
 
 int raft_message_get(struct bytes in, struct arena *a, struct raft_message *ret, struct err *e)
@@ -565,7 +566,7 @@ int raft_conf_change_v2_get(struct bytes in, struct arena *a, struct raft_conf_c
     if (n != 0)
         c.changes = arena_calloc(a, n, sizeof *c.changes);
     if (n != 0 && c.changes == NULL)
-        return no_memory(a, "raft conf change", e);
+        return no_memory(a, n * sizeof *c.changes, "raft conf change", e);
     while (rc == 0 && pb_next(&r, &f)) {
         struct bytes sub = BYTES_EMPTY;
 
