@@ -1,0 +1,52 @@
+/* server.h -- what clients talk to: gRPC services and HTTP pages of one member, on its client and
+ * metrics listeners.
+ *
+ *      server_new      takes all addresses (a port in use is found before anything on disk is
+ * touched) node_open       ... by the caller server_attach   tells the node where answers go
+ *                      ... the caller starts the node's actors
+ *      server_start    starts the I/O threads.  Metrics listeners answer at once, client listeners
+ * when the member has published itself; until then connections wait in the kernel. server_stop
+ * stops accepting, gives calls up to the request timeout to end, cuts the rest, and joins the I/O
+ * threads; the node's actors run meanwhile server_free     ... and node_close afterwards
+ *
+ * Threads: all of these by one thread, the program's main one.   Memory: options are borrowed for
+ * the server's life.
+ */
+#ifndef KETCH_EDGE_SERVER_SERVER_H
+#define KETCH_EDGE_SERVER_SERVER_H
+
+#include "edge/server/config.h"
+#include "node/node.h"
+#include "obs/log.h"
+#include "obs/metrics.h"
+#include "sys/clock.h"
+#include "sys/random.h"
+
+#define SERVER_IO_THREADS_MAX 32
+
+struct server;
+
+struct server_options {
+    const struct config *config; /* checked: config_check, config_check_start */
+    struct log *log;
+    struct metrics *metrics;
+    struct clock *clock;
+    struct random *random;
+    char *const *argv; /* for /debug/vars; may be NULL */
+};
+
+/* "listen tcp 127.0.0.1:2379: bind: address already in use" and other words of engine/net. */
+NODISCARD int server_new(const struct server_options *o, struct server **ret, struct err *e);
+
+/* After node_open, before the actors run. */
+NODISCARD int server_attach(struct server *s, struct node *n, struct err *e);
+
+NODISCARD int server_start(struct server *s, struct err *e);
+
+/* The port of the first client listener, for tests that listen on port 0. */
+uint16_t server_client_port(const struct server *s);
+
+void server_stop(struct server *s);
+void server_free(struct server *s); /* NULL is accepted */
+
+#endif
