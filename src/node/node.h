@@ -25,13 +25,16 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/mpsc.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
+#include "state/mvcc/history.h"
 #include "state/mvcc/mvcc.h"
 #include "state/mvcc/mvcc_check.h"
 #include "state/mvcc/mvcc_reply.h"
 #include "state/mvcc/watch.h"
+#include "state/mvcc/watch_codec.h"
 #include "sys/clock.h"
 #include "sys/disk.h"
 #include "sys/random.h"
@@ -94,6 +97,9 @@ struct node_env {
     /* A promise of the machine was broken (failed fsync, damaged state): say why and stop the
      * process. Called on an actor's thread; must not return. */
     NORETURN void (*fatal)(void *ctx, const char *why);
+    /* The member has published its attributes: clients may be served.  Once, on an actor's thread.
+     */
+    void (*ready)(void *ctx);
     void *ctx;
 };
 
@@ -141,11 +147,13 @@ enum node_request_kind {
     NODE_REQ_LEASE_KEEPALIVE, /* lease_id -> LeaseKeepAliveResponse; TTL 0 when unknown */
     NODE_REQ_LEASE_TTL,       /* lease_id, keys -> LeaseTimeToLiveResponse */
     NODE_REQ_LEASE_LIST,      /* -> LeaseLeasesResponse */
-    /* Watches: see the end of this header. */
-    NODE_REQ_WATCH_JOIN,
-    NODE_REQ_WATCH_LEAVE,
-    NODE_REQ_WATCH_PROGRESS,
-    NODE_REQ_WATCH_STREAM_CLOSE,
+    /* Watches: the calls of state/mvcc/watch.h, made on the apply thread.  What they answer comes
+     * as notes of the stream; the request itself comes back as soon as the call was made. */
+    NODE_REQ_WATCH_JOIN,          /* watcher */
+    NODE_REQ_WATCH_LEAVE,         /* watcher */
+    NODE_REQ_WATCH_PROGRESS,      /* stream, watchers_n */
+    NODE_REQ_WATCH_PROGRESS_EACH, /* stream */
+    NODE_REQ_WATCH_STREAM_CLOSE,  /* stream */
     /* The backend, by the store actor. */
     NODE_REQ_HASH,    /* -> number: CRC-32C of the whole backend */
     NODE_REQ_HASH_KV, /* revision -> HashKVResponse */
@@ -164,7 +172,6 @@ enum node_answer {
     NODE_ANSWER_TXN,
     NODE_ANSWER_NUMBER,
     NODE_ANSWER_SNAPSHOT, /* owned by the caller: node_snapshot_free */
-    NODE_ANSWER_WATCH_JOIN,
 };
 
 struct node_result {
@@ -185,7 +192,6 @@ struct node_result {
         struct mvcc_txn_result txn;
         uint64_t number;
         struct node_snapshot *snapshot;
-        int watch_join; /* enum watch_join_result */
     };
 };
 
@@ -212,6 +218,7 @@ struct node_request {
     bool linearizable;
     struct watcher *watcher;
     struct watch_stream *stream;
+    size_t watchers_n;
 
     struct node_result result;
 
@@ -220,7 +227,9 @@ struct node_request {
     mono_ns deadline;
     mono_ns begin;
     raft_index index;
+    struct list age; /* among the waiting ones */
     struct node_request *queue_next;
+    struct store_hash *store_hash;
 };
 
 /* Any thread.  Never fails and never blocks: every request comes back through its sink. */

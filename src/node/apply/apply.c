@@ -1,0 +1,142 @@
+/* apply.c -- the apply thread: committed entries in order, one published view per turn.
+ *
+ * A turn applies what has gathered (at most NODE_APPLY_TURN_ENTRIES_MAX entries), answers queries,
+ * publishes one view, and only then lets anybody know: results, watch notes and the acknowledgement
+ * to raft all come after the view that shows what they speak of.
+ */
+#include "node/node_int.h"
+
+static void take_jobs(struct apply_actor *a)
+{
+    for (struct mpsc_node *x = mpsc_take(&a->jobs), *next; x != NULL; x = next) {
+        struct apply_job *j = CONTAINER_OF(x, struct apply_job, link);
+
+        next = x->next;
+        j->link.next = NULL;
+        if (a->queue_first == NULL)
+            a->queue_first = j;
+        else
+            a->queue_last->link.next = &j->link;
+        a->queue_last = j;
+    }
+}
+
+static struct apply_job *next_job(struct apply_actor *a)
+{
+    struct apply_job *j = a->queue_first;
+
+    if (j == NULL)
+        return NULL;
+    a->queue_first = j->link.next == NULL ? NULL
+                                          : CONTAINER_OF(j->link.next, struct apply_job, link);
+    a->current_at = 0;
+    a->term = j->term;
+    a->is_leader = j->is_leader;
+    return j;
+}
+
+/* Applies until the turn is full or nothing is left; jobs that are done are linked by *ret_done. */
+static void apply_some(struct node *n, struct apply_job **ret_done)
+{
+    struct apply_actor *a = &n->apply;
+    struct apply_job **end = ret_done;
+    size_t count = 0;
+
+    *ret_done = NULL;
+    while (count < NODE_APPLY_TURN_ENTRIES_MAX && !store_must_pause(a->store)) {
+        if (a->current == NULL)
+            a->current = next_job(a);
+        if (a->current == NULL)
+            break;
+        while (a->current_at < a->current->entries.n && count < NODE_APPLY_TURN_ENTRIES_MAX) {
+            size_t i = a->current_at++;
+
+            node__apply_entry(n, &a->current->entries.v[i], a->current->waiters[i], a->current);
+            count++;
+        }
+        if (a->current_at < a->current->entries.n)
+            break;
+        *end = a->current;
+        a->current->done_next = NULL;
+        end = &a->current->done_next;
+        a->current = NULL;
+    }
+    a->dirty |= count != 0;
+}
+
+static void give_back(struct node *n, struct apply_job *done)
+{
+    if (done == NULL)
+        return;
+    while (done != NULL) {
+        struct apply_job *next = done->done_next;
+
+        mpsc_push(&n->raft.applied_jobs, &done->link);
+        done = next;
+    }
+    node__wake(n, NODE_RAFT);
+}
+
+static void answer_queries(struct node *n)
+{
+    for (struct mpsc_node *x = mpsc_take(&n->apply.requests), *next; x != NULL; x = next) {
+        next = x->next;
+        node__apply_query(n, CONTAINER_OF(x, struct node_request, link));
+    }
+}
+
+/* Makes the turn's changes visible, then everything that speaks of them. */
+void node__apply_publish(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+
+    if (atomic_exchange(&a->committed, false) || a->dirty)
+        mvcc_publish(a->mvcc);
+    a->dirty = false;
+    atomic_store(&n->pub.applied, a->applied);
+    watch_flush(a->hub);
+}
+
+static void seal_when_due(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    int64_t open_ms = (a->now - a->last_seal) / 1000000;
+
+    if (!store_batch_due(a->store, open_ms))
+        return;
+    if (store_seal(a->store))
+        node__wake(n, NODE_STORE);
+    a->last_seal = a->now;
+}
+
+static bool apply_idle(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+
+    return a->current == NULL && a->queue_first == NULL && mpsc_empty(&a->jobs) &&
+           mpsc_empty(&a->requests);
+}
+
+int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
+{
+    struct apply_actor *a = &n->apply;
+    struct apply_job *done;
+
+    a->now = now;
+    a->wall = wall;
+    node__apply_store_done(n);
+    take_jobs(a);
+    apply_some(n, &done);
+    answer_queries(n);
+    node__apply_monitor(n);
+    node__apply_background(n);
+    node__apply_publish(n);
+    give_back(n, done);
+    node__outbox_flush(n, &a->out);
+    seal_when_due(n);
+    if (atomic_load(&n->stopping) && apply_idle(n) && node__actor_stopped(n, NODE_RAFT))
+        node__mark_stopped(n, NODE_APPLY);
+    if ((a->current != NULL || a->queue_first != NULL) && !store_must_pause(a->store))
+        return 0;
+    return node__apply_next_due(n);
+}

@@ -1,0 +1,326 @@
+/* background.c -- what the apply actor does besides applying: leases that end, the member's own
+ * proposals, compactions and snapshots on their way through the store actor.
+ */
+#include "base/alloc.h"
+#include "node/node_int.h"
+
+#define OP_LEASE_REVOKE 9
+#define OP_ALARM 10
+#define OP_CLUSTER_VERSION_SET 1300
+#define OP_MEMBER_ATTR_SET 1301
+
+/* ---- alarms ---- */
+
+/* The client that met the limit is told once the alarm is on. */
+static void nospace_raised(struct node *n, struct node_request *own)
+{
+    struct node_request *then = node__own_arg(own);
+
+    (void) n;
+    if (then == NULL)
+        return;
+    then->next = NULL;
+    then->result = (struct node_result){.err = API_NO_SPACE};
+    then->sink->deliver(then->sink, then);
+}
+
+void node__raise_nospace(struct node *n, struct node_request *then)
+{
+    Etcdserverpb__AlarmRequest m = ETCDSERVERPB__ALARM_REQUEST__INIT;
+
+    if (atomic_load(&n->pub.nospace)) {
+        if (then != NULL)
+            node__fail(n, &n->apply.out, then, API_NO_SPACE);
+        return;
+    }
+    m.action = ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE;
+    m.memberid = n->member_id;
+    m.alarm = ETCDSERVERPB__ALARM_TYPE__NOSPACE;
+    node__propose_own(n, OP_ALARM, &m.base, nospace_raised, then);
+}
+
+/* ---- the member's own proposals ---- */
+
+static void attributes_published(struct node *n, struct node_request *own)
+{
+    bool ok = own->result.err == API_OK && own->result.code == GRPC_OK;
+
+    if (ok) {
+        LOG_INFO(n->env.log, "published local member to cluster through raft",
+                 F_HEX("local-member-id", n->member_id), F_STR("local-member-attributes", n->name),
+                 F_HEX("cluster-id", n->cluster_id),
+                 F_NS("publish-timeout", node__request_timeout_ns(n)));
+        atomic_store(&n->apply.published, true);
+        atomic_store(&n->pub.ready, true);
+        if (n->env.ready != NULL)
+            n->env.ready(n->env.ctx);
+    }
+    atomic_store(&n->apply.publishing, false);
+    node__wake(n, NODE_APPLY);
+}
+
+/* Retried for ever: a member that nobody can find is of no use. */
+static void publish_attributes(struct node *n)
+{
+    Membershippb__Attributes at = MEMBERSHIPPB__ATTRIBUTES__INIT;
+    Membershippb__ClusterMemberAttrSetRequest m =
+        MEMBERSHIPPB__CLUSTER_MEMBER_ATTR_SET_REQUEST__INIT;
+
+    if (atomic_load(&n->apply.published) || atomic_load(&n->apply.publishing) ||
+        atomic_load(&n->pub.lead) == RAFT_NONE)
+        return;
+    at.name = n->name;
+    at.n_client_urls = n->cfg.client_urls_n;
+    at.client_urls = n->client_urls;
+    m.member_id = n->member_id;
+    m.member_attributes = &at;
+    atomic_store(&n->apply.publishing, true);
+    node__propose_own(n, OP_MEMBER_ATTR_SET, &m.base, attributes_published, NULL);
+}
+
+static void version_set(struct node *n, struct node_request *own)
+{
+    (void) own;
+    atomic_store(&n->apply.setting_version, false);
+}
+
+/* The leader raises the cluster version to the lowest level among the members.  Alone, that is its
+ * own. */
+static void monitor_versions(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    const struct cluster_view *v = cluster_view(a->cluster);
+    cluster_version own = CLUSTER_VERSION(3, (unsigned) n->cfg.level % 10);
+    Membershippb__ClusterVersionSetRequest m = MEMBERSHIPPB__CLUSTER_VERSION_SET_REQUEST__INIT;
+    char text[CLUSTER_VERSION_TEXT_BYTES];
+
+    if (!a->is_primary || v->members_n != 1 || v->version >= own || !atomic_load(&a->published) ||
+        atomic_load(&a->setting_version))
+        return;
+    cluster_version_text(own, text);
+    m.ver = text;
+    atomic_store(&a->setting_version, true);
+    node__propose_own(n, OP_CLUSTER_VERSION_SET, &m.base, version_set, NULL);
+}
+
+static void monitor_storage_version(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+
+    /* Lowering waits for a disk snapshot behind everything that only the newer level can read. */
+    if (cluster_update_storage_version(a->cluster, a->last_disk_snapshot == a->applied))
+        a->cluster_changed = true;
+}
+
+/* ---- leases ---- */
+
+static void lease_revoked(struct node *n, struct node_request *own)
+{
+    (void) own;
+    atomic_fetch_sub(&n->apply.revokes, 1);
+    node__wake(n, NODE_APPLY);
+}
+
+static void expire_leases(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    lease_id ids[NODE_EXPIRE_INFLIGHT_MAX];
+    unsigned under_way = atomic_load(&a->revokes);
+    size_t k;
+
+    if (!a->is_primary || under_way >= NODE_EXPIRE_INFLIGHT_MAX)
+        return;
+    k = lessor_expired(a->lessor, a->now / 1000000, ids, NODE_EXPIRE_INFLIGHT_MAX - under_way);
+    for (size_t i = 0; i < k; i++) {
+        Etcdserverpb__LeaseRevokeRequest m = ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
+
+        m.id = ids[i];
+        atomic_fetch_add(&a->revokes, 1);
+        node__propose_own(n, OP_LEASE_REVOKE, &m.base, lease_revoked, NULL);
+    }
+}
+
+void node__apply_monitor(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+
+    if (a->is_primary && !atomic_load(&n->pub.is_leader)) {
+        lessor_demote(a->lessor);
+        a->is_primary = false;
+    }
+    if (atomic_load(&n->stopping))
+        return;
+    publish_attributes(n);
+    if (a->now >= a->monitor_again) {
+        a->monitor_again = a->now + NODE_MONITOR_NS;
+        monitor_versions(n);
+        monitor_storage_version(n);
+    }
+    expire_leases(n);
+    if (a->cluster_changed)
+        node__publish_cluster(n);
+}
+
+/* ---- to the store actor and back ---- */
+
+/* What was applied before goes first: seal, even when the batch is not due. */
+void node__apply_to_store(struct node *n, struct store_job *j)
+{
+    if (store_seal(n->apply.store))
+        n->apply.last_seal = n->apply.now;
+    mpsc_push(&n->store.jobs, &j->link);
+    node__wake(n, NODE_STORE);
+}
+
+static void compaction_came_back(struct node *n, struct store_job *j)
+{
+    struct apply_actor *a = &n->apply;
+    struct mvcc_compaction_info info;
+
+    mvcc_compaction_info(j->compaction, &info);
+    if (j->done)
+        LOG_INFO(n->env.log, "finished scheduled compaction",
+                 F_I64("compact-revision", info.revision),
+                 F_U64("number-of-keys-compacted", info.records_removed), F_U64("hash", info.hash),
+                 F_U64("current-db-size-bytes", store_db_size(a->store)),
+                 F_U64("current-db-size-in-use-bytes", store_db_size_in_use(a->store)));
+    mvcc_compaction_end(a->mvcc, j->compaction, j->done);
+    a->compacting = false;
+    a->compactions_done++;
+    a->compactions_queued--;
+    a->dirty = true;
+    LIST_EACH_SAFE (x, &a->physical) {
+        struct node_request *r = CONTAINER_OF(x, struct node_request, age);
+
+        if (r->index <= a->compactions_done) {
+            list_remove(x);
+            node__finish(n, &a->out, r);
+        }
+    }
+}
+
+void node__apply_store_done(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+
+    for (struct mpsc_node *x = mpsc_take(&a->store_done), *next; x != NULL; x = next) {
+        struct store_job *j = CONTAINER_OF(x, struct store_job, link);
+
+        next = x->next;
+        switch (j->work) {
+        case STORE_WORK_COMPACTION:
+            compaction_came_back(n, j);
+            break;
+        case STORE_WORK_DISK_SNAPSHOT:
+            a->snapshot_under_way = false;
+            if (j->done)
+                a->last_disk_snapshot = j->snap.index;
+            break;
+        case STORE_WORK_REQUEST:
+            UNREACHABLE();
+        }
+        node__store_job_free(j);
+    }
+}
+
+/* The index first, in small steps between entries; then the file, on the store actor. */
+static void step_compaction(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    struct store_job *j;
+
+    if (mvcc_compact_index_pending(a->mvcc)) {
+        mvcc_compact_index_step(a->mvcc, MVCC_INDEX_STEP_DEFAULT);
+        a->dirty = true;
+        return;
+    }
+    if (a->compacting || a->compactions_queued == 0)
+        return;
+    j = node__store_job_new(STORE_WORK_COMPACTION);
+    j->compaction = mvcc_compaction_take(a->mvcc);
+    if (j->compaction == NULL) {
+        node__store_job_free(j);
+        return;
+    }
+    a->compacting = true;
+    node__apply_to_store(n, j);
+}
+
+/* ---- snapshots on disk ---- */
+
+static void describe_members(struct snap_v2_membership *m, const struct cluster_view *v,
+                             struct arena *a, char text[CLUSTER_VERSION_TEXT_BYTES])
+{
+    struct snap_v2_member *members = arena_calloc(a, v->members_n + 1, sizeof *members);
+
+    for (size_t i = 0; members != NULL && i < v->members_n; i++)
+        members[i] = (struct snap_v2_member){.id = v->members[i].id,
+                                             .peer_urls = v->members[i].peer_urls.v,
+                                             .peer_urls_n = v->members[i].peer_urls.n,
+                                             .is_learner = v->members[i].is_learner,
+                                             .name = v->members[i].name,
+                                             .client_urls = v->members[i].client_urls.v,
+                                             .client_urls_n = v->members[i].client_urls.n};
+    cluster_version_text(v->version, text);
+    *m = (struct snap_v2_membership){.members = members,
+                                     .members_n = members == NULL ? 0 : v->members_n,
+                                     .removed = v->removed,
+                                     .removed_n = v->removed_n,
+                                     .cluster_version = v->version == 0 ? NULL : text};
+}
+
+static void begin_disk_snapshot(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    struct store_job *j = node__store_job_new(STORE_WORK_DISK_SNAPSHOT);
+    const struct cluster_view *v = cluster_view(a->cluster);
+    struct snap_v2_membership m;
+    char text[CLUSTER_VERSION_TEXT_BYTES];
+    struct buf out;
+
+    buf_init(&out, SNAP_V2_BYTES_MAX);
+    describe_members(&m, v, &j->arena, text);
+    m.index = a->applied;
+    j->snap.index = a->applied;
+    j->snap.term = a->applied_term;
+    if (!snap_v2_write(&m, &out) || cluster_conf_state_of(v, &j->arena, &j->snap.conf_state) != 0)
+        node__die(n, "out of memory for a snapshot of the membership", NULL);
+    j->snap.payload = bytes_of(arena_dup(&j->arena, out.p, out.len), out.len);
+    buf_done(&out);
+    ASSERT(j->snap.payload.p != NULL);
+    LOG_INFO(n->env.log, "triggering snapshot", F_HEX("local-member-id", n->member_id),
+             F_U64("local-member-applied-index", a->applied),
+             F_U64("local-member-snapshot-index", a->last_disk_snapshot),
+             F_U64("local-member-snapshot-count", n->cfg.snapshot_count));
+    a->snapshot_under_way = true;
+    a->want_disk_snapshot = false;
+    node__apply_to_store(n, j);
+}
+
+void node__apply_background(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+
+    if (atomic_load(&n->stopping))
+        return;
+    step_compaction(n);
+    if (a->snapshot_under_way || a->applied == a->last_disk_snapshot)
+        return;
+    if (a->want_disk_snapshot || a->applied - a->last_disk_snapshot > n->cfg.snapshot_count)
+        begin_disk_snapshot(n);
+}
+
+int64_t node__apply_next_due(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    int64_t due = MAX(a->monitor_again - a->now, 0);
+    int64_t sealed = n->cfg.batch_interval_ms * 1000000 - (a->now - a->last_seal);
+
+    if (mvcc_compact_index_pending(a->mvcc))
+        return 0;
+    if (store_pending_bytes(a->store) > 0)
+        due = MIN(due, MAX(sealed, 1000000));
+    if (a->is_primary && lessor_next_due(a->lessor) != INT64_MAX)
+        due = MIN(due, MAX(lessor_next_due(a->lessor) * 1000000 - a->now, INT64_C(500000000)));
+    return due;
+}

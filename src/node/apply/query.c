@@ -1,0 +1,269 @@
+/* query.c -- what is answered from the state without the log: members, leases, watches. */
+#include "node/node_int.h"
+
+static void *reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d)
+{
+    ProtobufCMessage *m = wire_new(d, r->arena);
+
+    r->result = (struct node_result){.answer = m == NULL ? NODE_ANSWER_NONE : NODE_ANSWER_MSG};
+    if (m == NULL) {
+        r->result.code = GRPC_RESOURCE_EXHAUSTED;
+        r->result.text = "out of memory";
+    } else {
+        r->result.msg = m;
+    }
+    return m;
+}
+
+static void finish(struct node *n, struct node_request *r)
+{
+    if (r->result.revision == 0)
+        r->result.revision = mvcc_revision(n->apply.mvcc);
+    r->result.raft_term = n->apply.term;
+    node__finish(n, &n->apply.out, r);
+}
+
+static char **strings_copy(struct arena *a, const struct cluster_strings *s)
+{
+    char **v = arena_calloc(a, s->n + 1, sizeof *v);
+
+    for (size_t i = 0; v != NULL && i < s->n; i++) {
+        v[i] = arena_dup(a, s->v[i], strlen(s->v[i]) + 1);
+        if (v[i] == NULL)
+            return NULL;
+    }
+    return v;
+}
+
+static Etcdserverpb__Member *member_copy(struct arena *a, const struct cluster_member *from)
+{
+    Etcdserverpb__Member *m;
+
+    m = (Etcdserverpb__Member *) wire_new(&etcdserverpb__member__descriptor, a);
+    if (m == NULL)
+        return NULL;
+    m->id = from->id;
+    m->name = arena_dup(a, from->name, strlen(from->name) + 1);
+    m->peerurls = strings_copy(a, &from->peer_urls);
+    m->clienturls = strings_copy(a, &from->client_urls);
+    if (m->name == NULL || m->peerurls == NULL || m->clienturls == NULL)
+        return NULL;
+    m->n_peerurls = from->peer_urls.n;
+    m->n_clienturls = from->client_urls.n;
+    m->islearner = from->is_learner;
+    return m;
+}
+
+static void member_list(struct node *n, struct node_request *r)
+{
+    const struct cluster_view *v = cluster_view(n->apply.cluster);
+    Etcdserverpb__MemberListResponse *res = reply_new(
+        r, &etcdserverpb__member_list_response__descriptor);
+
+    if (res != NULL)
+        res->members = arena_calloc(r->arena, v->members_n + 1, sizeof *res->members);
+    for (size_t i = 0; res != NULL && res->members != NULL && i < v->members_n; i++) {
+        Etcdserverpb__Member *m = member_copy(r->arena, &v->members[i]);
+
+        if (m == NULL)
+            break;
+        res->members[res->n_members++] = m;
+    }
+    finish(n, r);
+}
+
+/* ---- leases ---- */
+
+struct awaited {
+    struct lease_waiter waiter;
+    struct node *node;
+    struct node_request *request;
+};
+
+static void keepalive_answer(struct node *n, struct node_request *r, int64_t ttl)
+{
+    Etcdserverpb__LeaseKeepAliveResponse *res = reply_new(
+        r, &etcdserverpb__lease_keep_alive_response__descriptor);
+
+    if (res != NULL) {
+        res->id = r->lease_id;
+        res->ttl = ttl;
+    }
+    finish(n, r);
+}
+
+static void not_primary(struct node *n, struct node_request *r)
+{
+    node__fail_text(n, &n->apply.out, r, GRPC_UNKNOWN, "not a primary lessor");
+}
+
+/* An expired lease is gone (TTL 0), or this member leads no more. */
+static void lease_ended(struct lease_waiter *w, int rc)
+{
+    struct awaited *x = CONTAINER_OF(w, struct awaited, waiter);
+
+    if (rc == ERR_LEASE_NOT_FOUND)
+        keepalive_answer(x->node, x->request, 0);
+    else
+        not_primary(x->node, x->request);
+}
+
+static void await_end(struct node *n, struct node_request *r)
+{
+    struct awaited *x = arena_alloc(r->arena, sizeof *x);
+
+    if (x == NULL) {
+        node__fail_text(n, &n->apply.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    *x = (struct awaited){.waiter.done = lease_ended, .node = n, .request = r};
+    if (lease_await(n->apply.lessor, r->lease_id, &x->waiter) == ERR_LEASE_NOT_FOUND)
+        keepalive_answer(n, r, 0);
+}
+
+/* A recorded rest is cleared through the log before the lease is renewed. */
+static void rest_cleared(struct node *n, struct node_request *own)
+{
+    struct node_request *r = node__own_arg(own);
+
+    mpsc_push(&n->apply.requests, &r->link);
+    node__wake(n, NODE_APPLY);
+}
+
+static void clear_rest(struct node *n, struct node_request *r)
+{
+    Etcdserverpb__LeaseCheckpoint one = ETCDSERVERPB__LEASE_CHECKPOINT__INIT;
+    Etcdserverpb__LeaseCheckpoint *list[] = {&one};
+    Etcdserverpb__LeaseCheckpointRequest m = ETCDSERVERPB__LEASE_CHECKPOINT_REQUEST__INIT;
+
+    one.id = r->lease_id;
+    m.n_checkpoints = 1;
+    m.checkpoints = list;
+    node__propose_own(n, 11, &m.base, rest_cleared, r);
+}
+
+static void lease_keepalive(struct node *n, struct node_request *r)
+{
+    int64_t ttl = 0;
+    int rc = lease_renew(n->apply.lessor, r->lease_id, n->apply.now / 1000000, &ttl);
+
+    switch (rc) {
+    case 0:
+        keepalive_answer(n, r, ttl);
+        break;
+    case ERR_LEASE_NOT_FOUND:
+        keepalive_answer(n, r, 0);
+        break;
+    case ERR_LEASE_EXPIRED:
+        await_end(n, r);
+        break;
+    case ERR_LEASE_CHECKPOINTED:
+        clear_rest(n, r);
+        break;
+    default:
+        not_primary(n, r);
+        break;
+    }
+}
+
+static void lease_ttl(struct node *n, struct node_request *r)
+{
+    struct lessor *l = n->apply.lessor;
+    Etcdserverpb__LeaseTimeToLiveResponse *res = reply_new(
+        r, &etcdserverpb__lease_time_to_live_response__descriptor);
+    struct lease_info info;
+    struct bytes *keys;
+    size_t keys_n;
+
+    if (res != NULL) {
+        res->id = r->lease_id;
+        res->ttl = -1;
+        if (lease_lookup(l, r->lease_id, n->apply.now / 1000000, &info) == 0) {
+            res->ttl = info.ttl_s;
+            res->grantedttl = info.granted_ttl_s;
+            if (r->keys && lease_keys(l, r->lease_id, r->arena, &keys, &keys_n) == 0)
+                res->keys = arena_calloc(r->arena, keys_n + 1, sizeof *res->keys);
+            for (size_t i = 0; res->keys != NULL && i < keys_n; i++)
+                res->keys[res->n_keys++] = wire_binary(keys[i]);
+        }
+    }
+    finish(n, r);
+}
+
+static void lease_all(struct node *n, struct node_request *r)
+{
+    Etcdserverpb__LeaseLeasesResponse *res = reply_new(
+        r, &etcdserverpb__lease_leases_response__descriptor);
+    lease_id *ids;
+    size_t k;
+
+    if (res != NULL && lease_list(n->apply.lessor, r->arena, &ids, &k) == 0) {
+        Etcdserverpb__LeaseStatus *one = arena_calloc(r->arena, k + 1, sizeof *one);
+
+        res->leases = arena_calloc(r->arena, k + 1, sizeof *res->leases);
+        for (size_t i = 0; one != NULL && res->leases != NULL && i < k; i++) {
+            etcdserverpb__lease_status__init(&one[i]);
+            one[i].id = ids[i];
+            res->leases[res->n_leases++] = &one[i];
+        }
+    }
+    finish(n, r);
+}
+
+/* ---- the backend: sealed first, so that what was acknowledged is in it ---- */
+
+static void to_store(struct node *n, struct node_request *r)
+{
+    struct store_job *j = node__store_job_new(STORE_WORK_REQUEST);
+
+    j->request = r;
+    r->result = (struct node_result){.revision = mvcc_revision(n->apply.mvcc),
+                                     .raft_term = n->apply.term};
+    node__apply_to_store(n, j);
+}
+
+void node__apply_query(struct node *n, struct node_request *r)
+{
+    struct watch_hub *hub = n->apply.hub;
+
+    switch (r->kind) {
+    case NODE_REQ_MEMBER_LIST:
+        member_list(n, r);
+        return;
+    case NODE_REQ_LEASE_KEEPALIVE:
+        lease_keepalive(n, r);
+        return;
+    case NODE_REQ_LEASE_TTL:
+        lease_ttl(n, r);
+        return;
+    case NODE_REQ_LEASE_LIST:
+        lease_all(n, r);
+        return;
+    case NODE_REQ_HASH:
+    case NODE_REQ_DEFRAGMENT:
+    case NODE_REQ_SNAPSHOT:
+        to_store(n, r);
+        return;
+    case NODE_REQ_WATCH_JOIN:
+        watch_join(hub, r->watcher);
+        break;
+    case NODE_REQ_WATCH_LEAVE:
+        watch_leave(hub, r->watcher);
+        break;
+    case NODE_REQ_WATCH_PROGRESS:
+        watch_progress(hub, r->stream, r->watchers_n);
+        break;
+    case NODE_REQ_WATCH_PROGRESS_EACH:
+        watch_progress_each(hub, r->stream);
+        break;
+    case NODE_REQ_WATCH_STREAM_CLOSE:
+        watch_stream_close(hub, r->stream);
+        break;
+    case NODE_REQ_PROPOSE:
+    case NODE_REQ_READ_INDEX:
+    case NODE_REQ_HASH_KV:
+        UNREACHABLE();
+    }
+    r->result = (struct node_result){0};
+    node__finish(n, &n->apply.out, r);
+}

@@ -1,0 +1,357 @@
+/* node_int.h -- the inside of a node: what each actor owns, and the jobs that travel between them.
+ *
+ *                 requests                    jobs to write                committed entries
+ *   I/O threads ------------> RAFT ----------------------------> WAL
+ *        ^                    ^ | <------------------------------'
+ *        |   results          | '--------------------------------------------------> APPLY
+ *        |                    '----------------------------------------------------- | | ^
+ *        '---------------------------------- results --------------------------------' v |
+ *                                                                          WORK <--> STORE
+ *
+ * A job is allocated once, filled by its sender, pushed to the receiver's queue, and comes back
+ * over a queue of the sender's own, to be used again.  So nothing is shared and nothing is freed in
+ * steady state.
+ */
+#ifndef KETCH_NODE_NODE_INT_H
+#define KETCH_NODE_NODE_INT_H
+
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map64.h"
+#include "engine/raft/raft.h"
+#include "engine/snap/snap.h"
+#include "engine/wal/wal.h"
+#include "node/node.h"
+#include "raft_internal.pb-c.h"
+#include "state/cluster/cluster.h"
+#include "state/lease/lease.h"
+#include "state/store/store.h"
+
+/* ---- limits ---- */
+
+#define NODE_PROPOSE_BATCH_MAX 1024 /* requests in one block of proposals */
+#define NODE_PROPOSE_BATCH_BYTES_MAX \
+    (4 << 20)                 /* a larger block ends the batch; one request always goes */
+#define NODE_WAL_BATCH_MAX 64 /* jobs in one write */
+#define NODE_RAFT_MSG_BYTES_MAX (1 << 20) /* etcd's numbers */
+#define NODE_RAFT_INFLIGHT_MAX 512
+#define NODE_LOG_COMPACT_STEP 100 /* applied entries between two compactions of the log in memory \
+                                   */
+#define NODE_TICKS_AT_ONCE_MAX 10 /* after a pause, so many ticks and no more */
+#define NODE_READ_RETRY_NS INT64_C(500000000)
+#define NODE_MONITOR_NS INT64_C(4000000000) /* versions are compared this often */
+#define NODE_EXPIRE_INFLIGHT_MAX 16         /* revokes under way */
+#define NODE_APPLY_TURN_ENTRIES_MAX 1024    /* entries applied between two published views */
+#define NODE_ALARMS_MAX 64                  /* alarms published for readers */
+#define NODE_PURGE_NS INT64_C(30000000000)
+#define NODE_STORE_STEP_RECORDS 1000
+
+/* ---- jobs ---- */
+
+/* raft -> wal and back. */
+struct wal_job {
+    struct mpsc_node link;
+    struct raft_entry_list entries;
+    bool has_hard;
+    struct raft_hard_state hard;
+    bool has_marker; /* a snapshot marker: comes from the apply side */
+    struct wal_snapshot marker;
+    struct raft_store_mark mark;
+    struct raft_message *after; /* to oneself or, later, to peers */
+    size_t after_n;
+    size_t after_cap;
+    bool has_mark;
+    struct store_job *marker_job; /* goes back to apply when the marker is durable */
+};
+
+/* A configuration change on its way back to raft: what to apply there, and who waits. */
+struct conf_result {
+    struct raft_conf_change change; /* node_id 0 when it was refused */
+    struct node_request *request;
+};
+
+/* raft -> apply and back. */
+struct apply_job {
+    struct mpsc_node link;
+    struct raft_entry_list entries;
+    struct node_request **waiters; /* one for each entry, or NULL */
+    size_t waiters_cap;
+    struct raft_apply_mark mark;
+    raft_term term;
+    bool is_leader;
+    struct conf_result *confs; /* filled by apply */
+    size_t confs_n;
+    size_t confs_cap;
+    struct apply_job *done_next;
+};
+
+/* Finished requests of one turn, sorted by sink. */
+struct outbox {
+    struct node_request *first[NODE_SINKS_MAX];
+    struct node_request *last[NODE_SINKS_MAX];
+    bool any;
+};
+
+/* apply -> store: one kind of work, and how it went. */
+enum store_work {
+    STORE_WORK_COMPACTION,    /* step `compaction` until done, then give it back */
+    STORE_WORK_REQUEST,       /* hash, defragment, snapshot: `request` */
+    STORE_WORK_DISK_SNAPSHOT, /* write .snap for `snap` once the store has committed it */
+};
+
+struct disk_snapshot {
+    raft_index index;
+    raft_term term;
+    struct raft_conf_state conf_state; /* ids in the job's arena */
+    struct bytes payload;
+};
+
+struct store_job {
+    struct mpsc_node link;
+    struct list queue; /* in the store actor's list of work */
+    enum store_work work;
+    struct arena arena;
+    struct mvcc_compaction *compaction;
+    bool done;
+    struct node_request *request;
+    struct store_defrag *defrag;
+    struct disk_snapshot snap;
+    mono_ns not_before;
+};
+
+/* ---- the actors ---- */
+
+struct raft_actor {
+    struct mpsc requests; /* node_request.link: PROPOSE and READ_INDEX */
+    struct mpsc stored_jobs; /* wal_job, done */
+    struct mpsc applied_jobs; /* apply_job, done */
+    struct mpsc markers;  /* store_job: a .snap file is on disk */
+
+    struct raft *raft;
+    struct raft_memory_storage *log;
+    struct raft_trace trace;
+    struct random *random;
+    struct wal_job *idle_wal; /* free jobs */
+    struct apply_job *idle_apply;
+    struct map64 waiting;     /* request id -> node_request */
+    struct list by_age;       /* of the waiting ones: their deadlines are in this order */
+    struct list blocked;      /* proposals that came while no leader was known */
+    struct raft_entry *batch; /* scratch for NODE_PROPOSE_BATCH_MAX proposals */
+    bool lazy_hard;           /* `hard` has a commit index that no job has carried yet */
+    struct raft_hard_state hard;
+    mono_ns next_tick;
+    bool started;
+    raft_id lead;
+    bool is_leader;
+    struct batch *batch_requests; /* scratch, too */
+    raft_index lead_first_index;  /* leader: the empty entry that began its term; else 0 */
+    raft_index compacted;         /* of the log in memory */
+
+    /* reads that wait for an index, and the round they wait for */
+    struct list reads_next;  /* gathered for the next round */
+    struct list reads_round; /* in the round under way */
+    uint64_t round_ids[8];   /* its contexts, the newest last */
+    size_t round_ids_n;
+    mono_ns round_sent;
+    struct list reads_apply; /* have their index (request.index), wait for it to be applied */
+    raft_index applied;
+    struct outbox out;
+};
+
+struct wal_actor {
+    struct mpsc jobs;
+    struct wal *wal;
+    struct wal_job *pending; /* taken, not yet written */
+};
+
+struct store_actor {
+    struct mpsc jobs; /* store_job */
+    struct list work; /* compactions and the like, one step a turn */
+    bool idle;        /* nothing sealed, no job */
+    struct outbox out;
+};
+
+struct work_actor {
+    struct mpsc requests; /* HASH_KV and HASH */
+    struct list queue;    /* the one under way first (age) */
+    struct mvcc_hash *hash_kv;
+    struct mvcc_reader *reader;
+    mono_ns next_purge;
+    struct outbox out;
+};
+
+struct apply_actor {
+    struct mpsc jobs;       /* apply_job from raft */
+    struct mpsc requests;   /* node_request: queries and watches */
+    struct mpsc store_done; /* store_job back from the store actor */
+    _Atomic bool committed; /* the store actor has committed: publish anew */
+
+    struct store *store;
+    struct mvcc *mvcc;
+    struct mvcc_reader *reader; /* the hub's */
+    struct lessor *lessor;
+    struct cluster *cluster;
+    struct watch_hub *hub;
+    struct apply_job *current; /* partly applied */
+    size_t current_at;
+    struct apply_job *queue_first; /* taken, not begun */
+    struct apply_job *queue_last;
+    raft_index applied;
+    raft_term applied_term;
+    raft_term term; /* the newest seen with a job */
+    bool is_leader;
+    bool is_primary; /* the lessor was promoted in this term */
+    mono_ns last_seal;
+    bool dirty; /* something changed since the last published view */
+    raft_index last_disk_snapshot;
+    bool snapshot_under_way;
+    bool want_disk_snapshot;      /* v2 requests in the log, or a level was left */
+    _Atomic bool published;       /* our attributes have been applied */
+    _Atomic bool publishing;      /* a proposal is under way */
+    _Atomic bool setting_version; /* likewise, of the cluster version */
+    mono_ns monitor_again;
+    mono_ns expire_again;
+    _Atomic unsigned revokes;    /* expired leases being revoked */
+    bool compacting;             /* a job is with the store actor */
+    uint64_t compactions_queued; /* accepted, not yet out of the file */
+    uint64_t compactions_done;
+    bool cluster_changed; /* what is published of the membership is old */
+    struct list physical; /* compactions that wait until the file is rid of what went (age) */
+    struct arena scratch; /* decoding of one entry */
+    struct outbox out;
+    mono_ns now;
+    wall_ms wall;
+};
+
+struct node {
+    struct node_env env;
+    struct node_config cfg; /* strings are the node's own */
+    char *data_dir;
+    char *snap_dir;
+    char *wal_dir;
+    char *db_path;
+    char *name;
+    char **client_urls;
+    uint64_t cluster_id;
+    uint64_t member_id;
+    struct file *dir_lock;
+
+    struct raft_actor raft;
+    struct wal_actor wal;
+    struct apply_actor apply;
+    struct store_actor store;
+    struct work_actor work;
+
+    struct node_sink *sinks[NODE_SINKS_MAX];
+    size_t sinks_n;
+    struct node_sink internal; /* for requests that the node makes itself */
+
+    _Atomic uint64_t next_id;
+    _Atomic bool stopping;
+    _Atomic unsigned stopped; /* a bit for each actor that has nothing left */
+
+    /* published, one by one; see node_status */
+    struct {
+        _Atomic uint64_t lead;
+        _Atomic uint64_t term;
+        _Atomic uint64_t commit;
+        _Atomic uint64_t applied;
+        _Atomic bool is_leader;
+        _Atomic bool lone_leader; /* this member is the only voter and leads: reads need no round */
+        _Atomic bool nospace;
+        _Atomic bool corrupt;
+        _Atomic uint32_t cluster_version;
+        _Atomic uint32_t storage_version;
+        _Atomic bool ready;
+        _Atomic uint32_t alarms_seq; /* odd while alarms change */
+        _Atomic uint32_t alarms_n;
+        _Atomic uint64_t alarms[NODE_ALARMS_MAX * 2];
+    } pub;
+
+    struct node_metrics *metrics;
+};
+
+/* ---- between the files ---- */
+
+mono_ns node__request_timeout_ns(const struct node *n); /* 5 s + 2 election timeouts */
+NORETURN void node__die(struct node *n, const char *what, const struct err *e);
+
+/* answers: sink.c.  `o` belongs to the actor that calls. */
+void node__finish(struct node *n, struct outbox *o, struct node_request *r);
+void node__fail(struct node *n, struct outbox *o, struct node_request *r, enum api_error err);
+void node__fail_text(struct node *n, struct outbox *o, struct node_request *r, enum grpc_code code,
+                     const char *text);
+void node__outbox_flush(struct node *n, struct outbox *o);
+
+/* A proposal of the node's own, submitted at once.  `done` runs on the actor that finished it
+ * (apply, or raft when it failed) and may look at the result; the request is freed behind it. */
+void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
+                       void (*done)(struct node *n, struct node_request *r), void *arg);
+
+void *node__own_arg(struct node_request *r); /* what was given to node__propose_own */
+void node__own_sink_init(struct node *n);
+
+/* jobs.c */
+struct wal_job *node__wal_job_new(struct node *n); /* raft actor */
+void node__wal_job_after(struct wal_job *j, const struct raft_message *m, size_t k);
+void node__wal_job_free(struct node *n, struct wal_job *j);
+struct apply_job *node__apply_job_new(struct node *n, size_t entries);
+void node__apply_job_free(struct node *n, struct apply_job *j);
+struct store_job *node__store_job_new(enum store_work work);
+void node__store_job_free(struct store_job *j);
+void node__jobs_done(struct node *n); /* at the end: frees all that are idle */
+
+/* the actors */
+int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall);
+int64_t node__run_wal(struct node *n, mono_ns now);
+int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall);
+int64_t node__run_store(struct node *n, mono_ns now);
+int64_t node__run_work(struct node *n, mono_ns now);
+void node__mark_stopped(struct node *n, enum node_actor which);
+bool node__actor_stopped(struct node *n, enum node_actor which);
+
+/* raft_requests.c, read_index.c, raft_log.c: parts of the raft actor */
+struct batch *node__batch_new(void);
+struct node_request *node__waiting_take(struct node *n, const struct raft_entry *e);
+void node__raft_take_requests(struct node *n, mono_ns now);
+void node__raft_expire(struct node *n, mono_ns now);
+void node__raft_fail_all(struct node *n, enum api_error err);
+void node__raft_reads_step(struct node *n, mono_ns now);
+void node__raft_read_state(struct node *n, const struct raft_read_state *rs);
+void node__raft_reads_fail(struct node *n, enum api_error err);
+void node__raft_reads_applied(struct node *n);
+void node__raft_marker_stored(struct node *n, struct wal_job *j);
+void node__raft_log_compact(struct node *n);
+
+/* apply/: parts of the apply actor */
+void node__apply_entry(struct node *n, const struct raft_entry *e, struct node_request *waiter,
+                       struct apply_job *j);
+void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
+                         struct node_request *waiter);
+void node__apply_query(struct node *n, struct node_request *r);
+void node__apply_publish(struct node *n);
+void node__apply_monitor(struct node *n);
+void node__apply_store_done(struct node *n);
+void node__apply_background(struct node *n);
+int64_t node__apply_next_due(struct node *n);
+void node__apply_to_store(struct node *n, struct store_job *j);
+void node__work_hash_begin(struct node *n, struct node_request *r);
+int64_t node__store_next_step(struct node *n, mono_ns now);
+void node__publish_cluster(struct node *n);
+void node__raise_nospace(struct node *n, struct node_request *then);
+
+static inline void node__wake(struct node *n, enum node_actor which)
+{
+    n->env.wake(n->env.ctx, which);
+}
+
+/* The sooner of two times to run again; negative means never. */
+static inline int64_t node__sooner(int64_t a, int64_t b)
+{
+    if (a < 0 || b < 0)
+        return MAX(a, b);
+    return MIN(a, b);
+}
+
+#endif

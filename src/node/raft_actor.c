@@ -1,0 +1,266 @@
+/* raft_actor.c -- the thread of the consensus core: events in, jobs out.
+ *
+ * A turn: what storage and apply have finished, then what clients propose, then time; after that
+ * everything the core has decided is turned into one round of jobs.  Whatever gathered while the
+ * last sync ran goes into the log as one batch: under load the batches grow by themselves.
+ */
+#include "node/node_int.h"
+
+/* ---- jobs come back ---- */
+
+static void storage_done(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+
+    for (struct mpsc_node *x = mpsc_take(&ra->stored_jobs), *next; x != NULL; x = next) {
+        struct wal_job *j = CONTAINER_OF(x, struct wal_job, link);
+
+        next = x->next;
+        for (size_t i = 0; i < j->after_n; i++) {
+            ASSERT(j->after[i].to == n->member_id);
+            if (raft_step(ra->raft, &j->after[i]) != 0)
+                UNREACHABLE();
+        }
+        if (j->has_mark)
+            raft_stored(ra->raft, &j->mark);
+        if (j->has_marker)
+            node__raft_marker_stored(n, j);
+        node__wal_job_free(n, j);
+    }
+}
+
+/* Configuration changes act in raft before their proposers are told: a next one is then not
+ * refused. */
+static void confs_done(struct node *n, struct apply_job *j)
+{
+    for (size_t i = 0; i < j->confs_n; i++) {
+        struct raft_conf_change_single single;
+        struct raft_conf_change_v2 v2 = raft_conf_change_as_v2(&j->confs[i].change, &single);
+        struct err e = ERR_INIT;
+
+        if (raft_apply_conf_change(n->raft.raft, &v2, NULL, &e) != 0)
+            node__die(n, "a committed configuration change does not fit", &e);
+        if (j->confs[i].request != NULL)
+            node__finish(n, &n->raft.out, j->confs[i].request);
+    }
+}
+
+static void apply_done(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+
+    for (struct mpsc_node *x = mpsc_take(&ra->applied_jobs), *next; x != NULL; x = next) {
+        struct apply_job *j = CONTAINER_OF(x, struct apply_job, link);
+
+        next = x->next;
+        confs_done(n, j);
+        ra->applied = j->mark.index;
+        raft_applied(ra->raft, &j->mark);
+        node__apply_job_free(n, j);
+        node__raft_log_compact(n);
+    }
+}
+
+/* A snapshot file is on disk: its marker goes into the log behind everything written so far. */
+static void markers_arrive(struct node *n)
+{
+    for (struct mpsc_node *x = mpsc_take(&n->raft.markers), *next; x != NULL; x = next) {
+        struct store_job *s = CONTAINER_OF(x, struct store_job, link);
+        struct wal_job *j = node__wal_job_new(n);
+
+        next = x->next;
+        j->has_marker = true;
+        j->marker = (struct wal_snapshot){.index = s->snap.index,
+                                          .term = s->snap.term,
+                                          .conf_state = s->snap.conf_state,
+                                          .has_conf_state = true};
+        j->has_hard = true;
+        j->hard = n->raft.hard;
+        n->raft.lazy_hard = false;
+        j->marker_job = s;
+        mpsc_push(&n->wal.jobs, &j->link);
+        node__wake(n, NODE_WAL);
+    }
+}
+
+/* ---- updates go out ---- */
+
+static void leader_changed(struct node *n, const struct raft_soft_state *soft)
+{
+    struct raft_actor *ra = &n->raft;
+    bool other = soft->lead != RAFT_NONE && ra->lead != RAFT_NONE && soft->lead != ra->lead;
+
+    ra->lead = soft->lead;
+    ra->is_leader = soft->state == RAFT_LEADER;
+    if (other)
+        node__raft_reads_fail(n, API_LEADER_CHANGED);
+    if (!ra->is_leader)
+        atomic_store(&n->pub.lone_leader, false);
+    atomic_store(&n->pub.lead, soft->lead);
+    atomic_store(&n->pub.is_leader, ra->is_leader);
+}
+
+static void send_to_wal(struct node *n, const struct raft_update *u)
+{
+    struct raft_actor *ra = &n->raft;
+    struct wal_job *j;
+
+    if (u->hard_changed) {
+        ra->hard = u->hard;
+        raft_memory_storage_set_hard_state(ra->log, &u->hard);
+        ra->lazy_hard = true;
+    }
+    if (u->entries_n != 0)
+        raft_memory_storage_append(ra->log, u->entries, u->entries_n);
+    ASSERT(u->snapshot == NULL);
+    /* A commit index alone may be lost; it waits for the next job, or for the next tick. */
+    if (u->entries_n == 0 && !u->must_sync && u->after_store_n == 0)
+        return;
+    j = node__wal_job_new(n);
+    for (size_t i = 0; i < u->entries_n; i++)
+        raft_entry_list_add(&j->entries, &u->entries[i]);
+    j->has_hard = ra->lazy_hard;
+    j->hard = ra->hard;
+    ra->lazy_hard = false;
+    j->has_mark = true;
+    j->mark = u->stored;
+    node__wal_job_after(j, u->after_store, u->after_store_n);
+    mpsc_push(&n->wal.jobs, &j->link);
+    node__wake(n, NODE_WAL);
+}
+
+/* The commit index of an idle member reaches its log within a tick. */
+static void flush_lazy_hard(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+    struct wal_job *j;
+
+    if (!ra->lazy_hard)
+        return;
+    j = node__wal_job_new(n);
+    j->has_hard = true;
+    j->hard = ra->hard;
+    ra->lazy_hard = false;
+    mpsc_push(&n->wal.jobs, &j->link);
+    node__wake(n, NODE_WAL);
+}
+
+static void send_to_apply(struct node *n, const struct raft_update *u)
+{
+    struct raft_actor *ra = &n->raft;
+    struct apply_job *j;
+
+    if (u->committed_n == 0)
+        return;
+    j = node__apply_job_new(n, u->committed_n);
+    for (size_t i = 0; i < u->committed_n; i++) {
+        raft_entry_list_add(&j->entries, &u->committed[i]);
+        j->waiters[i] = node__waiting_take(n, &u->committed[i]);
+    }
+    j->mark = u->applied;
+    j->term = raft_get_term(ra->raft);
+    j->is_leader = ra->is_leader;
+    mpsc_push(&n->apply.jobs, &j->link);
+    node__wake(n, NODE_APPLY);
+}
+
+static void drain_updates(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+    struct raft_update u;
+
+    while (raft_has_update(ra->raft)) {
+        raft_take_update(ra->raft, &u);
+        if (u.soft_changed)
+            leader_changed(n, &u.soft);
+        /* Until the transport between members exists, a member is alone. */
+        ASSERT(u.messages_n == 0);
+        atomic_store(&n->pub.term, raft_get_term(ra->raft));
+        atomic_store(&n->pub.commit, raft_get_commit(ra->raft));
+        for (size_t i = 0; i < u.read_states_n; i++)
+            node__raft_read_state(n, &u.read_states[i]);
+        send_to_wal(n, &u);
+        send_to_apply(n, &u);
+    }
+}
+
+/* A lone voter that has committed in its own term needs no round for a read. */
+static void publish_lone(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+    bool lone = ra->is_leader && raft_is_single_voter(ra->raft) &&
+                ra->applied >= ra->lead_first_index && ra->lead_first_index != 0;
+
+    if (lone != atomic_load_explicit(&n->pub.lone_leader, memory_order_relaxed))
+        atomic_store(&n->pub.lone_leader, lone);
+}
+
+/* ---- time ---- */
+
+static void ticks(struct node *n, mono_ns now)
+{
+    struct raft_actor *ra = &n->raft;
+    mono_ns tick_ns = (mono_ns) n->cfg.tick_ms * 1000000;
+
+    if (!ra->started) {
+        ra->started = true;
+        ra->next_tick = now + tick_ns;
+        /* Nobody else can lead, so there is no election to wait for. */
+        if (raft_is_single_voter(ra->raft))
+            raft_campaign(ra->raft);
+        return;
+    }
+    if (now < ra->next_tick)
+        return;
+    for (int i = 0; i < NODE_TICKS_AT_ONCE_MAX && now >= ra->next_tick; i++) {
+        raft_tick(ra->raft);
+        ra->next_tick += tick_ns;
+    }
+    if (now >= ra->next_tick)
+        ra->next_tick = now + tick_ns;
+    flush_lazy_hard(n);
+}
+
+static void note_new_lead(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+
+    if (!ra->is_leader)
+        ra->lead_first_index = 0;
+    else if (ra->lead_first_index == 0)
+        ra->lead_first_index = raft_get_last_index(ra->raft);
+}
+
+static bool raft_idle(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+
+    return mpsc_empty(&ra->requests) && ra->waiting.count == 0 && list_empty(&ra->blocked);
+}
+
+int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
+{
+    struct raft_actor *ra = &n->raft;
+
+    (void) wall;
+    storage_done(n);
+    apply_done(n);
+    markers_arrive(n);
+    node__raft_take_requests(n, now);
+    ticks(n, now);
+    note_new_lead(n);
+    drain_updates(n);
+    publish_lone(n);
+    node__raft_reads_step(n, now);
+    drain_updates(n);
+    node__raft_expire(n, now);
+    node__raft_reads_applied(n);
+    node__outbox_flush(n, &ra->out);
+    if (atomic_load(&n->stopping)) {
+        node__raft_fail_all(n, API_STOPPED);
+        node__outbox_flush(n, &ra->out);
+        if (raft_idle(n))
+            node__mark_stopped(n, NODE_RAFT);
+    }
+    return MAX(ra->next_tick - now, 0);
+}

@@ -1,0 +1,255 @@
+/* raft_requests.c -- proposals on their way into the log, and who waits for them.
+ *
+ * A turn's proposals are put into one block of memory that the log, the WAL writer and the apply
+ * queue share by reference, and are appended to the log in one call.
+ */
+#include "node/node_int.h"
+#include "wire/pb.h"
+
+#define FIELD_HEADER 100
+#define FIELD_ID_OLD 1
+#define HEADER_ID 1
+#define HEADER_USERNAME 2
+#define HEADER_AUTH_REVISION 3
+
+static size_t header_bytes(const struct node_request *r)
+{
+    size_t name = r->username == NULL ? 0 : strlen(r->username);
+
+    return pb_u64_size(HEADER_ID, r->id) + pb_bytes_size(HEADER_USERNAME, name) +
+           pb_u64_size(HEADER_AUTH_REVISION, r->auth_revision);
+}
+
+/* The encoded InternalRaftRequest: the header, and the client's own bytes under the number of the
+ * operation. */
+static size_t entry_bytes(const struct node_request *r)
+{
+    size_t h = header_bytes(r);
+
+    return pb_head_size(FIELD_HEADER, h) + h + pb_head_size(r->op, r->body.n) + r->body.n;
+}
+
+static uint8_t *put_header(uint8_t *p, const struct node_request *r)
+{
+    p = pb_put_head(p, FIELD_HEADER, header_bytes(r));
+    p = pb_put_u64(p, HEADER_ID, r->id);
+    if (r->username != NULL)
+        p = pb_put_bytes(p, HEADER_USERNAME, bytes_str(r->username));
+    return pb_put_u64(p, HEADER_AUTH_REVISION, r->auth_revision);
+}
+
+static uint8_t *put_body(uint8_t *p, const struct node_request *r)
+{
+    p = pb_put_head(p, r->op, r->body.n);
+    return pb_put_raw(p, r->body.p, r->body.n);
+}
+
+/* Fields in ascending order, as every encoder of the message writes them. */
+static uint8_t *put_entry(uint8_t *p, const struct node_request *r)
+{
+    if (r->op < FIELD_HEADER)
+        return put_header(put_body(p, r), r);
+    return put_body(put_header(p, r), r);
+}
+
+/* ---- who waits ---- */
+
+static void wait_for(struct node *n, struct node_request *r)
+{
+    if (!map64_put(&n->raft.waiting, r->id, r)) {
+        fprintf(stderr, "out of memory: table of waiting requests\n");
+        abort();
+    }
+    list_push(&n->raft.by_age, &r->age);
+}
+
+static uint64_t entry_id(const struct raft_entry *e)
+{
+    struct pb_reader r = pb_reader_of(e->data);
+    struct pb_field f;
+    uint64_t id = 0, old = 0;
+
+    while (pb_next(&r, &f)) {
+        struct pb_reader h;
+
+        if (f.number == FIELD_ID_OLD && f.type == PB_VARINT)
+            old = f.value;
+        if (f.number != FIELD_HEADER || f.type != PB_LEN)
+            continue;
+        h = pb_reader_of(f.bytes);
+        while (pb_next(&h, &f)) {
+            if (f.number == HEADER_ID && f.type == PB_VARINT)
+                id = f.value;
+        }
+    }
+    return old != 0 ? old : id;
+}
+
+struct node_request *node__waiting_take(struct node *n, const struct raft_entry *e)
+{
+    struct node_request *r;
+
+    if (n->raft.waiting.count == 0 || e->type != RAFT_ENTRY_NORMAL || e->data.n == 0)
+        return NULL;
+    r = map64_del(&n->raft.waiting, entry_id(e));
+    if (r != NULL) {
+        list_remove(&r->age);
+        r->index = e->index;
+    }
+    return r;
+}
+
+/* ---- into the log ---- */
+
+struct batch {
+    struct node_request *requests[NODE_PROPOSE_BATCH_MAX];
+    size_t n;
+    size_t bytes;
+};
+
+static void propose(struct node *n, struct batch *b)
+{
+    struct raft_actor *ra = &n->raft;
+    struct payload *block;
+    uint8_t *p;
+    int rc;
+
+    if (b->n == 0)
+        return;
+    block = payload_new(b->bytes);
+    if (block == NULL) {
+        for (size_t i = 0; i < b->n; i++)
+            node__fail_text(n, &ra->out, b->requests[i], GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        goto out;
+    }
+    p = block->data;
+    for (size_t i = 0; i < b->n; i++) {
+        uint8_t *end = put_entry(p, b->requests[i]);
+
+        ra->batch[i] = (struct raft_entry){
+            .type = RAFT_ENTRY_NORMAL, .data = bytes_of(p, (size_t) (end - p)), .owner = block};
+        p = end;
+    }
+    ASSERT(p == block->data + b->bytes);
+    rc = raft_propose(ra->raft, ra->batch, b->n);
+    for (size_t i = 0; i < b->n; i++) {
+        if (rc == 0)
+            wait_for(n, b->requests[i]);
+        else
+            node__fail_text(n, &ra->out, b->requests[i], GRPC_UNKNOWN, raft_err_text(rc));
+    }
+    payload_unref(block);
+out:
+    b->n = 0;
+    b->bytes = 0;
+}
+
+static bool backlog_is_long(const struct node *n)
+{
+    return raft_get_commit(n->raft.raft) > n->raft.applied + NODE_BACKLOG_MAX;
+}
+
+static void add_to_batch(struct node *n, struct batch *b, struct node_request *r)
+{
+    size_t bytes;
+
+    if (backlog_is_long(n)) {
+        node__fail(n, &n->raft.out, r, API_REQUEST_TOO_MANY_REQUESTS);
+        return;
+    }
+    r->id = node_next_id(n);
+    bytes = entry_bytes(r);
+    if (bytes > n->cfg.request_bytes_max) {
+        node__fail(n, &n->raft.out, r, API_REQUEST_TOO_LARGE);
+        return;
+    }
+    if (b->n == NODE_PROPOSE_BATCH_MAX ||
+        (b->n > 0 && b->bytes + bytes > NODE_PROPOSE_BATCH_BYTES_MAX))
+        propose(n, b);
+    b->requests[b->n++] = r;
+    b->bytes += bytes;
+}
+
+/* Proposals that came while there was no leader go first, in the order in which they came. */
+static void unblock(struct node *n, struct batch *b)
+{
+    struct list *x;
+
+    while ((x = list_pop(&n->raft.blocked)) != NULL)
+        add_to_batch(n, b, CONTAINER_OF(x, struct node_request, age));
+}
+
+void node__raft_take_requests(struct node *n, mono_ns now)
+{
+    struct raft_actor *ra = &n->raft;
+    struct batch *b = ra->batch_requests;
+
+    if (ra->lead != RAFT_NONE)
+        unblock(n, b);
+    for (struct mpsc_node *x = mpsc_take(&ra->requests), *next; x != NULL; x = next) {
+        struct node_request *r = CONTAINER_OF(x, struct node_request, link);
+
+        next = x->next;
+        list_init(&r->age);
+        r->begin = now;
+        r->deadline = now + node__request_timeout_ns(n);
+        if (r->kind == NODE_REQ_READ_INDEX)
+            list_push(&ra->reads_next, &r->age);
+        else if (ra->lead == RAFT_NONE)
+            list_push(&ra->blocked, &r->age);
+        else
+            add_to_batch(n, b, r);
+    }
+    propose(n, b);
+}
+
+struct batch *node__batch_new(void)
+{
+    return xmem_calloc(1, sizeof(struct batch));
+}
+
+/* ---- time-outs ---- */
+
+void node__raft_expire(struct node *n, mono_ns now)
+{
+    struct raft_actor *ra = &n->raft;
+
+    while (!list_empty(&ra->by_age)) {
+        struct node_request *r = CONTAINER_OF(ra->by_age.next, struct node_request, age);
+
+        if (r->deadline > now)
+            break;
+        list_remove(&r->age);
+        map64_del(&ra->waiting, r->id);
+        node__fail(n, &ra->out, r, API_TIMEOUT);
+    }
+    while (!list_empty(&ra->blocked)) {
+        struct node_request *r = CONTAINER_OF(ra->blocked.next, struct node_request, age);
+
+        if (r->deadline > now)
+            break;
+        list_remove(&r->age);
+        /* It never got into raft: the context's own words, as etcd answers. */
+        node__fail_text(n, &ra->out, r, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");
+    }
+}
+
+static void fail_list(struct node *n, struct list *l, enum api_error err)
+{
+    struct list *x;
+
+    while ((x = list_pop(l)) != NULL)
+        node__fail(n, &n->raft.out, CONTAINER_OF(x, struct node_request, age), err);
+}
+
+void node__raft_fail_all(struct node *n, enum api_error err)
+{
+    struct raft_actor *ra = &n->raft;
+
+    fail_list(n, &ra->by_age, err);
+    map64_done(&ra->waiting);
+    fail_list(n, &ra->blocked, err);
+    fail_list(n, &ra->reads_next, err);
+    fail_list(n, &ra->reads_round, err);
+    fail_list(n, &ra->reads_apply, err);
+}

@@ -1,0 +1,97 @@
+/* read_index.c -- linearizable reads: one round for all that gathered (Raft thesis 6.4).
+ *
+ * Reads that come while a round is under way wait for the next one: an index asked for before a
+ * read arrived may miss a write that was acknowledged before it.  A round that hears nothing is
+ * sent again under a new id; the older ids of the same round stay good.  When the leader changes,
+ * the whole round fails: an answer of the old leader may be stale (etcd issue 20418).
+ */
+#include "base/endian.h"
+#include "node/node_int.h"
+
+static void send_round(struct node *n, mono_ns now)
+{
+    struct raft_actor *ra = &n->raft;
+    uint8_t context[8];
+    uint64_t id = node_next_id(n);
+
+    if (ra->round_ids_n == ARRAY_LEN(ra->round_ids)) {
+        memmove(ra->round_ids, ra->round_ids + 1, sizeof ra->round_ids - sizeof ra->round_ids[0]);
+        ra->round_ids_n--;
+    }
+    ra->round_ids[ra->round_ids_n++] = id;
+    ra->round_sent = now;
+    be64_put(context, id);
+    /* Refused without a leader: the round is sent again later. */
+    if (raft_read_index(ra->raft, bytes_of(context, sizeof context)) != 0)
+        ra->round_sent = now - NODE_READ_RETRY_NS + (mono_ns) n->cfg.tick_ms * 1000000;
+}
+
+static void fail_late(struct node *n, struct list *l, mono_ns now)
+{
+    LIST_EACH_SAFE (x, l) {
+        struct node_request *r = CONTAINER_OF(x, struct node_request, age);
+
+        if (r->deadline <= now) {
+            list_remove(x);
+            node__fail(n, &n->raft.out, r, API_TIMEOUT);
+        }
+    }
+}
+
+void node__raft_reads_step(struct node *n, mono_ns now)
+{
+    struct raft_actor *ra = &n->raft;
+
+    fail_late(n, &ra->reads_next, now);
+    fail_late(n, &ra->reads_round, now);
+    if (list_empty(&ra->reads_round)) {
+        if (list_empty(&ra->reads_next))
+            return;
+        list_splice(&ra->reads_round, &ra->reads_next);
+        ra->round_ids_n = 0;
+        send_round(n, now);
+    } else if (now - ra->round_sent >= NODE_READ_RETRY_NS) {
+        send_round(n, now);
+    }
+}
+
+void node__raft_read_state(struct node *n, const struct raft_read_state *rs)
+{
+    struct raft_actor *ra = &n->raft;
+    uint64_t id = rs->context.n == 8 ? be64_get(rs->context.p) : 0;
+    bool mine = false;
+    struct list *x;
+
+    for (size_t i = 0; i < ra->round_ids_n; i++)
+        mine |= ra->round_ids[i] == id;
+    if (!mine)
+        return; /* of an earlier round */
+    while ((x = list_pop(&ra->reads_round)) != NULL) {
+        CONTAINER_OF(x, struct node_request, age)->index = rs->index;
+        list_push(&ra->reads_apply, x);
+    }
+    ra->round_ids_n = 0;
+}
+
+/* Releases the reads whose index is applied. */
+void node__raft_reads_applied(struct node *n)
+{
+    LIST_EACH_SAFE (x, &n->raft.reads_apply) {
+        struct node_request *r = CONTAINER_OF(x, struct node_request, age);
+
+        if (r->index <= n->raft.applied) {
+            list_remove(x);
+            node__finish(n, &n->raft.out, r);
+        }
+    }
+}
+
+void node__raft_reads_fail(struct node *n, enum api_error err)
+{
+    struct raft_actor *ra = &n->raft;
+    struct list *x;
+
+    while ((x = list_pop(&ra->reads_round)) != NULL)
+        node__fail(n, &ra->out, CONTAINER_OF(x, struct node_request, age), err);
+    ra->round_ids_n = 0;
+}

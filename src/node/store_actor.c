@@ -1,0 +1,213 @@
+/* store_actor.c -- the only one that writes the data file: sealed batches first, then one step of
+ * each longer piece of work, so that no batch waits for more than a step.
+ */
+#include "base/alloc.h"
+#include "node/node_int.h"
+
+struct node_snapshot {
+    struct store_copy *copy;
+    struct err err;
+    uint8_t piece[64 * 1024];
+};
+
+/* ---- the stream of Maintenance.Snapshot ---- */
+
+uint64_t node_snapshot_bytes(const struct node_snapshot *s)
+{
+    return store_copy_bytes(s->copy);
+}
+
+int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_max, size_t *ret_n,
+                       struct err *e)
+{
+    int rc = store_copy_read(s->copy, s->piece, MIN(n_max, sizeof s->piece), ret_n, e);
+
+    *ret = s->piece;
+    return rc;
+}
+
+void node_snapshot_free(struct node_snapshot *s)
+{
+    if (s == NULL)
+        return;
+    store_copy_end(s->copy);
+    mem_free(s);
+}
+
+static void begin_snapshot(struct node *n, struct node_request *r)
+{
+    struct node_snapshot *s = mem_calloc(1, sizeof *s);
+    struct err e = ERR_INIT;
+
+    if (s == NULL || store_copy_begin(n->apply.store, &s->copy, &e) != 0) {
+        mem_free(s);
+        node__fail_text(n, &n->store.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    r->result.answer = NODE_ANSWER_SNAPSHOT;
+    r->result.snapshot = s;
+    node__finish(n, &n->store.out, r);
+}
+
+/* ---- work in steps: true when it is over ---- */
+
+static bool step_compaction(struct node *n, struct store_job *j, mono_ns now)
+{
+    struct err e = ERR_INIT;
+
+    if (now < j->not_before)
+        return false;
+    if (mvcc_compaction_step(j->compaction, n->cfg.compaction_batch, &j->done, &e) != 0)
+        node__die(n, "failed to compact the data file", &e);
+    j->not_before = now + n->cfg.compaction_sleep_ms * 1000000;
+    atomic_store(&n->apply.committed, true);
+    if (!j->done && !atomic_load(&n->stopping)) {
+        node__wake(n, NODE_APPLY);
+        return false;
+    }
+    mpsc_push(&n->apply.store_done, &j->link);
+    node__wake(n, NODE_APPLY);
+    return true;
+}
+
+static bool end_defragment(struct node *n, struct store_job *j, const struct err *e)
+{
+    struct node_request *r = j->request;
+
+    store_defrag_end(j->defrag);
+    atomic_store(&n->apply.committed, true);
+    node__wake(n, NODE_APPLY);
+    if (e == NULL) {
+        LOG_INFO(n->env.log, "finished defragmenting directory", F_STR("path", n->db_path),
+                 F_U64("current-db-size-bytes", store_db_size(n->apply.store)),
+                 F_U64("current-db-size-in-use-bytes", store_db_size_in_use(n->apply.store)));
+        node__finish(n, &n->store.out, r);
+    } else {
+        node__fail_text(n, &n->store.out, r, GRPC_UNKNOWN, arena_printf(r->arena, "%s", e->msg));
+    }
+    node__store_job_free(j);
+    return true;
+}
+
+static bool step_defragment(struct node *n, struct store_job *j)
+{
+    struct err e = ERR_INIT;
+    bool done = false;
+
+    if (j->defrag == NULL && store_defrag_begin(n->apply.store, &j->defrag, &e) != 0)
+        return end_defragment(n, j, &e);
+    if (store_defrag_step(j->defrag, NODE_STORE_STEP_RECORDS, &done, &e) != 0)
+        return end_defragment(n, j, &e);
+    return done ? end_defragment(n, j, NULL) : false;
+}
+
+static bool step_request(struct node *n, struct store_job *j)
+{
+    struct node_request *r = j->request;
+
+    if (r->kind == NODE_REQ_DEFRAGMENT)
+        return step_defragment(n, j);
+    if (r->kind == NODE_REQ_SNAPSHOT) {
+        begin_snapshot(n, r);
+    } else {
+        ASSERT(r->kind == NODE_REQ_HASH);
+        node__work_hash_begin(n, r);
+    }
+    node__store_job_free(j);
+    return true;
+}
+
+/* The file holds everything up to the snapshot's index: now the .snap may be written, then its
+ * marker. */
+static bool save_disk_snapshot(struct node *n, struct store_job *j)
+{
+    struct raft_snapshot s = {
+        .data = j->snap.payload,
+        .meta = {.conf_state = j->snap.conf_state, .index = j->snap.index, .term = j->snap.term}};
+    struct err e = ERR_INIT;
+
+    if (snap_save(n->env.disk, n->snap_dir, &s, &e) != 0)
+        node__die(n, "failed to save a snapshot", &e);
+    mpsc_push(&n->raft.markers, &j->link);
+    node__wake(n, NODE_RAFT);
+    return true;
+}
+
+static bool step(struct node *n, struct store_job *j, mono_ns now)
+{
+    switch (j->work) {
+    case STORE_WORK_COMPACTION:
+        return step_compaction(n, j, now);
+    case STORE_WORK_REQUEST:
+        return step_request(n, j);
+    case STORE_WORK_DISK_SNAPSHOT:
+        return save_disk_snapshot(n, j);
+    }
+    UNREACHABLE();
+}
+
+/* A compaction and a defragmentation exclude each other: the first in line goes on, others like it
+ * wait. */
+static void step_all(struct node *n, mono_ns now)
+{
+    bool long_work = false;
+
+    LIST_EACH_SAFE (x, &n->store.work) {
+        struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
+        bool is_long = j->work == STORE_WORK_COMPACTION ||
+                       (j->work == STORE_WORK_REQUEST && j->request->kind == NODE_REQ_DEFRAGMENT);
+
+        if (is_long && long_work)
+            continue;
+        long_work |= is_long;
+        list_remove(x);
+        if (!step(n, j, now))
+            list_insert_before(x_next, x);
+    }
+}
+
+static void commit(struct node *n)
+{
+    struct err e = ERR_INIT;
+    uint64_t before = store_commits(n->apply.store);
+
+    if (store_commit(n->apply.store, &e) != 0)
+        node__die(n, "failed to commit to the data file", &e);
+    if (store_commits(n->apply.store) == before)
+        return;
+    atomic_store(&n->apply.committed, true);
+    node__wake(n, NODE_APPLY);
+}
+
+int64_t node__run_store(struct node *n, mono_ns now)
+{
+    struct store_actor *sa = &n->store;
+    struct mpsc_node *x = mpsc_take(&sa->jobs), *next;
+
+    /* Jobs are taken before the commit: what was sealed ahead of each of them is then in it. */
+    commit(n);
+    for (; x != NULL; x = next) {
+        next = x->next;
+        list_push(&sa->work, &CONTAINER_OF(x, struct store_job, link)->queue);
+    }
+    step_all(n, now);
+    node__outbox_flush(n, &sa->out);
+    if (atomic_load(&n->stopping) && list_empty(&sa->work) && mpsc_empty(&sa->jobs) &&
+        node__actor_stopped(n, NODE_APPLY))
+        node__mark_stopped(n, NODE_STORE);
+    if (list_empty(&sa->work))
+        return -1;
+    return node__store_next_step(n, now);
+}
+
+int64_t node__store_next_step(struct node *n, mono_ns now)
+{
+    int64_t due = -1;
+
+    LIST_EACH (x, &n->store.work) {
+        struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
+
+        due = node__sooner(due, MAX(j->not_before - now, 0));
+    }
+    return due;
+}

@@ -1,0 +1,55 @@
+/* wal_actor.c -- everything that gathered, in one write and one sync. */
+#include "node/node_int.h"
+
+static size_t take_batch(struct wal_actor *wa, struct wal_job **jobs, struct wal_save *saves)
+{
+    size_t k = 0;
+
+    while (wa->pending != NULL && k < NODE_WAL_BATCH_MAX) {
+        struct wal_job *j = wa->pending;
+        struct mpsc_node *next = j->link.next;
+
+        wa->pending = next == NULL ? NULL : CONTAINER_OF(next, struct wal_job, link);
+        saves[k] = (struct wal_save){.snapshot = j->has_marker ? &j->marker : NULL,
+                                     .entries = j->entries.v,
+                                     .entries_n = j->entries.n,
+                                     .hard_state = j->has_hard ? &j->hard : NULL};
+        jobs[k++] = j;
+    }
+    return k;
+}
+
+int64_t node__run_wal(struct node *n, mono_ns now)
+{
+    struct wal_actor *wa = &n->wal;
+    struct wal_job *jobs[NODE_WAL_BATCH_MAX];
+    struct wal_save saves[NODE_WAL_BATCH_MAX];
+    size_t k;
+
+    (void) now;
+    if (wa->pending == NULL) {
+        struct mpsc_node *x = mpsc_take(&wa->jobs);
+
+        wa->pending = x == NULL ? NULL : CONTAINER_OF(x, struct wal_job, link);
+    }
+    k = take_batch(wa, jobs, saves);
+    if (k != 0) {
+        struct err e = ERR_INIT;
+
+        if (wal_append_batch(wa->wal, saves, k, &e) != 0)
+            node__die(n, "failed to save to the write-ahead log", &e);
+        for (size_t i = 0; i < k; i++) {
+            if (jobs[i]->has_marker)
+                wal_release_to(wa->wal, jobs[i]->marker.index);
+            mpsc_push(&n->raft.stored_jobs, &jobs[i]->link);
+        }
+        node__wake(n, NODE_RAFT);
+        if (wal_wants_prepare(wa->wal))
+            node__wake(n, NODE_WORK);
+    }
+    if (wa->pending != NULL || !mpsc_empty(&wa->jobs))
+        return 0;
+    if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_APPLY))
+        node__mark_stopped(n, NODE_WAL);
+    return -1;
+}

@@ -1,0 +1,165 @@
+/* work_actor.c -- what takes long and hurries nobody: hashes over pinned data, the next WAL
+ * segment, old files. */
+#include "base/alloc.h"
+#include "node/node_int.h"
+
+/* ---- HashKV ---- */
+
+static void hash_kv_failed(struct node *n, struct node_request *r, int rc)
+{
+    enum api_error api = mvcc_api_error(rc);
+
+    if (api != API_OK)
+        node__fail(n, &n->work.out, r, api);
+    else
+        node__fail_text(n, &n->work.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static void hash_kv_answer(struct node *n, struct node_request *r)
+{
+    struct mvcc_hash_result h;
+    Etcdserverpb__HashKVResponse *m;
+
+    mvcc_hash_result(n->work.hash_kv, &h);
+    m = (Etcdserverpb__HashKVResponse *) wire_new(&etcdserverpb__hash_kvresponse__descriptor,
+                                                  r->arena);
+    r->result = (struct node_result){.answer = NODE_ANSWER_MSG,
+                                     .msg = (ProtobufCMessage *) m,
+                                     .revision = h.current_revision,
+                                     .raft_term = atomic_load(&n->pub.term)};
+    if (m == NULL) {
+        node__fail_text(n, &n->work.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    m->hash = h.hash;
+    m->compact_revision = h.compact_revision;
+    m->hash_revision = n->cfg.level == NODE_LEVEL_3_5 ? 0 : h.hash_revision;
+    node__finish(n, &n->work.out, r);
+}
+
+/* True when the request is answered. */
+static bool step_hash_kv(struct node *n, struct node_request *r)
+{
+    struct work_actor *wa = &n->work;
+    bool done = false;
+    int rc;
+
+    if (wa->hash_kv == NULL) {
+        const struct mvcc_view *v = mvcc_view_pin(wa->reader);
+
+        rc = mvcc_hash_begin(v, r->revision, &wa->hash_kv);
+        mvcc_view_unpin(v);
+        if (rc != 0) {
+            wa->hash_kv = NULL;
+            hash_kv_failed(n, r, rc);
+            return true;
+        }
+    }
+    rc = mvcc_hash_step(wa->hash_kv, NODE_STORE_STEP_RECORDS, &done);
+    if (rc == 0 && !done)
+        return false;
+    if (rc != 0)
+        hash_kv_failed(n, r, rc);
+    else
+        hash_kv_answer(n, r);
+    mvcc_hash_end(wa->hash_kv);
+    wa->hash_kv = NULL;
+    return true;
+}
+
+/* ---- Hash ---- */
+
+/* Begun on the store actor, which alone may pin what is committed; the request's arena carries it
+ * here. */
+void node__work_hash_begin(struct node *n, struct node_request *r)
+{
+    struct store_hash *h;
+    struct err e = ERR_INIT;
+
+    if (store_hash_begin(n->apply.store, &h, &e) != 0) {
+        node__fail_text(n, &n->store.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    r->store_hash = h;
+    mpsc_push(&n->work.requests, &r->link);
+    node__wake(n, NODE_WORK);
+}
+
+static bool step_hash(struct node *n, struct node_request *r)
+{
+    struct err e = ERR_INIT;
+    bool done = false;
+
+    if (store_hash_step(r->store_hash, NODE_STORE_STEP_RECORDS, &done, &e) != 0)
+        node__die(n, "the data file cannot be read", &e);
+    if (!done)
+        return false;
+    r->result.answer = NODE_ANSWER_NUMBER;
+    r->result.number = store_hash_result(r->store_hash);
+    store_hash_end(r->store_hash);
+    node__finish(n, &n->work.out, r);
+    return true;
+}
+
+/* ---- files ---- */
+
+static void prepare_segment(struct node *n)
+{
+    struct err e = ERR_INIT;
+
+    if (!wal_wants_prepare(n->wal.wal))
+        return;
+    if (wal_prepare(n->wal.wal, &e) != 0)
+        LOG_WARN(n->env.log, "failed to prepare the next WAL segment", F_ERR(&e));
+}
+
+static void purge(struct node *n, mono_ns now)
+{
+    struct err e = ERR_INIT;
+    size_t removed = 0;
+
+    if (now < n->work.next_purge)
+        return;
+    n->work.next_purge = now + NODE_PURGE_NS;
+    if (n->cfg.wals_max > 0 &&
+        wal_purge(n->env.disk, n->wal_dir, n->cfg.wals_max, &removed, &e) != 0)
+        LOG_WARN(n->env.log, "failed to purge WAL files", F_ERR(&e));
+    if (n->cfg.snapshots_max > 0 &&
+        snap_purge(n->env.disk, n->snap_dir, n->cfg.snapshots_max, &removed, &e) != 0)
+        LOG_WARN(n->env.log, "failed to purge snapshot files", F_ERR(&e));
+}
+
+static void take_requests(struct work_actor *wa)
+{
+    for (struct mpsc_node *x = mpsc_take(&wa->requests), *next; x != NULL; x = next) {
+        struct node_request *r = CONTAINER_OF(x, struct node_request, link);
+
+        next = x->next;
+        list_init(&r->age);
+        list_push(&wa->queue, &r->age);
+    }
+}
+
+int64_t node__run_work(struct node *n, mono_ns now)
+{
+    struct work_actor *wa = &n->work;
+
+    take_requests(wa);
+    if (!list_empty(&wa->queue)) {
+        struct node_request *r = CONTAINER_OF(wa->queue.next, struct node_request, age);
+        struct list *at = &r->age;
+
+        list_remove(at);
+        if (!(r->kind == NODE_REQ_HASH_KV ? step_hash_kv(n, r) : step_hash(n, r)))
+            list_push_front(&wa->queue, at);
+    }
+    prepare_segment(n);
+    purge(n, now);
+    node__outbox_flush(n, &wa->out);
+    if (!list_empty(&wa->queue))
+        return 0;
+    if (atomic_load(&n->stopping) && mpsc_empty(&wa->requests) &&
+        node__actor_stopped(n, NODE_STORE))
+        node__mark_stopped(n, NODE_WORK);
+    return MAX(wa->next_purge - now, 0);
+}
