@@ -46,7 +46,9 @@ struct history_want {
 
     /* private */
     struct watch_span span;
-    struct history_out *out;
+    size_t cap;       /* of events, while it grows */
+    int64_t last_rev; /* of the newest event in it */
+    bool closed;      /* no more in this call */
 };
 
 struct history_limits {

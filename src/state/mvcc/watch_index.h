@@ -14,7 +14,7 @@
 
 struct watch_span {
     struct bytes key;
-    struct bytes end; /* empty: the single key; WATCH_END_NONE: no end */
+    struct bytes end; /* empty: the single key; one zero byte: no end */
     uint32_t variant; /* tells spans of the same range apart */
     /* private */
     uint32_t priority;

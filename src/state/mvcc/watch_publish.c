@@ -1,0 +1,190 @@
+/* From one write to the notes about it: match every event against the groups, encode for each group
+ * that was hit what its watchers are told, put a note on each watcher's stream.
+ *
+ * The encoding is done once for a group, and a write with one event (nearly all of them) is encoded
+ * once for all groups that agree on prev_kv. */
+#include "state/mvcc/watch_codec.h"
+#include "state/mvcc/watch_int.h"
+
+static bool passes(const struct watch_group *g, const struct mvcc_event *ev)
+{
+    return (g->filters & (ev->type == MVCC_DELETE ? WATCH_NODELETE : WATCH_NOPUT)) == 0;
+}
+
+static uint32_t hit_new(struct watch_hub *h)
+{
+    if (h->hits_n == h->hits_cap) {
+        h->hits_cap = h->hits_cap == 0 ? 64 : h->hits_cap * 2;
+        h->hits = xmem_realloc(h->hits, h->hits_cap * sizeof *h->hits);
+    }
+    ASSERT(h->hits_n < WATCH_HIT_NONE);
+    h->hits[h->hits_n] = (struct watch_hit){h->ev_at, WATCH_HIT_NONE};
+    return (uint32_t) h->hits_n++;
+}
+
+static void hit(void *ctx, struct watch_span *s)
+{
+    struct watch_hub *h = ctx;
+    struct watch_group *g = CONTAINER_OF(s, struct watch_group, span);
+    uint32_t at;
+
+    if (!passes(g, &h->ev[h->ev_at]))
+        return;
+    at = hit_new(h);
+    if (g->round != h->round) {
+        g->round = h->round;
+        g->hits_n = 0;
+        g->hit_first = at;
+        g->next_hit = NULL;
+        *h->hit_tail = g;
+        h->hit_tail = &g->next_hit;
+    } else {
+        h->hits[g->hit_last].next = at;
+    }
+    g->hit_last = at;
+    g->hits_n++;
+}
+
+/* What the event replaced; looked up once for each event, whoever asks. */
+static struct bytes prev_of(struct watch_hub *h, uint32_t i)
+{
+    struct watch_prev *p;
+
+    if (!h->prevs_ready) {
+        if (h->prevs_cap < h->ev_n) {
+            h->prevs_cap = h->ev_n;
+            h->prevs = xmem_realloc(h->prevs, h->prevs_cap * sizeof *h->prevs);
+        }
+        memset(h->prevs, 0, h->ev_n * sizeof *h->prevs);
+        h->prevs_ready = true;
+    }
+    p = &h->prevs[i];
+    if (!p->looked) {
+        p->looked = true;
+        if (h->ev[i].created || h->ev[i].prev_main == 0 ||
+            !h->cfg.prev_kv(h->cfg.ctx, &h->ev[i], &p->kv))
+            p->kv = BYTES_EMPTY;
+    }
+    return p->kv;
+}
+
+static struct watch_event event_of(struct watch_hub *h, const struct watch_group *g, uint32_t i)
+{
+    return (struct watch_event){
+        .is_delete = h->ev[i].type == MVCC_DELETE,
+        .kv = h->ev[i].kv,
+        .prev_kv = g->prev_kv ? prev_of(h, i) : BYTES_EMPTY,
+    };
+}
+
+/* All events that hit the group, in order.  NULL: no memory. */
+static struct payload *encode(struct watch_hub *h, const struct watch_group *g)
+{
+    size_t bytes = 0;
+    struct payload *p;
+    uint8_t *end;
+
+    for (uint32_t at = g->hit_first; at != WATCH_HIT_NONE; at = h->hits[at].next) {
+        struct watch_event ev = event_of(h, g, h->hits[at].event);
+
+        bytes += watch_event_size(&ev);
+    }
+    p = payload_new(bytes);
+    if (p == NULL)
+        return NULL;
+    end = p->data;
+    for (uint32_t at = g->hit_first; at != WATCH_HIT_NONE; at = h->hits[at].next) {
+        struct watch_event ev = event_of(h, g, h->hits[at].event);
+
+        end = watch_event_put(end, &ev);
+    }
+    ASSERT(end == p->data + bytes);
+    return p;
+}
+
+/* The caller's reference. */
+static struct payload *encoded(struct watch_hub *h, const struct watch_group *g)
+{
+    struct payload **kept = &h->single[g->prev_kv];
+
+    if (h->ev_n != 1)
+        return encode(h, g);
+    if (*kept == NULL)
+        *kept = encode(h, g);
+    return payload_ref(*kept);
+}
+
+static void tell(struct watch_hub *h, struct watch_group *g)
+{
+    struct payload *p = encoded(h, g);
+
+    LIST_EACH_SAFE (at, &g->watchers) {
+        struct watcher *w = CONTAINER_OF(at, struct watcher, in_group);
+
+        ASSERT(w->next_rev <= h->main);
+        if (p == NULL || !watch__room(h, w->stream)) {
+            watch__hand_back(h, w, h->main, h->main);
+            h->behind_total++;
+            continue;
+        }
+        watch__note(h, w->stream,
+                    &(struct watch_note){
+                        .watcher = w,
+                        .events = p,
+                        .revision = h->main,
+                        .events_n = g->hits_n,
+                        .kind = WATCH_EVENTS,
+                    });
+        h->events_total += g->hits_n;
+    }
+    payload_unref(p);
+    watch__group_drop_if_empty(h, g);
+}
+
+/* A write of a million events leaves no million-sized scratch behind. */
+static void drop_scratch(struct watch_hub *h)
+{
+    for (int i = 0; i < 2; i++) {
+        payload_unref(h->single[i]);
+        h->single[i] = NULL;
+    }
+    h->prevs_ready = false;
+    if (h->hits_cap > WATCH_HITS_KEEP) {
+        mem_free(h->hits);
+        h->hits = NULL;
+        h->hits_cap = 0;
+    }
+    if (h->prevs_cap > WATCH_HITS_KEEP) {
+        mem_free(h->prevs);
+        h->prevs = NULL;
+        h->prevs_cap = 0;
+    }
+}
+
+void watch_publish(struct watch_hub *h, int64_t main, const struct mvcc_event *ev, size_t n)
+{
+    struct watch_group *g, *next;
+
+    ASSERT(main > h->revision);
+    ASSERT(n > 0);
+    watch__wake_futures(h, main);
+    h->revision = h->main = main;
+    if (h->live_n == 0)
+        return;
+    h->round++;
+    h->ev = ev;
+    h->ev_n = n;
+    h->hits_n = 0;
+    h->hit_groups = NULL;
+    h->hit_tail = &h->hit_groups;
+    for (size_t i = 0; i < n; i++) {
+        ASSERT(ev[i].main == main);
+        h->ev_at = (uint32_t) i;
+        watch_index_match(&h->index, ev[i].key, hit, h);
+    }
+    for (g = h->hit_groups; g != NULL; g = next) {
+        next = g->next_hit;
+        tell(h, g);
+    }
+    drop_scratch(h);
+}
