@@ -1,0 +1,379 @@
+/* check.c -- proves that a tree is whole: for bolt_check, which reports everything that it finds,
+ * and for opening, which stops at the first finding and learns the free pages on the way.
+ *
+ * Over the root bucket and all buckets inside it: every page lies below the high-water mark, is
+ * referenced once (overflow pages too), is not on a list of free pages, is a branch or a leaf whose
+ * items lie inside it; keys ascend, and lie between the keys that lead to them.  Then: a page below
+ * the high-water mark that nothing refers to must be on the list of free pages, if there is one.
+ * The words of findings are bbolt's where bbolt has the same check.
+ */
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "engine/bolt/bolt_int.h"
+
+#define FINDING_BYTES 512
+#define KEY_SHOWN_BYTES 32 /* of a key in a finding */
+
+struct walk {
+    const struct bolt_tx *tx;
+    uint64_t pages;    /* below this number */
+    uint64_t *reached; /* bitmaps */
+    uint64_t *freed;   /* NULL: there is no list of free pages */
+    bool first_only;   /* stop at the first finding */
+    uint64_t findings;
+    struct err *first;
+    void (*found)(void *arg, const char *text);
+    void *arg;
+};
+
+/* One page of the way down to the present one. */
+struct step {
+    const struct step *up;
+    uint64_t id;
+    unsigned depth;
+    struct bytes min; /* keys below are >= min, and < max where it is not empty */
+    struct bytes max;
+};
+
+static bool bit_get(const uint64_t *bits, uint64_t i)
+{
+    return (bits[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static void bit_set(uint64_t *bits, uint64_t i)
+{
+    bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static void finding(struct walk *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void finding(struct walk *w, const char *fmt, ...)
+{
+    char text[FINDING_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (w->findings++ == 0)
+        err_set(w->first, ERR_CORRUPT, "%s", text);
+    if (w->found != NULL)
+        w->found(w->arg, text);
+}
+
+static bool stopped(const struct walk *w)
+{
+    return w->first_only && w->findings > 0;
+}
+
+/* "[3 7 12]", the pages from the root to this one. */
+static const char *stack_text(const struct step *s, char *p, size_t n)
+{
+    uint64_t ids[BOLT_DEPTH_MAX];
+    unsigned count = 0;
+    size_t len;
+
+    for (; s != NULL && count < BOLT_DEPTH_MAX; s = s->up)
+        ids[count++] = s->id;
+    len = (size_t) snprintf(p, n, "[");
+    for (; count > 0 && len < n; count--)
+        len += (size_t) snprintf(p + len, n - len, count > 1 ? "%" PRIu64 " " : "%" PRIu64 "]",
+                                 ids[count - 1]);
+    return p;
+}
+
+static const char *hex_text(struct bytes key, char *p, size_t n)
+{
+    ASSERT(n > 2 * KEY_SHOWN_BYTES);
+    p[0] = '\0';
+    for (size_t i = 0; i < key.n && i < KEY_SHOWN_BYTES; i++)
+        snprintf(p + 2 * i, n - 2 * i, "%02x", key.p[i]);
+    return p;
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------
+ */
+
+static void key_finding(struct walk *w, const struct step *s, const uint8_t *page, uint32_t i,
+                        const char *rule, struct bytes other)
+{
+    char stack[256], key[2 * KEY_SHOWN_BYTES + 1], than[2 * KEY_SHOWN_BYTES + 1];
+
+    finding(w, "key[%u]=(hex)%s on %s page(%" PRIu64 ") needs to be %s (hex)%s. Stack: %s", i,
+            hex_text(page_key(page, i), key, sizeof key), page_type_name(page), s->id, rule,
+            hex_text(other, than, sizeof than), stack_text(s, stack, sizeof stack));
+}
+
+/* The keys of a page ascend, so its first and last key are enough for the bounds. */
+static void keys_check(struct walk *w, const struct step *s, const uint8_t *page)
+{
+    uint32_t count = page_count(page), bad = page_disorder(page);
+
+    if (count == 0)
+        return;
+    if (bad < count)
+        key_finding(w, s, page, bad, "> than previous element", page_key(page, bad - 1));
+    if (bytes_cmp(page_key(page, 0), s->min) < 0)
+        key_finding(w, s, page, 0, ">= the key in the ancestor", s->min);
+    if (s->max.n != 0 && bytes_cmp(page_key(page, count - 1), s->max) >= 0)
+        key_finding(w, s, page, count - 1, "< than key of the next element in ancestor", s->max);
+}
+
+/* ---- pages --------------------------------------------------------------------------------------
+ */
+
+static void bucket_check(struct walk *w, struct bytes value, unsigned depth);
+
+/* Marks a page and its overflow as used.  False when the page cannot be followed: it reaches
+ * outside the database, or something else uses it. */
+static bool page_reach(struct walk *w, const struct step *s, uint64_t overflow)
+{
+    char stack[256];
+    bool alone = true;
+
+    if (overflow >= w->pages - s->id) {
+        finding(w, "page %" PRIu64 ": out of bounds: %" PRIu64 " (stack: %s)", s->id + overflow,
+                w->pages, stack_text(s, stack, sizeof stack));
+        return false;
+    }
+    for (uint64_t id = s->id; id <= s->id + overflow; id++) {
+        if (bit_get(w->reached, id)) {
+            finding(w, "page %" PRIu64 ": multiple references (stack: %s)", id,
+                    stack_text(s, stack, sizeof stack));
+            alone = false;
+        }
+        if (w->freed != NULL && bit_get(w->freed, id))
+            finding(w, "page %" PRIu64 ": reachable freed", id);
+        bit_set(w->reached, id);
+    }
+    return alone;
+}
+
+/* The page of a step, when it can be trusted; NULL after a finding. */
+static const uint8_t *page_get(struct walk *w, const struct step *s)
+{
+    uint32_t page_bytes = w->tx->meta.page_bytes;
+    const uint8_t *page;
+    struct err e = ERR_INIT;
+    char stack[256];
+
+    if (s->id < PAGE_FIRST_FREE || s->id >= w->pages) {
+        finding(w, "page %" PRIu64 ": out of bounds: %" PRIu64 " (stack: %s)", s->id, w->pages,
+                stack_text(s, stack, sizeof stack));
+        return NULL;
+    }
+    if (s->depth > BOLT_DEPTH_MAX) {
+        finding(w, "page %" PRIu64 ": deeper than %d (stack: %s)", s->id, BOLT_DEPTH_MAX,
+                stack_text(s, stack, sizeof stack));
+        return NULL;
+    }
+    page = w->tx->map->base + s->id * page_bytes;
+    if (!page_reach(w, s, page_overflow(page)))
+        return NULL;
+    if (page_flags(page) != PAGE_BRANCH && page_flags(page) != PAGE_LEAF) {
+        finding(w, "page %" PRIu64 ": invalid type: %s (stack: %s)", s->id, page_type_name(page),
+                stack_text(s, stack, sizeof stack));
+        return NULL;
+    }
+    if (page_validate(page, (w->pages - s->id) * page_bytes, s->id, page_bytes, &e) != 0) {
+        finding(w, "%s (stack: %s)", e.msg, stack_text(s, stack, sizeof stack));
+        return NULL;
+    }
+    return page;
+}
+
+static void tree_check(struct walk *w, const struct step *s, unsigned bucket_depth);
+
+static void branch_check(struct walk *w, const struct step *s, const uint8_t *page,
+                         unsigned bucket_depth)
+{
+    uint32_t count = page_count(page);
+
+    for (uint32_t i = 0; i < count && !stopped(w); i++) {
+        struct step child = {
+            .up = s,
+            .id = page_branch_child(page, i),
+            .depth = s->depth + 1,
+            .min = page_branch_key(page, i),
+            .max = i + 1 < count ? page_branch_key(page, i + 1) : s->max,
+        };
+
+        tree_check(w, &child, bucket_depth);
+    }
+}
+
+static void tree_check(struct walk *w, const struct step *s, unsigned bucket_depth)
+{
+    const uint8_t *page = page_get(w, s);
+
+    if (page == NULL)
+        return;
+    keys_check(w, s, page);
+    if (!page_is_leaf(page)) {
+        branch_check(w, s, page, bucket_depth);
+        return;
+    }
+    for (uint32_t i = 0; i < page_count(page) && !stopped(w); i++) {
+        if (page_leaf_flags(page, i) == PAGE_ITEM_BUCKET)
+            bucket_check(w, page_leaf_value(page, i), bucket_depth + 1);
+    }
+}
+
+static void bucket_check(struct walk *w, struct bytes value, unsigned depth)
+{
+    struct step root = {.id = page_bucket_get(value).root, .depth = 1};
+    struct bytes image = page_bucket_image(value);
+
+    if (depth > BOLT_DEPTH_MAX)
+        finding(w, "page %" PRIu64 ": buckets nested deeper than %d", root.id, BOLT_DEPTH_MAX);
+    else if (root.id == 0)
+        keys_check(w, &root, image.p); /* what it holds was validated with its page */
+    else
+        tree_check(w, &root, depth);
+}
+
+/* ---- lists of free pages ------------------------------------------------------------------------
+ */
+
+static void free_mark(struct walk *w, uint64_t id)
+{
+    if (id < PAGE_FIRST_FREE || id >= w->pages)
+        finding(w, "page %" PRIu64 ": freed, but out of bounds: %" PRIu64, id, w->pages);
+    else if (bit_get(w->freed, id))
+        finding(w, "page %" PRIu64 ": already freed", id);
+    else
+        bit_set(w->freed, id);
+}
+
+/* The stored freelist: its ids are marked in w->freed when that is there. */
+static void freelist_check(struct walk *w)
+{
+    struct step s = {.id = w->tx->meta.freelist};
+    const uint8_t *page, *ids;
+    uint64_t n, room;
+
+    if (s.id == META_NO_FREELIST)
+        return;
+    page = w->tx->map->base + s.id * w->tx->meta.page_bytes;
+    if (page_id(page) != s.id || page_flags(page) != PAGE_FREELIST) {
+        finding(w, "page %" PRIu64 ": invalid freelist page: page type is %s", s.id,
+                page_type_name(page));
+        return;
+    }
+    if (!page_reach(w, &s, page_overflow(page)) || w->freed == NULL)
+        return;
+    room = (((uint64_t) page_overflow(page) + 1) * w->tx->meta.page_bytes - PAGE_HEADER_BYTES) / 8;
+    ids = page + PAGE_HEADER_BYTES;
+    n = page_count(page);
+    if (n == PAGE_COUNT_ESCAPE) {
+        n = le64_get(ids);
+        ids += 8;
+        room--;
+    }
+    if (n > room) {
+        finding(w, "page %" PRIu64 ": a freelist of %" PRIu64 " pages does not fit", s.id, n);
+        return;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        free_mark(w, le64_get(ids + 8 * i));
+}
+
+static void pending_mark(void *arg, uint64_t id, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        free_mark(arg, id + i);
+}
+
+/* The lists in memory, which only the write transaction may look at. */
+static void memory_mark(struct walk *w)
+{
+    const struct freelist *f = &w->tx->db->freelist;
+
+    for (uint64_t id = 0; id < f->cap; id++) {
+        if (freelist_has(f, id))
+            free_mark(w, id);
+    }
+    freelist_each_pending(f, pending_mark, w);
+}
+
+static void leaks_check(struct walk *w)
+{
+    for (uint64_t id = PAGE_FIRST_FREE; id < w->pages; id++) {
+        if (!bit_get(w->reached, id) && !bit_get(w->freed, id))
+            finding(w, "page %" PRIu64 ": unreachable unfreed", id);
+    }
+}
+
+/* ---- both uses ----------------------------------------------------------------------------------
+ */
+
+static int walk_init(struct walk *w, struct bolt_tx *tx, bool with_lists, struct err *e)
+{
+    size_t words;
+
+    w->tx = tx;
+    w->first = e;
+    w->pages = bolt_tx_size_bytes(tx) / tx->meta.page_bytes;
+    words = (size_t) (w->pages / 64) + 1;
+    w->reached = mem_calloc(words, sizeof *w->reached);
+    if (with_lists)
+        w->freed = mem_calloc(words, sizeof *w->freed);
+    if (w->reached != NULL && (!with_lists || w->freed != NULL))
+        return 0;
+    return err_set(e, ERR_NOMEM, "out of memory to check the file");
+}
+
+static void walk_done(struct walk *w)
+{
+    mem_free(w->reached);
+    mem_free(w->freed);
+}
+
+int bolt_check(struct bolt_tx *tx, void (*found)(void *arg, const char *text), void *arg,
+               struct err *e)
+{
+    bool in_memory = tx->writer != NULL;
+    bool stored = tx->meta.freelist != META_NO_FREELIST;
+    struct walk w = {.found = found, .arg = arg};
+    struct step root = {.id = tx->meta.root, .depth = 1};
+    int rc = walk_init(&w, tx, in_memory || stored, e);
+
+    if (rc == 0) {
+        if (in_memory) {
+            ASSERT(tx->writer->dirty_count == 0);
+            memory_mark(&w);
+        }
+        if (in_memory && stored)
+            page_reach(&w, &(struct step){.id = tx->meta.freelist},
+                       page_overflow(tx->map->base + tx->meta.freelist * tx->meta.page_bytes));
+        else
+            freelist_check(&w);
+        tree_check(&w, &root, 0);
+        if (w.freed != NULL)
+            leaks_check(&w);
+        rc = w.findings > 0 ? ERR_CORRUPT : 0;
+    }
+    walk_done(&w);
+    return rc;
+}
+
+int bolt__prove(struct bolt_tx *tx, struct err *e)
+{
+    struct walk w = {.first_only = true};
+    struct step root = {.id = tx->meta.root, .depth = 1};
+    int rc = walk_init(&w, tx, false, e);
+
+    if (rc == 0) {
+        freelist_check(&w);
+        if (!stopped(&w))
+            tree_check(&w, &root, 0);
+        rc = w.findings > 0 ? ERR_CORRUPT : 0;
+    }
+    /* A stored list of free pages is not needed: what nothing refers to is free. */
+    for (uint64_t id = PAGE_FIRST_FREE; rc == 0 && id < w.pages; id++) {
+        if (!bit_get(w.reached, id))
+            freelist_add(&tx->db->freelist, id);
+    }
+    walk_done(&w);
+    return rc;
+}
