@@ -92,8 +92,11 @@ struct node_config {
 struct node_env {
     struct disk *disk;
     struct random *random;
+    struct clock *clock; /* to time syncs and commits for the metrics; decides nothing */
     struct log *log;
-    void (*wake)(void *ctx, enum node_actor which); /* any thread: let that actor run soon */
+    struct metrics *metrics;                             /* NULL: none */
+    void (*wake)(void *wake_ctx, enum node_actor which); /* any thread: let that actor run soon */
+    void *wake_ctx;
     /* A promise of the machine was broken (failed fsync, damaged state): say why and stop the
      * process. Called on an actor's thread; must not return. */
     NORETURN void (*fatal)(void *ctx, const char *why);
@@ -283,9 +286,6 @@ struct mvcc *node_mvcc(struct node *n);
  * alarm (a proposal with op 10: ACTIVATE, NOSPACE, its own member id) and answers API_NO_SPACE
  * after that. */
 bool node_quota_fits(struct node *n, uint64_t cost);
-
-/* The metrics of the node and everything below it are registered here. */
-void node_register_metrics(struct node *n, struct metrics *m);
 
 /* ---- snapshot of the data file
  * ------------------------------------------------------------------------ */

@@ -36,7 +36,8 @@
 #define NODE_WAL_BATCH_MAX 64 /* jobs in one write */
 #define NODE_RAFT_MSG_BYTES_MAX (1 << 20) /* etcd's numbers */
 #define NODE_RAFT_INFLIGHT_MAX 512
-#define NODE_LOG_COMPACT_STEP 100 /* applied entries between two compactions of the log in memory \
+#define NODE_LOG_COMPACT_STEP                                                                     \
+    100                           /* applied entries between two compactions of the log in memory \
                                    */
 #define NODE_TICKS_AT_ONCE_MAX 10 /* after a pause, so many ticks and no more */
 #define NODE_READ_RETRY_NS INT64_C(500000000)
@@ -123,10 +124,10 @@ struct store_job {
 /* ---- the actors ---- */
 
 struct raft_actor {
-    struct mpsc requests; /* node_request.link: PROPOSE and READ_INDEX */
-    struct mpsc stored_jobs; /* wal_job, done */
+    struct mpsc requests;     /* node_request.link: PROPOSE and READ_INDEX */
+    struct mpsc stored_jobs;  /* wal_job, done */
     struct mpsc applied_jobs; /* apply_job, done */
-    struct mpsc markers;  /* store_job: a .snap file is on disk */
+    struct mpsc markers;      /* store_job: a .snap file is on disk */
 
     struct raft *raft;
     struct raft_memory_storage *log;
@@ -143,6 +144,7 @@ struct raft_actor {
     mono_ns next_tick;
     bool started;
     raft_id lead;
+    raft_id last_lead; /* the last one that was known */
     bool is_leader;
     struct batch *batch_requests; /* scratch, too */
     raft_index lead_first_index;  /* leader: the empty entry that began its term; else 0 */
@@ -311,6 +313,15 @@ int64_t node__run_work(struct node *n, mono_ns now);
 void node__mark_stopped(struct node *n, enum node_actor which);
 bool node__actor_stopped(struct node *n, enum node_actor which);
 
+/* metrics.c */
+void node__metrics_init(struct node *n);
+void node__metrics_done(struct node *n);
+struct wal_observer node__wal_observer(struct node *n);
+void node__count_commit(struct node *n, mono_ns took);
+void node__count_leader_change(struct node *n);
+void node__count_failed_proposal(struct node *n);
+void node__count_pending(struct node *n, size_t pending);
+
 /* raft_requests.c, read_index.c, raft_log.c: parts of the raft actor */
 struct batch *node__batch_new(void);
 struct node_request *node__waiting_take(struct node *n, const struct raft_entry *e);
@@ -343,7 +354,7 @@ void node__raise_nospace(struct node *n, struct node_request *then);
 
 static inline void node__wake(struct node *n, enum node_actor which)
 {
-    n->env.wake(n->env.ctx, which);
+    n->env.wake(n->env.wake_ctx, which);
 }
 
 /* The sooner of two times to run again; negative means never. */

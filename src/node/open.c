@@ -306,7 +306,8 @@ static int bootstrap_raft(struct node *n, const struct cluster_strings *urls, st
 
 static int open_new(struct node *n, wall_ms wall, struct err *e)
 {
-    struct wal_options wo = {.disk = n->env.disk, .dir = n->wal_dir};
+    struct wal_options wo = {
+        .disk = n->env.disk, .dir = n->wal_dir, .observer = node__wal_observer(n)};
     struct wal_metadata meta;
     struct cluster_strings urls;
     const char **own = NULL;
@@ -428,7 +429,8 @@ static void look_for_v2(struct node *n, const struct wal_contents *c)
 
 static int open_again(struct node *n, struct err *e)
 {
-    struct wal_options wo = {.disk = n->env.disk, .dir = n->wal_dir};
+    struct wal_options wo = {
+        .disk = n->env.disk, .dir = n->wal_dir, .observer = node__wal_observer(n)};
     struct wal_contents contents = {0};
     struct wal_snapshot at;
     struct arena a;
@@ -517,6 +519,7 @@ int node_open(const struct node_config *cfg, const struct node_env *env, mono_ns
     }
     first_ids(n, wall);
     mvcc_publish(n->apply.mvcc);
+    node__metrics_init(n);
     atomic_store(&n->pub.applied, n->apply.applied);
     atomic_store(&n->pub.commit, raft_get_commit(n->raft.raft));
     atomic_store(&n->pub.term, raft_get_term(n->raft.raft));
@@ -591,6 +594,7 @@ void node_close(struct node *n)
         if (n->raft.raft != NULL)
             commit_all(n);
         mvcc_publish(a->mvcc);
+        node__metrics_done(n);
         if (a->reader != NULL)
             mvcc_reader_free(a->reader);
         if (n->work.reader != NULL)

@@ -90,6 +90,10 @@ static void leader_changed(struct node *n, const struct raft_soft_state *soft)
     struct raft_actor *ra = &n->raft;
     bool other = soft->lead != RAFT_NONE && ra->lead != RAFT_NONE && soft->lead != ra->lead;
 
+    if (soft->lead != RAFT_NONE && soft->lead != ra->last_lead) {
+        ra->last_lead = soft->lead;
+        node__count_leader_change(n);
+    }
     ra->lead = soft->lead;
     ra->is_leader = soft->state == RAFT_LEADER;
     if (other)
@@ -98,6 +102,7 @@ static void leader_changed(struct node *n, const struct raft_soft_state *soft)
         atomic_store(&n->pub.lone_leader, false);
     atomic_store(&n->pub.lead, soft->lead);
     atomic_store(&n->pub.is_leader, ra->is_leader);
+    node__wake(n, NODE_APPLY);
 }
 
 static void send_to_wal(struct node *n, const struct raft_update *u)
@@ -255,6 +260,7 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
     drain_updates(n);
     node__raft_expire(n, now);
     node__raft_reads_applied(n);
+    node__count_pending(n, ra->waiting.count);
     node__outbox_flush(n, &ra->out);
     if (atomic_load(&n->stopping)) {
         node__raft_fail_all(n, API_STOPPED);

@@ -137,6 +137,8 @@ static void propose(struct node *n, struct batch *b)
             wait_for(n, b->requests[i]);
         else
             node__fail_text(n, &ra->out, b->requests[i], GRPC_UNKNOWN, raft_err_text(rc));
+        if (rc != 0)
+            node__count_failed_proposal(n);
     }
     payload_unref(block);
 out:
@@ -222,6 +224,7 @@ void node__raft_expire(struct node *n, mono_ns now)
         list_remove(&r->age);
         map64_del(&ra->waiting, r->id);
         node__fail(n, &ra->out, r, API_TIMEOUT);
+        node__count_failed_proposal(n);
     }
     while (!list_empty(&ra->blocked)) {
         struct node_request *r = CONTAINER_OF(ra->blocked.next, struct node_request, age);

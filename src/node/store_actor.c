@@ -170,11 +170,13 @@ static void commit(struct node *n)
 {
     struct err e = ERR_INIT;
     uint64_t before = store_commits(n->apply.store);
+    mono_ns began = clock_mono_ns(n->env.clock);
 
     if (store_commit(n->apply.store, &e) != 0)
         node__die(n, "failed to commit to the data file", &e);
     if (store_commits(n->apply.store) == before)
         return;
+    node__count_commit(n, clock_mono_ns(n->env.clock) - began);
     atomic_store(&n->apply.committed, true);
     node__wake(n, NODE_APPLY);
 }

@@ -1,0 +1,251 @@
+/* main.c -- etcd: a member of a cluster.  The only file that names the real clock, disk and
+ * randomness.
+ *
+ * Order of a start: configuration, ports (a port in use is found before anything on disk is
+ * touched), the data directory, the threads, the clients.  A stop goes the other way round.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "edge/server/config.h"
+#include "edge/server/server.h"
+#include "engine/wal/wal.h"
+#include "etcd/actors.h"
+#include "sys/disk.h"
+
+extern char **environ;
+
+struct program {
+    struct config config;
+    struct log *log;
+    struct metrics *metrics;
+    struct actors actors;
+    struct server *server;
+    struct node *node;
+};
+
+NORETURN static void fatal(void *ctx, const char *why)
+{
+    struct program *p = ctx;
+
+    LOG_FATAL(p->log, "the member stops: it can no longer keep its promises", F_STR("error", why));
+}
+
+/* ---- from configuration to node ---- */
+
+static enum node_level level_of(const struct config *c)
+{
+    if (strcmp(c->emulated_version, "3.5") == 0)
+        return NODE_LEVEL_3_5;
+    return strcmp(c->emulated_version, "3.6") == 0 ? NODE_LEVEL_3_6 : NODE_LEVEL_3_7;
+}
+
+static struct node_config node_config_of(const struct config *c)
+{
+    return (struct node_config){
+        .name = c->name,
+        .data_dir = c->data_dir,
+        .wal_dir = c->wal_dir[0] == '\0' ? NULL : c->wal_dir,
+        .cluster_token = c->initial_cluster_token,
+        .initial_names = c->cluster_names,
+        .initial_urls = c->cluster_urls,
+        .initial_n = c->cluster_n,
+        .initial_existing = strcmp(c->initial_cluster_state, "existing") == 0,
+        .peer_urls = c->initial_advertise_peer_urls.v,
+        .peer_urls_n = c->initial_advertise_peer_urls.n,
+        .client_urls = c->advertise_client_urls.v,
+        .client_urls_n = c->advertise_client_urls.n,
+        .tick_ms = (unsigned) c->heartbeat_interval,
+        .election_ticks = (unsigned) (c->election_timeout / c->heartbeat_interval),
+        .pre_vote = c->pre_vote,
+        .snapshot_count = c->snapshot_count == 0 ? 10000 : c->snapshot_count,
+        .catchup_entries = c->snapshot_catchup_entries,
+        .quota_bytes = c->quota_backend_bytes,
+        .request_bytes_max = (size_t) c->max_request_bytes,
+        .txn_ops_max = (unsigned) c->max_txn_ops,
+        .batch_interval_ms = c->backend_batch_interval == 0 ? 100
+                                                            : c->backend_batch_interval / 1000000,
+        .batch_ops_max = c->backend_batch_limit == 0 ? 10000 : (size_t) c->backend_batch_limit,
+        .compaction_batch = c->compaction_batch_limit == 0 ? STORE_COMPACT_RECORDS_DEFAULT
+                                                           : (size_t) c->compaction_batch_limit,
+        .compaction_sleep_ms = c->compaction_sleep_interval == 0
+                                   ? 10
+                                   : c->compaction_sleep_interval / 1000000,
+        .wals_max = (unsigned) c->max_wals,
+        .snapshots_max = (unsigned) c->max_snapshots,
+        .warning_apply_ms = c->warning_apply_duration / 1000000,
+        .level = level_of(c),
+        .unsafe_no_fsync = c->unsafe_no_fsync,
+    };
+}
+
+static bool has_wal(const struct config *c)
+{
+    char path[4096];
+
+    if (c->wal_dir[0] != '\0')
+        return wal_exists(disk_posix(), c->wal_dir);
+    snprintf(path, sizeof path, "%s/member/wal", c->data_dir);
+    return wal_exists(disk_posix(), path);
+}
+
+/* ---- starting ---- */
+
+/* Lines until the configuration is known go where etcd's go: JSON on standard error. */
+static struct log *first_log(void)
+{
+    struct log_options o = {
+        .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_JSON, .clock = clock_posix()};
+    struct log *l = NULL;
+    struct err e = ERR_INIT;
+
+    if (log_open(&o, &l, &e) != 0) {
+        fprintf(stderr, "%s\n", e.msg);
+        exit(1);
+    }
+    return l;
+}
+
+static int open_log(struct program *p, struct err *e)
+{
+    const struct config *c = &p->config;
+    struct log_options o = {.level = c->level,
+                            .format = c->format,
+                            .outputs = c->log_outputs.v,
+                            .outputs_n = c->log_outputs.n,
+                            .clock = clock_posix()};
+    struct log *l;
+    int rc = log_open(&o, &l, e);
+
+    if (rc != 0)
+        return rc;
+    log_close(p->log);
+    p->log = l;
+    return log_start(l, e);
+}
+
+/* As many connections as the system allows. */
+static void raise_file_limit(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+static int open_all(struct program *p, char *const *argv, struct err *e)
+{
+    struct server_options so = {.config = &p->config,
+                                .log = p->log,
+                                .metrics = p->metrics,
+                                .clock = clock_posix(),
+                                .random = random_posix(),
+                                .argv = argv};
+    struct node_config nc = node_config_of(&p->config);
+    struct node_env env = {.disk = disk_posix(),
+                           .random = random_posix(),
+                           .clock = clock_posix(),
+                           .log = p->log,
+                           .metrics = p->metrics,
+                           .wake = actors_wake,
+                           .fatal = fatal,
+                           .ctx = p};
+    int rc = config_check_start(&p->config, has_wal(&p->config), e);
+
+    actors_init(&p->actors);
+    env.wake_ctx = &p->actors;
+    if (rc == 0)
+        rc = server_new(&so, &p->server, e);
+    if (rc == 0)
+        rc = node_open(&nc, &env, clock_mono_ns(clock_posix()), clock_wall_ms(clock_posix()),
+                       &p->node, e);
+    if (rc == 0)
+        rc = server_attach(p->server, p->node, e);
+    if (rc == 0)
+        rc = actors_start(&p->actors, p->node, e);
+    if (rc == 0)
+        rc = server_start(p->server, e);
+    return rc;
+}
+
+static void close_all(struct program *p)
+{
+    if (p->server != NULL)
+        server_stop(p->server);
+    if (p->actors.node != NULL) {
+        node_stop(p->node);
+        while (!node_stopped(p->node)) {
+            struct timespec pause = {0, 1000000};
+
+            nanosleep(&pause, NULL);
+        }
+        actors_stop(&p->actors);
+    }
+    server_free(p->server);
+    node_close(p->node);
+}
+
+/* ---- signals ---- */
+
+/* SIGTERM and SIGINT are taken by the main thread alone; every other thread has them blocked. */
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigprocmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* The process ends as the signal would have ended it; as process 1, which cannot die by one, with
+ * status 0. */
+NORETURN static void end_by(int signum, const sigset_t *set)
+{
+    if (getpid() == 1)
+        exit(0);
+    signal(signum, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, set, NULL);
+    raise(signum);
+    exit(1);
+}
+
+int main(int argc, char **argv)
+{
+    struct program *p = xmem_calloc(1, sizeof *p);
+    struct config_source src = {.argv = argv, .envp = environ, .out = stdout, .err = stderr};
+    struct err e = ERR_INIT;
+    sigset_t set;
+    int status = 0, signum = 0;
+
+    (void) argc;
+    block_signals(&set);
+    raise_file_limit();
+    p->log = first_log();
+    config_init(&p->config);
+    if (config_load(&p->config, &src, p->log, &status) != 0)
+        return status;
+    p->metrics = metrics_new();
+    if (p->metrics == NULL || open_log(p, &e) != 0 || open_all(p, argv, &e) != 0) {
+        LOG_ERROR(p->log, "failed to start etcd", F_ERR(&e));
+        close_all(p);
+        log_close(p->log);
+        return 1;
+    }
+    sigwait(&set, &signum);
+    LOG_INFO(p->log, "received signal; shutting down",
+             F_STR("signal", signum == SIGTERM ? "terminated" : "interrupt"));
+    close_all(p);
+    LOG_INFO(p->log, "closed etcd server", F_STR("name", p->config.name),
+             F_STR("data-dir", p->config.data_dir));
+    log_close(p->log);
+    metrics_free(p->metrics);
+    config_done(&p->config);
+    mem_free(p);
+    end_by(signum, &set);
+}
