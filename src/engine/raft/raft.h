@@ -143,9 +143,7 @@ struct raft_peer {
 NODISCARD int raft_bootstrap(struct raft *r, const struct raft_peer *peers, size_t n,
                              struct err *e);
 
-/* ---- events
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 /* One tick of the owner's clock. */
 void raft_tick(struct raft *r);
@@ -190,9 +188,7 @@ void raft_report_unreachable(struct raft *r, raft_id id);
 /* The snapshot sent to `id` has arrived, or has not. */
 void raft_report_snapshot(struct raft *r, raft_id id, bool ok);
 
-/* ---- updates
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- updates ---- */
 
 struct raft_soft_state {
     raft_id lead;
@@ -283,9 +279,7 @@ NODISCARD int raft_apply_conf_change(struct raft *r, const struct raft_conf_chan
 struct raft_conf_change_v2 raft_conf_change_as_v2(const struct raft_conf_change *c,
                                                   struct raft_conf_change_single *single);
 
-/* ---- status
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- status ---- */
 
 enum raft_progress_state { RAFT_PROBE, RAFT_REPLICATE, RAFT_SNAPSHOT };
 

@@ -32,9 +32,6 @@
 /* Appends to one follower that are on the way: upper bound of raft_config.inflight_max. */
 #define RAFT_INFLIGHT_MAX 0x7fffffff
 
-/* Runs of equal term that a memory storage remembers: one per election within the retained log. */
-#define RAFT_TERM_RUNS_MAX 65536
-
 /* Default window of recent entries in a memory storage: what followers that keep up need. */
 #define RAFT_MEMORY_ENTRIES_MAX 65536
 #define RAFT_MEMORY_BYTES_MAX (UINT64_C(64) << 20)

@@ -23,6 +23,8 @@ struct raft_entry_list {
 
 /* References the owner of `e`; data without an owner is copied into a block of its own. */
 void raft_entry_list_add(struct raft_entry_list *l, const struct raft_entry *e);
+/* Turns the i-th into an empty entry of type normal; its block stays until the list is cleared. */
+void raft_entry_list_empty(struct raft_entry_list *l, size_t i);
 void raft_entry_list_clear(struct raft_entry_list *l);
 void raft_entry_list_done(struct raft_entry_list *l);
 
@@ -56,14 +58,12 @@ struct raft_storage {
     const struct raft_storage_ops *ops;
 };
 
-/* ---- the log in memory
- * ---------------------------------------------------------------------------
+/* ---- the log in memory ----
  *
  * Keeps the log from its compaction point on.  Of the entries themselves it keeps the newest that
  * fit the limits; older ones are read through `reader` when a slow follower needs them.  Without a
- * reader everything since the compaction point is kept, and a log past the limits is compacted
- * (the follower gets a snapshot instead).  The term of every retained index is known
- * without reading, from a table of runs.
+ * reader everything since the compaction point is kept, and whoever compacts bounds it.  The term
+ * of every retained index is known without reading, from a table with one line per election.
  *
  * Memory: references the blocks of entries; copies snapshots and configurations.
  */
