@@ -80,6 +80,7 @@ struct simdisk {
     bool fail_sticky;
     bool stops; /* the machine stops when the fault comes */
     bool dead;  /* it has: everything fails */
+    bool fresh; /* the fault came with the present call */
 };
 
 struct sim_file {
@@ -451,6 +452,7 @@ static void names_crash(struct simdisk *s, enum simdisk_crash_mode mode)
 static int call(struct simdisk *s, enum simdisk_call kind)
 {
     s->calls[__builtin_ctz((unsigned) kind)]++;
+    s->fresh = false;
     if (s->dead)
         return s->fail_code;
     if ((s->fail_calls & (unsigned) kind) == 0 || s->fail_after == 0)
@@ -459,6 +461,7 @@ static int call(struct simdisk *s, enum simdisk_call kind)
         return 0;
     s->fail_after = s->fail_sticky ? 1 : 0;
     s->dead = s->stops;
+    s->fresh = true;
     return s->fail_code;
 }
 
@@ -538,12 +541,11 @@ static int sf_write(struct file *file, const struct bytes *v, size_t vn, uint64_
 {
     struct sim_file *f = sim_of(file);
     uint64_t end = off;
-    bool was_dead = f->disk->dead;
     int rc = enter(f, SIM_WRITE, "write", e);
 
     for (size_t i = 0; i < vn; i++)
         end += v[i].n;
-    if (f->generation != f->disk->generation || was_dead)
+    if (f->generation != f->disk->generation || (rc != 0 && !f->disk->fresh))
         return leave(f, rc);
     if (rc == 0 && (f->flags & DISK_WRITE) == 0)
         return leave(f, err_set(e, ERR_IO, "write %s: not open for writing", f->path));
