@@ -1,0 +1,195 @@
+"""What the end-to-end tests share: servers on free ports of the loopback, our programs, a real etcd.
+
+KETCH_BIN is the folder with the programs under test (default: bin), KETCH_BUILD that of the build (for test tools),
+KETCH_ETCD one other server to test.
+"""
+import contextlib
+import importlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get('KETCH_BIN', ROOT / 'bin'))
+BUILD = pathlib.Path(os.environ.get('KETCH_BUILD', ROOT / 'build/release'))
+SHARED = pathlib.Path(os.environ.get('KETCH_SHARED', ROOT.parent / 'shared'))
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+
+def free_ports(n):
+    held = [socket.socket() for _ in range(n)]
+    for s in held:
+        s.bind(('127.0.0.1', 0))
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+class Server:
+    """One etcd process, ours or a real one."""
+
+    def __init__(self, etcd, data_dir, flags, log_path, ctl, messages):
+        self.client_port, self.peer_port = free_ports(2)
+        self.endpoint = f'127.0.0.1:{self.client_port}'
+        self.data_dir, self.log_path = pathlib.Path(data_dir), log_path
+        self.ctl_path, self.messages = ctl, messages
+        self.env = dict(os.environ, ETCDCTL_API='3')
+        client, peer = f'http://{self.endpoint}', f'http://127.0.0.1:{self.peer_port}'
+        self.command = [str(etcd), '--data-dir', str(data_dir), '--listen-client-urls', client,
+                        '--advertise-client-urls', client, '--listen-peer-urls', peer, '--initial-advertise-peer-urls',
+                        'http://localhost:2380', *flags]
+        self.process = None
+        self.channel = None
+
+    def start(self, wait=True):
+        with open(self.log_path, 'ab') as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        if wait:
+            self.wait_for(self.is_healthy, START_SECONDS)
+
+    def is_healthy(self):
+        if self.process.poll() is not None:
+            pytest.fail(f'the server ended with {self.process.returncode}:\n{self.log_text()[-3000:]}')
+        try:
+            with urllib.request.urlopen(f'http://{self.endpoint}/health', timeout=2) as r:
+                return b'true' in r.read()
+        except OSError:
+            return False
+
+    @staticmethod
+    def wait_for(condition, seconds=10):
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                pytest.fail(f'not so after {seconds} seconds: {condition}')
+            time.sleep(0.02)
+
+    def log_text(self):
+        return pathlib.Path(self.log_path).read_text(errors='replace')
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """SIGTERM; the status must say so."""
+        if self.channel is not None:
+            self.channel.close()
+        if self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            status = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            pytest.fail(f'SIGTERM did not end the server:\n{self.log_text()[-3000:]}')
+        assert status == -signal.SIGTERM, f'status {status}:\n{self.log_text()[-3000:]}'
+
+    def ctl_command(self, *args):
+        return [str(self.ctl_path), '--endpoints', self.endpoint, *args]
+
+    def ctl(self, *args, input=None, status=0):
+        """Runs etcdctl and returns what it printed."""
+        p = subprocess.run(self.ctl_command(*args), env=self.env, input=input, capture_output=True, text=True,
+                           timeout=60)
+        assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
+        return p.stdout if status == 0 else p.stdout + p.stderr
+
+    def grpc(self, method, timeout=10):
+        """A function that calls one unary method: keyword arguments are the request's fields."""
+        import grpc
+        if self.channel is None:
+            self.channel = grpc.insecure_channel(self.endpoint)
+        request, response = self.messages.of(method)
+        call = self.channel.unary_unary('/' + method, request_serializer=request.SerializeToString,
+                                        response_deserializer=response.FromString)
+        return lambda **fields: call(request(**fields), timeout=timeout)
+
+
+class Messages:
+    """Python classes made from proto/ by protoc."""
+
+    def __init__(self, folder):
+        protos = sorted((ROOT / 'proto').glob('*.proto'))
+        subprocess.run(['protoc', f'-I{ROOT / "proto"}', f'--python_out={folder}', *map(str, protos)], check=True)
+        sys.path.insert(0, str(folder))
+        self.rpc = importlib.import_module('rpc_pb2')
+
+    def of(self, method):
+        name = method.split('/')[1]
+        prefix = {'Compact': 'Compaction'}.get(name, name)
+        return getattr(self.rpc, prefix + 'Request'), getattr(self.rpc, prefix + 'Response')
+
+
+@pytest.fixture(scope='session')
+def ketch_bin():
+    assert (BIN / 'etcd').exists(), f'{BIN}/etcd is missing: run make'
+    return BIN
+
+
+@pytest.fixture(scope='session')
+def real_bin():
+    """The folder of a real etcd, etcdctl and etcdutl of the 3.5 series."""
+    tool = SHARED / 'bin/reference-etcd'
+    if not tool.exists():
+        pytest.skip('skipped: no reference etcd: ../shared is not there')
+    p = subprocess.run([str(tool)], capture_output=True, text=True)
+    if p.returncode != 0:
+        pytest.skip('skipped: no reference etcd: ' + p.stderr.strip()[-200:])
+    return pathlib.Path(p.stdout.strip())
+
+
+@pytest.fixture(scope='session')
+def messages(tmp_path_factory):
+    return Messages(tmp_path_factory.mktemp('messages'))
+
+
+@pytest.fixture
+def start_server(ketch_bin, messages, tmp_path):
+    """with start_server(data_dir, *flags, etcd=program, wait=True) as s: stopped by SIGTERM at the end."""
+    count = [0]
+
+    @contextlib.contextmanager
+    def start(data_dir, *flags, etcd=None, wait=True):
+        count[0] += 1
+        server = Server(etcd or os.environ.get('KETCH_ETCD', ketch_bin / 'etcd'), data_dir, flags,
+                        tmp_path / f'server-{count[0]}.log', ketch_bin / 'etcdctl', messages)
+        server.start(wait)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    return start
+
+
+@pytest.fixture
+def server(start_server, tmp_path):
+    with start_server(tmp_path / 'server.data') as s:
+        yield s
+
+
+@pytest.fixture
+def bolt_check():
+    tool = BUILD / 'tests/bolt_check'
+    assert tool.exists(), f'{tool} is missing: run make'
+
+    def check(path):
+        copy = pathlib.Path(str(path) + '.checked')
+        shutil.copy(path, copy)
+        p = subprocess.run([str(tool), str(copy)], capture_output=True, text=True)
+        assert p.returncode == 0, p.stdout + p.stderr
+        copy.unlink()
+
+    return check
