@@ -285,6 +285,8 @@ void watch_restored(struct watch_hub *h, int64_t revision, int64_t compact_revis
     ASSERT(compact_revision >= h->compact_revision);
     h->revision = revision;
     h->compact_revision = compact_revision;
+    if (next_rev > revision)
+        return; /* nobody missed anything */
     LIST_EACH_SAFE (at, &h->groups) {
         struct watch_group *g = CONTAINER_OF(at, struct watch_group, link);
 
