@@ -1,10 +1,9 @@
 /* http.h -- a plain HTTP request, over HTTP/1.1 or HTTP/2, seen from the handler that answers it.
  *
- * The server's `http` function is called when the request's header is complete.  It either answers
- * at once, or asks for the body first (http_read_all, http_read_stream), and ends every request
- * with exactly one http_respond, or http_begin ... http_end, at once or later.  Until then the
- * pointer is valid, also when the client has gone (the answer then goes nowhere); afterwards it is
- * dead.
+ * The server's `http` function is called when the request's header is complete.  From within it the
+ * handler may ask for the body (http_read_all, http_read_stream); then or later it ends the request
+ * with exactly one http_respond, http_error, http_end or http_abort.  Until then the pointer is
+ * valid, also when the client has gone (the answer then goes nowhere); afterwards it is dead.
  *
  * What the handler did not read of a body is thrown away.  Date, Content-Length or chunked
  * encoding, Connection, and the absence of a body for HEAD, 204 and 304 are this layer's business.
@@ -47,9 +46,9 @@ bool http_query_next(struct bytes query, const char *key, size_t *pos, struct ar
 /* ---- the body of the request
  * --------------------------------------------------------------------- */
 
-/* `fn` runs once, with the whole body, which lives as long as the request.  A body of more than
- * bytes_max is answered with 413 by this layer, and `fn` gets too_large = true instead (end the
- * request with http_end). */
+/* `fn` runs once, with the whole body, which lives as long as the request; or, when the body has
+ * more than bytes_max, with too_large = true: then it answers 413 (http_error) or whatever it
+ * likes. */
 void http_read_all(struct http_req *r, size_t bytes_max,
                    void (*fn)(struct http_req *r, struct bytes body, bool too_large));
 

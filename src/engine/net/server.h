@@ -77,7 +77,9 @@ NODISCARD int net_server_add(struct net_server *s, const struct net_method *m, s
 
 enum net_serves {
     NET_SERVES_GRPC = 1,
-    NET_SERVES_HTTP = 2,
+    NET_SERVES_HTTP = 2,  /* over HTTP/1 */
+    NET_SERVES_HTTP2 = 4, /* plain requests over HTTP/2 too: etcd does so behind TLS only, and
+                             answers them with 415 on a cleartext port */
 };
 
 /* Where to listen: host (a numeric address, or a name that is resolved, "" or NULL: all addresses)
@@ -87,7 +89,7 @@ struct net_listen {
     const char *host;
     uint16_t port;
     const char *unix_path; /* not NULL: host and port are ignored */
-    unsigned serves;       /* enum net_serves; 0: both */
+    unsigned serves;       /* enum net_serves; 0: gRPC and HTTP */
 };
 
 /* Takes the address.  *ret_port (may be NULL) is the port.

@@ -1,0 +1,28 @@
+/* addr.h -- socket addresses and their texts. */
+#ifndef KETCH_ENGINE_NET_ADDR_H
+#define KETCH_ENGINE_NET_ADDR_H
+
+#include <sys/socket.h>
+
+#include "base/err.h"
+
+#define ADDR_TEXT_BYTES 64
+
+struct addr {
+    struct sockaddr_storage sa;
+    socklen_t len;
+};
+
+/* "127.0.0.1:2379", "[::1]:2379", "@" for a unix socket without a name. */
+void addr__text(const struct sockaddr *sa, char out[ADDR_TEXT_BYTES]);
+
+/* ERR_INVALID when the path is too long for a socket. */
+NODISCARD int addr__unix(const char *path, struct addr *ret, struct err *e);
+
+uint16_t addr__port(const struct sockaddr *sa);
+void addr__set_port(struct addr *a, uint16_t port);
+
+/* "tcp HOST:PORT" with brackets where needed, as Go prints what it dials or listens on. */
+void addr__target_text(const char *host, uint16_t port, char *out, size_t out_n);
+
+#endif

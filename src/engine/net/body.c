@@ -1,0 +1,191 @@
+#include "engine/net/body.h"
+
+#include "base/alloc.h"
+
+struct body_part {
+    const uint8_t *p; /* NULL: a pull */
+    uint64_t n;       /* left */
+    struct payload *owner;
+};
+
+struct body_msg {
+    struct body_msg *next;
+    bool heap;
+    bool has_pull;
+    uint32_t parts_first;
+    uint32_t parts_n;
+    struct net_pull pull;
+    struct body_part parts[];
+};
+
+static struct body_msg *msg_new(struct arena *a, size_t parts, size_t room)
+{
+    size_t n = sizeof(struct body_msg) + parts * sizeof(struct body_part) + room;
+    struct body_msg *m = a == NULL ? mem_alloc(n) : arena_alloc(a, n);
+
+    if (m != NULL) {
+        m->next = NULL;
+        m->heap = a == NULL;
+        m->has_pull = false;
+        m->parts_first = m->parts_n = 0;
+    }
+    return m;
+}
+
+static void msg_free(struct body_msg *m)
+{
+    for (uint32_t i = m->parts_first; i < m->parts_n; i++)
+        payload_unref(m->parts[i].owner);
+    if (m->has_pull && m->pull.done != NULL)
+        m->pull.done(m->pull.arg);
+    if (m->heap)
+        mem_free(m);
+}
+
+static void msg_link(struct body *b, struct body_msg *m, uint64_t bytes)
+{
+    if (b->head == NULL)
+        b->head = m;
+    else
+        b->last->next = m;
+    b->last = m;
+    b->bytes += bytes;
+}
+
+void body_clear(struct body *b)
+{
+    struct body_msg *m = b->head;
+
+    body_init(b);
+    while (m != NULL) {
+        struct body_msg *next = m->next;
+
+        msg_free(m);
+        m = next;
+    }
+}
+
+static bool copies(const struct net_piece *x)
+{
+    return x->kind == NET_PIECE_COPIED ||
+           (x->kind == NET_PIECE_COUNTED && x->bytes.n < BODY_COPY_BYTES);
+}
+
+/* Puts bytes behind the parts, as a part of their own or as the end of the last one. */
+static uint8_t *copy_in(struct body_msg *m, uint8_t *to, struct bytes s)
+{
+    struct body_part *last = m->parts_n == 0 ? NULL : &m->parts[m->parts_n - 1];
+
+    if (s.n == 0)
+        return to;
+    memcpy(to, s.p, s.n);
+    if (last != NULL && last->p + last->n == to)
+        last->n += s.n;
+    else
+        m->parts[m->parts_n++] = (struct body_part){to, s.n, NULL};
+    return to + s.n;
+}
+
+bool body_add(struct body *b, struct arena *a, struct bytes head, const struct net_piece *v,
+              size_t vn)
+{
+    size_t room = head.n;
+    uint64_t bytes = head.n;
+    struct body_msg *m;
+    uint8_t *to;
+
+    for (size_t i = 0; i < vn; i++) {
+        bytes += v[i].bytes.n;
+        if (copies(&v[i]))
+            room += v[i].bytes.n;
+    }
+    m = msg_new(a, vn + 1, room);
+    if (m == NULL)
+        return false;
+    to = (uint8_t *) (m->parts + vn + 1);
+    to = copy_in(m, to, head);
+    for (size_t i = 0; i < vn; i++) {
+        const struct net_piece *x = &v[i];
+
+        if (copies(x))
+            to = copy_in(m, to, x->bytes);
+        else if (x->bytes.n > 0)
+            m->parts[m->parts_n++] = (struct body_part){x->bytes.p, x->bytes.n,
+                                                        payload_ref(x->owner)};
+    }
+    msg_link(b, m, bytes);
+    b->held_bytes += bytes;
+    return true;
+}
+
+bool body_add_pull(struct body *b, struct arena *a, struct bytes head, uint64_t bytes,
+                   const struct net_pull *pull)
+{
+    struct body_msg *m = msg_new(a, 2, head.n);
+
+    if (m == NULL)
+        return false;
+    copy_in(m, (uint8_t *) (m->parts + 2), head);
+    m->parts[m->parts_n++] = (struct body_part){NULL, bytes, NULL};
+    m->has_pull = true;
+    m->pull = *pull;
+    msg_link(b, m, head.n + bytes);
+    b->held_bytes += head.n;
+    return true;
+}
+
+static enum body_taken take_pull(struct body_msg *m, struct outq *q, size_t n)
+{
+    uint8_t *to;
+
+    if (n == 0)
+        return BODY_TAKEN;
+    to = outq_reserve(q, n);
+    if (to == NULL)
+        return BODY_NOMEM;
+    return m->pull.fill(m->pull.arg, to, n) ? BODY_TAKEN : BODY_BROKEN;
+}
+
+static enum body_taken take_part(struct body *b, struct body_msg *m, struct outq *q, size_t n)
+{
+    struct body_part *x = &m->parts[m->parts_first];
+    enum body_taken rc;
+
+    ASSERT(n <= x->n);
+    if (x->p == NULL) {
+        rc = take_pull(m, q, n);
+    } else {
+        rc = outq_add_counted(q, x->p, n, x->owner) ? BODY_TAKEN : BODY_NOMEM;
+        x->p += n;
+        b->held_bytes -= n;
+    }
+    x->n -= n;
+    b->bytes -= n;
+    if (x->n == 0) {
+        payload_unref(x->owner);
+        m->parts_first++;
+    }
+    return rc;
+}
+
+enum body_taken body_take(struct body *b, struct outq *q, size_t n)
+{
+    enum body_taken rc = BODY_TAKEN;
+
+    ASSERT(n <= b->bytes);
+    while (n > 0 && rc == BODY_TAKEN) {
+        struct body_msg *m = b->head;
+        size_t k;
+
+        if (m->parts_first < m->parts_n) {
+            k = (size_t) MIN((uint64_t) n, m->parts[m->parts_first].n);
+            rc = take_part(b, m, q, k);
+            n -= k;
+        }
+        if (m->parts_first < m->parts_n)
+            continue;
+        b->head = m->next;
+        msg_free(m);
+    }
+    return rc;
+}

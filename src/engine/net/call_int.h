@@ -1,0 +1,129 @@
+/* call_int.h -- a call from the inside.  See call.h, and "States of a call" in README.md.
+ *
+ * Two sides hold a call: the HTTP/2 stream (stream_open) and the service (owned).  It goes back to
+ * the loop's pool when neither does.
+ *
+ *   stream_open  owned     what it is
+ *   yes          no        headers or a unary message are coming; or answered and the answer is
+ * leaving yes          yes       with the service no           yes       canceled; the service has
+ * not ended it yet no           no        in the pool
+ *
+ * `answered` says that the status is decided: by the service, or for it when its time was over.
+ *
+ * Invariants: h2 is not NULL while stream_open; the body is empty when the stream is closed; the
+ * deadline runs only while the status is undecided.
+ */
+#ifndef KETCH_ENGINE_NET_CALL_INT_H
+#define KETCH_ENGINE_NET_CALL_INT_H
+
+#include "base/buf.h"
+#include "engine/net/body.h"
+#include "engine/net/call.h"
+#include "engine/net/grpc_int.h"
+#include "engine/net/loop_int.h"
+#include "engine/net/server_int.h"
+
+/* Inside a call, so that a small request needs no other memory; pooled, so it is warm. */
+#define CALL_ROOM_BYTES 2048
+
+struct h2_server;
+struct http_req;
+
+struct field {
+    struct field *next;
+    struct bytes name; /* lower case */
+    struct bytes value;
+};
+
+struct call {
+    struct list link; /* h2_server.calls, or loop.calls_free */
+    struct server_conn *sc;
+    struct h2_server *h2; /* NULL: the connection is gone */
+    int32_t id;
+
+    bool stream_open;
+    bool owned;
+    bool answered;      /* the status is decided */
+    bool remote_closed; /* END_STREAM came */
+    bool headers_sent;
+    bool deferred; /* nghttp2 waits for more of the body */
+    bool paused;
+    bool plain;   /* HTTP, not gRPC: no trailers */
+    bool counted; /* hooks.begin ran, hooks.end has not */
+    bool above_mark;
+    enum call_cancel_reason canceled;
+
+    /* The request's head. */
+    bool is_grpc;
+    bool malformed; /* a field that makes the request invalid: `bad_text` says what */
+    bool gzip;
+    bool has_encoding;
+    uint32_t head_bytes;
+    uint32_t fields_n;
+    int64_t timeout_ns; /* -1: none */
+    struct bytes path;
+    struct bytes http_method;
+    struct bytes authority;
+    struct bytes content_type;
+    struct bytes encoding;
+    const char *bad_text;
+    struct field *fields; /* in order */
+    struct field **fields_end;
+
+    const struct net_method *method;
+    void *service;
+    void *user;
+    struct http_req *http; /* a plain HTTP request over HTTP/2 */
+
+    struct grpc_deframer in;
+    bool msg_on_heap;
+    bool got_message;    /* of a unary request */
+    uint32_t held_bytes; /* counted in sc and server for the message that is coming */
+    struct bytes request;
+    struct buf backlog; /* what came while paused; its window bytes are not given back yet */
+
+    struct body out;
+    int code;
+    char *message; /* percent-encoded, NUL-terminated; in the arena */
+    size_t writable_mark;
+    void (*on_writable)(struct call *c);
+    void (*on_cancel)(struct call *c, enum call_cancel_reason why);
+    struct list writable_link;
+
+    struct loop_timer deadline;
+    mono_ns started_ns;
+    mono_ns deadline_ns;
+    size_t bytes_in;
+    size_t bytes_out;
+
+    struct arena arena;
+    _Alignas(16) uint8_t room[CALL_ROOM_BYTES];
+};
+
+/* From the pool of h2's loop; NULL without memory. */
+struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id);
+void call__maybe_free(struct call *c);
+void call__pool_drop(struct loop *l);
+
+/* The stream is gone: the service hears of it if it still holds the call. */
+void call__stream_closed(struct call *c);
+
+/* Runs the cancel callback, once. */
+void call__cancel(struct call *c, enum call_cancel_reason why);
+
+/* Ends the call from this side, with a status and whoever holds it. */
+void call__fail(struct call *c, int http_status, int code, const char *text);
+
+/* The head is complete. */
+void call__begin(struct call *c);
+/* Bytes of the request's body. */
+void call__input(struct call *c, const uint8_t *p, size_t n);
+/* END_STREAM. */
+void call__input_end(struct call *c);
+
+/* Takes n bytes of the body for a DATA frame into q; tells on_writable later. */
+enum body_taken call__take(struct call *c, struct outq *q, size_t n);
+/* Runs on_writable if it is due. */
+void call__run_writable(struct call *c);
+
+#endif

@@ -1,0 +1,245 @@
+#define _GNU_SOURCE
+#include "engine/net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One connection may write so often before the others have their turn. */
+#define ROUNDS_MAX 4
+
+#define IOV_MAX_USED 64
+
+/* etcd's listeners ask for a TCP keepalive every 30 s. */
+#define TCP_KEEPALIVE_S 30
+
+void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *ops, void *session)
+{
+    c->loop = l;
+    c->ops = ops;
+    c->session = session;
+    c->fd = fd;
+    c->state = CONN_NEW;
+    c->close_soon = c->want_write = c->read_paused = c->polling = false;
+    c->why = 0;
+    c->read_ns = l->now;
+    outq_init(&c->out);
+    list_init(&c->dirty_link);
+    c->peer[0] = '\0';
+}
+
+void conn__dirty(struct conn *c)
+{
+    if (list_empty(&c->dirty_link) && c->state != CONN_CLOSED)
+        list_push(&c->loop->dirty, &c->dirty_link);
+}
+
+void conn__doom(struct conn *c, int why)
+{
+    if (c->state >= CONN_DOOMED)
+        return;
+    c->state = CONN_DOOMED;
+    c->why = why;
+    conn__dirty(c);
+}
+
+void conn__close_soon(struct conn *c)
+{
+    c->close_soon = true;
+    conn__dirty(c);
+}
+
+void conn__socket_options(int fd)
+{
+    int on = 1;
+    int s = TCP_KEEPALIVE_S;
+
+    /* On a unix socket these fail and nothing is lost. */
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &s, sizeof s);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &s, sizeof s);
+}
+
+/* ---- the socket
+ * ------------------------------------------------------------------------------------ */
+
+static void poll_update(struct conn *c);
+
+void conn__feed(struct conn *c, const uint8_t *p, size_t n)
+{
+    c->read_ns = c->loop->now;
+    if (c->state == CONN_OPEN)
+        c->ops->input(c, p, n);
+}
+
+/* One read per readable event: what is left is reported again, after the others had their turn. */
+static void read_some(struct conn *c)
+{
+    struct loop *l = c->loop;
+    ssize_t n = recv(c->fd, l->read_buf, NET_READ_BYTES, 0);
+
+    loop__count(&l->counters.reads, 1);
+    if (n > 0) {
+        loop__count(&l->counters.bytes_in, (uint64_t) n);
+        conn__feed(c, l->read_buf, (size_t) n);
+    } else if (n == 0) {
+        c->ops->eof(c);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        conn__doom(c, err_from_errno(errno));
+    }
+}
+
+static void on_poll(uv_poll_t *h, int status, int events)
+{
+    struct conn *c = h->data;
+
+    loop__turn_begin(c->loop);
+    if (c->state != CONN_OPEN)
+        return;
+    if (status < 0) {
+        conn__doom(c, ERR_NET_CONN_RESET);
+        return;
+    }
+    if ((events & UV_WRITABLE) != 0) {
+        c->want_write = false;
+        poll_update(c);
+        conn__dirty(c);
+    }
+    if ((events & UV_READABLE) != 0 && !c->read_paused)
+        read_some(c);
+}
+
+static void poll_update(struct conn *c)
+{
+    int events = (c->read_paused ? 0 : UV_READABLE) | (c->want_write ? UV_WRITABLE : 0);
+
+    if (!c->polling || c->state != CONN_OPEN)
+        return;
+    if (uv_poll_start(&c->poll, events, on_poll) != 0)
+        conn__doom(c, ERR_IO);
+}
+
+int conn__start(struct conn *c, struct err *e)
+{
+    int rc;
+
+    ASSERT(c->state == CONN_NEW);
+    if (c->fd >= 0) {
+        rc = uv_poll_init(&c->loop->uv, &c->poll, c->fd);
+        if (rc != 0)
+            return err_sys(e, -rc, "watch a socket");
+        c->poll.data = c;
+        c->polling = true;
+    }
+    c->state = CONN_OPEN;
+    poll_update(c);
+    return 0;
+}
+
+void conn__pause_reading(struct conn *c, bool pause)
+{
+    if (c->read_paused == pause)
+        return;
+    c->read_paused = pause;
+    poll_update(c);
+}
+
+/* ---- writing
+ * --------------------------------------------------------------------------------------- */
+
+/* Writes what c->out holds, as much as the socket takes. */
+static void write_some(struct conn *c)
+{
+    struct iovec iov[IOV_MAX_USED];
+
+    while (c->out.bytes > 0) {
+        struct msghdr m = {.msg_iov = iov};
+        size_t asked = 0;
+        ssize_t n;
+
+        m.msg_iovlen = (size_t) outq_iov(&c->out, iov, IOV_MAX_USED);
+        for (size_t i = 0; i < m.msg_iovlen; i++)
+            asked += iov[i].iov_len;
+        n = m.msg_iovlen == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                              : sendmsg(c->fd, &m, MSG_NOSIGNAL);
+        loop__count(&c->loop->counters.writes, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN) {
+            conn__doom(c, err_from_errno(errno));
+            return;
+        }
+        if (n > 0) {
+            loop__count(&c->loop->counters.bytes_out, (uint64_t) n);
+            outq_consume(&c->out, (size_t) n);
+        }
+        if (n < 0 || (size_t) n < asked) {
+            c->want_write = true;
+            return;
+        }
+    }
+}
+
+/* One round: take output from the session if nothing is left of the last, write it.  True: there is
+ * more and the socket would take it. */
+static bool flush_round(struct conn *c)
+{
+    bool more = true;
+
+    if (c->out.bytes == 0) {
+        if (c->fd >= 0)
+            outq_lend(&c->out, c->loop->out_buf, LOOP_OUT_BYTES);
+        more = c->ops->output(c);
+    }
+    if (c->fd >= 0 && c->state == CONN_OPEN)
+        write_some(c);
+    if (!outq_unlend(&c->out))
+        conn__doom(c, ERR_NOMEM);
+    if (c->want_write)
+        poll_update(c);
+    return more && !c->want_write && c->fd >= 0;
+}
+
+static void on_uv_closed(uv_handle_t *h)
+{
+    struct conn *c = h->data;
+
+    c->ops->free(c);
+}
+
+static void teardown(struct conn *c)
+{
+    ASSERT(c->state == CONN_DOOMED);
+    c->state = CONN_CLOSED;
+    c->ops->closed(c);
+    list_remove(&c->dirty_link);
+    outq_done(&c->out);
+    if (c->polling) {
+        uv_close((uv_handle_t *) &c->poll, on_uv_closed);
+        close(c->fd);
+        c->fd = -1;
+        c->polling = false;
+        return;
+    }
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+    c->ops->free(c);
+}
+
+void conn__flush(struct conn *c)
+{
+    bool more = c->state == CONN_OPEN && !c->want_write;
+
+    for (int i = 0; more && i < ROUNDS_MAX && c->state == CONN_OPEN; i++)
+        more = flush_round(c);
+    if (more)
+        conn__dirty(c);
+    else if (c->state == CONN_OPEN && c->close_soon && c->out.bytes == 0)
+        conn__doom(c, 0);
+    if (c->state == CONN_DOOMED)
+        teardown(c);
+}

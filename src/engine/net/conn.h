@@ -1,0 +1,90 @@
+/* conn.h -- one connection: a socket, what waits to be written to it, and the session above it.
+ *
+ * The session takes bytes in and gives bytes out and never sees the socket, so tests and fuzz
+ * targets run one without any (conn__init with fd -1, conn__feed, conn__flush, then look at `out`).
+ * TLS has its place between the two.
+ *
+ *              conn__start
+ *      NEW ------------------> OPEN --- conn__doom ---> DOOMED --- end of turn ---> CLOSED
+ *                                \                        ^
+ *                                 \-- conn__close_soon ---/ when everything has been written
+ *
+ *   OPEN     input and output run.
+ *   DOOMED   no more input or output; the session still exists, because it may be the one that
+ * called. CLOSED   ops->closed ran, the socket is closed; the memory goes when libuv lets go of the
+ * handle.
+ *
+ * A session is never closed from within its own callbacks: dooming only marks, the end of the turn
+ * does.
+ */
+#ifndef KETCH_ENGINE_NET_CONN_H
+#define KETCH_ENGINE_NET_CONN_H
+
+#include "engine/net/loop_int.h"
+#include "engine/net/outq.h"
+
+#define CONN_ADDR_BYTES 64
+
+struct conn;
+
+struct conn_ops {
+    /* Bytes came.  May doom the connection. */
+    void (*input)(struct conn *c, const uint8_t *p, size_t n);
+    /* The other side has closed its end. */
+    void (*eof)(struct conn *c);
+    /* Appends to c->out until it holds NET_OUT_HIGH_BYTES or there is nothing more; true: there is.
+     */
+    bool (*output)(struct conn *c);
+    /* The connection is gone: cancel what lives on it and free the session.  c stays until it
+     * returned; then it is freed by `free`. */
+    void (*closed)(struct conn *c);
+    void (*free)(struct conn *c);
+};
+
+enum conn_state {
+    CONN_NEW,
+    CONN_OPEN,
+    CONN_DOOMED,
+    CONN_CLOSED,
+};
+
+struct conn {
+    struct loop *loop;
+    const struct conn_ops *ops;
+    void *session; /* of ops */
+    int fd;        /* -1: no socket */
+    enum conn_state state;
+    bool close_soon; /* doom it when everything has been written */
+    bool want_write; /* the socket did not take all; libuv tells when it does */
+    bool read_paused;
+    bool polling;
+    int why;         /* what doomed it: an error code, 0: an orderly end */
+    mono_ns read_ns; /* of the last bytes */
+    struct outq out;
+    struct list dirty_link; /* loop->dirty */
+    uv_poll_t poll;
+    char peer[CONN_ADDR_BYTES];
+};
+
+/* Takes fd (on success; a connected, non-blocking socket, or -1). */
+void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *ops, void *session);
+NODISCARD int conn__start(struct conn *c, struct err *e);
+
+/* Ask for output at the end of this turn. */
+void conn__dirty(struct conn *c);
+/* Mark it for the end of the turn: see above.  Only the first `why` counts. */
+void conn__doom(struct conn *c, int why);
+void conn__close_soon(struct conn *c);
+/* No more input until called with false. */
+void conn__pause_reading(struct conn *c, bool pause);
+
+/* The loop's: write, and close what is doomed. */
+void conn__flush(struct conn *c);
+
+/* Bytes as if they had been read (tests). */
+void conn__feed(struct conn *c, const uint8_t *p, size_t n);
+
+/* An accepted or connected socket's options: no delay, keepalive. */
+void conn__socket_options(int fd);
+
+#endif

@@ -1,0 +1,61 @@
+/* h2_server.h -- the HTTP/2 side of a server connection, over nghttp2.
+ *
+ * Bytes in: conn_ops.input hands them to nghttp2 whole.  Bytes out: conn_ops.output takes frames
+ * until the queue is full.  Streams are calls (call_int.h), also those that turn out to be plain
+ * HTTP.
+ *
+ * Everything here runs on the connection's loop.
+ */
+#ifndef KETCH_ENGINE_NET_H2_SERVER_H
+#define KETCH_ENGINE_NET_H2_SERVER_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "engine/net/call_int.h"
+#include "engine/net/rate.h"
+
+struct h2_server {
+    struct server_conn *sc;
+    nghttp2_session *session;
+    struct list calls;    /* with an open stream */
+    struct list writable; /* struct call.writable_link: on_writable is due */
+    uint32_t calls_n;
+    struct call *last;     /* of the last DATA, to save a lookup */
+    bool blocked;          /* nghttp2 was told to wait because the queue is full */
+    bool draining;         /* GOAWAY has been submitted */
+    bool terminated;       /* GOAWAY with an error is on its way; input is ignored */
+    uint64_t queued_bytes; /* of all calls' bodies, pulls apart */
+    uint64_t held_bytes;   /* of messages begun and not finished */
+
+    /* Keepalive, as grpc-go enforces it. */
+    mono_ns last_ping_ns;
+    int ping_strikes;
+    bool sent_since_ping;
+    bool ping_out; /* ours, not answered yet */
+    mono_ns ping_sent_ns;
+
+    struct rate resets;
+    struct rate idle_frames;
+};
+
+/* Takes over the connection, whose first bytes were the preface.  False: no memory. */
+NODISCARD bool h2_server__attach(struct server_conn *sc);
+
+void h2_server__drain(struct h2_server *h2); /* GOAWAY; closes when the last call is done */
+void h2_server__cut(struct h2_server *h2);
+
+/* Frames to submit, for call.c.  Each asks for output at the end of the turn. */
+void h2_server__submit_headers(struct call *c);
+void h2_server__submit_status(struct call *c, int http_status); /* trailers only */
+void h2_server__submit_reset(struct call *c, uint32_t error);
+void h2_server__resume(struct call *c);
+void h2_server__consume(struct call *c, size_t n);        /* gives n bytes of window back */
+void h2_server__consume_stream(struct call *c, size_t n); /* the stream's only */
+void h2_server__consume_conn(struct call *c, size_t n);   /* the connection's only */
+/* A plain HTTP answer's head; `end`: nothing follows. */
+NODISCARD bool h2_server__submit_http(struct call *c, const nghttp2_nv *nv, size_t n, bool end);
+
+/* Ends the connection for breaking a limit. */
+void h2_server__calm_down(struct h2_server *h2, const char *why);
+
+#endif

@@ -1,0 +1,420 @@
+#define _GNU_SOURCE
+#include "engine/net/http.h"
+
+#include "engine/net/http_int.h"
+
+void http__init(struct http_req *r, const struct http_ops *ops, struct server_conn *sc,
+                struct arena *a, struct bytes target)
+{
+    const uint8_t *q = target.n == 0 ? NULL : memchr(target.p, '?', target.n);
+
+    *r = (struct http_req){.ops = ops, .sc = sc, .arena = a};
+    r->path = target;
+    if (q != NULL) {
+        r->path.n = (size_t) (q - target.p);
+        r->query = bytes_of(q + 1, target.n - r->path.n - 1);
+    }
+    buf_init(&r->body, server__limits(sc)->http_body_bytes_max);
+}
+
+void http__handle(struct http_req *r)
+{
+    const struct net_server_options *o = &r->sc->sl->server->options;
+
+    loop__count(&r->sc->sl->counters.http_total, 1);
+    o->http(r, o->http_user);
+}
+
+/* ---- the request's body
+ * ---------------------------------------------------------------------------- */
+
+static void body_too_large(struct http_req *r)
+{
+    r->too_large = true;
+    r->reading = HTTP_READ_NOTHING;
+    r->on_body(r, BYTES_EMPTY, true);
+}
+
+void http__input(struct http_req *r, struct bytes in)
+{
+    if (r->ended || r->gone || in.n == 0)
+        return;
+    if (r->reading == HTTP_READ_STREAM)
+        r->on_data(r, in);
+    else if (r->reading == HTTP_READ_ALL && !buf_add_bytes(&r->body, in))
+        body_too_large(r);
+}
+
+void http__input_end(struct http_req *r)
+{
+    enum http_reading reading = r->reading;
+
+    if (r->input_done)
+        return;
+    r->input_done = true;
+    if (r->ended || r->gone)
+        return;
+    r->reading = HTTP_READ_NOTHING;
+    if (reading == HTTP_READ_ALL)
+        r->on_body(r, buf_bytes(&r->body), false);
+    else if (reading == HTTP_READ_STREAM)
+        r->on_data_end(r);
+}
+
+static void ask(struct http_req *r)
+{
+    if (r->expects_100 && r->ops->continue_100 != NULL && !r->gone)
+        r->ops->continue_100(r);
+    r->expects_100 = false;
+}
+
+void http_read_all(struct http_req *r, size_t bytes_max,
+                   void (*fn)(struct http_req *r, struct bytes body, bool too_large))
+{
+    ASSERT(r->reading == HTTP_READ_NOTHING);
+    ASSERT(!r->input_done);
+    r->reading = HTTP_READ_ALL;
+    r->on_body = fn;
+    buf_init(&r->body, MIN(bytes_max, (size_t) server__limits(r->sc)->http_body_bytes_max));
+    ask(r);
+}
+
+void http_read_stream(struct http_req *r, void (*data)(struct http_req *r, struct bytes part),
+                      void (*end)(struct http_req *r))
+{
+    ASSERT(r->reading == HTTP_READ_NOTHING);
+    ASSERT(!r->input_done);
+    r->reading = HTTP_READ_STREAM;
+    r->on_data = data;
+    r->on_data_end = end;
+    ask(r);
+}
+
+void http_pause(struct http_req *r)
+{
+    if (!r->gone)
+        r->ops->pause(r, true);
+}
+
+void http_resume(struct http_req *r)
+{
+    if (!r->gone)
+        r->ops->pause(r, false);
+}
+
+/* ---- the answer
+ * ------------------------------------------------------------------------------------ */
+
+static bool never_has_body(const struct http_req *r, int status)
+{
+    return status == 204 || status == 304 || bytes_eq(r->method, BYTES_LIT("HEAD"));
+}
+
+static void begin(struct http_req *r, int status, const struct http_field *f, size_t fn,
+                  int64_t length)
+{
+    struct http_head h = {status, f, fn, length, never_has_body(r, status)};
+
+    ASSERT(!r->began);
+    ASSERT(!r->ended);
+    r->began = true;
+    r->no_body = h.no_body;
+    if (!r->gone)
+        r->ops->begin(r, &h);
+}
+
+static void finish(struct http_req *r)
+{
+    ASSERT(!r->ended);
+    r->ended = true;
+    r->on_cancel = NULL;
+    r->on_writable = NULL;
+    buf_done(&r->body);
+    if (!r->gone)
+        r->ops->end(r);
+    r->ops->forget(r);
+}
+
+void http_respond(struct http_req *r, int status, const struct http_field *f, size_t fn,
+                  struct bytes body)
+{
+    struct net_piece p = net_piece_copied(body.p, body.n);
+
+    begin(r, status, f, fn, (int64_t) body.n);
+    if (body.n > 0 && !r->no_body && !r->gone && r->ops->write(r, &p, 1) != 0) {
+        http_abort(r);
+        return;
+    }
+    finish(r);
+}
+
+void http_error(struct http_req *r, int status, const char *text)
+{
+    static const struct http_field f[] = {
+        {"Content-Type", "text/plain; charset=utf-8"},
+        {"X-Content-Type-Options", "nosniff"},
+    };
+    struct net_piece p[2] = {net_piece_copied(text, strlen(text)), net_piece_copied("\n", 1)};
+
+    begin(r, status, f, ARRAY_LEN(f), (int64_t) strlen(text) + 1);
+    if (!r->no_body && !r->gone && r->ops->write(r, p, 2) != 0) {
+        http_abort(r);
+        return;
+    }
+    finish(r);
+}
+
+void http_begin(struct http_req *r, int status, const struct http_field *f, size_t fn)
+{
+    begin(r, status, f, fn, -1);
+}
+
+int http_write(struct http_req *r, const struct net_piece *v, size_t vn)
+{
+    int rc;
+
+    ASSERT(r->began);
+    ASSERT(!r->ended);
+    if (r->gone)
+        return ERR_CANCELED;
+    if (r->no_body)
+        return 0;
+    if (r->ops->queued(r) >= server__limits(r->sc)->conn_queued_bytes_max)
+        return ERR_LIMIT;
+    rc = r->ops->write(r, v, vn);
+    if (r->on_writable != NULL && r->ops->queued(r) >= r->writable_mark)
+        r->above_mark = true;
+    return rc;
+}
+
+void http_end(struct http_req *r)
+{
+    ASSERT(r->began);
+    finish(r);
+}
+
+void http_abort(struct http_req *r)
+{
+    ASSERT(!r->ended);
+    if (!r->gone)
+        r->ops->abort(r);
+    r->gone = true;
+    finish(r);
+}
+
+size_t http_queued_bytes(const struct http_req *r)
+{
+    return r->gone ? 0 : (size_t) r->ops->queued(r);
+}
+
+void http_on_writable(struct http_req *r, size_t below_bytes, void (*fn)(struct http_req *r))
+{
+    r->on_writable = fn;
+    r->writable_mark = below_bytes;
+    r->above_mark = fn != NULL && !r->gone && r->ops->queued(r) >= below_bytes;
+}
+
+void http__drained(struct http_req *r)
+{
+    if (!r->above_mark || r->ops->queued(r) >= r->writable_mark)
+        return;
+    r->above_mark = false;
+    if (r->on_writable != NULL && !r->ended && !r->gone)
+        r->on_writable(r);
+}
+
+void http_on_cancel(struct http_req *r, void (*fn)(struct http_req *r))
+{
+    r->on_cancel = fn;
+}
+
+bool http_canceled(const struct http_req *r)
+{
+    return r->gone;
+}
+
+void http__gone(struct http_req *r)
+{
+    void (*fn)(struct http_req *) = r->on_cancel;
+
+    if (r->gone || r->ended)
+        return;
+    r->gone = true;
+    r->on_cancel = NULL;
+    if (fn != NULL)
+        fn(r);
+}
+
+/* ---- the request's head
+ * ---------------------------------------------------------------------------- */
+
+struct loop *http_loop(const struct http_req *r)
+{
+    return r->sc->conn.loop;
+}
+
+struct arena *http_arena(struct http_req *r)
+{
+    return r->arena;
+}
+
+void http_set_user(struct http_req *r, void *user)
+{
+    r->user = user;
+}
+
+void *http_user(const struct http_req *r)
+{
+    return r->user;
+}
+
+struct bytes http_method(const struct http_req *r)
+{
+    return r->method;
+}
+
+struct bytes http_path(const struct http_req *r)
+{
+    return r->path;
+}
+
+struct bytes http_query(const struct http_req *r)
+{
+    return r->query;
+}
+
+struct bytes http_host(const struct http_req *r)
+{
+    return r->host;
+}
+
+const char *http_peer(const struct http_req *r)
+{
+    return r->sc->conn.peer;
+}
+
+int http_version(const struct http_req *r)
+{
+    return r->version;
+}
+
+bool http_header(const struct http_req *r, const char *name, struct bytes *ret)
+{
+    struct bytes want = bytes_str(name);
+
+    for (const struct field *f = r->fields; f != NULL; f = f->next) {
+        if (bytes_eq(f->name, want)) {
+            *ret = f->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool http_header_at(const struct http_req *r, size_t i, struct bytes *ret_name,
+                    struct bytes *ret_value)
+{
+    const struct field *f = r->fields;
+
+    while (f != NULL && i-- > 0)
+        f = f->next;
+    if (f == NULL)
+        return false;
+    *ret_name = f->name;
+    *ret_value = f->value;
+    return true;
+}
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "%20" and "+" decoded; false: no memory. */
+static bool unescape(struct bytes in, struct arena *a, struct bytes *ret)
+{
+    uint8_t *out = arena_alloc(a, in.n);
+    size_t n = 0;
+
+    if (out == NULL)
+        return false;
+    for (size_t i = 0; i < in.n; i++) {
+        if (in.p[i] == '%' && i + 2 < in.n && hex_value(in.p[i + 1]) >= 0 &&
+            hex_value(in.p[i + 2]) >= 0) {
+            out[n++] = (uint8_t) (hex_value(in.p[i + 1]) << 4 | hex_value(in.p[i + 2]));
+            i += 2;
+        } else {
+            out[n++] = in.p[i] == '+' ? ' ' : in.p[i];
+        }
+    }
+    *ret = bytes_of(out, n);
+    return true;
+}
+
+bool http_query_next(struct bytes query, const char *key, size_t *pos, struct arena *a,
+                     struct bytes *ret)
+{
+    while (*pos < query.n) {
+        const uint8_t *p = query.p + *pos;
+        const uint8_t *amp = memchr(p, '&', query.n - *pos);
+        size_t n = amp == NULL ? query.n - *pos : (size_t) (amp - p);
+        const uint8_t *eq = n == 0 ? NULL : memchr(p, '=', n);
+        size_t key_n = eq == NULL ? n : (size_t) (eq - p);
+        struct bytes name;
+
+        *pos += n + 1;
+        if (n == 0 || !unescape(bytes_of(p, key_n), a, &name) || !bytes_eq(name, bytes_str(key)))
+            continue;
+        return unescape(eq == NULL ? BYTES_EMPTY : bytes_of(eq + 1, n - key_n - 1), a, ret);
+    }
+    return false;
+}
+
+static const struct {
+    int status;
+    const char *text;
+} reasons[] = {
+    {100, "Continue"},
+    {101, "Switching Protocols"},
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {304, "Not Modified"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {412, "Precondition Failed"},
+    {413, "Request Entity Too Large"},
+    {415, "Unsupported Media Type"},
+    {421, "Misdirected Request"},
+    {426, "Upgrade Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {499, "Client Closed Request"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+};
+
+const char *http__reason(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].text;
+    }
+    return "Status";
+}

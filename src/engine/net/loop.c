@@ -1,0 +1,427 @@
+#define _GNU_SOURCE
+#include "engine/net/loop.h"
+
+#include "base/alloc.h"
+#include "engine/net/call_int.h"
+#include "engine/net/conn.h"
+#include "engine/net/loop_int.h"
+
+/* Work that makes more work within one turn: after so many rounds the sockets get their turn. */
+#define ROUNDS_MAX 8
+
+#define NS_PER_MS 1000000
+
+static void on_timer(uv_timer_t *h);
+
+/* ---- the turn
+ * -------------------------------------------------------------------------------------- */
+
+static void refresh_now(struct loop *l)
+{
+    l->now = clock_mono_ns(clock_posix());
+}
+
+void loop__turn_begin(struct loop *l)
+{
+    if (l->awake)
+        return;
+    l->awake = true;
+    atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
+    refresh_now(l);
+}
+
+static bool run_tasks(struct loop *l)
+{
+    struct mpsc_node *n = mpsc_take(&l->tasks);
+    bool any = n != NULL;
+
+    while (n != NULL) {
+        struct loop_task *t = CONTAINER_OF(n, struct loop_task, node);
+
+        n = n->next; /* before run: it may free or post the task */
+        t->run(t);
+    }
+    return any;
+}
+
+static bool run_hooks(struct loop *l)
+{
+    struct list armed;
+    struct list *x;
+    bool any = false;
+
+    list_init(&armed);
+    list_splice(&armed, &l->hooks);
+    while ((x = list_pop(&armed)) != NULL) {
+        struct loop_hook *h = CONTAINER_OF(x, struct loop_hook, link);
+
+        any = true;
+        h->run(h);
+    }
+    return any;
+}
+
+static bool run_writes(struct loop *l)
+{
+    struct list dirty;
+    struct list *x;
+    bool any = false;
+
+    list_init(&dirty);
+    list_splice(&dirty, &l->dirty);
+    while ((x = list_pop(&dirty)) != NULL) {
+        any = true;
+        conn__flush(CONTAINER_OF(x, struct conn, dirty_link));
+    }
+    return any;
+}
+
+static void run_timers(struct loop *l)
+{
+    struct heap_item *min;
+
+    while ((min = heap_min(&l->timers)) != NULL && min->key <= l->now) {
+        struct loop_timer *t = CONTAINER_OF(min, struct loop_timer, item);
+
+        heap_remove(&l->timers, min);
+        t->fire(t);
+    }
+}
+
+/* Makes libuv's timer fire no later than the earliest of ours.  It may fire early (when that one
+ * was stopped meanwhile): that costs a wake-up, moving it every time would cost more. */
+static void arm_timer(struct loop *l)
+{
+    struct heap_item *min = heap_min(&l->timers);
+    int64_t wait_ms;
+
+    if (min == NULL || min->key >= l->timer_armed_ns)
+        return;
+    uv_update_time(&l->uv);
+    wait_ms = (min->key - l->now + NS_PER_MS - 1) / NS_PER_MS;
+    uv_timer_start(&l->timer, on_timer, (uint64_t) MAX(wait_ms, 0), 0);
+    l->timer_armed_ns = min->key;
+}
+
+/* True when nothing is left to do before waiting. */
+static bool turn_settle(struct loop *l)
+{
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        bool any = run_tasks(l);
+
+        any = run_hooks(l) || any;
+        any = run_writes(l) || any;
+        if (!any)
+            return true;
+    }
+    return false;
+}
+
+void loop__turn_end(struct loop *l)
+{
+    bool settled;
+
+    loop__turn_begin(l);
+    settled = turn_settle(l);
+    arm_timer(l);
+    l->awake = false;
+    atomic_store_explicit(&l->asleep, true, memory_order_seq_cst);
+    /* What was pushed before `asleep` was seen has nobody to wake us: see the head of loop_int.h.
+     */
+    if (!settled || !mpsc_empty(&l->tasks))
+        loop_wake(l);
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+    loop__turn_end(h->data);
+}
+
+/* After the sockets' callbacks. */
+static void on_check(uv_check_t *h)
+{
+    struct loop *l = h->data;
+
+    loop__turn_begin(l);
+    run_tasks(l);
+    run_timers(l);
+}
+
+static void on_timer(uv_timer_t *h)
+{
+    struct loop *l = h->data;
+
+    l->timer_armed_ns = INT64_MAX;
+    loop__turn_begin(l);
+    refresh_now(l);
+    run_timers(l);
+}
+
+static void on_async(uv_async_t *h)
+{
+    struct loop *l = h->data;
+
+    loop__turn_begin(l);
+    if (atomic_load_explicit(&l->stopping, memory_order_acquire))
+        uv_stop(&l->uv);
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------ */
+
+static int loop_handles(struct loop *l, struct err *e)
+{
+    int rc = uv_loop_init(&l->uv);
+
+    if (rc != 0)
+        return err_sys(e, -rc, "start event loop");
+    rc = uv_async_init(&l->uv, &l->async, on_async);
+    if (rc != 0) {
+        uv_loop_close(&l->uv);
+        return err_sys(e, -rc, "start event loop");
+    }
+    uv_prepare_init(&l->uv, &l->prepare);
+    uv_check_init(&l->uv, &l->check);
+    uv_timer_init(&l->uv, &l->timer);
+    l->async.data = l->prepare.data = l->check.data = l->timer.data = l;
+    uv_prepare_start(&l->prepare, on_prepare);
+    uv_check_start(&l->check, on_check);
+    return 0;
+}
+
+int loop_new(const char *name, struct loop **ret, struct err *e)
+{
+    struct loop *l = mem_calloc(1, sizeof *l);
+    int rc = ERR_NOMEM;
+
+    if (l == NULL)
+        return err_set(e, ERR_NOMEM, "start event loop: out of memory");
+    l->read_buf = mem_alloc(NET_READ_BYTES);
+    l->out_buf = mem_alloc(LOOP_OUT_BYTES);
+    if (l->read_buf != NULL && l->out_buf != NULL)
+        rc = loop_handles(l, e);
+    else
+        err_set(e, ERR_NOMEM, "start event loop: out of memory");
+    if (rc != 0) {
+        mem_free(l->read_buf);
+        mem_free(l->out_buf);
+        mem_free(l);
+        return rc;
+    }
+    snprintf(l->name, sizeof l->name, "%s", name);
+    mpsc_init(&l->tasks);
+    heap_init(&l->timers);
+    l->timer_armed_ns = INT64_MAX;
+    list_init(&l->hooks);
+    list_init(&l->dirty);
+    list_init(&l->calls_free);
+    refresh_now(l);
+    *ret = l;
+    return 0;
+}
+
+void loop_free(struct loop *l)
+{
+    int rc;
+
+    if (l == NULL)
+        return;
+    ASSERT(!atomic_load(&l->running));
+    turn_settle(l);
+    ASSERT(list_empty(&l->dirty));
+    call__pool_drop(l);
+    uv_close((uv_handle_t *) &l->async, NULL);
+    uv_close((uv_handle_t *) &l->prepare, NULL);
+    uv_close((uv_handle_t *) &l->check, NULL);
+    uv_close((uv_handle_t *) &l->timer, NULL);
+    for (struct loop_signal *s = l->signals; s != NULL; s = s->next)
+        uv_close((uv_handle_t *) &s->uv, NULL);
+    /* Also runs the close callbacks of connections that were just cut. */
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    rc = uv_loop_close(&l->uv);
+    ASSERT(rc == 0); /* else a handle is still open: somebody forgot to close a connection */
+    while (l->signals != NULL) {
+        struct loop_signal *s = l->signals;
+
+        l->signals = s->next;
+        mem_free(s);
+    }
+    heap_done(&l->timers);
+    mem_free(l->read_buf);
+    mem_free(l->out_buf);
+    mem_free(l);
+}
+
+static void run_begin(struct loop *l)
+{
+    ASSERT(!atomic_load(&l->running));
+    l->runner = uv_thread_self();
+    atomic_store_explicit(&l->running, true, memory_order_release);
+    loop__turn_begin(l);
+}
+
+static void run_end(struct loop *l)
+{
+    turn_settle(l);
+    atomic_store_explicit(&l->running, false, memory_order_release);
+}
+
+void loop_run(struct loop *l)
+{
+    run_begin(l);
+    while (!atomic_load_explicit(&l->stopping, memory_order_acquire))
+        uv_run(&l->uv, UV_RUN_DEFAULT);
+    atomic_store_explicit(&l->stopping, false, memory_order_relaxed);
+    run_end(l);
+}
+
+void loop_run_until(struct loop *l, const bool *flag)
+{
+    run_begin(l);
+    while (!*flag && !atomic_load_explicit(&l->stopping, memory_order_acquire))
+        uv_run(&l->uv, UV_RUN_ONCE);
+    atomic_store_explicit(&l->stopping, false, memory_order_relaxed);
+    run_end(l);
+}
+
+static void run_on_thread(void *arg)
+{
+    loop_run(arg);
+}
+
+int loop_start(struct loop *l, struct err *e)
+{
+    ASSERT(l->thread == NULL);
+    return thread_start(l->name, run_on_thread, l, &l->thread, e);
+}
+
+void loop_join(struct loop *l)
+{
+    thread_join(l->thread);
+    l->thread = NULL;
+}
+
+void loop_stop(struct loop *l)
+{
+    atomic_store_explicit(&l->stopping, true, memory_order_release);
+    uv_async_send(&l->async);
+}
+
+bool loop_is_mine(const struct loop *l)
+{
+    uv_thread_t self = uv_thread_self();
+
+    return !atomic_load_explicit(&l->running, memory_order_acquire) ||
+           uv_thread_equal(&self, &l->runner) != 0;
+}
+
+void loop_set_user(struct loop *l, void *user)
+{
+    l->user = user;
+}
+
+void *loop_user(const struct loop *l)
+{
+    return l->user;
+}
+
+mono_ns loop_now_ns(const struct loop *l)
+{
+    return l->now;
+}
+
+/* ---- tasks, timers, hooks, signals
+ * ----------------------------------------------------------------- */
+
+void loop_queue(struct loop *l, struct loop_task *t)
+{
+    mpsc_push(&l->tasks, &t->node);
+}
+
+void loop_wake(struct loop *l)
+{
+    if (atomic_exchange_explicit(&l->asleep, false, memory_order_seq_cst))
+        uv_async_send(&l->async);
+}
+
+void loop_post(struct loop *l, struct loop_task *t)
+{
+    loop_queue(l, t);
+    loop_wake(l);
+}
+
+void loop_timer_init(struct loop_timer *t, void (*fire)(struct loop_timer *t))
+{
+    heap_item_init(&t->item);
+    t->fire = fire;
+}
+
+int loop__timer_at(struct loop *l, struct loop_timer *t, mono_ns at)
+{
+    if (loop_timer_active(t)) {
+        heap_move(&l->timers, &t->item, at);
+        return 0;
+    }
+    return heap_push(&l->timers, &t->item, at) ? 0 : ERR_NOMEM;
+}
+
+int loop_timer_start(struct loop *l, struct loop_timer *t, int64_t after_ms)
+{
+    int64_t ms = MIN(MAX(after_ms, 0), INT64_MAX / NS_PER_MS / 2);
+
+    return loop__timer_at(l, t, l->now + ms * NS_PER_MS);
+}
+
+void loop_timer_stop(struct loop *l, struct loop_timer *t)
+{
+    if (loop_timer_active(t))
+        heap_remove(&l->timers, &t->item);
+}
+
+bool loop_timer_active(const struct loop_timer *t)
+{
+    return t->item.at != HEAP_NOWHERE;
+}
+
+void loop_hook_init(struct loop_hook *h, void (*run)(struct loop_hook *h))
+{
+    list_init(&h->link);
+    h->run = run;
+}
+
+void loop_hook_arm(struct loop *l, struct loop_hook *h)
+{
+    if (list_empty(&h->link))
+        list_push(&l->hooks, &h->link);
+}
+
+void loop_hook_disarm(struct loop_hook *h)
+{
+    list_remove(&h->link);
+}
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+    struct loop_signal *s = h->data;
+
+    loop__turn_begin(CONTAINER_OF(h->loop, struct loop, uv));
+    s->fn(signum, s->user);
+}
+
+int loop_on_signal(struct loop *l, int signum, void (*fn)(int signum, void *user), void *user,
+                   struct err *e)
+{
+    struct loop_signal *s = mem_calloc(1, sizeof *s);
+    int rc;
+
+    if (s == NULL)
+        return err_set(e, ERR_NOMEM, "wait for signal %d: out of memory", signum);
+    s->fn = fn;
+    s->user = user;
+    uv_signal_init(&l->uv, &s->uv);
+    s->uv.data = s;
+    s->next = l->signals;
+    l->signals = s;
+    rc = uv_signal_start(&s->uv, on_signal, signum);
+    return rc == 0 ? 0 : err_sys(e, -rc, "wait for signal %d", signum);
+}

@@ -1,0 +1,97 @@
+/* loop_int.h -- what the files of this folder know about a loop.  See loop.h.
+ *
+ * Sleeping and waking.  `asleep` is true from the moment the loop decides to wait until the first
+ * callback after the wait.  A poster that finds it true clears it and pays one uv_async_send; all
+ * others pay an atomic exchange.  The loop sets it before it looks at the queue for the last time,
+ * and the poster pushes before it looks at `asleep`, so one of the two always sees the other.
+ */
+#ifndef KETCH_ENGINE_NET_LOOP_INT_H
+#define KETCH_ENGINE_NET_LOOP_INT_H
+
+#include "engine/net/loop.h"
+#include "engine/net/net_limits.h"
+#include "sys/thread.h"
+
+/* After base.h, whose MIN and MAX the C library would define first. */
+#include <stdatomic.h>
+#include <uv.h>
+
+#define LOOP_CALLS_POOLED_MAX 1024 /* of about 3 KiB each */
+
+struct conn;
+
+struct loop_signal {
+    struct loop_signal *next;
+    uv_signal_t uv;
+    void (*fn)(int signum, void *user);
+    void *user;
+};
+
+/* Written by the loop's thread only, read by any (relaxed). */
+struct loop_counters {
+    _Atomic uint64_t bytes_in;
+    _Atomic uint64_t bytes_out;
+    _Atomic uint64_t reads;
+    _Atomic uint64_t writes;
+};
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t async;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t timer;
+
+    struct mpsc tasks;
+    _Atomic bool asleep;
+    _Atomic bool stopping;
+    bool awake; /* this thread's view: the turn has begun */
+    _Atomic bool running;
+    uv_thread_t runner;
+
+    mono_ns now;
+    struct heap timers;
+    int64_t timer_armed_ns; /* when `timer` fires; INT64_MAX: it does not */
+
+    struct list hooks; /* armed */
+    struct list dirty; /* connections with something to write; struct conn.dirty_link */
+    uint8_t *read_buf; /* NET_READ_BYTES, lent to one connection at a time */
+    uint8_t *out_buf;  /* LOOP_OUT_BYTES, the same */
+
+    struct list calls_free; /* struct call.link; call.c */
+    size_t calls_free_n;
+    struct loop_counters counters;
+
+    struct loop_signal *signals;
+    struct thread *thread;
+    char name[16];
+    void *user;
+};
+
+/* A session may run over the mark by one frame and its head. */
+#define LOOP_OUT_BYTES (NET_OUT_HIGH_BYTES + (32u << 10))
+
+/* Begins the turn if no callback of it has: every callback of libuv calls this first. */
+void loop__turn_begin(struct loop *l);
+
+/* Tasks, hooks and writes, until there are none.  Called by the loop before it waits; tests and
+ * fuzz targets without sockets call it instead of running the loop. */
+void loop__turn_end(struct loop *l);
+
+/* As loop_timer_start, in nanoseconds of loop_now_ns. */
+NODISCARD int loop__timer_at(struct loop *l, struct loop_timer *t, mono_ns at);
+
+/* One writer: a plain add without a locked instruction. */
+static inline void loop__count(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void loop__uncount(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) - n,
+                          memory_order_relaxed);
+}
+
+#endif
