@@ -248,29 +248,33 @@ static void change_apply(struct content *c, const struct change *ch)
         content_write(c, ch->off, ch->bytes, ch->n);
 }
 
-/* Some of the sectors that a write touches. */
-static void change_tear(struct simdisk *s, struct content *c, const struct change *ch)
+/* Some of the sectors that a write touches reach the disk, as they were in memory after it: what
+ * came before in the same sector comes along. */
+static void change_tear(struct simdisk *s, struct content *c, const struct content *memory,
+                        const struct change *ch, bool whole)
 {
-    for (size_t at = 0; at < ch->n;) {
-        size_t n = SECTOR_BYTES - (size_t) ((ch->off + at) % SECTOR_BYTES);
-
-        n = MIN(n, ch->n - at);
-        if (rng_next(s) % 2 == 0)
-            content_write(c, ch->off + at, ch->bytes + at, n);
-        at += n;
+    for (uint64_t at = ch->off / SECTOR_BYTES * SECTOR_BYTES; at < ch->off + ch->n;
+         at += SECTOR_BYTES) {
+        if (whole || rng_next(s) % 2 == 0)
+            content_write(c, at, memory->p + at, MIN(SECTOR_BYTES, memory->n - (size_t) at));
     }
 }
 
 static void inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_mode mode)
 {
+    struct content memory = {0};
+
+    content_copy(&memory, &ino->durable);
     for (const struct change *ch = ino->changes; ch != NULL; ch = ch->next) {
         uint64_t fate = mode == SIM_CRASH_KEEP ? 0 : mode == SIM_CRASH_DROP ? 1 : rng_next(s) % 3;
 
-        if (fate == 0)
+        change_apply(&memory, ch);
+        if (fate == 0 && ch->is_truncate)
             change_apply(&ino->durable, ch);
-        else if (fate == 2 && !ch->is_truncate)
-            change_tear(s, &ino->durable, ch);
+        else if (fate != 1 && !ch->is_truncate)
+            change_tear(s, &ino->durable, &memory, ch, fate == 0);
     }
+    free(memory.p);
     changes_free(ino);
     content_copy(&ino->now, &ino->durable);
     ino->exclusive_locks = ino->shared_locks = 0;
@@ -379,12 +383,46 @@ static void names_done(struct names *m)
     free(m->v);
 }
 
+/* The path below `from` as it is called below `to` (free it), or NULL when it is not below. */
+static char *path_moved(const char *path, const char *from, const char *to)
+{
+    size_t n = strlen(from), len;
+    char *moved;
+
+    if (strncmp(path, from, n) != 0 || path[n] != '/')
+        return NULL;
+    len = strlen(to) + strlen(path + n) + 1;
+    moved = malloc(len);
+    if (moved == NULL)
+        abort();
+    snprintf(moved, len, "%s%s", to, path + n);
+    return moved;
+}
+
+/* What lies in a directory goes with it when it is renamed: that is one change. */
+static void names_move_below(struct names *m, const char *from, const char *to)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        char *moved = path_moved(m->v[i].path, from, to);
+        struct inode *ino = m->v[i].inode;
+
+        if (moved == NULL)
+            continue;
+        names_del(m, m->v[i].path);
+        names_set(m, moved, ino);
+        free(moved);
+        i = SIZE_MAX; /* the names have moved: begin anew */
+    }
+}
+
 static void name_change_apply(struct names *m, const struct name_change *c)
 {
     if (c->remove != NULL)
         names_del(m, c->remove);
     if (c->add != NULL)
         names_set(m, c->add, c->inode);
+    if (c->remove != NULL && c->add != NULL && c->inode->is_dir)
+        names_move_below(m, c->remove, c->add);
 }
 
 static void name_change_free(struct name_change *c)
@@ -410,6 +448,29 @@ static void name_change(struct simdisk *s, const char *remove, const char *add, 
     name_change_apply(&s->now, c);
 }
 
+static void path_replace(char **path, const char *from, const char *to)
+{
+    char *moved = *path == NULL ? NULL : path_moved(*path, from, to);
+
+    if (moved == NULL)
+        return;
+    free(*path);
+    *path = moved;
+}
+
+/* A renaming that becomes durable before changes that came before it, inside the renamed directory:
+ * they are now to be found under its new name. */
+static void pending_move_below(struct simdisk *s, const struct name_change *renamed,
+                               const struct name_change *end)
+{
+    if (renamed->remove == NULL || renamed->add == NULL || !renamed->inode->is_dir)
+        return;
+    for (struct name_change *c = s->name_changes; c != end; c = c->next) {
+        path_replace(&c->remove, renamed->remove, renamed->add);
+        path_replace(&c->add, renamed->remove, renamed->add);
+    }
+}
+
 static void names_sync(struct simdisk *s, const char *dir)
 {
     struct name_change **link = &s->name_changes;
@@ -420,6 +481,7 @@ static void names_sync(struct simdisk *s, const char *dir)
         if (is_in_dir(c->add != NULL ? c->add : c->remove, dir)) {
             *link = c->next;
             name_change_apply(&s->durable, c);
+            pending_move_below(s, c, c->next);
             name_change_free(c);
         } else {
             link = &c->next;
@@ -527,11 +589,17 @@ static int sf_read(struct file *file, void *p, size_t n, uint64_t off, size_t *r
     return leave(f, rc);
 }
 
-/* The first half of a write that fails, so that callers cannot count on all or nothing. */
+/* The first half of a write that fails, so that callers cannot count on all or nothing.  It ends
+ * where a sector ends: neither a disk nor a kernel stops within one. */
 static void write_half(struct inode *ino, const struct bytes *v, size_t vn, uint64_t off)
 {
-    for (size_t i = 0; i < (vn + 1) / 2; i++) {
-        inode_write(ino, off, v[i].p, vn == 1 ? v[i].n / 2 : v[i].n);
+    uint64_t end = off;
+
+    for (size_t i = 0; i < vn; i++)
+        end += v[i].n;
+    end = (off + (end - off) / 2) / SECTOR_BYTES * SECTOR_BYTES;
+    for (size_t i = 0; i < vn && off < end; i++) {
+        inode_write(ino, off, v[i].p, MIN(v[i].n, (size_t) (end - off)));
         off += v[i].n;
     }
 }
@@ -770,31 +838,6 @@ static int sd_open(struct disk *d, const char *path, unsigned flags, unsigned mo
     return rc;
 }
 
-/* A directory is renamed with everything in it. */
-static void rename_below(struct simdisk *s, const char *from, const char *to)
-{
-    size_t n = strlen(from);
-
-    for (size_t i = 0; i < s->now.count; i++) {
-        const char *p = s->now.v[i].path;
-        char *old, *moved;
-        size_t len;
-
-        if (strncmp(p, from, n) != 0 || p[n] != '/')
-            continue;
-        len = strlen(to) + strlen(p + n) + 1;
-        old = strdup(p);
-        moved = malloc(len);
-        if (old == NULL || moved == NULL)
-            abort();
-        snprintf(moved, len, "%s%s", to, p + n);
-        name_change(s, old, moved, s->now.v[i].inode);
-        free(old);
-        free(moved);
-        i = SIZE_MAX; /* the names have moved: begin anew */
-    }
-}
-
 static int sd_rename(struct disk *d, const char *from, const char *to, struct err *e)
 {
     struct simdisk *s = disk_of(d);
@@ -811,8 +854,6 @@ static int sd_rename(struct disk *d, const char *from, const char *to, struct er
         rc = not_found(e, "rename", from);
     } else {
         name_change(s, a, b, ino);
-        if (ino->is_dir)
-            rename_below(s, a, b);
     }
     pthread_mutex_unlock(&s->lock);
     free(a);
@@ -1031,6 +1072,11 @@ void simdisk_free(struct simdisk *s)
 struct disk *simdisk_disk(struct simdisk *s)
 {
     return &s->disk;
+}
+
+void simdisk_seed(struct simdisk *s, uint64_t seed)
+{
+    s->rng = seed;
 }
 
 static void dirs_make(struct simdisk *s, const char *path)

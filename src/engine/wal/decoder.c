@@ -4,6 +4,8 @@
 #include "wire/pb.h"
 
 #define READ_BYTES 262144 /* asked of the disk at once */
+/* A record up to its data: type, checksum of 32 bits, length of less than 2^31, with a tag each. */
+#define RECORD_HEAD_BYTES_MAX (2 + 6 + 6)
 
 void wal__decoder_init(struct wal__decoder *x)
 {
@@ -94,45 +96,53 @@ static int damaged(const struct wal__decoder *x, const char *what, struct err *e
                    x->off, what);
 }
 
-/* A frame that is all there but does not hold a good record. */
-static int bad_record(const struct wal__decoder *x, const uint8_t *p, uint64_t n, const char *what,
-                      struct err *e)
+/* Does the record's own head (type, checksum, length of the data) agree with the length word?  Both
+ * were written together: where they differ one of them is damaged, and it would be wrong to throw
+ * away, as a torn tail, all that seems to be inside the record.  True also where the head is not
+ * there to be asked: its sector is missing, or the file ends in it.  `avail` bytes at p are in the
+ * file; p is at file offset `at`. */
+static bool head_agrees(const uint8_t *p, uint64_t avail, uint64_t at, uint64_t record_n)
 {
-    if (x->last && has_zero_sector(p, n, x->off + 8))
+    size_t n = (size_t) MIN(avail, RECORD_HEAD_BYTES_MAX);
+    struct pb_reader r = pb_reader_of(bytes_of(p, n));
+    uint64_t tag, v;
+
+    if (has_zero_sector(p, n, at))
+        return true;
+    for (uint32_t field = 0; field < 3;) {
+        if ((uint64_t) (r.p - p) == record_n)
+            return true; /* no data: a checksum record */
+        if (!pb_get_varint(&r, &tag) || !pb_get_varint(&r, &v))
+            return avail < RECORD_HEAD_BYTES_MAX;
+        if (tag >> 3 <= field || tag >> 3 > 3 || (tag & 7) != (tag >> 3 == 3 ? PB_LEN : PB_VARINT))
+            return false;
+        field = (uint32_t) (tag >> 3);
+    }
+    return v <= WAL_RECORD_BYTES_MAX && (uint64_t) (r.p - p) + v == record_n;
+}
+
+/* A frame that is all there but does not hold a good record. */
+static int bad_record(const struct wal__decoder *x, const uint8_t *p, uint64_t n, uint64_t pad,
+                      const char *what, struct err *e)
+{
+    if (x->last && has_zero_sector(p, n + pad, x->off + 8) && head_agrees(p, n, x->off + 8, n))
         return torn(x, e);
     return damaged(x, what, e);
 }
 
-/* A frame that claims to be longer than the file.  Where a file was cut short the record itself
- * agrees with the length word: damage of the word alone must not pass for a torn tail, or the
- * records behind it would be thrown away. */
+/* A frame that claims to be longer than the file. */
 static int overlong(struct wal__decoder *x, uint64_t record_n, struct err *e)
 {
     uint64_t left = x->file_bytes - x->off - 8;
-    size_t n = (size_t) MIN(left, 64);
     const uint8_t *p;
-    struct pb_reader r;
-    uint64_t tag, v = 0, claimed;
     int rc;
 
     if (!x->last)
         return damaged(x, "it reaches beyond the end of the file", e);
-    rc = window(x, x->off + 8, n, &p, e);
+    rc = window(x, x->off + 8, (size_t) MIN(left, RECORD_HEAD_BYTES_MAX), &p, e);
     if (rc != 0)
         return rc;
-    if (has_zero_sector(p, n, x->off + 8))
-        return torn(x, e);
-    r = pb_reader_of(bytes_of(p, n));
-    for (uint32_t field = 1; field <= 3; field++) {
-        bool got = pb_get_varint(&r, &tag) && pb_get_varint(&r, &v);
-
-        if (!got && left <= 64)
-            return torn(x, e); /* the file ends within the record's head */
-        if (!got || tag != ((uint64_t) field << 3 | (field == 3 ? PB_LEN : PB_VARINT)))
-            return damaged(x, "it reaches beyond the end of the file", e);
-    }
-    claimed = (uint64_t) (r.p - p) + v;
-    if (v > WAL_RECORD_BYTES_MAX || claimed != record_n)
+    if (!head_agrees(p, left, x->off + 8, record_n))
         return damaged(x, "its length word does not fit the record", e);
     return torn(x, e);
 }
@@ -180,17 +190,23 @@ static const char *check_crc(struct wal__decoder *x, const struct wal_record *re
     return NULL;
 }
 
-/* The end of the file, or zeros where the next frame would begin. */
+/* The end of the file, or zeros where the next frame would begin.  Zeros must then follow to the
+ * end of the sector: a length word that alone became zero would hide all records behind it. */
 static int at_end(struct wal__decoder *x, uint64_t left, struct err *e)
 {
+    uint64_t n = MIN(left, WAL__SECTOR_BYTES - x->off % WAL__SECTOR_BYTES);
     const uint8_t *p = NULL;
-    int rc = left == 0 ? 0 : window(x, x->off, (size_t) left, &p, e);
+    int rc = n == 0 ? 0 : window(x, x->off, (size_t) n, &p, e);
 
     if (rc != 0)
         return rc;
-    for (uint64_t i = 0; i < left; i++) {
-        if (p[i] != 0)
-            return x->last ? torn(x, e) : damaged(x, "the file ends in a length word", e);
+    for (uint64_t i = 0; i < n; i++) {
+        if (p[i] == 0)
+            continue;
+        if (x->last && left < 8)
+            return torn(x, e);
+        return damaged(x, left < 8 ? "the file ends in a length word" : "its length word is zero",
+                       e);
     }
     return WAL__END;
 }
@@ -210,7 +226,7 @@ int wal__decoder_next(struct wal__decoder *x, struct wal_record *ret, struct err
         return rc;
     word = le64_get(p);
     if (word == 0)
-        return WAL__END;
+        return at_end(x, left, e);
     n = word & ((UINT64_C(1) << 56) - 1);
     pad = word >> 63 == 0 ? 0 : word >> 56 & 7;
     if (n > left - 8 || pad > left - 8 - n)
@@ -227,7 +243,7 @@ int wal__decoder_next(struct wal__decoder *x, struct wal_record *ret, struct err
     else
         bad = check_crc(x, ret);
     if (bad != NULL)
-        return bad_record(x, p, n + pad, bad, e);
+        return bad_record(x, p, n, pad, bad, e);
     ret->segment = x->name;
     ret->offset = x->off;
     x->off += 8 + n + pad;
