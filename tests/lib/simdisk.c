@@ -104,8 +104,7 @@ static uint64_t rng_next(struct simdisk *s)
     return x ^ x >> 31;
 }
 
-/* ---- contents -----------------------------------------------------------------------------------
- */
+/* ---- contents ------------------------------------------------------------------------------- */
 
 static void content_resize(struct content *c, size_t n)
 {
@@ -283,8 +282,7 @@ static void inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash
         ;
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 /* The path without "./", doubled or trailing slashes; "" is the root. */
 static char *path_clean(const char *path)
@@ -507,8 +505,7 @@ static void names_crash(struct simdisk *s, enum simdisk_crash_mode mode)
     names_copy(&s->now, &s->durable);
 }
 
-/* ---- faults -------------------------------------------------------------------------------------
- */
+/* ---- faults --------------------------------------------------------------------------------- */
 
 /* Counts the call; 0, or the code with which it is to fail. */
 static int call(struct simdisk *s, enum simdisk_call kind)
@@ -546,8 +543,7 @@ static bool is_full(const struct simdisk *s, const struct inode *ino, uint64_t e
     return s->capacity != 0 && end > ino->now.n && used_bytes(s) + (end - ino->now.n) > s->capacity;
 }
 
-/* ---- files --------------------------------------------------------------------------------------
- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 static struct sim_file *sim_of(struct file *f)
 {
@@ -767,8 +763,7 @@ static const struct file_ops sim_file_ops = {
     .close = sf_close,
 };
 
-/* ---- the disk -----------------------------------------------------------------------------------
- */
+/* ---- the disk ------------------------------------------------------------------------------- */
 
 static struct simdisk *disk_of(struct disk *d)
 {
@@ -1022,8 +1017,7 @@ static const struct disk_ops sim_disk_ops = {
     .space = sd_space,
 };
 
-/* ---- for tests ----------------------------------------------------------------------------------
- */
+/* ---- for tests ------------------------------------------------------------------------------ */
 
 struct simdisk *simdisk_new(uint64_t seed)
 {

@@ -26,9 +26,9 @@ static bool hint_covers(const struct bolt_wbucket *w, struct bytes key)
 {
     if (w->hint == NULL)
         return false;
-    if (w->hint_max.n != 0 && bytes_cmp(key, w->hint_max) >= 0)
+    if (w->hint_max.n != 0 && key_cmp(key, w->hint_max) >= 0)
         return false;
-    return w->hint_min.n == 0 || bytes_cmp(key, w->hint_min) >= 0;
+    return w->hint_min.n == 0 || key_cmp(key, w->hint_min) >= 0;
 }
 
 int bolt__leaf_for(struct bolt_wbucket *w, struct bytes key, struct bolt_node **ret, struct err *e)

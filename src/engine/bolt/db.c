@@ -77,8 +77,7 @@ void bolt_close(struct bolt_db *db)
     mem_free(db);
 }
 
-/* ---- a new file ---------------------------------------------------------------------------------
- */
+/* ---- a new file ----------------------------------------------------------------------------- */
 
 /* What a new file holds: NEW_PAGES pages.  NULL without memory. */
 static uint8_t *new_image(uint32_t page_bytes)
@@ -162,8 +161,7 @@ static bool creation_was_cut(struct bolt_db *db)
     return same;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static int file_open(struct bolt_db *db, struct err *e)
 {
@@ -178,22 +176,14 @@ static int file_open(struct bolt_db *db, struct err *e)
     return rc;
 }
 
-/* The meta of the newest state; makes a new file where there is none yet. */
+/* The meta of the newest state. */
 static int meta_load(struct bolt_db *db, struct err *e)
 {
-    int rc = 0;
+    int rc;
 
-    if (db->file_bytes == 0 && !db->opt.read_only)
-        rc = file_create(db, e);
-    else if (db->file_bytes == 0)
-        rc = err_set(e, ERR_CORRUPT, "invalid database");
-    if (rc == 0)
-        rc = meta_find(db->file, db->file_bytes, db->opt.page_bytes, &db->meta, e);
-    if (rc == ERR_CORRUPT && !db->opt.read_only && creation_was_cut(db)) {
-        rc = file_create(db, e);
-        if (rc == 0)
-            rc = meta_find(db->file, db->file_bytes, db->opt.page_bytes, &db->meta, e);
-    }
+    if (db->file_bytes == 0)
+        return err_set(e, ERR_CORRUPT, "invalid database");
+    rc = meta_find(db->file, db->file_bytes, db->opt.page_bytes, &db->meta, e);
     if (rc != 0)
         return rc;
     db->page_bytes = db->meta.page_bytes;
@@ -248,6 +238,30 @@ static int prepare_writing(struct bolt_db *db, struct err *e)
     return rc;
 }
 
+static int db_load(struct bolt_db *db, struct err *e)
+{
+    int rc = meta_load(db, e);
+
+    if (rc == 0)
+        rc = map_load(db, e);
+    if (rc == 0 && !db->opt.read_only)
+        rc = prepare_writing(db, e);
+    return rc;
+}
+
+/* Loads the file; makes it first where it is empty or not yet whole. */
+static int db_load_or_create(struct bolt_db *db, struct err *e)
+{
+    int rc = db_load(db, e);
+
+    if (rc != ERR_CORRUPT || db->opt.read_only || !creation_was_cut(db))
+        return rc;
+    bolt__map_close(db->map);
+    db->map = NULL;
+    rc = file_create(db, e);
+    return rc == 0 ? db_load(db, e) : rc;
+}
+
 static void stats_load(struct bolt_db *db)
 {
     db->stats = (struct bolt_stats){
@@ -271,11 +285,7 @@ int bolt_open(struct disk *d, const char *path, const struct bolt_options *opt,
         return err_set(e, ERR_NOMEM, "out of memory to open %s", path);
     rc = file_open(db, e);
     if (rc == 0)
-        rc = meta_load(db, e);
-    if (rc == 0)
-        rc = map_load(db, e);
-    if (rc == 0 && !o.read_only)
-        rc = prepare_writing(db, e);
+        rc = db_load_or_create(db, e);
     if (rc != 0) {
         bolt_close(db);
         return rc;

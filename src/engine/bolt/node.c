@@ -67,11 +67,11 @@ uint32_t bolt__node_search(const struct bolt_node *n, struct bytes key, bool *re
 
     *ret_exact = false;
     /* Most keys arrive in ascending order: try behind the last one first. */
-    if (hi > 0 && bytes_cmp(item_key(&n->items[hi - 1]), key) < 0)
+    if (hi > 0 && key_cmp(item_key(&n->items[hi - 1]), key) < 0)
         return hi;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        int c = bytes_cmp(item_key(&n->items[mid]), key);
+        int c = key_cmp(item_key(&n->items[mid]), key);
 
         if (c == 0) {
             *ret_exact = true;
@@ -280,7 +280,7 @@ void bolt__node_check(const struct bolt_node *n)
     for (uint32_t i = 0; i < n->count; i++) {
         bytes += item_bytes(n, &n->items[i]);
         if (i > 0)
-            ASSERT(bytes_cmp(item_key(&n->items[i - 1]), item_key(&n->items[i])) < 0);
+            ASSERT(key_cmp(item_key(&n->items[i - 1]), item_key(&n->items[i])) < 0);
     }
     ASSERT(bytes == n->bytes);
     if (n->parent != NULL)

@@ -130,7 +130,7 @@ uint32_t page_disorder(const uint8_t *p)
 {
     uint32_t count = page_count(p), i = 1;
 
-    while (i < count && bytes_cmp(page_key(p, i - 1), page_key(p, i)) < 0)
+    while (i < count && key_cmp(page_key(p, i - 1), page_key(p, i)) < 0)
         i++;
     return MIN(i, count);
 }
@@ -143,7 +143,7 @@ uint32_t page_search(const uint8_t *p, struct bytes key, bool *ret_exact)
     *ret_exact = false;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        int c = bytes_cmp(leaf ? page_leaf_key(p, mid) : page_branch_key(p, mid), key);
+        int c = key_cmp(leaf ? page_leaf_key(p, mid) : page_branch_key(p, mid), key);
 
         if (c == 0) {
             *ret_exact = true;

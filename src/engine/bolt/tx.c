@@ -15,8 +15,7 @@
 /* Pieces given to one file_write. */
 #define WRITE_PIECES_MAX 256
 
-/* ---- pages --------------------------------------------------------------------------------------
- */
+/* ---- pages ---------------------------------------------------------------------------------- */
 
 int bolt__page(const struct bolt_tx *tx, uint64_t id, const uint8_t **ret, struct err *e)
 {
@@ -81,8 +80,7 @@ int bolt__page_alloc(struct bolt_writer *w, uint64_t bytes, struct bolt_dirty *r
     return 0;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* A struct bolt_tx more; under the lock, which is rare: they are used again. */
 static struct bolt_tx *reader_make(struct bolt_db *db)
@@ -139,8 +137,7 @@ static void reader_end(struct bolt_tx *tx)
     bolt__map_close(unused);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 /* Joins the last commit and lists the ids of the open readers, ascending, each once, into
  * w->reader_ids.  Returns how many there are; when there is no room for them it does nothing else.
@@ -279,8 +276,7 @@ void bolt_rollback(struct bolt_tx *tx)
         reader_end(tx);
 }
 
-/* ---- commit -------------------------------------------------------------------------------------
- */
+/* ---- commit --------------------------------------------------------------------------------- */
 
 /* Memory only: all that can still be undone. */
 static int commit_prepare(struct bolt_writer *w, struct err *e)
@@ -467,8 +463,7 @@ int bolt_commit(struct bolt_tx *tx, struct err *e)
     return 0;
 }
 
-/* ---- what a transaction says of itself ----------------------------------------------------------
- */
+/* ---- what a transaction says of itself ------------------------------------------------------ */
 
 uint64_t bolt_txid(const struct bolt_tx *tx)
 {
