@@ -202,6 +202,8 @@ static void op_restore(struct fake *f, struct ops *o)
     unsigned writes = pick(o, 6);
     int64_t behind = pick(o, 4);
 
+    if (pick(o, 6) != 0)
+        return;
     for (; writes > 0; writes--)
         fake_write_of(f, o, false);
     if (pick(o, 2) == 1)
@@ -211,9 +213,9 @@ static void op_restore(struct fake *f, struct ops *o)
 
 static void op_compact(struct fake *f, struct ops *o)
 {
-    int64_t to = f->m.revision - pick(o, 4);
+    int64_t to = f->m.revision - pick(o, 16);
 
-    if (to > f->m.compact)
+    if (pick(o, 4) == 0 && to > f->m.compact)
         model_compact(&f->m, to);
 }
 
@@ -240,7 +242,7 @@ static void op_any(struct fake *f, struct ops *o)
     struct model_watcher *mw;
     size_t stream;
 
-    switch (pick(o, 24)) {
+    switch (pick(o, 32)) {
     case 0:
     case 1:
     case 2:
@@ -256,14 +258,16 @@ static void op_any(struct fake *f, struct ops *o)
     case 6:
     case 7:
     case 8:
-        model_take(&f->m, pick(o, MODEL_SINKS));
+        stream = pick(o, MODEL_SINKS);
+        for (unsigned n = pick(o, 6); n > 0 && model_take(&f->m, stream); n--)
+            continue;
         break;
     case 9:
     case 10:
     case 11:
         mw = some_watcher(f, o, MODEL_BEHIND);
         if (mw != NULL && !f->m.streams[mw->stream].closing)
-            op_catch_up(f, mw, f->m.revision - pick(o, 3));
+            op_catch_up(f, mw, f->m.revision - pick(o, 8) / 6);
         break;
     case 12:
         op_compact(f, o);
@@ -339,9 +343,9 @@ static void run_ops(struct bytes choices)
     static struct fake f;
     struct ops o = {choices.p, choices.p + choices.n};
     const struct watch_hub_config limits = {
-        .stream_notes_max = 1 + pick(&o, 16),
-        .stream_bytes_max = 100 + 40 * pick(&o, 64),
-        .hub_bytes_max = 300 + 100 * pick(&o, 64),
+        .stream_notes_max = 1 + pick(&o, 64),
+        .stream_bytes_max = 100 + 200 * pick(&o, 64),
+        .hub_bytes_max = 1000 + 1000 * pick(&o, 64),
     };
 
     fake_init(&f, &limits);
