@@ -136,6 +136,7 @@ static bool restore(struct raft *r, const struct raft_snapshot *s)
         return false;
     }
     raft__log_restore(&r->log, s);
+    r->restored_index = s->meta.index;
     raft__tracker_done(&r->tracker);
     r->tracker = members;
     raft__switched_config(r);

@@ -275,6 +275,11 @@ void raft_advance(struct raft *r);
 NODISCARD int raft_apply_conf_change(struct raft *r, const struct raft_conf_change_v2 *c,
                                      struct raft_conf_state *ret, struct err *e);
 
+/* A snapshot that includes index `i` has come since the entry was handed out.  With apply on a
+ * thread of its own such an entry is stale: its configuration change must not be applied any more,
+ * for the snapshot's configuration is newer, and already in force. */
+bool raft_is_superseded(const struct raft *r, raft_index i);
+
 /* A ConfChange as a ConfChangeV2 with one change, which lies in *single. */
 struct raft_conf_change_v2 raft_conf_change_as_v2(const struct raft_conf_change *c,
                                                   struct raft_conf_change_single *single);

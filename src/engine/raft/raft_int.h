@@ -43,6 +43,8 @@ struct raft {
     struct raft_tracker tracker;
 
     raft_id lead_transferee;
+    raft_index
+        restored_index; /* of the last snapshot that replaced the log; 0: none in this life */
     /* A configuration change may be proposed only once this index is applied. */
     raft_index pending_conf_index;
     uint64_t uncommitted_bytes;

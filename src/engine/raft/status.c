@@ -111,6 +111,11 @@ bool raft_is_single_voter(const struct raft *r)
     return raft__tracker_is_single_voter(&r->tracker) && raft__self(r) != NULL && !r->learner;
 }
 
+bool raft_is_superseded(const struct raft *r, raft_index i)
+{
+    return i <= r->restored_index;
+}
+
 uint64_t raft_get_uncommitted_bytes(const struct raft *r)
 {
     return r->uncommitted_bytes;
