@@ -211,8 +211,8 @@ void watch_publish(struct watch_hub *h, int64_t main, const struct mvcc_event *e
 /* A compaction was accepted.  Live watchers do not notice. */
 void watch_compacted(struct watch_hub *h, int64_t compact_revision);
 
-/* The store was replaced by a snapshot: if it is newer, all live watchers are BEHIND from what they had
- * reached, and the future ones that it overtook from their start; those whose start is still to
+/* The store was replaced by a snapshot: if it is newer, all live watchers are BEHIND from what they
+ * had reached, and the future ones that it overtook from their start; those whose start is still to
  * come stay.  revision and compact_revision do not go back. */
 void watch_restored(struct watch_hub *h, int64_t revision, int64_t compact_revision);
 

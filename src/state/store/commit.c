@@ -173,6 +173,7 @@ static int compact_scan(struct bolt_bucket *key, struct store_compact *c, struct
     struct bolt_cursor cur;
     struct bytes k, v;
     size_t n = 0, gone_n = 0;
+    enum store_keep keep = STORE_KEEP;
     int rc;
 
     bolt_cursor_init(&cur, key);
@@ -185,7 +186,10 @@ static int compact_scan(struct bolt_bucket *key, struct store_compact *c, struct
         if (r.main > c->main_max)
             break;
         r.value = v;
-        if (!c->keep(c->ctx, k, &r))
+        keep = c->decide(c->ctx, &r);
+        if (keep == STORE_STOP)
+            break;
+        if (keep == STORE_REMOVE)
             gone[gone_n++] = k;
         c->pos_main = r.main;
         c->pos_sub = r.sub + 1;
@@ -195,7 +199,7 @@ static int compact_scan(struct bolt_bucket *key, struct store_compact *c, struct
         return rc;
     c->scanned += n;
     *ret_gone_n = gone_n;
-    *ret_done = n < c->records;
+    *ret_done = n < c->records && keep != STORE_STOP;
     return 0;
 }
 

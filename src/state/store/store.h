@@ -172,13 +172,19 @@ NODISCARD int store_scan(struct store *s, enum store_bucket b,
 NODISCARD int store_commit(struct store *s, struct err *e);
 
 /* Physical compaction in small commits.  Looks at up to `records` records of bucket `key` from
- * *pos on, none above `main_max`, asks `keep` about each, removes the others, and commits.  At the
- * end writes finishedCompactRev = main_max in the same transaction and sets *ret_done.  Never in
- * one transaction with batches: call store_commit first. */
+ * where the step before ended, none above `main_max`, asks `decide` about each in order of
+ * revision, removes those it names, and commits.  At the end writes finishedCompactRev = main_max
+ * in the same transaction and sets *ret_done.  A step that removes nothing costs no commit. */
+enum store_keep {
+    STORE_KEEP,
+    STORE_REMOVE,
+    STORE_STOP, /* not decided yet: the next step asks about the record again */
+};
+
 struct store_compact {
     int64_t main_max;
     size_t records;
-    bool (*keep)(void *ctx, struct bytes raw_key, const struct store_record *r);
+    enum store_keep (*decide)(void *ctx, const struct store_record *r);
     void *ctx;
     int64_t pos_main; /* where to go on; 0, 0 at first */
     int64_t pos_sub;

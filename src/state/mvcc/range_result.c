@@ -1,0 +1,242 @@
+/* range_result.c -- handing out the KeyValues of a range, one after another. */
+#include "state/mvcc/mvcc_int.h"
+#include "wire/pb.h"
+#include "wire/wire.h"
+
+const struct mvcc_range_info *mvcc_range_info(const struct mvcc_range *g)
+{
+    return &g->info;
+}
+
+void mvcc_range_rewind(struct mvcc_range *g)
+{
+    g->given = 0;
+    if (g->source == RANGE_WALK)
+        index_seek(&g->cursor, g->state.root, g->keys.key, g->at_revision >= g->state.revision);
+}
+
+static struct bytes ref_record(const struct mvcc_range *g, const struct range_ref *ref)
+{
+    int64_t sub = key_revision_sub(ref->rev);
+    struct bytes kv;
+
+    if (g->records == NULL)
+        return state_value(&g->state, ref->rev.main, sub);
+    if (NEVER(!store_cursor_get(g->records, ref->rev.main, sub, &kv)))
+        assert_fail(__FILE__, __LINE__, "the store lacks a revision that the index has");
+    return kv;
+}
+
+/* The index knows creation and version of the newest life only; older ones are in their records. */
+void range_ref_fields(const struct mvcc_range *g, const struct range_ref *ref,
+                      struct kv_fields *ret)
+{
+    const struct key_entry *e = ref->entry;
+
+    if (ref->rev.main == e->mod_main && ref->rev.sub_tombstone == e->mod_sub_tombstone) {
+        *ret = (struct kv_fields){.key = entry_key(e),
+                                  .create_main = e->create_main,
+                                  .mod_main = e->mod_main,
+                                  .version = e->version};
+        return;
+    }
+    kv_decode_stored(ref_record(g, ref), ret);
+    ret->value = BYTES_EMPTY;
+    ret->lease = 0;
+}
+
+static void stripped_fields(const struct mvcc_range *g, const struct range_ref *ref,
+                            struct kv_fields *ret)
+{
+    if (g->form == RANGE_KEYS) {
+        range_ref_fields(g, ref, ret);
+        return;
+    }
+    kv_decode_stored(ref_record(g, ref), ret);
+    ret->value = BYTES_EMPTY;
+}
+
+size_t range_ref_bytes(const struct mvcc_range *g, const struct range_ref *ref)
+{
+    struct kv_fields f;
+
+    if (g->form == RANGE_RECORDS)
+        return ref->rev.value_bytes;
+    stripped_fields(g, ref, &f);
+    return kv_encoded_bytes(&f);
+}
+
+struct bytes range_ref_kv(struct mvcc_range *g, const struct range_ref *ref)
+{
+    struct kv_fields f;
+    struct bytes kv;
+
+    if (g->form == RANGE_RECORDS) {
+        kv = ref_record(g, ref);
+        ASSERT(kv.n == ref->rev.value_bytes);
+        return kv;
+    }
+    stripped_fields(g, ref, &f);
+    return bytes_of(g->made, (size_t) (kv_encode(&f, g->made) - g->made));
+}
+
+/* mvcc_range_next over the index: the place moves on, the key at it is given. */
+static const struct key_entry *walk_to_next(struct mvcc_range *g, struct key_revision *ret)
+{
+    for (;;) {
+        const struct key_entry *e = index_cursor_entry(&g->cursor);
+
+        ASSERT(e != NULL); /* the walk was measured: kvs_n keys are there */
+        index_cursor_next(&g->cursor);
+        if (entry_at(e, g->at_revision, ret))
+            return e;
+    }
+}
+
+bool mvcc_range_next(struct mvcc_range *g, struct bytes *ret_kv)
+{
+    struct range_ref ref;
+
+    if (g->given == g->info.kvs_n)
+        return false;
+    switch (g->source) {
+    case RANGE_ONE:
+    case RANGE_REFS:
+        *ret_kv = range_ref_kv(g, &g->refs[g->given]);
+        break;
+    case RANGE_WALK:
+        memset(&ref, 0, sizeof ref);
+        ref.entry = walk_to_next(g, &ref.rev);
+        *ret_kv = range_ref_kv(g, &ref);
+        break;
+    case RANGE_COPIES:
+        *ret_kv = g->copies.v[g->given];
+        break;
+    case RANGE_NONE:
+        return false;
+    }
+    g->given++;
+    return true;
+}
+
+/* ---- ranges of the apply thread: copied, for the state goes on changing
+ * --------------------------------------- */
+
+/* Takes the KeyValues of `from` into the answer. */
+static void copy_kvs(struct mvcc_range *from, struct answer *an, struct mvcc_range *to)
+{
+    struct bytes kv;
+    size_t n = 0;
+
+    if (from->info.kvs_n == 0)
+        return;
+    to->copies.v = answer_alloc(an, from->info.kvs_n, sizeof kv);
+    while (!an->too_large && mvcc_range_next(from, &kv))
+        to->copies.v[n++] = answer_copy(an, kv);
+    to->copies.n = n;
+    to->source = RANGE_COPIES;
+}
+
+int mvcc__apply_range(struct mvcc *kv, const Etcdserverpb__RangeRequest *r, struct answer *an,
+                      struct mvcc_range **ret)
+{
+    struct store_view sv;
+    struct kv_state st = mvcc__now(kv, &sv);
+    struct mvcc_range *g, *work;
+    int rc;
+
+    *ret = NULL;
+    g = answer_alloc(an, 1, sizeof *g);
+    work = answer_alloc(an, 1, sizeof *work);
+    if (work == NULL)
+        return 0;
+    rc = range_run(&st, r, an->arena, work);
+    if (rc == ERR_NOMEM) {
+        an->too_large = true;
+        return 0;
+    }
+    if (rc != 0)
+        return rc;
+    g->info = work->info;
+    copy_kvs(work, an, g);
+    *ret = g;
+    return 0;
+}
+
+int mvcc_range_applied(struct mvcc *kv, const Etcdserverpb__RangeRequest *r, struct arena *a,
+                       struct mvcc_range **ret)
+{
+    struct answer an = {.arena = a};
+    int rc = mvcc__apply_range(kv, r, &an, ret);
+
+    return rc == 0 && an.too_large ? ERR_NOMEM : rc;
+}
+
+/* ---- RangeStream
+ * ---------------------------------------------------------------------------------------------- */
+
+#define STREAM_FIRST_CHUNK 10
+
+void mvcc_range_stream_init(struct mvcc_range_stream *t, const struct mvcc_view *v,
+                            const Etcdserverpb__RangeRequest *r, uint64_t max_request_bytes)
+{
+    *t = (struct mvcc_range_stream){.view = v,
+                                    .request = r,
+                                    .next = *r,
+                                    .max_request_bytes = max_request_bytes,
+                                    .chunk_limit = STREAM_FIRST_CHUNK};
+    if (t->next.revision <= 0)
+        t->next.revision = v->state.revision;
+    t->next.sort_target =
+        ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY; /* whatever was asked for */
+}
+
+static void stream_next_limit(struct mvcc_range_stream *t)
+{
+    if (t->sent == 0)
+        return;
+    if (t->last_chunk_bytes < t->max_request_bytes / 2)
+        t->chunk_limit *= 2;
+    else if (t->last_chunk_bytes > t->max_request_bytes * 2)
+        t->chunk_limit = MAX(t->chunk_limit / 2, (int64_t) 1);
+}
+
+/* The next chunk begins at the first key that this one leaves out, which the view keeps in place.
+ */
+static void stream_move_on(struct mvcc_range_stream *t, struct mvcc_range *g)
+{
+    const struct key_entry *e = NULL;
+    struct key_revision rev;
+
+    ASSERT(g->source == RANGE_WALK);
+    mvcc_range_rewind(g);
+    for (uint64_t i = 0; i <= g->info.kvs_n; i++) /* `more`: there is one behind the last */
+        e = walk_to_next(g, &rev);
+    t->next.key = wire_binary(entry_key(e));
+    mvcc_range_rewind(g);
+}
+
+int mvcc_range_stream_next(struct mvcc_range_stream *t, struct arena *a, struct mvcc_range **ret,
+                           bool *ret_last)
+{
+    int64_t left = t->request->limit > 0 ? t->request->limit - t->sent : INT64_MAX;
+    struct mvcc_range *g;
+    int rc;
+
+    ASSERT(!t->done);
+    stream_next_limit(t);
+    t->next.limit = MIN(t->chunk_limit, left);
+    rc = mvcc_range(t->view, &t->next, a, &g);
+    if (rc != 0)
+        return rc;
+    left -= (int64_t) g->info.kvs_n;
+    t->done = !g->info.more || left == 0;
+    if (!t->done)
+        stream_move_on(t, g);
+    g->info.count += t->sent; /* those of this chunk and behind it, and those sent before */
+    t->sent += (int64_t) g->info.kvs_n;
+    t->last_chunk_bytes = g->info.kvs_bytes;
+    *ret = g;
+    *ret_last = t->done;
+    return 0;
+}

@@ -1,0 +1,282 @@
+/* restore.c -- the index from the file, at start.
+ *
+ * Records come in order of revision, so a hash table finds the entry of each key; in the end the
+ * entries are sorted and the tree is built from them. */
+#include "state/mvcc/mvcc_int.h"
+
+#include "base/crc32c.h"
+
+#define SLOTS_MIN 1024
+
+struct slot {
+    struct key_entry *entry; /* NULL: empty */
+    uint32_t hash;
+    int64_t lease; /* of the newest value */
+};
+
+struct restore {
+    struct mvcc *kv;
+    struct slot *slots;
+    size_t cap; /* a power of two */
+    size_t count;
+    int64_t last_main;
+};
+
+static uint32_t hash_of(struct bytes key)
+{
+    /* Distribution only: the result never depends on it. */
+    return crc32c(0, key.p, key.n) * UINT32_C(2654435761);
+}
+
+static struct slot *slot_of(struct restore *t, struct bytes key, uint32_t hash)
+{
+    size_t i = hash & (t->cap - 1);
+
+    while (t->slots[i].entry != NULL &&
+           (t->slots[i].hash != hash || !bytes_eq(entry_key(t->slots[i].entry), key)))
+        i = (i + 1) & (t->cap - 1);
+    return &t->slots[i];
+}
+
+static void slots_grow(struct restore *t)
+{
+    struct slot *old = t->slots;
+    size_t n = t->cap;
+
+    t->cap = n == 0 ? SLOTS_MIN : n * 2;
+    t->slots = xmem_calloc(t->cap, sizeof *t->slots);
+    for (size_t i = 0; i < n; i++) {
+        size_t at = old[i].hash & (t->cap - 1);
+
+        if (old[i].entry == NULL)
+            continue;
+        while (t->slots[at].entry != NULL)
+            at = (at + 1) & (t->cap - 1);
+        t->slots[at] = old[i];
+    }
+    mem_free(old);
+}
+
+/* The newest revision of an entry that nobody sees yet becomes the last of its history. */
+static void push_history(struct mvcc *kv, struct key_entry *e)
+{
+    struct key_history *h = e->history;
+
+    if (h == NULL || e->history_n == h->cap) {
+        h = history_new(&kv->index, h == NULL ? 2 : h->cap * 2);
+        if (e->history != NULL) {
+            memcpy(h->v, e->history->v, e->history_n * sizeof h->v[0]);
+            index_free_piece(&kv->index, (uintptr_t) e->history | GARBAGE_HISTORY);
+        }
+        e->history = h;
+    }
+    h->v[e->history_n] = entry_revision(e, e->history_n);
+    e->history_n++;
+}
+
+/* One more revision of a key, newer than all before. */
+static void take_revision(struct restore *t, struct slot *s, const struct store_record *r,
+                          const struct kv_fields *f)
+{
+    struct key_entry *e = s->entry;
+
+    if (e->mod_main != 0) {
+        if (r->tombstone && !entry_is_live(e))
+            return; /* deletes what is not there: etcd passes over it, too */
+        push_history(t->kv, e);
+    }
+    e->create_main = r->tombstone ? 0 : f->create_main;
+    e->version = r->tombstone ? 0 : f->version;
+    e->mod_main = r->main;
+    e->mod_sub_tombstone = (uint32_t) r->sub << 1 | (uint32_t) r->tombstone;
+    e->value_bytes = r->tombstone ? 0 : (uint32_t) r->value.n;
+    s->lease = r->tombstone ? 0 : f->lease;
+    e->key_n_lease = (e->key_n_lease & ~1u) | (uint32_t) (s->lease != 0);
+}
+
+static int take_record(struct restore *t, const struct store_record *r, struct err *e)
+{
+    struct kv_fields f;
+    struct slot *s;
+    uint32_t hash;
+
+    if (!kv_decode(r->value, &f))
+        return err_set(e, ERR_CORRUPT, "record %" PRId64 "_%" PRId64 " is not a KeyValue", r->main,
+                       r->sub);
+    if (r->main <= 0 || r->sub >= SUB_MAX || f.key.n > KEY_BYTES_MAX)
+        return err_set(e, ERR_CORRUPT, "record %" PRId64 "_%" PRId64 " cannot be", r->main, r->sub);
+    if (t->count * 3 >= t->cap * 2)
+        slots_grow(t);
+    hash = hash_of(f.key);
+    s = slot_of(t, f.key, hash);
+    if (s->entry == NULL) {
+        s->entry = entry_new(&t->kv->index, f.key);
+        s->hash = hash;
+        t->count++;
+    }
+    take_revision(t, s, r, &f);
+    t->last_main = r->main;
+    return 0;
+}
+
+static int read_records(struct restore *t, struct err *e)
+{
+    void *mem = xmem_alloc(store_cursor_bytes());
+    struct store_view view;
+    struct store_cursor *c;
+    struct store_record r;
+    int rc = 0;
+
+    store_view_take(t->kv->store, &view);
+    c = store_cursor_init(mem, &view);
+    store_cursor_seek(c, 0, 0);
+    while (rc == 0 && store_cursor_next(c, &r))
+        rc = take_record(t, &r, e);
+    store_view_release(t->kv->store, &view);
+    mem_free(mem);
+    return rc;
+}
+
+/* ---- sorting
+ * ------------------------------------------------------------------------------------------- */
+
+/* Eight bytes of a key behind what all keys have in common: most comparisons need no more. */
+struct sort_key {
+    uint64_t head;
+    struct slot slot;
+};
+
+static int sort_key_cmp(const struct sort_key *a, const struct sort_key *b)
+{
+    if (a->head != b->head)
+        return a->head < b->head ? -1 : 1;
+    return bytes_cmp(entry_key(a->slot.entry), entry_key(b->slot.entry));
+}
+
+static void merge_sort(struct sort_key *v, struct sort_key *tmp, size_t n)
+{
+    size_t mid = n / 2, left = 0, right = mid, out = 0;
+
+    if (n < 2)
+        return;
+    merge_sort(v, tmp, mid);
+    merge_sort(v + mid, tmp, n - mid);
+    if (sort_key_cmp(&v[mid - 1], &v[mid]) < 0)
+        return;
+    memcpy(tmp, v, mid * sizeof *v);
+    while (left < mid && right < n)
+        v[out++] = sort_key_cmp(&tmp[left], &v[right]) < 0 ? tmp[left++] : v[right++];
+    memcpy(v + out, tmp + left, (mid - left) * sizeof *v);
+}
+
+static size_t common_prefix(struct bytes a, struct bytes b, size_t n)
+{
+    size_t i = 0;
+
+    n = MIN(n, MIN(a.n, b.n));
+    while (i < n && a.p[i] == b.p[i])
+        i++;
+    return i;
+}
+
+static uint64_t head_of(struct bytes key, size_t skip)
+{
+    uint64_t h = 0;
+
+    for (size_t i = 0; i < 8; i++)
+        h = h << 8 | (skip + i < key.n ? key.p[skip + i] : 0u);
+    return h;
+}
+
+static struct sort_key *sorted_keys(const struct restore *t)
+{
+    struct sort_key *v = xmem_alloc((t->count + 1) * sizeof *v);
+    struct sort_key *tmp = xmem_alloc((t->count / 2 + 1) * sizeof *tmp);
+    size_t n = 0, skip = SIZE_MAX;
+
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->slots[i].entry != NULL)
+            v[n++].slot = t->slots[i];
+    ASSERT(n == t->count);
+    for (size_t i = 0; i < n; i++)
+        skip = common_prefix(entry_key(v[0].slot.entry), entry_key(v[i].slot.entry), skip);
+    for (size_t i = 0; i < n; i++)
+        v[i].head = head_of(entry_key(v[i].slot.entry), skip);
+    merge_sort(v, tmp, n);
+    mem_free(tmp);
+    return v;
+}
+
+static void build(struct restore *t)
+{
+    const struct mvcc_hooks *h = &t->kv->hooks;
+    struct sort_key *v = sorted_keys(t);
+    struct key_entry **entries = xmem_alloc((t->count + 1) * sizeof *entries);
+
+    for (size_t i = 0; i < t->count; i++)
+        entries[i] = v[i].slot.entry;
+    index_build(&t->kv->index, entries, t->count);
+    for (size_t i = 0; i < t->count; i++)
+        if (v[i].slot.lease != 0 && h->lease_attach != NULL)
+            h->lease_attach(h->ctx, v[i].slot.lease, entry_key(entries[i]));
+    mem_free(entries);
+    mem_free(v);
+}
+
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------- */
+
+static int meta_revision(struct mvcc *kv, const char *key, int64_t *ret, struct err *e)
+{
+    struct bytes v;
+    int64_t sub;
+    bool tombstone;
+
+    *ret = NEVER_COMPACTED;
+    if (!store_get(kv->store, STORE_META, bytes_str(key), &v))
+        return 0;
+    if (!store_rev_key_get(v, ret, &sub, &tombstone))
+        return err_set(e, ERR_CORRUPT, "meta/%s is not a revision", key);
+    return 0;
+}
+
+static void forget(struct restore *t)
+{
+    for (size_t i = 0; i < t->cap; i++) {
+        struct key_entry *e = t->slots[i].entry;
+
+        if (e == NULL)
+            continue;
+        mem_free(e->history);
+        mem_free(e);
+    }
+}
+
+int mvcc__restore(struct mvcc *kv, struct err *e)
+{
+    struct restore t = {.kv = kv};
+    int64_t scheduled, finished;
+    int rc = meta_revision(kv, STORE_META_SCHEDULED_COMPACT, &scheduled, e);
+
+    if (rc == 0)
+        rc = meta_revision(kv, STORE_META_FINISHED_COMPACT, &finished, e);
+    if (rc != 0)
+        return rc;
+    slots_grow(&t);
+    rc = read_records(&t, e);
+    if (rc == 0) {
+        build(&t);
+        kv->revision = MAX(kv->revision, MAX(t.last_main, MAX(finished, scheduled)));
+        kv->scheduled_compact = scheduled;
+        kv->finished_compact = finished;
+        kv->compact_revision = finished;
+        /* Broken off: resumed.  (Without `scheduled` in the sum above, revisions could go back:
+         * etcd issue 17780.) */
+        if (scheduled > finished)
+            mvcc__compact_accept(kv, scheduled);
+    } else {
+        forget(&t);
+    }
+    mem_free(t.slots);
+    return rc;
+}
