@@ -1,12 +1,13 @@
-/* config_fields.h -- every flag of etcd 3.7 and ours: the one table from which struct config, the parsers of
- * command line, environment and file, and the help text are made.
+/* config_fields.h -- every flag of etcd 3.7 and ours: the one table from which struct config, the
+ * parsers of command line, environment and file, and the help text are made.
  *
  * X(TYPE, field, "flag", "default", "key in the configuration file" or NULL, WHEN, "help")
  *
- * WHEN is NOW for what is honoured or has no effect in what is built so far, LATER for what would need a
- * feature that is not there yet: such a flag is accepted only with its default.
+ * WHEN is NOW for what is honoured or has no effect in what is built so far, LATER for what would
+ * need a feature that is not there yet: such a flag is accepted only with its default.
  *
- * Adding a flag?  Also add its rule to config_check.c, if it has one, and its case to config_test.c.
+ * Adding a flag?  Also add its rule to config_check.c, if it has one, and its case to
+ * config_test.c.
  */
 #ifndef KETCH_EDGE_SERVER_CONFIG_FIELDS_H
 #define KETCH_EDGE_SERVER_CONFIG_FIELDS_H

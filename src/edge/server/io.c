@@ -1,0 +1,202 @@
+/* Requests to the node and back: one batch per wake-up. */
+#include "edge/server/server_int.h"
+
+#define IO_DRAIN_MS 2
+
+/* Puts a list (oldest first, linked by `next`) on top of what waits, newest first. */
+static void wake(struct io *io)
+{
+    if (!atomic_exchange(&io->posted, true))
+        loop_post(io->loop, &io->task);
+}
+
+static void deliver(struct node_sink *sink, struct node_request *first)
+{
+    struct io *io = CONTAINER_OF(sink, struct io, sink);
+    struct node_request *newest = NULL, *oldest = first, *top;
+
+    while (first != NULL) {
+        struct node_request *next = first->next;
+
+        first->next = newest;
+        newest = first;
+        first = next;
+    }
+    if (newest == NULL)
+        return;
+    top = atomic_load(&io->finished);
+    do
+        oldest->next = top;
+    while (!atomic_compare_exchange_weak(&io->finished, &top, newest));
+    wake(io);
+}
+
+static void deliver_watch(struct watch_sink *sink, struct watch_batch *first)
+{
+    struct io *io = CONTAINER_OF(sink, struct io, watch_sink);
+    struct watch_batch *newest = NULL, *oldest = first, *top;
+
+    while (first != NULL) {
+        struct watch_batch *next = first->next;
+
+        first->next = newest;
+        newest = first;
+        first = next;
+    }
+    if (newest == NULL)
+        return;
+    top = atomic_load(&io->batches);
+    do
+        oldest->next = top;
+    while (!atomic_compare_exchange_weak(&io->batches, &top, newest));
+    wake(io);
+}
+
+static struct node_request *take_finished(struct io *io)
+{
+    struct node_request *n = atomic_exchange(&io->finished, NULL), *out = NULL;
+
+    while (n != NULL) {
+        struct node_request *next = n->next;
+
+        n->next = out;
+        out = n;
+        n = next;
+    }
+    return out;
+}
+
+static struct watch_batch *take_batches(struct io *io)
+{
+    struct watch_batch *b = atomic_exchange(&io->batches, NULL), *out = NULL;
+
+    while (b != NULL) {
+        struct watch_batch *next = b->next;
+
+        b->next = out;
+        out = b;
+        b = next;
+    }
+    return out;
+}
+
+/* The loop's side: everything that the node's threads have sent since the last time. */
+static void run(struct loop_task *t)
+{
+    struct io *io = CONTAINER_OF(t, struct io, task);
+    struct node_request *n;
+    struct watch_batch *b;
+
+    /* Cleared before taking: what comes later posts the task again. */
+    atomic_store(&io->posted, false);
+    n = take_finished(io);
+    b = take_batches(io);
+    while (n != NULL) {
+        struct req *r = CONTAINER_OF(n, struct req, node);
+
+        n = n->next;
+        ASSERT(io->outstanding > 0);
+        io->outstanding--;
+        r->then(r);
+    }
+    if (b != NULL)
+        watch_io_batches(io, b);
+}
+
+/* ---- the end of the thread: I3
+ * --------------------------------------------------------------------- */
+
+static void drain_step(struct io *io)
+{
+    if (io->outstanding == 0 && !atomic_load(&io->posted))
+        loop_stop(io->loop);
+    else if (loop_timer_start(io->loop, &io->drain_timer, IO_DRAIN_MS) != 0)
+        loop_post(io->loop, &io->drain_task); /* no memory for a timer: turn by turn */
+}
+
+static void drain(struct loop_task *t)
+{
+    drain_step(CONTAINER_OF(t, struct io, drain_task));
+}
+
+static void drain_again(struct loop_timer *t)
+{
+    drain_step(CONTAINER_OF(t, struct io, drain_timer));
+}
+
+int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
+{
+    char name[16];
+    int rc;
+
+    *io = (struct io){.server = s, .id = id, .task = {.run = run}, .sink = {.deliver = deliver}};
+    snprintf(name, sizeof name, "io-%u", id);
+    rc = loop_new(name, &io->loop, e);
+    if (rc != 0)
+        return rc;
+    loop_set_user(io->loop, io);
+    atomic_init(&io->finished, NULL);
+    atomic_init(&io->batches, NULL);
+    atomic_init(&io->posted, false);
+    watch_sink_init(&io->watch_sink, deliver_watch);
+    list_init(&io->guarded);
+    loop_timer_init(&io->leader_timer, leader_timer_fire);
+    io->drain_task.run = drain;
+    loop_timer_init(&io->drain_timer, drain_again);
+    return watch_io_init(io, e);
+}
+
+int io_attach(struct io *io, struct node *n, struct err *e)
+{
+    node_sink_add(n, &io->sink);
+    io->reader = mvcc_reader_new(node_mvcc(n));
+    if (io->reader == NULL)
+        return err_set(e, ERR_LIMIT, "more than %d readers of the store", MVCC_READERS_MAX);
+    return 0;
+}
+
+void io_done(struct io *io)
+{
+    if (io->loop == NULL)
+        return;
+    ASSERT(io->outstanding == 0);
+    watch_io_done(io);
+    if (io->reader != NULL)
+        mvcc_reader_free(io->reader);
+    loop_free(io->loop);
+}
+
+struct req *req_new(struct call *c, enum node_request_kind kind, void (*then)(struct req *r))
+{
+    struct req *r = arena_calloc(call_arena(c), 1, sizeof *r);
+    struct io *io = call_io(c);
+
+    if (r == NULL) {
+        reply_no_memory(c);
+        return NULL;
+    }
+    r->node.kind = kind;
+    r->node.sink = &io->sink;
+    r->node.arena = call_arena(c);
+    r->io = io;
+    r->call = c;
+    r->then = then;
+    return r;
+}
+
+void req_submit(struct req *r)
+{
+    r->io->outstanding++;
+    node_submit(r->io->server->node, &r->node);
+}
+
+void req_propose(struct call *c, uint32_t op, struct bytes body, void (*then)(struct req *r))
+{
+    struct req *r = req_new(c, NODE_REQ_PROPOSE, then);
+
+    if (r == NULL)
+        return;
+    r->node.op = op;
+    r->node.body = body;
+    req_submit(r);
+}

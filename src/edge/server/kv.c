@@ -1,0 +1,173 @@
+/* The KV service: writes.  Reads are in kv_read.c.
+ *
+ * A write is checked here, in etcd's order (quota, fields), and then travels as the client's own
+ * bytes: the node puts its header in front and nothing is encoded again. */
+#include "edge/server/kv.h"
+#include "edge/server/decode.h"
+#include "wire/pb.h"
+
+enum { OP_PUT = 4, OP_DELETE_RANGE = 5, OP_TXN = 6, OP_COMPACTION = 7, OP_ALARM = 10 };
+
+/* ---- quota
+ * ----------------------------------------------------------------------------------------- */
+
+static void alarm_raised(struct req *r)
+{
+    reply_error(r->call, API_NO_SPACE);
+}
+
+/* True when the write fits.  If not, this member's alarm is raised and the call ends after that. */
+bool kv_quota_fits(struct call *c, uint64_t cost)
+{
+    struct server *s = call_server(c);
+    uint8_t *body, *p;
+    size_t n = pb_u64_size(1, 1) + pb_u64_size(2, s->member_id) + pb_u64_size(3, 1);
+
+    if (node_quota_fits(s->node, cost))
+        return true;
+    body = arena_alloc(call_arena(c), n);
+    if (body == NULL) {
+        reply_no_memory(c);
+        return false;
+    }
+    p = pb_put_u64(body, 1, 1); /* action: ACTIVATE */
+    p = pb_put_u64(p, 2, s->member_id);
+    p = pb_put_u64(p, 3, 1); /* alarm: NOSPACE */
+    ASSERT((size_t) (p - body) == n);
+    req_propose(c, OP_ALARM, bytes_of(body, n), alarm_raised);
+    return false;
+}
+
+/* ---- put
+ * ------------------------------------------------------------------------------------------- */
+
+static struct mvcc_header result_header(const struct req *r)
+{
+    return header_make(r->io->server, r->node.result.revision, r->node.result.raft_term);
+}
+
+static void put_done(struct req *r)
+{
+    const struct node_result *res = &r->node.result;
+    struct mvcc_header h;
+
+    if (reply_failed(r->call, res))
+        return;
+    h = result_header(r);
+    if (res->answer == NODE_ANSWER_PUT && res->put.has_prev)
+        reply_reply(r->call, mvcc_reply_put(&res->put, &h, call_arena(r->call)), NULL);
+    else
+        reply_header(r->call, &h);
+}
+
+static void put(struct call *c, struct bytes message)
+{
+    Etcdserverpb__PutRequest fast, *q = &fast;
+    enum api_error err;
+
+    count_received(c, METHOD_KV_PUT);
+    if (!decode_put(message, &fast) && !REQUEST_DECODE(c, etcdserverpb__put_request, message, &q))
+        return;
+    if (!kv_quota_fits(c, mvcc_put_cost(q)))
+        return;
+    err = mvcc_check_put(q);
+    if (err != API_OK)
+        reply_error(c, err);
+    else
+        req_propose(c, OP_PUT, message, put_done);
+}
+
+/* ---- delete
+ * ---------------------------------------------------------------------------------------- */
+
+static void delete_done(struct req *r)
+{
+    const struct node_result *res = &r->node.result;
+    struct mvcc_header h;
+
+    if (reply_failed(r->call, res))
+        return;
+    ASSERT(res->answer == NODE_ANSWER_DELETE);
+    h = result_header(r);
+    reply_reply(r->call, mvcc_reply_delete(&res->del, &h, call_arena(r->call)), NULL);
+}
+
+static void delete_range(struct call *c, struct bytes message)
+{
+    Etcdserverpb__DeleteRangeRequest *q;
+    enum api_error err;
+
+    count_received(c, METHOD_KV_DELETE_RANGE);
+    if (!REQUEST_DECODE(c, etcdserverpb__delete_range_request, message, &q))
+        return;
+    err = mvcc_check_delete_range(q);
+    if (err != API_OK)
+        reply_error(c, err);
+    else
+        req_propose(c, OP_DELETE_RANGE, message, delete_done);
+}
+
+/* ---- txn
+ * ------------------------------------------------------------------------------------------- */
+
+static void txn_done(struct req *r)
+{
+    const struct node_result *res = &r->node.result;
+    struct mvcc_header h;
+
+    if (reply_failed(r->call, res))
+        return;
+    ASSERT(res->answer == NODE_ANSWER_TXN);
+    h = result_header(r);
+    reply_reply(r->call, mvcc_reply_txn(&res->txn, &h, call_arena(r->call)), NULL);
+}
+
+static void txn(struct call *c, struct bytes message)
+{
+    Etcdserverpb__TxnRequest *q;
+    enum api_error err;
+
+    count_received(c, METHOD_KV_TXN);
+    if (!REQUEST_DECODE(c, etcdserverpb__txn_request, message, &q))
+        return;
+    if (!kv_quota_fits(c, mvcc_txn_cost(q)))
+        return;
+    if (mvcc_check_txn(q, (uint32_t) MIN(call_server(c)->config->max_txn_ops, UINT32_MAX),
+                       call_arena(c), &err) != 0)
+        reply_no_memory(c);
+    else if (err != API_OK)
+        reply_error(c, err);
+    else if (mvcc_txn_is_read_only(q))
+        kv_txn_read(c, q);
+    else
+        req_propose(c, OP_TXN, message, txn_done);
+}
+
+/* ---- compact
+ * --------------------------------------------------------------------------------------- */
+
+static void compact_done(struct req *r)
+{
+    struct mvcc_header h;
+
+    if (reply_failed(r->call, &r->node.result))
+        return;
+    h = result_header(r);
+    reply_header(r->call, &h);
+}
+
+static void compact(struct call *c, struct bytes message)
+{
+    Etcdserverpb__CompactionRequest *q;
+
+    count_received(c, METHOD_KV_COMPACT);
+    if (REQUEST_DECODE(c, etcdserverpb__compaction_request, message, &q))
+        req_propose(c, OP_COMPACTION, message, compact_done);
+}
+
+const struct net_method kv_methods[] = {
+    METHOD_UNARY(KV_RANGE, kv_range), METHOD_SERVER_STREAM(KV_RANGE_STREAM, kv_range_stream),
+    METHOD_UNARY(KV_PUT, put),        METHOD_UNARY(KV_DELETE_RANGE, delete_range),
+    METHOD_UNARY(KV_TXN, txn),        METHOD_UNARY(KV_COMPACT, compact),
+};
+const size_t kv_methods_n = ARRAY_LEN(kv_methods);

@@ -1,0 +1,16 @@
+/* kv.h -- the parts of the KV service that its files share.  Private to edge/server. */
+#ifndef KETCH_EDGE_SERVER_KV_H
+#define KETCH_EDGE_SERVER_KV_H
+
+#include "edge/server/server_int.h"
+
+bool kv_quota_fits(struct call *c, uint64_t cost);
+
+void kv_range(struct call *c, struct bytes message);
+void kv_range_stream(struct call *c, struct bytes message);
+void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q);
+
+/* The status for an error of mvcc_range and its kin; ends the call. */
+void kv_read_failed(struct call *c, int rc);
+
+#endif

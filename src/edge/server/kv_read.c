@@ -1,0 +1,267 @@
+/* Reads: they run here, on the I/O thread, against a published view, and wait for nobody but the
+ * read index. Large answers leave as the client takes them; the view stays pinned until the last
+ * byte was made. */
+#include "edge/server/decode.h"
+#include "edge/server/kv.h"
+
+void read_when(struct call *c, bool serializable, void *user, void (*run)(struct req *r))
+{
+    struct req *r = req_new(c, NODE_REQ_READ_INDEX, run);
+
+    if (r == NULL)
+        return;
+    r->user = user;
+    if (serializable || node_read_now(r->io->server->node))
+        run(r);
+    else
+        req_submit(r);
+}
+
+void kv_read_failed(struct call *c, int rc)
+{
+    enum api_error err = mvcc_api_error(rc);
+
+    if (err != API_OK)
+        reply_error(c, err);
+    else
+        reply_no_memory(c);
+}
+
+/* ---- range
+ * ----------------------------------------------------------------------------------------- */
+
+static void observe_range(struct req *r, bool ok, mono_ns begin)
+{
+    struct server *s = r->io->server;
+
+    metric_inc(s->m.ranges);
+    histogram_observe(s->m.range_seconds[ok], clock_mono_ns(s->o.clock) - begin);
+    histogram_observe(s->m.request_range[ok], loop_now_ns(r->io->loop) - call_started_ns(r->call));
+}
+
+static void range_run(struct req *r)
+{
+    const struct mvcc_view *v;
+    struct mvcc_range *g;
+    struct mvcc_header h;
+    mono_ns begin;
+    int rc;
+
+    if (reply_failed(r->call, &r->node.result))
+        return;
+    begin = clock_mono_ns(r->io->server->o.clock);
+    v = mvcc_view_pin(r->io->reader);
+    rc = mvcc_range(v, r->user, call_arena(r->call), &g);
+    observe_range(r, rc == 0, begin);
+    if (rc != 0) {
+        mvcc_view_unpin(v);
+        kv_read_failed(r->call, rc);
+        return;
+    }
+    h = header_make(r->io->server, mvcc_range_info(g)->revision, 0);
+    reply_reply(r->call, mvcc_reply_range(g, &h, call_arena(r->call)), v);
+}
+
+/* Decoded into the call's arena: a range outlives the callback. */
+static Etcdserverpb__RangeRequest *range_decode(struct call *c, struct bytes message)
+{
+    Etcdserverpb__RangeRequest *q = arena_alloc(call_arena(c), sizeof *q);
+
+    if (q == NULL) {
+        reply_no_memory(c);
+        return NULL;
+    }
+    if (decode_range(message, q))
+        return q;
+    return REQUEST_DECODE(c, etcdserverpb__range_request, message, &q) ? q : NULL;
+}
+
+void kv_range(struct call *c, struct bytes message)
+{
+    Etcdserverpb__RangeRequest *q;
+    enum api_error err;
+    struct node_status st;
+
+    count_received(c, METHOD_KV_RANGE);
+    q = range_decode(c, message);
+    if (q == NULL)
+        return;
+    /* The one method for which the learner's rule depends on the message. */
+    if (UNLIKELY(!q->serializable)) {
+        node_status(call_server(c)->node, &st);
+        if (st.is_learner) {
+            reply_error(c, API_NOT_SUPPORTED_FOR_LEARNER);
+            return;
+        }
+    }
+    err = mvcc_check_range(q);
+    if (err != API_OK)
+        reply_error(c, err);
+    else
+        read_when(c, q->serializable, q, range_run);
+}
+
+/* ---- read-only transactions
+ * ------------------------------------------------------------------------ */
+
+static void txn_run(struct req *r)
+{
+    struct server *s = r->io->server;
+    const struct mvcc_view *v;
+    struct mvcc_txn_result res;
+    struct mvcc_header h;
+    int rc;
+
+    if (reply_failed(r->call, &r->node.result))
+        return;
+    v = mvcc_view_pin(r->io->reader);
+    rc = mvcc_txn_read(v, r->user, call_arena(r->call), &res);
+    histogram_observe(s->m.request_txn[rc == 0],
+                      loop_now_ns(r->io->loop) - call_started_ns(r->call));
+    if (rc != 0) {
+        mvcc_view_unpin(v);
+        kv_read_failed(r->call, rc);
+        return;
+    }
+    h = header_make(s, res.revision, 0);
+    reply_reply(r->call, mvcc_reply_txn(&res, &h, call_arena(r->call)), v);
+}
+
+void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q)
+{
+    read_when(c, mvcc_txn_is_serializable(q), q, txn_run);
+}
+
+/* ---- range stream
+ * ----------------------------------------------------------------------------------
+ *
+ *      next -> chunk is made -> call_send_pull -> ... leaves ... -> chunk_gone -> task -> next
+ *
+ * One chunk is under way at a time, in an arena of its own.  chunk_gone may run from within the
+ * connection's writing, so the next chunk is made by a task of its own. */
+
+#define CHUNK_ARENA_BYTES_MAX (64u << 20)
+
+struct range_stream {
+    struct mvcc_range_stream t;
+    struct call *call;
+    struct io *io;
+    const struct mvcc_view *view;
+    struct arena *arena; /* of the chunk under way */
+    struct mvcc_reply *reply;
+    struct loop_task task;
+    struct mvcc_header header;
+    bool last;
+};
+
+static void stream_end(struct range_stream *t, int code, const char *text)
+{
+    struct call *c = t->call;
+
+    mvcc_view_unpin(t->view);
+    arena_free(t->arena);
+    t->arena = NULL;
+    t->io->outstanding--;
+    call_finish(c, code, text);
+}
+
+static bool chunk_fill(void *arg, uint8_t *out, size_t n)
+{
+    struct range_stream *t = arg;
+
+    return mvcc_reply_read(t->reply, out, n) == n;
+}
+
+static void chunk_gone(void *arg)
+{
+    struct range_stream *t = arg;
+
+    loop_post(t->io->loop, &t->task);
+}
+
+static void stream_next(struct range_stream *t)
+{
+    struct mvcc_range *g;
+    int rc;
+
+    arena_free(t->arena);
+    t->arena = arena_new(CHUNK_ARENA_BYTES_MAX);
+    if (t->arena == NULL) {
+        stream_end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
+        return;
+    }
+    rc = mvcc_range_stream_next(&t->t, t->arena, &g, &t->last);
+    if (rc != 0) {
+        enum api_error err = mvcc_api_error(rc);
+
+        if (err == API_OK)
+            stream_end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
+        else
+            stream_end(t, (int) api_error_code(err), api_error_text(err));
+        return;
+    }
+    metric_inc(t->io->server->m.ranges);
+    t->reply = mvcc_reply_range_chunk(g, t->last, t->last ? &t->header : NULL, t->arena);
+    if (t->reply == NULL) {
+        stream_end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
+        return;
+    }
+    count_sent(t->io, METHOD_KV_RANGE_STREAM);
+    /* A refusal runs chunk_gone all the same; the task then sees that nobody listens. */
+    if (call_send_pull(t->call, mvcc_reply_bytes(t->reply),
+                       (struct net_pull){chunk_fill, chunk_gone, t}) != 0)
+        t->last = true;
+}
+
+static void stream_step(struct loop_task *task)
+{
+    struct range_stream *t = CONTAINER_OF(task, struct range_stream, task);
+
+    if (t->last || call_canceled(t->call) != CALL_NOT_CANCELED)
+        stream_end(t, GRPC_OK, NULL);
+    else
+        stream_next(t);
+}
+
+static void stream_run(struct req *r)
+{
+    struct range_stream *t;
+
+    if (reply_failed(r->call, &r->node.result))
+        return;
+    t = arena_calloc(call_arena(r->call), 1, sizeof *t);
+    if (t == NULL) {
+        reply_no_memory(r->call);
+        return;
+    }
+    t->call = r->call;
+    t->io = r->io;
+    t->task.run = stream_step;
+    t->view = mvcc_view_pin(r->io->reader);
+    t->header = header_make(r->io->server, mvcc_view_revision(t->view), 0);
+    mvcc_range_stream_init(&t->t, t->view, r->user, r->io->server->config->max_request_bytes);
+    r->io->outstanding++; /* until stream_end: the loop may not stop before */
+    stream_next(t);
+}
+
+void kv_range_stream(struct call *c, struct bytes message)
+{
+    Etcdserverpb__RangeRequest *q;
+    enum api_error err;
+    const char *text;
+
+    count_received(c, METHOD_KV_RANGE_STREAM);
+    q = range_decode(c, message);
+    if (q == NULL)
+        return;
+    err = mvcc_check_range(q);
+    if (err != API_OK) {
+        reply_error(c, err);
+        return;
+    }
+    text = mvcc_check_range_stream(q);
+    if (text != NULL)
+        call_finish(c, GRPC_UNIMPLEMENTED, text);
+    else
+        read_when(c, q->serializable, q, stream_run);
+}

@@ -1,0 +1,136 @@
+/* From configuration to listeners: who serves what, and under which limits. */
+#define _GNU_SOURCE
+#include <sys/resource.h>
+
+#include "edge/server/goparse.h"
+#include "edge/server/listen.h"
+
+#define FDS_RESERVED 150 /* for files and peers: not for clients */
+#define ARENA_BYTES_MIN (16u << 20)
+
+static int connections_max(uint32_t *ret, struct err *e)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return err_set(e, ERR_IO, "cannot tell the file descriptor limit");
+    if (r.rlim_cur <= FDS_RESERVED)
+        return err_set(e, ERR_LIMIT,
+                       "file descriptor limit of etcd process is too low; please set higher");
+    *ret = (uint32_t) MIN(r.rlim_cur - FDS_RESERVED, (rlim_t) UINT32_MAX);
+    return 0;
+}
+
+static int limits_of(const struct config *c, struct net_limits *l, struct err *e)
+{
+    uint64_t request = MIN(c->max_request_bytes, (uint64_t) 1 << 30);
+
+    net_limits_default(l);
+    l->recv_message_bytes_max = (uint32_t) request + (512u << 10);
+    /* Room for the message, its decoded form, and an answer of that order. */
+    l->call_arena_bytes_max = MAX((size_t) ARENA_BYTES_MIN, (size_t) request * 8);
+    l->concurrent_streams_max = (uint32_t) c->max_concurrent_streams;
+    l->keepalive_enforced = c->grpc_keepalive_min_time > 0;
+    l->keepalive_min_ms = c->grpc_keepalive_min_time / 1000000;
+    if (c->grpc_keepalive_interval > 0)
+        l->keepalive_interval_ms = c->grpc_keepalive_interval / 1000000;
+    if (c->grpc_keepalive_timeout > 0)
+        l->keepalive_timeout_ms = c->grpc_keepalive_timeout / 1000000;
+    return connections_max(&l->connections_max, e);
+}
+
+static int listen_one(struct net_server *n, const char *text, struct arena *a, uint16_t *ret_port,
+                      struct err *e)
+{
+    struct net_listen where = {0};
+    struct url u;
+    uint64_t port;
+    int rc = url_parse(text, a, &u, e);
+
+    if (rc != 0)
+        return rc;
+    if (strncmp(u.scheme, "unix", 4) == 0) {
+        where.unix_path = u.host;
+    } else {
+        rc = go_uint_parse(*u.port == 0 ? "0" : u.port, UINT16_MAX, &port, e);
+        if (rc != 0)
+            return err_wrap(e, rc, "listen on %s", text);
+        where.host = u.host;
+        where.port = (uint16_t) port;
+    }
+    return net_server_listen(n, &where, ret_port, e);
+}
+
+static int listen_all(struct net_server *n, const struct strings *urls, uint16_t *ret_port,
+                      struct err *e)
+{
+    struct arena a;
+    int rc = 0;
+
+    arena_init(&a, 1u << 20);
+    for (size_t i = 0; i < urls->n && rc == 0; i++)
+        rc = listen_one(n, urls->v[i], &a, i == 0 ? ret_port : NULL, e);
+    arena_done(&a);
+    return rc;
+}
+
+int listen_open(struct server *s, struct err *e)
+{
+    struct loop *loops[SERVER_IO_THREADS_MAX];
+    struct net_server_options o = {.loops = loops,
+                                   .loops_n = s->ios_n,
+                                   .hooks = {intercept_begin, intercept_end, s},
+                                   .http = pages_client,
+                                   .http_user = s};
+    uint16_t ignored;
+    int rc = limits_of(s->config, &o.limits, e);
+
+    for (size_t i = 0; i < s->ios_n; i++)
+        loops[i] = s->ios[i].loop;
+    if (rc == 0)
+        rc = net_server_new(&o, &s->clients, e);
+    if (rc == 0)
+        rc = services_add(s, e);
+    if (rc == 0)
+        rc = listen_all(s->clients, &s->config->listen_client_urls, &s->client_port, e);
+    if (rc != 0 || s->config->listen_metrics_urls.n == 0)
+        return rc;
+    o.loops_n = 1;
+    o.http = pages_metrics;
+    rc = net_server_new(&o, &s->pages, e);
+    return rc == 0 ? listen_all(s->pages, &s->config->listen_metrics_urls, &ignored, e) : rc;
+}
+
+int services_add(struct server *s, struct err *e)
+{
+    const struct {
+        const struct net_method *rows;
+        size_t n;
+    } tables[] = {
+        {kv_methods, kv_methods_n},
+        {watch_methods, watch_methods_n},
+        {lease_methods, lease_methods_n},
+        {cluster_methods, cluster_methods_n},
+        {maintenance_methods, maintenance_methods_n},
+        {health_methods, health_methods_n},
+    };
+    size_t n = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        for (size_t k = 0; k < tables[i].n; k++, n++) {
+            struct net_method m = tables[i].rows[k];
+            bool stream = m.tag == METHOD_KV_RANGE_STREAM;
+
+            ASSERT(n < METHODS_N);
+            ASSERT(m.kind == methods[m.tag].kind);
+            m.path = methods[m.tag].path;
+            s->table[n] = m;
+            /* RangeStream came with 3.7: an older member does not know it. */
+            if (stream && strcmp(s->config->emulated_version, "3.7") != 0)
+                n--;
+        }
+    }
+    rc = net_server_add(s->clients, s->table, n, s, e);
+    return rc;
+}

@@ -1,0 +1,288 @@
+/* The Maintenance service; its Snapshot is in maintenance_snapshot.c. */
+#include "edge/server/maintenance.h"
+
+#include <ctype.h>
+
+enum { OP_ALARM = 10 };
+
+#define STATUS_ALARMS_MAX 64
+
+/* ---- alarm
+ * ----------------------------------------------------------------------------------------- */
+
+static void message_done(struct req *r)
+{
+    const struct node_result *res = &r->node.result;
+    struct mvcc_header h;
+
+    if (reply_failed(r->call, res))
+        return;
+    h = header_current(r->io, res);
+    if (res->answer == NODE_ANSWER_MSG)
+        reply_message(r->call, &h, res->msg);
+    else
+        reply_header(r->call, &h);
+}
+
+static void alarm(struct call *c, struct bytes message)
+{
+    Etcdserverpb__AlarmRequest *q;
+
+    count_received(c, METHOD_ALARM);
+    if (REQUEST_DECODE(c, etcdserverpb__alarm_request, message, &q))
+        req_propose(c, OP_ALARM, message, message_done);
+}
+
+/* ---- status
+ * ---------------------------------------------------------------------------------------- */
+
+static char *version_text(struct arena *a, uint32_t v, const char *suffix)
+{
+    return v == 0 ? NULL : arena_printf(a, "%u.%u%s", v >> 16, v & 0xffff, suffix);
+}
+
+/* One text for a missing leader and one for each alarm; the member's release decides the blanks. */
+static size_t status_errors(struct server *s, const struct node_status *st, struct arena *a,
+                            char *ret[STATUS_ALARMS_MAX + 1])
+{
+    static const char *const kinds[] = {"NONE", "NOSPACE", "CORRUPT"};
+    struct node_alarm alarms[STATUS_ALARMS_MAX];
+    size_t n = 0, alarms_n = MIN(node_alarms(s->node, alarms, STATUS_ALARMS_MAX),
+                                 (size_t) STATUS_ALARMS_MAX);
+    bool trailing = strcmp(s->config->emulated_version, "3.7") != 0;
+
+    if (st->leader == 0)
+        ret[n++] = arena_printf(a, "%s", api_error_text(API_NO_LEADER));
+    for (size_t i = 0; i < alarms_n; i++) {
+        int kind = alarms[i].kind;
+
+        ret[n++] = arena_printf(a, "memberID:%" PRIu64 " alarm:%s%s", alarms[i].member_id,
+                                kind >= 0 && kind <= 2 ? kinds[kind] : "UNKNOWN",
+                                trailing ? " " : "");
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (ret[i] == NULL)
+            return 0; /* no memory: the status is worth more than its texts */
+    }
+    return n;
+}
+
+static void status(struct call *c, struct bytes message)
+{
+    struct server *s = call_server(c);
+    Etcdserverpb__StatusRequest *q;
+    Etcdserverpb__StatusResponse res = ETCDSERVERPB__STATUS_RESPONSE__INIT;
+    Etcdserverpb__DowngradeInfo job = ETCDSERVERPB__DOWNGRADE_INFO__INIT;
+    char *errors[STATUS_ALARMS_MAX + 1], *storage;
+    const struct node_result none = {0};
+    struct node_status st;
+    struct mvcc_header h;
+
+    count_received(c, METHOD_STATUS);
+    if (!REQUEST_DECODE(c, etcdserverpb__status_request, message, &q))
+        return;
+    node_status(s->node, &st);
+    res.version = (char *) (uintptr_t) s->version;
+    res.dbsize = (int64_t) st.db_bytes;
+    res.dbsizeinuse = (int64_t) st.db_in_use_bytes;
+    res.leader = st.leader;
+    res.raftindex = st.commit;
+    res.raftterm = st.term;
+    res.raftappliedindex = st.applied;
+    res.islearner = st.is_learner;
+    res.errors = errors;
+    res.n_errors = status_errors(s, &st, call_arena(c), errors);
+    if (strcmp(s->config->emulated_version, "3.5") != 0) {
+        storage = version_text(call_arena(c), st.storage_version, ".0");
+        if (storage != NULL)
+            res.storageversion = storage;
+        res.dbsizequota = st.quota_bytes;
+        res.downgradeinfo = &job;
+    }
+    h = header_current(call_io(c), &none);
+    h.raft_term = st.term;
+    reply_message(c, &h, &res.base);
+}
+
+/* ---- hashes and defragmentation
+ * -------------------------------------------------------------------- */
+
+static void hash_done(struct req *r)
+{
+    const struct node_result *res = &r->node.result;
+    Etcdserverpb__HashResponse m = ETCDSERVERPB__HASH_RESPONSE__INIT;
+    struct mvcc_header h;
+
+    if (reply_failed(r->call, res))
+        return;
+    h = header_current(r->io, res);
+    m.hash = (uint32_t) res->number;
+    reply_message(r->call, &h, &m.base);
+}
+
+static void hash(struct call *c, struct bytes message)
+{
+    Etcdserverpb__HashRequest *q;
+    struct req *r;
+
+    count_received(c, METHOD_HASH);
+    if (!REQUEST_DECODE(c, etcdserverpb__hash_request, message, &q))
+        return;
+    r = req_new(c, NODE_REQ_HASH, hash_done);
+    if (r != NULL)
+        req_submit(r);
+}
+
+static void hash_kv(struct call *c, struct bytes message)
+{
+    Etcdserverpb__HashKVRequest *q;
+    struct req *r;
+
+    count_received(c, METHOD_HASH_KV);
+    if (!REQUEST_DECODE(c, etcdserverpb__hash_kvrequest, message, &q))
+        return;
+    r = req_new(c, NODE_REQ_HASH_KV, message_done);
+    if (r == NULL)
+        return;
+    r->node.revision = q->revision;
+    req_submit(r);
+}
+
+/* The answer has no header: an empty message. */
+static void empty_done(struct req *r)
+{
+    if (!reply_failed(r->call, &r->node.result))
+        call_reply(r->call, NULL, 0);
+}
+
+static void defragment(struct call *c, struct bytes message)
+{
+    Etcdserverpb__DefragmentRequest *q;
+    struct req *r;
+
+    count_received(c, METHOD_DEFRAGMENT);
+    if (!REQUEST_DECODE(c, etcdserverpb__defragment_request, message, &q))
+        return;
+    r = req_new(c, NODE_REQ_DEFRAGMENT, empty_done);
+    if (r != NULL)
+        req_submit(r);
+}
+
+/* ---- leadership and downgrade
+ * ---------------------------------------------------------------------- */
+
+/* With one voter the only leader that there can be is the one that leads already. */
+static void move_leader(struct call *c, struct bytes message)
+{
+    Etcdserverpb__MoveLeaderRequest *q;
+    struct node_status st;
+
+    count_received(c, METHOD_MOVE_LEADER);
+    if (!REQUEST_DECODE(c, etcdserverpb__move_leader_request, message, &q))
+        return;
+    node_status(call_server(c)->node, &st);
+    if (!st.is_leader)
+        reply_error(c, API_NOT_LEADER);
+    else if (q->targetid != st.member_id)
+        reply_error(c, API_BAD_LEADER_TRANSFEREE);
+    else
+        call_reply(c, NULL, 0);
+}
+
+static bool number(const char **s, unsigned *ret)
+{
+    const char *from = *s;
+
+    for (*ret = 0; isdigit((unsigned char) **s) && *s - from < 6; ++*s)
+        *ret = *ret * 10 + (unsigned) (**s - '0');
+    return *s > from && (*from != '0' || *s - from == 1);
+}
+
+bool downgrade_version_parse(const char *s, uint32_t *ret)
+{
+    unsigned major, minor, patch;
+
+    if (!number(&s, &major) || *s++ != '.' || !number(&s, &minor) || major > 0xffff ||
+        minor > 0xffff)
+        return false;
+    *ret = major << 16 | minor;
+    if (*s == 0)
+        return true;
+    if (*s++ != '.' || !number(&s, &patch))
+        return false;
+    /* A pre-release or build suffix: letters, digits, points and hyphens. */
+    if (*s == '-' || *s == '+')
+        return s[1] != 0 && s[1 + strspn(s + 1, "0123456789abcdefghijklmnopqrstuvwxyz"
+                                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ.-+")] == 0;
+    return *s == 0;
+}
+
+static void downgrade_answer(struct call *c, const struct node_status *st)
+{
+    Etcdserverpb__DowngradeResponse res = ETCDSERVERPB__DOWNGRADE_RESPONSE__INIT;
+    const struct node_result none = {0};
+    bool old = strcmp(call_server(c)->config->emulated_version, "3.5") == 0;
+    char *v = version_text(call_arena(c), st->cluster_version, old ? ".0" : "");
+    struct mvcc_header h = header_current(call_io(c), &none);
+
+    if (v != NULL)
+        res.version = v;
+    reply_message(c, &h, &res.base);
+}
+
+static void downgrade_check(struct req *r)
+{
+    Etcdserverpb__DowngradeRequest *q = r->user;
+    struct node_status st;
+    uint32_t target = 0;
+
+    if (reply_failed(r->call, &r->node.result))
+        return;
+    if (!downgrade_version_parse(q->version, &target)) {
+        reply_error(r->call, API_WRONG_DOWNGRADE_VERSION_FORMAT);
+        return;
+    }
+    node_status(r->io->server->node, &st);
+    if (st.cluster_version == 0)
+        reply_error(r->call, API_CLUSTER_VERSION_UNAVAILABLE);
+    else if (target + 1 != st.cluster_version)
+        reply_error(r->call, API_INVALID_DOWNGRADE_TARGET_VERSION);
+    else if (q->action == ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__VALIDATE)
+        downgrade_answer(r->call, &st);
+    else
+        call_finish(r->call, GRPC_UNIMPLEMENTED, "downgrade jobs are not supported yet");
+}
+
+static void downgrade(struct call *c, struct bytes message)
+{
+    Etcdserverpb__DowngradeRequest *q;
+    struct node_status st;
+
+    count_received(c, METHOD_DOWNGRADE);
+    if (!REQUEST_DECODE(c, etcdserverpb__downgrade_request, message, &q))
+        return;
+    switch ((int) q->action) {
+    case ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__VALIDATE:
+    case ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__ENABLE:
+        read_when(c, false, q, downgrade_check);
+        break;
+    case ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__CANCEL:
+        node_status(call_server(c)->node, &st);
+        downgrade_answer(c, &st);
+        break;
+    default:
+        call_finish(c, GRPC_UNKNOWN, "etcdserver: unknown method");
+    }
+}
+
+const struct net_method maintenance_methods[] = {
+    METHOD_UNARY(ALARM, alarm),
+    METHOD_UNARY(STATUS, status),
+    METHOD_UNARY(DEFRAGMENT, defragment),
+    METHOD_UNARY(HASH, hash),
+    METHOD_UNARY(HASH_KV, hash_kv),
+    METHOD_SERVER_STREAM(SNAPSHOT, maintenance_snapshot),
+    METHOD_UNARY(MOVE_LEADER, move_leader),
+    METHOD_UNARY(DOWNGRADE, downgrade),
+};
+const size_t maintenance_methods_n = ARRAY_LEN(maintenance_methods);

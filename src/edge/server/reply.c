@@ -1,0 +1,188 @@
+/* Answers: headers, errors, and results that leave piece by piece. */
+#include "edge/server/server_int.h"
+#include "wire/pb.h"
+
+void reply_error(struct call *c, enum api_error err)
+{
+    ASSERT(err != API_OK);
+    call_finish(c, (int) api_error_code(err), api_error_text(err));
+}
+
+void reply_no_memory(struct call *c)
+{
+    call_finish(c, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
+}
+
+bool reply_failed(struct call *c, const struct node_result *res)
+{
+    if (res->err != API_OK)
+        reply_error(c, res->err);
+    else if (res->code != GRPC_OK)
+        call_finish(c, (int) res->code, res->text);
+    else if (res->too_large)
+        call_finish(c, GRPC_RESOURCE_EXHAUSTED, "grpc: trying to send message larger than max");
+    else
+        return false;
+    return true;
+}
+
+struct mvcc_header header_make(struct server *s, int64_t revision, uint64_t term)
+{
+    struct mvcc_header h = {s->cluster_id, s->member_id, revision, term};
+
+    if (term == 0) {
+        struct node_status st;
+
+        node_status(s->node, &st);
+        h.raft_term = st.term;
+    }
+    return h;
+}
+
+struct mvcc_header header_current(struct io *io, const struct node_result *res)
+{
+    int64_t revision = res->revision;
+
+    if (revision == 0) {
+        const struct mvcc_view *v = mvcc_view_pin(io->reader);
+
+        revision = mvcc_view_revision(v);
+        mvcc_view_unpin(v);
+    }
+    return header_make(io->server, revision, res->raft_term);
+}
+
+size_t header_size(const struct mvcc_header *h)
+{
+    return pb_u64_size(1, h->cluster_id) + pb_u64_size(2, h->member_id) +
+           pb_u64_size(3, (uint64_t) h->revision) + pb_u64_size(4, h->raft_term);
+}
+
+uint8_t *header_put(const struct mvcc_header *h, uint8_t *p)
+{
+    p = pb_put_u64(p, 1, h->cluster_id);
+    p = pb_put_u64(p, 2, h->member_id);
+    p = pb_put_u64(p, 3, (uint64_t) h->revision);
+    return pb_put_u64(p, 4, h->raft_term);
+}
+
+size_t header_field_put(const struct mvcc_header *h, uint8_t out[HEADER_BYTES_MAX])
+{
+    uint8_t *p = pb_put_head(out, 1, header_size(h));
+
+    p = header_put(h, p);
+    ASSERT(p <= out + HEADER_BYTES_MAX);
+    return (size_t) (p - out);
+}
+
+void reply_header(struct call *c, const struct mvcc_header *h)
+{
+    uint8_t out[HEADER_BYTES_MAX];
+    struct net_piece piece = net_piece_copied(out, header_field_put(h, out));
+
+    call_reply(c, &piece, 1);
+}
+
+void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCMessage *m)
+{
+    uint8_t head[HEADER_BYTES_MAX];
+    size_t n = wire_size(m);
+    uint8_t *body = n == 0 ? NULL : arena_alloc(call_arena(c), n);
+    struct net_piece pieces[2];
+
+    if (n != 0 && body == NULL) {
+        reply_no_memory(c);
+        return;
+    }
+    if (n != 0 && protobuf_c_message_pack(m, body) != n)
+        UNREACHABLE();
+    pieces[0] = net_piece_copied(head, h == NULL ? 0 : header_field_put(h, head));
+    pieces[1] = net_piece_kept(body, n);
+    call_reply(c, pieces, ARRAY_LEN(pieces));
+}
+
+/* ---- results of the store
+ * -------------------------------------------------------------------------- */
+
+struct leaving {
+    struct mvcc_reply *reply;
+    const struct mvcc_view *view;
+};
+
+static bool fill(void *arg, uint8_t *out, size_t n)
+{
+    struct leaving *l = arg;
+
+    return mvcc_reply_read(l->reply, out, n) == n;
+}
+
+static void filled(void *arg)
+{
+    struct leaving *l = arg;
+
+    mvcc_view_unpin(l->view);
+    l->view = NULL;
+}
+
+static void reply_whole(struct call *c, struct mvcc_reply *r, size_t n,
+                        const struct mvcc_view *view)
+{
+    uint8_t *body = arena_alloc(call_arena(c), n);
+    struct net_piece piece;
+
+    if (body != NULL && mvcc_reply_read(r, body, n) != n)
+        UNREACHABLE();
+    mvcc_view_unpin(view);
+    if (body == NULL) {
+        reply_no_memory(c);
+        return;
+    }
+    piece = net_piece_kept(body, n);
+    call_reply(c, &piece, 1);
+}
+
+void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view)
+{
+    struct leaving *l;
+    uint64_t n;
+
+    if (r == NULL) {
+        mvcc_view_unpin(view);
+        reply_no_memory(c);
+        return;
+    }
+    n = mvcc_reply_bytes(r);
+    if (n <= SERVER_REPLY_WHOLE_BYTES) {
+        reply_whole(c, r, (size_t) n, view);
+        return;
+    }
+    l = arena_alloc(call_arena(c), sizeof *l);
+    if (l == NULL) {
+        mvcc_view_unpin(view);
+        reply_no_memory(c);
+        return;
+    }
+    *l = (struct leaving){r, view};
+    call_reply_pull(c, n, (struct net_pull){fill, filled, l});
+}
+
+/* ---- requests
+ * -------------------------------------------------------------------------------------- */
+
+bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes message,
+                    void *ret)
+{
+    struct err e = ERR_INIT;
+    char text[ERR_MSG_BYTES + 64];
+    int rc = wire_decode(d, message, call_arena(c), ret, &e);
+
+    if (rc == 0)
+        return true;
+    if (rc == ERR_CORRUPT) {
+        snprintf(text, sizeof text, "grpc: error unmarshalling request: proto: %s", e.msg);
+        call_finish(c, GRPC_INTERNAL, text);
+    } else {
+        call_finish(c, GRPC_RESOURCE_EXHAUSTED, e.msg);
+    }
+    return false;
+}

@@ -1,0 +1,254 @@
+/* server_int.h -- the server from inside.  Private to edge/server.
+ *
+ * A struct io is one I/O thread: a loop, the ways by which the node's threads send answers to it,
+ * and a registered reader of the store.  Everything that belongs to a call is touched on its loop's
+ * thread only; what comes from the node is queued without a lock and handled as one batch per
+ * wake-up.
+ *
+ * Invariants:
+ *   I1  A call's request (struct req) is either with the node or with its loop, never with both.
+ *   I2  Every req that was submitted comes back exactly once, also when the client is gone; only
+ * then its call is ended. I3  io->outstanding counts what the node still holds of this thread:
+ * requests and watch streams.  The loop is stopped only when it is 0.
+ */
+#ifndef KETCH_EDGE_SERVER_INT_H
+#define KETCH_EDGE_SERVER_INT_H
+
+#include <stdatomic.h>
+
+#include "edge/server/methods.h"
+#include "edge/server/server.h"
+#include "engine/net/call.h"
+#include "engine/net/http.h"
+#include "engine/net/loop.h"
+#include "engine/net/server.h"
+
+#define SERVER_LISTENERS_MAX 64
+#define SERVER_REPLY_WHOLE_BYTES 16384 /* range answers up to this size are made at once */
+
+struct watch_io;
+
+struct server_metrics {
+    struct method_metrics methods[METHODS_N];
+    struct metric_family *client_requests; /* type, client_api_version */
+    struct metric_family *stream_failures; /* Type, API */
+    struct metric *health_success;
+    struct metric *health_failures;
+    struct metric_family *healthcheck;  /* type, name */
+    struct metric_family *healthchecks; /* type, name, status */
+    struct metric *ranges;
+    struct histogram *range_seconds[2]; /* by success */
+    struct histogram *request_range[2]; /* of etcd_server_request_duration_seconds, by success */
+    struct histogram *request_txn[2];
+    struct metric *watch_streams;
+    struct metric *watchers;
+    struct metric *slow_watchers;
+    struct metric *watch_events;
+    struct metric *grpc_sent_bytes;
+    struct metric *grpc_received_bytes;
+    struct metric *fd_used;
+    struct metric *fd_limit;
+    struct metric *quota_bytes;
+};
+
+/* One I/O thread. */
+struct io {
+    struct server *server;
+    struct loop *loop;
+    bool running; /* on its thread */
+    unsigned id;
+    struct node_sink sink;
+    _Atomic(struct node_request *) finished; /* newest first */
+    struct watch_sink watch_sink;
+    _Atomic(struct watch_batch *) batches; /* newest first */
+    _Atomic bool posted;                   /* `task` is on its way to the loop */
+    struct loop_task task;
+    struct mvcc_reader *reader;
+    size_t outstanding;
+    struct watch_io *watch;
+    struct list guarded; /* streams with "hasleader": struct leader_guard */
+    struct loop_timer leader_timer;
+    struct loop_task drain_task; /* at the end: waits until nothing is outstanding */
+    struct loop_timer drain_timer;
+    unsigned leader_missed; /* checks in a row without a leader */
+    struct {
+        char version[64];
+        struct metric *unary;
+        struct metric *stream;
+    } last_client; /* the series of the client that called last */
+};
+
+struct server {
+    struct server_options o;
+    const struct config *config;
+    struct log *log;
+    struct node *node;
+    uint64_t cluster_id; /* constant once the node is open */
+    uint64_t member_id;
+    const char *version;
+    struct io *ios;
+    size_t ios_n;
+    struct net_server *clients; /* client listeners */
+    struct net_server *pages;   /* metrics listeners; NULL: none */
+    bool clients_started;
+    uint16_t client_port;
+    struct loop_timer ready_timer; /* on the first loop: waits for the node to publish itself */
+    bool started;                  /* the loops run */
+    size_t stopping_n;             /* net servers that are not done yet; the first loop's */
+    struct loop_task stop_task;
+    struct net_method table[METHODS_N]; /* of `clients` */
+    struct compactor *compactor;
+    struct server_metrics m;
+    struct metrics *metrics;
+};
+
+static inline struct io *call_io(const struct call *c)
+{
+    return loop_user(call_loop(c));
+}
+
+static inline struct server *call_server(const struct call *c)
+{
+    return call_io(c)->server;
+}
+
+/* ---- io.c: requests to the node and back
+ * ------------------------------------------------------------- */
+
+/* What a call waits for.  Lives in the call's arena. */
+struct req {
+    struct node_request node;
+    struct io *io;
+    struct call *call;           /* NULL: not of a call */
+    void (*then)(struct req *r); /* on the loop, when the node is done with it */
+    void *user;
+};
+
+NODISCARD int io_init(struct io *io, struct server *s, unsigned id, struct err *e);
+NODISCARD int io_attach(struct io *io, struct node *n, struct err *e);
+void io_done(struct io *io);
+
+/* A request of the call, zeroed, in its arena.  NULL: no memory, and the call was ended. */
+struct req *req_new(struct call *c, enum node_request_kind kind, void (*then)(struct req *r));
+
+/* Hands it to the node. */
+void req_submit(struct req *r);
+
+/* Submits body under field `op` of InternalRaftRequest. */
+void req_propose(struct call *c, uint32_t op, struct bytes body, void (*then)(struct req *r));
+
+/* ---- reply.c
+ * ------------------------------------------------------------------------------------------- */
+
+void reply_error(struct call *c, enum api_error err);
+void reply_no_memory(struct call *c);
+
+/* True when the result is an error: then the call was ended with it. */
+bool reply_failed(struct call *c, const struct node_result *res);
+
+/* The header of an answer.  revision 0: left out; term 0: the member's present one. */
+struct mvcc_header header_make(struct server *s, int64_t revision, uint64_t term);
+/* The header for an answer of the node: its revision, or the newest published one when it names
+ * none. */
+struct mvcc_header header_current(struct io *io, const struct node_result *res);
+size_t header_size(const struct mvcc_header *h);
+uint8_t *header_put(const struct mvcc_header *h, uint8_t *p);
+#define HEADER_BYTES_MAX 48 /* field 1 with four varint fields */
+/* The header as field 1 of a message; returns its length. */
+size_t header_field_put(const struct mvcc_header *h, uint8_t out[HEADER_BYTES_MAX]);
+
+/* A message whose field 1 is the header and that has nothing else. */
+void reply_header(struct call *c, const struct mvcc_header *h);
+
+/* A message whose field 1 is the header, which `m` itself lacks. */
+void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCMessage *m);
+
+/* An answer that is made as it leaves; small ones at once.  `view` (may be NULL) is unpinned when
+ * the last byte was made. */
+void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view);
+
+/* Decodes the call's request into its arena.  False: the call was ended. */
+bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes message,
+                    void *ret);
+#define REQUEST_DECODE(c, lower, message, ret) \
+    request_decode((c), &lower##__descriptor, (message), (void *) (ret))
+
+/* ---- intercept.c
+ * --------------------------------------------------------------------------------------- */
+
+int intercept_begin(struct call *c, void *user, const char **ret_text);
+void intercept_end(struct call *c, int code, void *user);
+
+static inline void count_received(struct call *c, enum method_id id)
+{
+    metric_inc(call_server(c)->m.methods[id].received);
+}
+
+static inline void count_sent(struct io *io, enum method_id id)
+{
+    metric_inc(io->server->m.methods[id].sent);
+}
+
+/* A stream opened with "hasleader: true": `lost` is called when the member has had no leader for
+ * three checks in a row. */
+struct leader_guard {
+    struct list link; /* empty: not guarded */
+    void (*lost)(struct leader_guard *g);
+};
+
+void leader_guard_begin(struct call *c, struct leader_guard *g,
+                        void (*lost)(struct leader_guard *g));
+void leader_guard_end(struct leader_guard *g);
+void leader_timer_fire(struct loop_timer *t);
+
+/* ---- the services
+ * -------------------------------------------------------------------------------------- */
+
+NODISCARD int services_add(struct server *s, struct err *e);
+
+extern const struct net_method kv_methods[], lease_methods[], watch_methods[], cluster_methods[],
+    maintenance_methods[], health_methods[];
+extern const size_t kv_methods_n, lease_methods_n, watch_methods_n, cluster_methods_n,
+    maintenance_methods_n, health_methods_n;
+
+/* When a linearizable read may run: at once, or after a read-index round. */
+void read_when(struct call *c, bool serializable, void *user, void (*run)(struct req *r));
+
+NODISCARD int watch_io_init(struct io *io, struct err *e);
+void watch_io_done(struct io *io);
+void watch_io_batches(struct io *io, struct watch_batch *first); /* oldest first */
+
+/* ---- pages
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void pages_client(struct http_req *r, void *server);
+void pages_metrics(struct http_req *r, void *server);
+
+/* True when it was one of /health, /livez..., /readyz...: answered now or later. */
+bool pages_health(struct http_req *r, struct server *s);
+
+/* Every answer of a client listener carries these (CORS): returns how many of `f` it has set. */
+#define PAGE_FIELDS_MAX 8
+size_t pages_fields(struct http_req *r, struct http_field f[PAGE_FIELDS_MAX]);
+/* True when the method is GET; otherwise the request was answered (405). */
+bool pages_only_get(struct http_req *r);
+void pages_error(struct http_req *r, int status, const char *text);
+void pages_respond(struct http_req *r, int status, const char *type, bool nosniff,
+                   struct bytes body);
+
+/* systemd: READY=1 to the socket that NOTIFY_SOCKET names, if any. */
+bool notify_ready(void);
+
+void server_metrics_register(struct server *s);
+void server_metrics_attach(struct server *s); /* what the node knows */
+
+/* ---- compactor.c
+ * --------------------------------------------------------------------------------------- */
+
+/* NULL with *e untouched when auto compaction is off. */
+NODISCARD int compactor_start(struct server *s, struct compactor **ret, struct err *e);
+void compactor_stop(struct compactor *c); /* on its loop; NULL is accepted */
+void compactor_free(struct compactor *c);
+
+#endif
