@@ -213,15 +213,15 @@ static int walk(struct scan *x, struct store_cursor *cur)
 {
     struct history_call *c = x->c;
     struct store_record r;
-    uint64_t records = 0;
+    uint64_t records = 0, bytes_max = c->bytes + c->limits.scan_bytes_max;
     int64_t last = 0;
 
+    /* The first revision always passes: every call gets somewhere. */
     while (c->open_n > 0 && store_cursor_next(cur, &r) && r.main <= c->to) {
         struct history_record h = {
             .main = r.main, .sub = r.sub, .tombstone = r.tombstone, .value = r.value};
 
-        if (r.main != last &&
-            (records >= c->limits.records_max || c->bytes >= c->limits.scan_bytes_max)) {
+        if (r.main != last && (records >= c->limits.records_max || c->bytes >= bytes_max)) {
             close_rest(c, HISTORY_MORE, r.main);
             return 0;
         }

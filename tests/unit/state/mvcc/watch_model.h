@@ -327,8 +327,8 @@ static void model_join(struct model *m, struct model_watcher *mw)
 }
 
 /* Keys are copied into the watcher's record.  False: the range is empty. */
-static bool model_watch(struct model *m, struct model_watcher *mw, size_t stream,
-                        const struct watch_options *o)
+static UNUSED bool model_watch(struct model *m, struct model_watcher *mw, size_t stream,
+                               const struct watch_options *o)
 {
     struct watch_options mine = *o;
 
@@ -351,7 +351,7 @@ static bool model_watch(struct model *m, struct model_watcher *mw, size_t stream
     return true;
 }
 
-static void model_leave(struct model *m, struct model_watcher *mw)
+static UNUSED void model_leave(struct model *m, struct model_watcher *mw)
 {
     ASSERT(mw->state != MODEL_FREE);
     ASSERT(mw->state != MODEL_OVER);
@@ -361,7 +361,7 @@ static void model_leave(struct model *m, struct model_watcher *mw)
 }
 
 /* How many watchers the stream's side would say it has. */
-static size_t model_watchers_of(const struct model *m, size_t stream)
+static UNUSED size_t model_watchers_of(const struct model *m, size_t stream)
 {
     size_t n = 0;
 
@@ -371,7 +371,7 @@ static size_t model_watchers_of(const struct model *m, size_t stream)
     return n;
 }
 
-static void model_compact(struct model *m, int64_t revision)
+static UNUSED void model_compact(struct model *m, int64_t revision)
 {
     ASSERT(revision > m->compact);
     ASSERT(revision <= m->revision);
@@ -380,7 +380,7 @@ static void model_compact(struct model *m, int64_t revision)
 }
 
 /* Every watcher that is live has been told everything. */
-static void model_settled(struct model *m)
+static UNUSED void model_settled(struct model *m)
 {
     for (size_t i = 0; i < MODEL_WATCHERS; i++) {
         struct model_watcher *mw = &m->watchers[i];
