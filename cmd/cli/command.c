@@ -477,6 +477,17 @@ const struct cli_value *cli_value(const struct cli_call *c, const char *flag)
     return &c->values[at];
 }
 
+struct bytes cli_arg(const struct cli_call *c, size_t i)
+{
+    const char *text = c->args[i];
+
+    ASSERT(i < c->arg_count);
+    for (size_t k = 0; c->words != NULL && k < c->words->count; k++)
+        if (c->words->text[k] == text)
+            return bytes_of(text, c->words->len[k]);
+    return bytes_str(text);
+}
+
 bool cli_has(const struct cli_call *c, const char *flag)
 {
     return find_long(c, bytes_str(flag)) < c->value_count;

@@ -21,6 +21,7 @@
 #define KETCH_CMD_CLI_COMMAND_H
 
 #include "cli/flags.h"
+#include "cli/words.h"
 
 #define CLI_DEPTH_MAX 4  /* root, command, subcommand, and one to spare */
 #define CLI_SUBS_MAX 64  /* commands of one parent */
@@ -80,7 +81,8 @@ struct cli_call {
     size_t own_count; /* values before this one are the command's own */
     const char **args;
     size_t arg_count;
-    int dash_at; /* how many args stood before "--"; -1 without one */
+    int dash_at;               /* how many args stood before "--"; -1 without one */
+    const struct words *words; /* NULL, or the line whose words argv held (words.h) */
     struct arena arena;
     struct err err; /* what was wrong with the command line */
 };
@@ -103,6 +105,9 @@ void cli_call_done(struct cli_call *c);
 
 /* Parse, print, run; returns the exit status for main. */
 int cli_main(const struct cli_program *p, int argc, char **argv);
+
+/* An argument with its true length: words of a line may hold NUL bytes. */
+struct bytes cli_arg(const struct cli_call *c, size_t i);
 
 bool cli_has(const struct cli_call *c, const char *flag);     /* does the command know it? */
 bool cli_changed(const struct cli_call *c, const char *flag); /* was it given? */

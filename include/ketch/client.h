@@ -122,6 +122,9 @@ int ketch_login(struct ketch_client *c, const char *user, const char *password, 
 void ketch_run(struct ketch_client *c);
 void ketch_stop(struct ketch_client *c);
 
+/* Any thread: `fn` runs, once, inside ketch_run() of the client's thread. */
+void ketch_post(struct ketch_client *c, void (*fn)(void *arg), void *arg);
+
 /* ---- unary methods -----------------------------------------------------------------------------
  */
 

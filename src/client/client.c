@@ -293,3 +293,25 @@ void ketch_stop(struct ketch_client *c)
 {
     c->shared->stop = true;
 }
+
+struct posted {
+    struct loop_task task;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void run_posted(struct loop_task *t)
+{
+    struct posted *p = CONTAINER_OF(t, struct posted, task);
+
+    p->fn(p->arg);
+    mem_free(p);
+}
+
+void ketch_post(struct ketch_client *c, void (*fn)(void *arg), void *arg)
+{
+    struct posted *p = xmem_alloc(sizeof(*p));
+
+    *p = (struct posted){.task = {.run = run_posted}, .fn = fn, .arg = arg};
+    loop_post(client_loop(c), &p->task);
+}

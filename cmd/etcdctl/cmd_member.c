@@ -1,0 +1,242 @@
+#include "base/alloc.h"
+#include "cli/text.h"
+#include "etcdctl/ctl.h"
+
+/* ---- list
+ * ----------------------------------------------------------------------------------------- */
+
+static int list_run(struct cli_call *call)
+{
+    Etcdserverpb__MemberListRequest req = ETCDSERVERPB__MEMBER_LIST_REQUEST__INIT;
+    const Etcdserverpb__MemberListResponse *resp;
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    const char *consistency = cli_string(call, "consistency");
+    int64_t timeout_ms = ctl_timeout_ms(call);
+    int status;
+
+    req.linearizable = strcmp(consistency, "l") == 0;
+    /* The text names the default instead of what was given; so does etcdctl's. */
+    if (!req.linearizable && strcmp(consistency, "s") != 0)
+        return cli_fail(CTL_BAD_FEATURE, "unknown consistency flag \"l\"");
+    status = ctl_open(&ctl, call);
+    if (status == CTL_OK &&
+        ketch_member_list(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, CTL_ERROR);
+    else if (status == CTL_OK)
+        status = CTL_PRINT(&ctl, member_list, resp);
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
+/* ---- arguments of the others
+ * ---------------------------------------------------------------------- */
+
+static int member_id(const struct cli_call *call, uint64_t *ret)
+{
+    struct err e = ERR_INIT;
+
+    if (call->arg_count != 1)
+        return cli_fail(CTL_BAD_ARGS, "member ID is not provided");
+    if (text_parse_uint(call->args[0], 16, ret, &e) != 0)
+        return cli_fail(CTL_BAD_ARGS, "bad member ID arg (%s), expecting ID in Hex", e.msg);
+    return CTL_OK;
+}
+
+/* --peer-urls, split at its commas. */
+static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, size_t *ret_n)
+{
+    const char *urls = cli_string(call, "peer-urls");
+    char *copy;
+    size_t n = 1;
+
+    if (urls[0] == 0)
+        return cli_fail(CTL_BAD_ARGS, "member peer urls not provided");
+    for (const char *p = urls; *p != 0; p++)
+        n += *p == ',';
+    copy = arena_dup(a, urls, strlen(urls) + 1);
+    *ret = arena_calloc(a, n, sizeof(**ret));
+    if (copy == NULL || *ret == NULL)
+        return cli_fail(CTL_ERROR, "out of memory");
+    *ret_n = n;
+    for (size_t i = 0; i < n; i++) {
+        (*ret)[i] = copy;
+        copy += strcspn(copy, ",");
+        if (*copy == ',')
+            *copy++ = 0;
+    }
+    return CTL_OK;
+}
+
+/* ---- add
+ * ------------------------------------------------------------------------------------------ */
+
+static int add_args(const struct cli_call *call)
+{
+    struct buf b;
+    int status;
+
+    if (call->arg_count == 0)
+        return cli_fail(CTL_BAD_ARGS, "member name not provided");
+    if (call->arg_count == 1)
+        return CTL_OK;
+    buf_init(&b, CLI_PAGE_BYTES_MAX);
+    buf_add_str(&b, "too many arguments");
+    for (size_t i = 1; i < call->arg_count; i++)
+        if (strncmp(call->args[i], "http", 4) == 0)
+            buf_printf(&b, ", did you mean --peer-urls=%s", call->args[i]);
+    status = cli_fail(CTL_BAD_ARGS, "%s", buf_cstr(&b));
+    buf_done(&b);
+    return status;
+}
+
+static int add_run(struct cli_call *call)
+{
+    Etcdserverpb__MemberAddRequest req = ETCDSERVERPB__MEMBER_ADD_REQUEST__INIT;
+    const Etcdserverpb__MemberAddResponse *resp;
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    int64_t timeout_ms = ctl_timeout_ms(call);
+    int status = add_args(call);
+
+    if (status == CTL_OK)
+        status = peer_urls(call, &call->arena, &req.peerurls, &req.n_peerurls);
+    if (status != CTL_OK)
+        return status;
+    req.islearner = cli_bool(call, "learner");
+    status = ctl_open(&ctl, call);
+    ctl.what.member_name = call->args[0];
+    ctl.what.peer_urls = cli_string(call, "peer-urls");
+    if (status == CTL_OK &&
+        ketch_member_add(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, CTL_ERROR);
+    else if (status == CTL_OK)
+        status = CTL_PRINT(&ctl, member_add, resp);
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
+/* ---- remove, update, promote
+ * ----------------------------------------------------------------------- */
+
+static int remove_run(struct cli_call *call)
+{
+    Etcdserverpb__MemberRemoveRequest req = ETCDSERVERPB__MEMBER_REMOVE_REQUEST__INIT;
+    const Etcdserverpb__MemberRemoveResponse *resp;
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    int64_t timeout_ms = ctl_timeout_ms(call);
+    int status = member_id(call, &req.id);
+
+    if (status != CTL_OK)
+        return status;
+    status = ctl_open(&ctl, call);
+    ctl.what.member_id = req.id;
+    if (status == CTL_OK &&
+        ketch_member_remove(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, CTL_ERROR);
+    else if (status == CTL_OK)
+        status = CTL_PRINT(&ctl, member_remove, resp);
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
+static int update_run(struct cli_call *call)
+{
+    Etcdserverpb__MemberUpdateRequest req = ETCDSERVERPB__MEMBER_UPDATE_REQUEST__INIT;
+    const Etcdserverpb__MemberUpdateResponse *resp;
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    int64_t timeout_ms = ctl_timeout_ms(call);
+    int status = member_id(call, &req.id);
+
+    if (status == CTL_OK)
+        status = peer_urls(call, &call->arena, &req.peerurls, &req.n_peerurls);
+    if (status != CTL_OK)
+        return status;
+    status = ctl_open(&ctl, call);
+    ctl.what.member_id = req.id;
+    if (status == CTL_OK &&
+        ketch_member_update(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, CTL_ERROR);
+    else if (status == CTL_OK)
+        status = CTL_PRINT(&ctl, member_update, resp);
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
+static int promote_run(struct cli_call *call)
+{
+    Etcdserverpb__MemberPromoteRequest req = ETCDSERVERPB__MEMBER_PROMOTE_REQUEST__INIT;
+    const Etcdserverpb__MemberPromoteResponse *resp;
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    int64_t timeout_ms = ctl_timeout_ms(call);
+    int status = member_id(call, &req.id);
+
+    if (status != CTL_OK)
+        return status;
+    status = ctl_open(&ctl, call);
+    ctl.what.member_id = req.id;
+    if (status == CTL_OK &&
+        ketch_member_promote(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, CTL_ERROR);
+    else if (status == CTL_OK)
+        status = CTL_PRINT(&ctl, member_promote, resp);
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
+/* ---- the tree
+ * -------------------------------------------------------------------------------------- */
+
+static const struct cli_flag add_flags[] = {
+    {.name = "peer-urls",
+     .type = CLI_STRING,
+     .help = "comma separated peer URLs for the new member"},
+    {.name = "learner",
+     .type = CLI_BOOL,
+     .help = "whether the new member joins as a learner, without a vote"},
+};
+static const struct cli_flag update_flags[] = {
+    {.name = "peer-urls",
+     .type = CLI_STRING,
+     .help = "comma separated peer URLs for the updated member"},
+};
+static const struct cli_flag list_flags[] = {
+    {.name = "consistency",
+     .type = CLI_STRING,
+     .def = "l",
+     .help = "ask the quorum (l, linearizable) or one member (s, serializable)"},
+};
+
+static const struct cli_command add_command = {.use = "add <memberName> [options]",
+                                               .brief = "Adds a member into the cluster",
+                                               CLI_FLAGS(add_flags),
+                                               .run = add_run};
+static const struct cli_command remove_command = {
+    .use = "remove <memberID>", .brief = "Removes a member from the cluster", .run = remove_run};
+static const struct cli_command update_command = {.use = "update <memberID> [options]",
+                                                  .brief = "Updates a member in the cluster",
+                                                  CLI_FLAGS(update_flags),
+                                                  .run = update_run};
+static const struct cli_command list_command = {.use = "list",
+                                                .brief = "Lists all members in the cluster",
+                                                .about = "Prints each member's ID, status, name, "
+                                                         "peer addresses, client addresses and\n"
+                                                         "whether it is a learner.",
+                                                CLI_FLAGS(list_flags),
+                                                .run = list_run};
+static const struct cli_command promote_command = {
+    .use = "promote <memberID>",
+    .brief = "Promotes a non-voting member in the cluster",
+    .run = promote_run};
+static const struct cli_command *const member_commands[] = {
+    &add_command, &remove_command, &update_command, &list_command, &promote_command};
+
+const struct cli_command member_command = {
+    .use = "member",
+    .brief = "Membership related commands",
+    .group = GROUP_CLUSTER,
+    CLI_SUBS(member_commands),
+};
