@@ -56,6 +56,17 @@ const struct cli_flag kv_del_flags[KV_DEL_FLAG_COUNT] = {
     {.name = "range", .type = CLI_BOOL, .help = "delete a range of keys without delay"},
 };
 
+int kv_wrong(struct err *e, enum ctl_status status, const char *fmt, ...)
+{
+    va_list ap;
+
+    e->code = ERR_INVALID;
+    va_start(ap, fmt);
+    vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+    va_end(ap);
+    return (int) status;
+}
+
 static const struct bytes zero_byte = {(const uint8_t *) "", 1};
 
 struct bytes kv_prefix_end(struct bytes prefix, struct arena *a)
@@ -95,7 +106,7 @@ static int value_from_input(struct kv_input *in, struct arena *a, ProtobufCBinar
         copy = arena_dup(a, b.p, b.len);
     *ret = (ProtobufCBinaryData){copy == NULL ? 0 : b.len, copy};
     buf_done(&b);
-    return copy != NULL ? 0 : err_set(e, CTL_BAD_ARGS, "%s", put_needs);
+    return copy != NULL ? 0 : kv_wrong(e, CTL_BAD_ARGS, "%s", put_needs);
 }
 
 int kv_put_request(const struct cli_call *c, struct kv_input *in, struct arena *a,
@@ -107,10 +118,10 @@ int kv_put_request(const struct cli_call *c, struct kv_input *in, struct arena *
     int rc = 0;
 
     if (c->arg_count == 0)
-        return err_set(e, CTL_BAD_ARGS, "%s", put_needs);
+        return kv_wrong(e, CTL_BAD_ARGS, "%s", put_needs);
     if (ignore_value && c->arg_count > 1)
-        return err_set(e, CTL_BAD_ARGS,
-                       "put command needs only 1 argument when 'ignore-value' is set");
+        return kv_wrong(e, CTL_BAD_ARGS,
+                        "put command needs only 1 argument when 'ignore-value' is set");
     r.key = wire_binary(cli_arg(c, 0));
     if (!ignore_value && c->arg_count > 1)
         r.value = wire_binary(cli_arg(c, 1));
@@ -119,7 +130,7 @@ int kv_put_request(const struct cli_call *c, struct kv_input *in, struct arena *
     if (rc != 0)
         return rc;
     if (kv_parse_lease(cli_string(c, "lease"), &r.lease, &why) != 0)
-        return err_set(e, CTL_BAD_ARGS, "bad lease ID (%s), expecting ID in Hex", why.msg);
+        return kv_wrong(e, CTL_BAD_ARGS, "bad lease ID (%s), expecting ID in Hex", why.msg);
     r.prev_kv = cli_bool(c, "prev-kv");
     r.ignore_value = ignore_value;
     r.ignore_lease = cli_bool(c, "ignore-lease");
@@ -144,7 +155,7 @@ static int range_of(const struct cli_call *c, struct arena *a, ProtobufCBinaryDa
     struct bytes k = cli_arg(c, 0);
 
     if (c->arg_count > 1 && (prefix || from_key))
-        return err_set(e, CTL_BAD_ARGS, "%s", too_many);
+        return kv_wrong(e, CTL_BAD_ARGS, "%s", too_many);
     if (c->arg_count > 1)
         *end = wire_binary(cli_arg(c, 1));
     if (prefix)
@@ -203,9 +214,9 @@ static int sorting(const struct cli_call *c, Etcdserverpb__RangeRequest *r, stru
     int t = 0;
 
     if (choose(orders, ARRAY_LEN(orders), order, &o) != 0)
-        return err_set(e, CTL_BAD_FEATURE, "bad sort order %s", order);
+        return kv_wrong(e, CTL_BAD_FEATURE, "bad sort order %s", order);
     if (choose(targets, ARRAY_LEN(targets), target, &t) != 0)
-        return err_set(e, CTL_BAD_FEATURE, "bad sort target %s", target);
+        return kv_wrong(e, CTL_BAD_FEATURE, "bad sort target %s", target);
     /* The server returns keys in ascending order anyway, and would fetch them all to sort them. */
     if (t == ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY &&
         o == ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND)
@@ -222,13 +233,13 @@ static int revision_filters(const struct cli_call *c, Etcdserverpb__RangeRequest
     r->min_mod_revision = MAX(cli_int(c, "min-mod-rev"), 0);
     r->max_mod_revision = MAX(cli_int(c, "max-mod-rev"), 0);
     if (r->max_create_revision > 0 && r->min_create_revision > r->max_create_revision)
-        return err_set(e, CTL_BAD_FEATURE,
-                       "getMinCreateRev(=%" PRId64 ") > getMaxCreateRev(=%" PRId64 ")",
-                       r->min_create_revision, r->max_create_revision);
+        return kv_wrong(e, CTL_BAD_FEATURE,
+                        "getMinCreateRev(=%" PRId64 ") > getMaxCreateRev(=%" PRId64 ")",
+                        r->min_create_revision, r->max_create_revision);
     if (r->max_mod_revision > 0 && r->min_mod_revision > r->max_mod_revision)
-        return err_set(e, CTL_BAD_FEATURE,
-                       "getMinModRev(=%" PRId64 ") > getMaxModRev(=%" PRId64 ")",
-                       r->min_mod_revision, r->max_mod_revision);
+        return kv_wrong(e, CTL_BAD_FEATURE,
+                        "getMinModRev(=%" PRId64 ") > getMaxModRev(=%" PRId64 ")",
+                        r->min_mod_revision, r->max_mod_revision);
     return 0;
 }
 
@@ -242,7 +253,7 @@ static int consistency(const struct cli_call *c, Etcdserverpb__RangeRequest *r, 
         return 0;
     buf_init(&q, ERR_MSG_BYTES);
     text_quote(&q, bytes_str(word));
-    err_set(e, CTL_BAD_FEATURE, "unknown consistency flag %s", buf_cstr(&q));
+    kv_wrong(e, CTL_BAD_FEATURE, "unknown consistency flag %s", buf_cstr(&q));
     buf_done(&q);
     return CTL_BAD_FEATURE;
 }
@@ -254,17 +265,17 @@ int kv_get_request(const struct cli_call *c, struct arena *a, Etcdserverpb__Rang
     int rc;
 
     if (c->arg_count == 0)
-        return err_set(e, CTL_BAD_ARGS,
-                       "get command needs one argument as key and an optional argument as "
-                       "range_end");
+        return kv_wrong(e, CTL_BAD_ARGS,
+                        "get command needs one argument as key and an optional argument as "
+                        "range_end");
     if (cli_bool(c, "prefix") && cli_bool(c, "from-key"))
-        return err_set(e, CTL_BAD_ARGS, "%s", choose_one);
+        return kv_wrong(e, CTL_BAD_ARGS, "%s", choose_one);
     r.keys_only = cli_bool(c, "keys-only");
     r.count_only = cli_bool(c, "count-only");
     if (r.keys_only && r.count_only)
-        return err_set(e, CTL_BAD_ARGS,
-                       "`--keys-only` and `--count-only` cannot be set at the same time, choose "
-                       "one");
+        return kv_wrong(e, CTL_BAD_ARGS,
+                        "`--keys-only` and `--count-only` cannot be set at the same time, choose "
+                        "one");
     rc = consistency(c, &r, e);
     if (rc == 0)
         rc = range_of(c, a, &r.key, &r.range_end, e);
@@ -288,11 +299,11 @@ int kv_del_request(const struct cli_call *c, struct arena *a, Etcdserverpb__Dele
     int rc;
 
     if (c->arg_count == 0 || c->arg_count > 2)
-        return err_set(e, CTL_BAD_ARGS,
-                       "del command needs one argument as key and an optional argument as "
-                       "range_end");
+        return kv_wrong(e, CTL_BAD_ARGS,
+                        "del command needs one argument as key and an optional argument as "
+                        "range_end");
     if (cli_bool(c, "prefix") && cli_bool(c, "from-key"))
-        return err_set(e, CTL_BAD_ARGS, "%s", choose_one);
+        return kv_wrong(e, CTL_BAD_ARGS, "%s", choose_one);
     rc = range_of(c, a, &r.key, &r.range_end, e);
     r.prev_kv = cli_bool(c, "prev-kv");
     *ret = r;

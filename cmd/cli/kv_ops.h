@@ -24,6 +24,9 @@ enum ctl_status {
     CTL_BAD_ARGS = 128,
 };
 
+/* Puts the words into *e and returns the exit status. */
+int kv_wrong(struct err *e, enum ctl_status status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
 #define KV_PUT_USE "put [options] <key> <value> (<value> can also be given from stdin)"
 #define KV_GET_USE "get [options] <key> [range_end]"
 #define KV_DEL_USE "del [options] <key> [range_end]"

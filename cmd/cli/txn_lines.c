@@ -64,7 +64,7 @@ static int malformed(const struct compare_line *c, struct err *e)
     text_quote(&b, c->found >= 1 ? buf_bytes(&c->key) : BYTES_EMPTY);
     buf_printf(&b, ") %.*s ", SHOWN(c->op));
     text_quote(&b, c->found >= 3 ? buf_bytes(&c->value) : BYTES_EMPTY);
-    err_set(e, CTL_INVALID_INPUT, "%s", buf_cstr(&b));
+    kv_wrong(e, CTL_INVALID_INPUT, "%s", buf_cstr(&b));
     buf_done(&b);
     return CTL_INVALID_INPUT;
 }
@@ -87,8 +87,8 @@ static int compare_op(const struct compare_line *c, Etcdserverpb__Compare *r, st
             return 0;
         }
     }
-    return err_set(e, CTL_INVALID_INPUT, "malformed comparison: %.*s (unknown result op %.*s)",
-                   SHOWN(c->whole), SHOWN(c->op));
+    return kv_wrong(e, CTL_INVALID_INPUT, "malformed comparison: %.*s (unknown result op %.*s)",
+                    SHOWN(c->whole), SHOWN(c->op));
 }
 
 static int compare_target(struct compare_line *c, struct arena *a, Etcdserverpb__Compare *r,
@@ -124,8 +124,8 @@ static int compare_target(struct compare_line *c, struct arena *a, Etcdserverpb_
     while (i < ARRAY_LEN(targets) && !bytes_eq(c->target, bytes_str(targets[i].name)))
         i++;
     if (i == ARRAY_LEN(targets))
-        return err_set(e, CTL_INVALID_INPUT, "malformed comparison: %.*s (unknown target %.*s)",
-                       SHOWN(c->whole), SHOWN(c->target));
+        return kv_wrong(e, CTL_INVALID_INPUT, "malformed comparison: %.*s (unknown target %.*s)",
+                        SHOWN(c->whole), SHOWN(c->target));
     r->target = targets[i].target;
     r->target_union_case = targets[i].value;
     if (targets[i].base == 0) {
@@ -133,7 +133,7 @@ static int compare_target(struct compare_line *c, struct arena *a, Etcdserverpb_
             c->value.len == 0 ? NULL : arena_dup(a, c->value.p, c->value.len), c->value.len));
     } else if (text_parse_int(buf_cstr(&c->value), targets[i].base, &r->version, NULL) != 0) {
         /* The members of the union that are numbers share one place. */
-        return err_set(e, CTL_INVALID_INPUT, "invalid txn compare request: %.*s", SHOWN(c->whole));
+        return kv_wrong(e, CTL_INVALID_INPUT, "invalid txn compare request: %.*s", SHOWN(c->whole));
     }
     return 0;
 }
@@ -146,7 +146,7 @@ int txn_compare(struct bytes line, struct arena *a, Etcdserverpb__Compare *ret, 
     int rc;
 
     if (paren == NULL)
-        return err_set(e, CTL_INVALID_INPUT, "malformed comparison: %.*s", SHOWN(line));
+        return kv_wrong(e, CTL_INVALID_INPUT, "malformed comparison: %.*s", SHOWN(line));
     buf_init(&c.key, WORDS_BYTES_MAX);
     buf_init(&c.value, WORDS_BYTES_MAX);
     c.target = bytes_of(line.p, (size_t) (paren - line.p));
@@ -191,7 +191,7 @@ static int put_op(const struct cli_call *c, struct kv_input *in, struct arena *a
     Etcdserverpb__PutRequest *r = arena_alloc(a, sizeof(*r));
 
     if (r == NULL)
-        return err_set(e, CTL_ERROR, "out of memory");
+        return kv_wrong(e, CTL_ERROR, "out of memory");
     ret->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
     ret->request_put = r;
     return kv_put_request(c, in, a, r, e);
@@ -203,7 +203,7 @@ static int get_op(const struct cli_call *c, struct arena *a, Etcdserverpb__Reque
     Etcdserverpb__RangeRequest *r = arena_alloc(a, sizeof(*r));
 
     if (r == NULL)
-        return err_set(e, CTL_ERROR, "out of memory");
+        return kv_wrong(e, CTL_ERROR, "out of memory");
     ret->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
     ret->request_range = r;
     return kv_get_request(c, a, r, e);
@@ -217,7 +217,7 @@ static int del_op(const struct cli_call *c, struct arena *a, Etcdserverpb__Reque
     int rc;
 
     if (r == NULL)
-        return err_set(e, CTL_ERROR, "out of memory");
+        return kv_wrong(e, CTL_ERROR, "out of memory");
     ret->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE;
     ret->request_delete_range = r;
     rc = kv_del_request(c, a, r, &warn, e);
@@ -268,7 +268,7 @@ int txn_request(struct bytes line, struct kv_input *in, struct arena *a, struct 
     if (split_into(a, line, &w, e) != 0)
         return CTL_INVALID_INPUT;
     if (w.count < 2)
-        return err_set(e, CTL_INVALID_INPUT, "invalid txn compare request: %.*s", SHOWN(line));
+        return kv_wrong(e, CTL_INVALID_INPUT, "invalid txn compare request: %.*s", SHOWN(line));
     c = xmem_calloc(1, sizeof(*c));
     buf_init(&out, CLI_PAGE_BYTES_MAX);
     *ret = (Etcdserverpb__RequestOp) ETCDSERVERPB__REQUEST_OP__INIT;
@@ -276,7 +276,7 @@ int txn_request(struct bytes line, struct kv_input *in, struct arena *a, struct 
         c->words = &w;
         rc = op_of(c, in, a, ret, e);
     } else {
-        rc = err_set(e, CTL_INVALID_INPUT, "invalid txn request: %.*s", SHOWN(line));
+        rc = kv_wrong(e, CTL_INVALID_INPUT, "invalid txn request: %.*s", SHOWN(line));
     }
     buf_done(&out);
     cli_call_done(c);
