@@ -372,12 +372,7 @@ static bool message_head_ok(struct call *c)
         snprintf(text, sizeof text, "grpc: compressed flag set with identity or empty encoding");
     else if (flag != 0)
         snprintf(text, sizeof text, "grpc: received unexpected payload format %u", flag);
-    else if (c->got_message)
-        snprintf(
-            text, sizeof text,
-            "cardinality violation: expected <EOF> for non client-streaming RPCs, but received "
-            "another message");
-    if (flag != 0 || c->got_message) {
+    if (flag != 0) {
         call__fail(c, 200, GRPC_STATUS_INTERNAL, text);
         return false;
     }
@@ -441,7 +436,7 @@ static bool message_head(struct call *c, struct bytes *in)
  * paused; what is left then is in *in. */
 static void feed(struct call *c, struct bytes *in)
 {
-    while (!c->answered && !c->paused) {
+    while (!c->answered && !c->paused && !c->got_message) {
         switch (grpc_deframe(&c->in, in)) {
         case GRPC_DEFRAMED_MORE:
             return;
@@ -483,12 +478,14 @@ static void input_done(struct call *c)
     if (c->answered || c->method == NULL)
         return;
     if (!grpc_deframer_idle(&c->in)) {
-        call__fail(c, 200, GRPC_STATUS_INTERNAL, "unexpected EOF");
+        call__fail(c, 200,
+                   c->method->kind == NET_UNARY ? GRPC_STATUS_UNKNOWN : GRPC_STATUS_INTERNAL,
+                   c->in.in_message ? "unexpected EOF" : "EOF");
     } else if (c->method->kind == NET_BIDI) {
         if (c->owned && c->method->half_closed != NULL)
             c->method->half_closed(c);
     } else if (!c->got_message) {
-        answer(c, 200, GRPC_STATUS_INTERNAL, "EOF");
+        answer(c, 200, GRPC_STATUS_UNKNOWN, "EOF");
     } else if (begin_service(c)) {
         c->method->request(c, c->request);
     }

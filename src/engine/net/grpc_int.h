@@ -85,8 +85,9 @@ void grpc_head_put(uint8_t out[GRPC_HEAD_BYTES], uint32_t length);
 
 #define GRPC_TIMEOUT_TEXT_BYTES 12
 
-/* "100m": up to 8 digits and a unit.  False: malformed. */
-bool grpc_timeout_parse(struct bytes s, int64_t *ret_ns);
+/* "100m": up to 8 digits and a unit.  On failure the reason is in `why`, in grpc-go's words. */
+#define GRPC_TIMEOUT_WHY_BYTES 160
+bool grpc_timeout_parse(struct bytes s, int64_t *ret_ns, char why[GRPC_TIMEOUT_WHY_BYTES]);
 /* The finest unit in which `ns` fits 8 digits, rounded up, as grpc-go writes it. */
 void grpc_timeout_format(int64_t ns, char out[GRPC_TIMEOUT_TEXT_BYTES]);
 

@@ -16,24 +16,53 @@ static const struct {
     {'H', 3600 * (int64_t) 1000000000},
 };
 
-bool grpc_timeout_parse(struct bytes s, int64_t *ret_ns)
+static const int64_t *unit_ns(char unit)
 {
-    int64_t v = 0;
-
-    if (s.n < 2 || s.n > TIMEOUT_DIGITS_MAX + 1)
-        return false;
-    for (size_t i = 0; i + 1 < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9')
-            return false;
-        v = v * 10 + (s.p[i] - '0');
-    }
     for (size_t i = 0; i < ARRAY_LEN(timeout_units); i++) {
-        if (timeout_units[i].unit != (char) s.p[s.n - 1])
+        if (timeout_units[i].unit == unit)
+            return &timeout_units[i].ns;
+    }
+    return NULL;
+}
+
+/* Says why s is no timeout, or nothing. */
+static bool timeout_malformed(struct bytes s, char *why)
+{
+    const char *fault = NULL;
+    int n = (int) MIN(s.n, (size_t) 64);
+
+    if (s.n < 2)
+        fault = "string is too short";
+    else if (s.n > TIMEOUT_DIGITS_MAX + 1)
+        fault = "string is too long";
+    else if (unit_ns((char) s.p[s.n - 1]) == NULL)
+        fault = "unit is not recognized";
+    if (fault != NULL) {
+        snprintf(why, GRPC_TIMEOUT_WHY_BYTES, "transport: timeout %s: \"%.*s\"", fault, n,
+                 (const char *) s.p);
+        return true;
+    }
+    for (size_t i = 0; i + 1 < s.n; i++) {
+        if (s.p[i] >= '0' && s.p[i] <= '9')
             continue;
-        *ret_ns = v > INT64_MAX / timeout_units[i].ns ? INT64_MAX : v * timeout_units[i].ns;
+        snprintf(why, GRPC_TIMEOUT_WHY_BYTES, "strconv.ParseUint: parsing \"%.*s\": invalid syntax",
+                 n - 1, (const char *) s.p);
         return true;
     }
     return false;
+}
+
+bool grpc_timeout_parse(struct bytes s, int64_t *ret_ns, char why[GRPC_TIMEOUT_WHY_BYTES])
+{
+    int64_t v = 0, ns;
+
+    if (timeout_malformed(s, why))
+        return false;
+    for (size_t i = 0; i + 1 < s.n; i++)
+        v = v * 10 + (s.p[i] - '0');
+    ns = *unit_ns((char) s.p[s.n - 1]);
+    *ret_ns = v > INT64_MAX / ns ? INT64_MAX : v * ns;
+    return true;
 }
 
 void grpc_timeout_format(int64_t ns, char out[GRPC_TIMEOUT_TEXT_BYTES])

@@ -115,6 +115,16 @@ static bool pseudo_field(struct call *c, struct bytes name, struct bytes value)
     return true;
 }
 
+static bool timeout_field(struct call *c, struct bytes value)
+{
+    char why[GRPC_TIMEOUT_WHY_BYTES];
+
+    if (grpc_timeout_parse(value, &c->timeout_ns, why))
+        return true;
+    c->bad_text = arena_printf(&c->arena, "malformed grpc-timeout: %s", why);
+    return c->bad_text != NULL;
+}
+
 static bool plain_field(struct call *c, struct bytes name, struct bytes value)
 {
     switch (name.p[0]) {
@@ -129,14 +139,8 @@ static bool plain_field(struct call *c, struct bytes name, struct bytes value)
         }
         break;
     case 'g':
-        if (bytes_eq(name, BYTES_LIT("grpc-timeout"))) {
-            if (grpc_timeout_parse(value, &c->timeout_ns))
-                return true;
-            c->bad_text = arena_printf(
-                &c->arena, "malformed grpc-timeout: transport: timeout string is invalid: \"%.*s\"",
-                (int) MIN(value.n, (size_t) 100), (const char *) value.p);
-            return c->bad_text != NULL;
-        }
+        if (bytes_eq(name, BYTES_LIT("grpc-timeout")))
+            return timeout_field(c, value);
         if (bytes_eq(name, BYTES_LIT("grpc-encoding")))
             return keep(c, value, &c->encoding);
         break;

@@ -17,6 +17,13 @@ void http__init(struct http_req *r, const struct http_ops *ops, struct server_co
     buf_init(&r->body, server__limits(sc)->http_body_bytes_max);
 }
 
+void http__discard(struct http_req *r)
+{
+    r->ended = true;
+    buf_done(&r->body);
+    r->ops->forget(r);
+}
+
 void http__handle(struct http_req *r)
 {
     const struct net_server_options *o = &r->sc->sl->server->options;

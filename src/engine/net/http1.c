@@ -81,14 +81,14 @@ static bool queue(struct http1 *h, const void *p, size_t n)
     return false;
 }
 
-/* What Go's server says to what it cannot parse, and hangs up. */
-static void refuse(struct http1 *h, int status)
+/* What Go's server says to what it cannot take, and hangs up. */
+static void refuse(struct http1 *h, int status, const char *why)
 {
     char text[256];
     int n = snprintf(text, sizeof text,
-                     "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                     "Connection: close\r\n\r\n%d %s",
-                     status, http__reason(status), status, http__reason(status));
+                     "HTTP/1.1 %d %s%s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                     "Connection: close\r\n\r\n%d %s%s",
+                     status, http__reason(status), why, status, http__reason(status), why);
 
     h->broken = true;
     queue(h, text, (size_t) n);
@@ -117,7 +117,8 @@ static void h1_begin(struct http_req *r, const struct http_head *hd)
     char text[64];
 
     buf_init(&b, NET_HEADER_BYTES_MAX);
-    buf_printf(&b, "HTTP/1.1 %d %s\r\n", hd->status, http__reason(hd->status));
+    buf_printf(&b, "HTTP/1.%d %d %s\r\n", r->version == 10 ? 0 : 1, hd->status,
+               http__reason(hd->status));
     for (size_t i = 0; i < hd->fields_n; i++)
         buf_printf(&b, "%s: %s\r\n", hd->fields[i].name, hd->fields[i].value);
     date(text, sizeof text);
@@ -127,10 +128,10 @@ static void h1_begin(struct http_req *r, const struct http_head *hd)
     x->chunked = hd->length < 0 && !hd->no_body && r->version == 11;
     if (hd->length < 0 && !hd->no_body && !x->chunked)
         h->keep_alive = false; /* the end of the connection is the end of the body */
-    if (!h->keep_alive || h->draining)
-        buf_add_str(&b, "Connection: close\r\n");
-    else if (r->version == 10)
-        buf_add_str(&b, "Connection: keep-alive\r\n");
+    if (h->draining)
+        h->keep_alive = false;
+    if (h->keep_alive != (r->version == 11)) /* what the version does not say already */
+        buf_printf(&b, "Connection: %s\r\n", h->keep_alive ? "keep-alive" : "close");
     if (x->chunked)
         buf_add_str(&b, "Transfer-Encoding: chunked\r\n");
     buf_add_str(&b, "\r\n");
@@ -351,6 +352,11 @@ static int on_headers_complete(h1_parser *p)
     x = request_new(h);
     if (x == NULL)
         return -1;
+    if (x->req.version == 11 && x->req.host.p == NULL) {
+        http__discard(&x->req);
+        refuse(h, 400, ": missing required Host header");
+        return -1;
+    }
     if (http_header(&x->req, "expect", &expect))
         x->req.expects_100 = bytes_eq(expect, BYTES_LIT("100-continue"));
     h->busy = x;
@@ -407,14 +413,14 @@ static void parse(struct http1 *h, const uint8_t *p, size_t n)
         h->in_parser = true;
         k = h1_parse(&h->parser, &callbacks, p, n);
         h->in_parser = false;
-        if (h1_failed(&h->parser) && h->sc->conn.state == CONN_OPEN) {
+        if (h1_failed(&h->parser) && !h->broken && h->sc->conn.state == CONN_OPEN) {
             bool large = h->head_bytes > server__limits(h->sc)->header_bytes_max ||
                          h->fields_n > NET_HEADER_FIELDS_MAX;
 
             if (h->state == BUSY)
                 conn__doom(&h->sc->conn, ERR_NET_PROTOCOL); /* in the middle of a body */
             else
-                refuse(h, large ? 431 : 400);
+                refuse(h, large ? 431 : 400, "");
             return;
         }
     }

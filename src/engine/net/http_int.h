@@ -81,6 +81,9 @@ void http__drained(struct http_req *r);
 /* Nobody listens any more.  May end the request, from within its callback. */
 void http__gone(struct http_req *r);
 
+/* Frees a request that no handler has seen. */
+void http__discard(struct http_req *r);
+
 const char *http__reason(int status);
 
 /* http_h2.c: requests that came as streams. */

@@ -124,6 +124,8 @@ void loop__turn_end(struct loop *l)
     loop__turn_begin(l);
     settled = turn_settle(l);
     arm_timer(l);
+    if (l->until != NULL && *l->until)
+        uv_stop(&l->uv); /* libuv then polls without waiting */
     l->awake = false;
     atomic_store_explicit(&l->asleep, true, memory_order_seq_cst);
     /* What was pushed before `asleep` was seen has nobody to wake us: see the head of loop_int.h.
@@ -278,8 +280,10 @@ void loop_run(struct loop *l)
 void loop_run_until(struct loop *l, const bool *flag)
 {
     run_begin(l);
+    l->until = flag;
     while (!*flag && !atomic_load_explicit(&l->stopping, memory_order_acquire))
         uv_run(&l->uv, UV_RUN_ONCE);
+    l->until = NULL;
     atomic_store_explicit(&l->stopping, false, memory_order_relaxed);
     run_end(l);
 }

@@ -47,6 +47,7 @@ struct loop {
     _Atomic bool stopping;
     bool awake; /* this thread's view: the turn has begun */
     _Atomic bool running;
+    const bool *until; /* of loop_run_until */
     uv_thread_t runner;
 
     mono_ns now;

@@ -351,6 +351,7 @@ static void on_start(struct loop_task *t)
 {
     struct net_server *s = CONTAINER_OF(t, struct net_server, start_task);
 
+    atomic_store_explicit(&s->start_posted, false, memory_order_release);
     if (!s->loops[0].stopping)
         listener__start_all(s);
 }
@@ -399,7 +400,8 @@ void net_server_free(struct net_server *s)
 
 void net_server_start(struct net_server *s)
 {
-    loop_post(s->loops[0].loop, &s->start_task);
+    if (!atomic_exchange_explicit(&s->start_posted, true, memory_order_acq_rel))
+        loop_post(s->loops[0].loop, &s->start_task);
 }
 
 static uint64_t load(const _Atomic uint64_t *c)

@@ -99,7 +99,7 @@ struct net_listen {
 NODISCARD int net_server_listen(struct net_server *s, const struct net_listen *where,
                                 uint16_t *ret_port, struct err *e);
 
-/* Accepts connections from now on. */
+/* Accepts connections from now on, on all addresses that were taken; again after taking more. */
 void net_server_start(struct net_server *s);
 
 /* Stops accepting, tells every connection to end (GOAWAY), lets calls finish for at most

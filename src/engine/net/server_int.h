@@ -71,6 +71,7 @@ struct net_server {
     void *stopped_user;
     struct loop_task stopped_task;
     struct loop_task start_task;
+    _Atomic bool start_posted;
 };
 
 /* NULL: unknown. */
