@@ -32,9 +32,9 @@ enum cluster_err {
 #undef X
 };
 
-#define CLUSTER_URLS_MAX 64          /* URLs of one kind of one member */
-#define CLUSTER_JSON_BYTES_MAX 65536 /* of a member's JSON, wherever it comes from */
-#define CLUSTER_MEMBERS_MAX 4096     /* members, and ids of members removed so far */
+#define CLUSTER_URLS_MAX 4096                     /* URLs of one kind of one member */
+#define CLUSTER_JSON_BYTES_MAX ((size_t) 4 << 20) /* of a member's JSON; more than any request */
+#define CLUSTER_MEMBERS_MAX 4096                  /* members, and ids of members removed so far */
 #define CLUSTER_ALARMS_MAX 8192
 
 struct store;
@@ -70,7 +70,7 @@ struct cluster_member {
 
 struct cluster_alarm {
     uint64_t member_id;
-    int kind; /* 1 NOSPACE, 2 CORRUPT */
+    int kind; /* 1 NOSPACE, 2 CORRUPT; others may have been stored */
 };
 
 struct cluster_downgrade {
@@ -176,7 +176,7 @@ NODISCARD int cluster_apply_version(struct cluster *c, cluster_version v, struct
 
 void cluster_apply_downgrade(struct cluster *c, bool enabled, const char *target);
 
-/* True when it changed something.  kind: 1 or 2. */
+/* True when it changed something.  kind is not 0 (etcd stores unknown ones too). */
 bool cluster_apply_alarm(struct cluster *c, uint64_t member_id, int kind, bool activate);
 
 /* Brings meta/storageVersion to the cluster version, but never above `level`: the field is absent
