@@ -34,8 +34,9 @@ enum cluster_err {
 
 #define CLUSTER_URLS_MAX 4096                     /* URLs of one kind of one member */
 #define CLUSTER_JSON_BYTES_MAX ((size_t) 4 << 20) /* of a member's JSON; more than any request */
-#define CLUSTER_MEMBERS_MAX 4096                  /* members, and ids of members removed so far */
-#define CLUSTER_ALARMS_MAX 8192
+#define CLUSTER_MEMBERS_MAX 4096                  /* members */
+#define CLUSTER_REMOVED_MAX 65536                 /* ids of members removed so far */
+#define CLUSTER_ALARMS_MAX 8192 /* more are not activated: clients choose the member ids */
 
 struct store;
 
