@@ -147,7 +147,7 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                                 .clock = clock_posix(),
                                 .random = random_posix(),
                                 .argv = argv};
-    struct node_config nc = node_config_of(&p->config);
+    struct node_config nc;
     struct node_env env = {.disk = disk_posix(),
                            .random = random_posix(),
                            .clock = clock_posix(),
@@ -158,6 +158,7 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                            .ctx = p};
     int rc = config_check_start(&p->config, has_wal(&p->config), e);
 
+    nc = node_config_of(&p->config); /* after the check, which makes the list of members */
     actors_init(&p->actors);
     env.wake_ctx = &p->actors;
     if (rc == 0)
