@@ -50,6 +50,8 @@ struct raft_storage_ops {
     raft_index (*last_index)(struct raft_storage *s);
 
     /* The newest snapshot to send to a follower, borrowed until the storage changes; index 0: none.
+     * It must know every configuration change that is applied: a member added later than the
+     * snapshot refuses it, being none of its members.
      * 0 or ERR_RAFT_SNAPSHOT_UNAVAILABLE (being made: asked again later). */
     int (*snapshot)(struct raft_storage *s, struct raft_snapshot *ret);
 };

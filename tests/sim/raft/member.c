@@ -3,6 +3,8 @@
 #include "engine/raft/raft_int.h"
 #include "engine/raft/snapshot_copy.h"
 
+static bool remember(struct sim_member *m);
+
 struct sim *sim_of(struct sim_member *m)
 {
     return CONTAINER_OF(m - m->index, struct sim, members);
@@ -48,6 +50,8 @@ static int snapshot(struct raft_storage *s, struct raft_snapshot *ret)
 
     if (sim_chance(&sim_of(m)->disk_random, 4) == 0)
         return ERR_RAFT_SNAPSHOT_UNAVAILABLE;
+    /* A fresh one: whoever was added after the last would refuse that. */
+    (void) remember(m);
     return below(s)->ops->snapshot(below(s), ret);
 }
 
@@ -201,29 +205,32 @@ static void install_snapshot(struct sim *s, struct sim_member *m, const struct r
     sim_trace(s, m, "installed snapshot %" PRIu64, x->meta.index);
 }
 
-/* Remembers the state, durably, and forgets the log before it but for a little. */
-void sim_member_snapshot(struct sim *s, struct sim_member *m)
+/* Remembers the state, durably; false when that is not possible now. */
+static bool remember(struct sim_member *m)
 {
     struct raft_storage *d = raft_memory_storage_base(m->disk.log);
     struct bytes data = bytes_of(&m->state, sizeof m->state);
     struct raft_conf_state cs;
-    raft_index keep;
 
-    if (raft_is_superseded(m->raft, m->applied + 1) || m->applied == 0 ||
-        m->raft->config.applied > m->applied)
-        return;
-    if (d->ops->last_index(d) < m->applied || d->ops->first_index(d) > m->applied ||
+    if (m->applied == 0 || raft_is_superseded(m->raft, m->applied + 1))
+        return false;
+    if (d->ops->last_index(d) < m->applied || d->ops->first_index(d) > m->applied + 1 ||
         m->disk.hard.commit < m->applied)
-        return;
+        return false;
     cs = raft__tracker_conf_state(&m->raft->tracker);
-    if (raft_memory_storage_create_snapshot(m->disk.log, m->applied, &cs, data) != 0)
+    return raft_memory_storage_create_snapshot(m->disk.log, m->applied, &cs, data) == 0 &&
+           raft_memory_storage_create_snapshot(m->memory, m->applied, &cs, data) == 0;
+}
+
+/* ... and forgets the log before it but for a little. */
+void sim_member_snapshot(struct sim *s, struct sim_member *m)
+{
+    raft_index keep = sim_chance(&s->disk_random, s->setup.keep_entries + 1);
+
+    if (!remember(m) || m->applied <= keep)
         return;
-    (void) !raft_memory_storage_create_snapshot(m->memory, m->applied, &cs, data);
-    keep = sim_chance(&s->disk_random, s->setup.keep_entries + 1);
-    if (m->applied > keep) {
-        (void) !raft_memory_storage_compact(m->disk.log, m->applied - keep);
-        (void) !raft_memory_storage_compact(m->memory, m->applied - keep);
-    }
+    (void) !raft_memory_storage_compact(m->disk.log, m->applied - keep);
+    (void) !raft_memory_storage_compact(m->memory, m->applied - keep);
     sim_trace(s, m, "snapshot at %" PRIu64 ", kept %" PRIu64, m->applied, keep);
 }
 
@@ -343,7 +350,7 @@ void sim_member_stored(struct sim *s, struct sim_member *m)
             leave_after(s, m, j->after[i]);
         raft_stored(m->raft, &j->mark);
         free_store_job(j);
-    } while (m->store_first != NULL && sim_chance(&s->disk_random, 2) == 0);
+    } while (m->store_first != NULL && (s->healing || sim_chance(&s->disk_random, 4) != 0));
     sim_member_pump(s, m);
     start_store(s, m);
 }
