@@ -393,7 +393,7 @@ static int commit_map(struct bolt_writer *w, struct bolt_map **ret, struct err *
     uint64_t bytes = w->tx.map->bytes;
 
     *ret = NULL;
-    if (db->file_bytes <= bytes)
+    if (w->tx.meta.high_water * db->page_bytes <= bytes)
         return 0;
     while (bytes < db->file_bytes)
         bytes *= 2;
