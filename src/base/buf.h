@@ -32,7 +32,7 @@ bool buf_add_bytes(struct buf *b, struct bytes s);
 bool buf_add_str(struct buf *b, const char *s);
 bool buf_add_char(struct buf *b, char c);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-bool buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+bool buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 /* The contents as a C string: a NUL is put behind them, not counted in len.  "" without memory. */
 const char *buf_cstr(struct buf *b);
