@@ -43,6 +43,30 @@ static int member_id(const struct cli_call *call, uint64_t *ret)
     return CTL_OK;
 }
 
+static bool starts_with(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* What etcd's types.NewURLs asks of a peer URL. */
+static int check_url(const char *url)
+{
+    const char *host;
+    const char *port;
+
+    if (starts_with(url, "unix://") || starts_with(url, "unixs://"))
+        return CTL_OK;
+    if (!starts_with(url, "http://") && !starts_with(url, "https://"))
+        return cli_fail(CTL_ERROR, "URL scheme must be http, https, unix, or unixs: %s", url);
+    host = strstr(url, "://") + 3;
+    port = strrchr(host, ':');
+    if (port == NULL || strchr(port, ']') != NULL)
+        return cli_fail(CTL_ERROR, "URL address does not have the form \"host:port\": %s", url);
+    if (strchr(host, '/') != NULL)
+        return cli_fail(CTL_ERROR, "URL must not contain a path: %s", url);
+    return CTL_OK;
+}
+
 /* --peer-urls, split at its commas. */
 static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, size_t *ret_n)
 {
@@ -64,6 +88,8 @@ static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, 
         copy += strcspn(copy, ",");
         if (*copy == ',')
             *copy++ = 0;
+        if (check_url((*ret)[i]) != CTL_OK)
+            return CTL_ERROR;
     }
     return CTL_OK;
 }

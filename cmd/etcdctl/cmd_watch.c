@@ -157,8 +157,10 @@ static int print_event(struct watching *w, const struct ketch_watch_event *ev)
         .canceled = ev->canceled,
     };
 
-    if (ev->canceled)
+    if (ev->canceled) {
         buf_printf(&w->ctl->errs, "watch was canceled (%s)\n", ev->error);
+        cli_write(stderr, &w->ctl->errs); /* before the answer, as etcdctl */
+    }
     if (ev->progress)
         buf_printf(&w->ctl->out, "progress notify: %" PRId64 "\n", ev->header->revision);
     return CTL_PRINT(w->ctl, watch, &p);
@@ -385,6 +387,8 @@ static void on_line(void *arg)
     const char *first;
 
     list_push(&all->lines, &l->link);
+    if (all->status != CTL_OK) /* over: this line came in the same turn as the last one */
+        return;
     if (l->end) {
         end_interactive(all, cli_fail(CTL_INVALID_INPUT, "error reading watch request line: EOF"));
         return;

@@ -47,7 +47,7 @@ static void on_attempt(const struct ketch_attempt *a, void *user)
     if (a->peer != NULL)
         buf_printf(&b, "\"Peer{Addr: '%s', LocalAddr: <nil>, AuthInfo: 'insecure'}\"", a->peer);
     else
-        json_escape(&b, BYTES_LIT("Peer{Addr: <nil>, LocalAddr: <nil>, AuthInfo: <nil>}"));
+        buf_add_str(&b, "\"Peer{Addr: <nil>, LocalAddr: <nil>, AuthInfo: <nil>}\"");
     buf_printf(&b, ",\"method\":\"%s\",\"attempt\":%u,\"error\":", a->method, a->attempt);
     json_escape(&b, bytes_str(a->text));
     ctl_log("warn", "etcd-client", "v3/retry_interceptor.go:68", "retrying of unary invoker failed",
