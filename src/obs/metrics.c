@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "obs/metrics.h"
 
-
 #include "base/alloc.h"
 #include "obs/metrics_int.h"
 
@@ -86,6 +85,19 @@ static void *array_insert(void *array, size_t *n, size_t *cap, size_t at, void *
     return v;
 }
 
+/* Keeps the labels sorted by name, as the page shows them, and notes where the caller has them. */
+static void label_insert(struct metric_family *f, const char *name)
+{
+    size_t at = f->labels_n++;
+
+    for (; at > 0 && strcmp(f->labels[at - 1], name) > 0; at--) {
+        f->labels[at] = f->labels[at - 1];
+        f->place[at] = f->place[at - 1];
+    }
+    f->labels[at] = name;
+    f->place[at] = f->labels_n - 1;
+}
+
 static struct metric_family *family_make(struct metrics *m, enum metric_type type, unsigned flags,
                                          const char *name, const char *help,
                                          const char *const *labels, size_t at)
@@ -99,8 +111,7 @@ static struct metric_family *family_make(struct metrics *m, enum metric_type typ
     f->help = help;
     while (labels != NULL && labels[f->labels_n] != NULL) {
         ASSERT(f->labels_n < METRIC_LABELS_MAX);
-        f->labels[f->labels_n] = labels[f->labels_n];
-        f->labels_n++;
+        label_insert(f, labels[f->labels_n]);
     }
     m->families = array_insert(m->families, &m->families_n, &m->families_cap, at, f);
     return f;
@@ -172,9 +183,10 @@ static char *labels_join(const struct metric_family *f, const char *const *value
     }
     joined = p = xmem_alloc(n);
     for (size_t i = 0; i < f->labels_n; i++) {
-        size_t len = strlen(values[i]) + 1;
+        const char *value = values[f->place[i]];
+        size_t len = strlen(value) + 1;
 
-        memcpy(p, values[i], len);
+        memcpy(p, value, len);
         p += len;
     }
     *p = 0;
@@ -184,7 +196,7 @@ static char *labels_join(const struct metric_family *f, const char *const *value
 static int labels_cmp(const struct metric_family *f, const char *a, const char *const *values)
 {
     for (size_t i = 0; i < f->labels_n; i++) {
-        int c = strcmp(a, values[i]);
+        int c = strcmp(a, values[f->place[i]]);
 
         if (c != 0)
             return c;

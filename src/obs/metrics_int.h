@@ -21,14 +21,16 @@ struct metrics__series {
     struct histogram *histogram; /* set for histograms only */
 };
 
-/* Invariant: series are in the order of their label values, families in that of their names. */
+/* Invariant: series are in the order of their label values (labels by name), families in that of
+ * their names. */
 struct metric_family {
     struct metrics *owner;
     enum metric_type type;
     unsigned flags;
     const char *name;
     const char *help;
-    const char *labels[METRIC_LABELS_MAX];
+    const char *labels[METRIC_LABELS_MAX]; /* sorted by name */
+    size_t place[METRIC_LABELS_MAX];       /* of each in the caller's order */
     size_t labels_n;
     struct histogram_buckets *buckets;
     struct metrics__series **series;

@@ -5,12 +5,18 @@
 /* ---- requests to the hub
  * --------------------------------------------------------------------------- */
 
-static void submit(struct wstream *s, struct req *r, enum node_request_kind kind,
+/* `w`: of a join or leave, else NULL. */
+static void submit(struct wstream *s, struct wwatch *w, struct req *r, enum node_request_kind kind,
                    void (*then)(struct req *r))
 {
-    *r = (struct req){.node = {.kind = kind, .sink = &s->io->sink}, .io = s->io, .then = then};
-    r->node.stream = &s->hub;
-    r->node.watchers_n = s->watches_n;
+    *r = (struct req){.node = {.kind = kind,
+                               .sink = &s->io->sink,
+                               .watcher = w == NULL ? NULL : &w->hub,
+                               .stream = &s->hub,
+                               .watchers_n = s->watches_n},
+                      .io = s->io,
+                      .then = then,
+                      .user = s};
     s->requests++;
     req_submit(r);
 }
@@ -47,7 +53,7 @@ void wwatch_join(struct wwatch *w)
         return;
     w->busy = true;
     w->stream->joined = true;
-    submit(w->stream, &w->req, NODE_REQ_WATCH_JOIN, watch_returned);
+    submit(w->stream, w, &w->req, NODE_REQ_WATCH_JOIN, watch_returned);
 }
 
 void wwatch_leave(struct wwatch *w)
@@ -57,7 +63,7 @@ void wwatch_leave(struct wwatch *w)
     if (w->busy)
         return;
     w->busy = true;
-    submit(w->stream, &w->req, NODE_REQ_WATCH_LEAVE, watch_returned);
+    submit(w->stream, w, &w->req, NODE_REQ_WATCH_LEAVE, watch_returned);
 }
 
 static void forget_name(struct wwatch *w)
@@ -115,8 +121,7 @@ void wstream_settle(struct wstream *s)
         return;
     if (s->joined && !s->close_sent) {
         s->close_sent = true;
-        submit(s, &s->close, NODE_REQ_WATCH_STREAM_CLOSE, stream_returned);
-        s->close.user = s;
+        submit(s, NULL, &s->close, NODE_REQ_WATCH_STREAM_CLOSE, stream_returned);
         return;
     }
     if (s->first == NULL && (s->closed || !s->joined))
@@ -378,8 +383,7 @@ static void progress_next(struct wstream *s)
     s->progress_wanted--;
     s->progress_busy = true;
     s->joined = true;
-    submit(s, &s->progress, NODE_REQ_WATCH_PROGRESS, progress_returned);
-    s->progress.user = s;
+    submit(s, NULL, &s->progress, NODE_REQ_WATCH_PROGRESS, progress_returned);
 }
 
 static void each_returned(struct req *r)
@@ -402,8 +406,7 @@ static void tick(struct loop_timer *t)
     }
     if (!s->each_busy && s->watches_n > 0) {
         s->each_busy = true;
-        submit(s, &s->each, NODE_REQ_WATCH_PROGRESS_EACH, each_returned);
-        s->each.user = s;
+        submit(s, NULL, &s->each, NODE_REQ_WATCH_PROGRESS_EACH, each_returned);
     }
     progress_begin(s);
 }

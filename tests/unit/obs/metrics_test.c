@@ -50,7 +50,8 @@ static const char *page(struct metrics *m, struct buf *out)
     return buf_cstr(out);
 }
 
-/* Families are sorted by name, series by label values; help and labels are escaped. */
+/* Families are sorted by name, labels by theirs, series by label values; help and labels are
+ * escaped. */
 static void test_page(void **state)
 {
     struct metrics *m = metrics_new();
@@ -63,10 +64,10 @@ static void test_page(void **state)
     put = metrics_counter_hot(m, "etcd_mvcc_put_total",
                               "Total number of puts seen by this member.");
     handled = metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "a_handled_total", "line\\one\ntwo",
-                             METRIC_LABELS("code", "method"));
-    metric_add(metric_with(handled, METRIC_LABELS("OK", "Put")), 2);
-    metric_add(metric_with(handled, METRIC_LABELS("Canceled", "x\"y\\z\nw")), 1);
-    metric_inc(metric_with(handled, METRIC_LABELS("OK", "Put")));
+                             METRIC_LABELS("method", "code"));
+    metric_add(metric_with(handled, METRIC_LABELS("Put", "OK")), 2);
+    metric_add(metric_with(handled, METRIC_LABELS("x\"y\\z\nw", "Canceled")), 1);
+    metric_inc(metric_with(handled, METRIC_LABELS("Put", "OK")));
     metric_set(metrics_gauge(m, "etcd_server_quota_backend_bytes", "q"), INT64_C(2147483648));
     metric_set_real(metrics_gauge_real(m, "process_cpu_seconds_total", "cpu"), 0.25);
     metric_inc(put);
