@@ -3,9 +3,10 @@
  *
  * Over the root bucket and all buckets inside it: every page lies below the high-water mark, is
  * referenced once (overflow pages too), is not on a list of free pages, is a branch or a leaf whose
- * items lie inside it; keys ascend, and lie between the keys that lead to them.  Then: a page below
- * the high-water mark that nothing refers to must be on the list of free pages, if there is one.
- * The words of findings are bbolt's where bbolt has the same check.
+ * items lie inside it; keys ascend, and lie between the keys that lead to them; the root bucket
+ * holds buckets only.  Then: a page below the high-water mark that nothing refers to must be on the
+ * list of free pages, if there is one. The words of findings are bbolt's where bbolt has the same
+ * check.
  */
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -214,6 +215,8 @@ static void tree_check(struct walk *w, const struct step *s, unsigned bucket_dep
     for (uint32_t i = 0; i < page_count(page) && !stopped(w); i++) {
         if (page_leaf_flags(page, i) == PAGE_ITEM_BUCKET)
             bucket_check(w, page_leaf_value(page, i), bucket_depth + 1);
+        else if (bucket_depth == 0)
+            finding(w, "page %" PRIu64 ": item %u of the root bucket is not a bucket", s->id, i);
     }
 }
 

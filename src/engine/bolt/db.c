@@ -6,6 +6,10 @@
 /* etcd asks bbolt for this much from the start, so that its readers are never remapped. */
 #define DEFAULT_MAP_BYTES (UINT64_C(10) << 30)
 
+/* What is read ahead at open: beyond this a cold file would push itself out of memory again. */
+#define WARM_BYTES_MAX (UINT64_C(4) << 30)
+#define WARM_PIECE_BYTES (UINT64_C(1) << 20)
+
 /* A new file: two metas, an empty freelist, an empty root. */
 #define NEW_PAGES 4u
 #define SECTOR_BYTES 512u
@@ -207,8 +211,8 @@ static int map_load(struct bolt_db *db, struct err *e)
  * on a cold disk would be one random read each. */
 static int file_warm(struct bolt_db *db, struct err *e)
 {
-    const size_t piece = (size_t) 1 << 20;
-    uint64_t end = MIN(db->meta.high_water * db->page_bytes, UINT64_C(4) << 30);
+    uint64_t end = MIN(db->meta.high_water * db->page_bytes, WARM_BYTES_MAX);
+    size_t piece = (size_t) MIN(end, WARM_PIECE_BYTES);
     uint8_t *p = mem_alloc(piece);
     size_t got;
     int rc = 0;
