@@ -71,20 +71,21 @@ int mvcc_hash_begin(const struct mvcc_view *v, int64_t revision, struct mvcc_has
 {
     int64_t at = revision == 0 ? v->state.revision : revision;
     int64_t compact = v->state.compact_revision;
+    struct mvcc_hash_result result = {
+        .compact_revision = compact, .hash_revision = at, .current_revision = v->state.revision};
     struct mvcc_hash *h;
 
-    if (revision > 0 && revision < compact)
+    bool stored = find_stored(v, revision, &result);
+
+    if (!stored && revision > 0 && revision < compact)
         return ERR_MVCC_COMPACTED;
     if (revision > v->state.revision)
         return ERR_MVCC_FUTURE_REV;
     if (!hash_alloc(&h))
         return ERR_NOMEM;
     h->view = mvcc_view_ref(v);
-    h->done = revision != 0 && find_stored(v, revision, &h->result);
-    if (!h->done)
-        h->result = (struct mvcc_hash_result){.compact_revision = compact,
-                                              .hash_revision = at,
-                                              .current_revision = v->state.revision};
+    h->result = result;
+    h->done = stored;
     kv_hash_init(&h->hash, at, compact);
     keep_set_init(&h->keep, v->state.root, at, KEEP_HASH);
     store_cursor_init(h->cursor, &v->store);

@@ -203,10 +203,11 @@ static void path_count(struct index_path *p, unsigned level)
 {
     for (unsigned i = level; i > 0; i--) {
         struct index_inner *x = index__inner(p->node[i - 1]);
-        uint64_t *live = &x->live[p->at[i - 1]];
+        unsigned at = p->at[i - 1];
+        uint64_t live = p->node[i]->live;
 
-        x->h.live += p->node[i]->live - *live;
-        *live = p->node[i]->live;
+        x->h.live = x->h.live - x->live[at] + live;
+        x->live[at] = live;
     }
 }
 
@@ -261,8 +262,9 @@ static void grow_root(struct index *ix, struct index_path *p)
 }
 
 /* Splits the full node at `level` of an owned path, its parents first where they are full too.  The
- * path then leads to the half that holds its place.  Returns the level, which a new root moves. */
-static unsigned path_split(struct index *ix, struct index_path *p, unsigned level, unsigned from)
+ * path then leads to the half where `key` belongs.  Returns the level, which a new root moves. */
+static unsigned path_split(struct index *ix, struct index_path *p, unsigned level, unsigned from,
+                           struct bytes key)
 {
     struct index_node *left, *right;
     struct index_sep *sep;
@@ -273,7 +275,7 @@ static unsigned path_split(struct index *ix, struct index_path *p, unsigned leve
         level = 1;
     }
     if (p->node[level - 1]->n == INDEX_FANOUT)
-        level = path_split(ix, p, level - 1, INDEX_FANOUT / 2) + 1;
+        level = path_split(ix, p, level - 1, INDEX_FANOUT / 2, key) + 1;
     left = p->node[level];
     right = index__node_new(ix, left->level);
     if (left->level == 0)
@@ -283,8 +285,8 @@ static unsigned path_split(struct index *ix, struct index_path *p, unsigned leve
     index__move_tail(left, from, right);
     index__inner(p->node[level - 1])->live[p->at[level - 1]] = left->live;
     index__inner_insert(p->node[level - 1], p->at[level - 1] + 1u, right, sep);
-    /* A child goes where it is; a place for a new key goes left when it is between the halves. */
-    to_right = left->level > 0 ? p->at[level] >= from : p->at[level] > from;
+    to_right = bytes_cmp(key, bytes_of(sep->key, sep->n)) >= 0;
+    ASSERT(to_right ? p->at[level] >= from : p->at[level] <= from);
     if (to_right) {
         p->node[level] = right;
         p->at[level] = (uint16_t) (p->at[level] - from);
@@ -302,7 +304,7 @@ static void insert(struct index *ix, struct index_path *p, struct key_entry *e)
     leaf = p->depth - 1u;
     if (p->node[leaf]->n == INDEX_FANOUT) {
         /* Keys that arrive in order leave full nodes behind. */
-        leaf = path_split(ix, p, leaf, last ? INDEX_FANOUT - 1 : INDEX_FANOUT / 2);
+        leaf = path_split(ix, p, leaf, last ? INDEX_FANOUT - 1 : INDEX_FANOUT / 2, entry_key(e));
     }
     index__leaf_insert(p->node[leaf], p->at[leaf], e);
     path_count(p, leaf);

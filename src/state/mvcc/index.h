@@ -228,10 +228,30 @@ void index_check(const struct index *ix);
 /* ---- between index.c and index_node.c
  * ----------------------------------------------------------------- */
 
-struct index_leaf *index__leaf(struct index_node *n);
-struct index_inner *index__inner(struct index_node *n);
-const struct index_leaf *index__leaf_const(const struct index_node *n);
-const struct index_inner *index__inner_const(const struct index_node *n);
+static inline struct index_leaf *index__leaf(struct index_node *n)
+{
+    DEBUG_ASSERT(n->level == 0);
+    return (struct index_leaf *) n;
+}
+
+static inline struct index_inner *index__inner(struct index_node *n)
+{
+    DEBUG_ASSERT(n->level > 0);
+    return (struct index_inner *) n;
+}
+
+static inline const struct index_leaf *index__leaf_const(const struct index_node *n)
+{
+    DEBUG_ASSERT(n->level == 0);
+    return (const struct index_leaf *) n;
+}
+
+static inline const struct index_inner *index__inner_const(const struct index_node *n)
+{
+    DEBUG_ASSERT(n->level > 0);
+    return (const struct index_inner *) n;
+}
+
 struct index_node *index__node_new(struct index *ix, uint16_t level);
 size_t index__node_bytes(const struct index_node *n);
 struct bytes index__node_key(const struct index_node *n, unsigned i); /* entry key or separator */

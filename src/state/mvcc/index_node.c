@@ -3,30 +3,6 @@
 #include "base/endian.h"
 #include "state/mvcc/index.h"
 
-struct index_leaf *index__leaf(struct index_node *n)
-{
-    DEBUG_ASSERT(n->level == 0);
-    return (struct index_leaf *) n;
-}
-
-struct index_inner *index__inner(struct index_node *n)
-{
-    DEBUG_ASSERT(n->level > 0);
-    return (struct index_inner *) n;
-}
-
-const struct index_leaf *index__leaf_const(const struct index_node *n)
-{
-    DEBUG_ASSERT(n->level == 0);
-    return (const struct index_leaf *) n;
-}
-
-const struct index_inner *index__inner_const(const struct index_node *n)
-{
-    DEBUG_ASSERT(n->level > 0);
-    return (const struct index_inner *) n;
-}
-
 size_t index__node_bytes(const struct index_node *n)
 {
     return n->level == 0 ? sizeof(struct index_leaf) : sizeof(struct index_inner);
