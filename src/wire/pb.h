@@ -97,7 +97,7 @@ struct pb_field {
 
 static inline struct pb_reader pb_reader_of(struct bytes b)
 {
-    return (struct pb_reader){b.p, b.p + b.n, false};
+    return (struct pb_reader){b.p, b.n == 0 ? b.p : b.p + b.n, false}; /* p may be NULL */
 }
 
 /* False at the end and on malformed input (then r->bad). */
