@@ -15,6 +15,11 @@
 /* etcd's listeners ask for a TCP keepalive every 30 s. */
 #define TCP_KEEPALIVE_S 30
 
+static void on_linger_over(struct loop_timer *t)
+{
+    conn__doom(CONTAINER_OF(t, struct conn, linger), 0);
+}
+
 void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *ops, void *session)
 {
     c->loop = l;
@@ -23,6 +28,8 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     c->fd = fd;
     c->state = CONN_NEW;
     c->close_soon = c->want_write = c->read_paused = c->polling = false;
+    c->lingering = c->no_linger = false;
+    loop_timer_init(&c->linger, on_linger_over);
     c->why = 0;
     c->read_ns = l->now;
     outq_init(&c->out);
@@ -84,7 +91,10 @@ static void read_some(struct conn *c)
     loop__count(&l->counters.reads, 1);
     if (n > 0) {
         loop__count(&l->counters.bytes_in, (uint64_t) n);
-        conn__feed(c, l->read_buf, (size_t) n);
+        if (!c->lingering)
+            conn__feed(c, l->read_buf, (size_t) n);
+    } else if (n == 0 && c->lingering) {
+        conn__doom(c, 0);
     } else if (n == 0) {
         c->ops->eof(c);
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -214,6 +224,7 @@ static void teardown(struct conn *c)
 {
     ASSERT(c->state == CONN_DOOMED);
     c->state = CONN_CLOSED;
+    loop_timer_stop(c->loop, &c->linger);
     c->ops->closed(c);
     list_remove(&c->dirty_link);
     outq_done(&c->out);
@@ -230,16 +241,29 @@ static void teardown(struct conn *c)
     c->ops->free(c);
 }
 
+/* Everything has been written: say so, and wait a little for the other side to do the same. */
+static void linger(struct conn *c)
+{
+    if (c->fd < 0 || c->no_linger || c->lingering || shutdown(c->fd, SHUT_WR) != 0 ||
+        loop_timer_start(c->loop, &c->linger, NET_LINGER_MS) != 0) {
+        conn__doom(c, 0);
+        return;
+    }
+    c->lingering = true;
+    c->read_paused = false;
+    poll_update(c);
+}
+
 void conn__flush(struct conn *c)
 {
-    bool more = c->state == CONN_OPEN && !c->want_write;
+    bool more = c->state == CONN_OPEN && !c->want_write && !c->lingering;
 
     for (int i = 0; more && i < ROUNDS_MAX && c->state == CONN_OPEN; i++)
         more = flush_round(c);
     if (more)
         conn__dirty(c);
-    else if (c->state == CONN_OPEN && c->close_soon && c->out.bytes == 0)
-        conn__doom(c, 0);
+    else if (c->state == CONN_OPEN && c->close_soon && c->out.bytes == 0 && !c->lingering)
+        linger(c);
     if (c->state == CONN_DOOMED)
         teardown(c);
 }

@@ -5,11 +5,12 @@
  * TLS has its place between the two.
  *
  *              conn__start
- *      NEW ------------------> OPEN --- conn__doom ---> DOOMED --- end of turn ---> CLOSED
- *                                \                        ^
- *                                 \-- conn__close_soon ---/ when everything has been written
+ *      NEW ------------------> OPEN --- conn__doom --------------------> DOOMED --- end of turn
+ * ---> CLOSED \                                          ^
+ *                                 \- conn__close_soon, all written ->  lingering, until EOF or time
  *
- *   OPEN     input and output run.
+ *   OPEN     input and output run.  While lingering, our end is closed and input is thrown away:
+ * closing with unread input would make the kernel send a reset, which can overtake our last bytes.
  *   DOOMED   no more input or output; the session still exists, because it may be the one that
  * called. CLOSED   ops->closed ran, the socket is closed; the memory goes when libuv lets go of the
  * handle.
@@ -54,6 +55,9 @@ struct conn {
     void *session; /* of ops */
     int fd;        /* -1: no socket */
     enum conn_state state;
+    bool lingering;
+    bool no_linger; /* the process is about to end: close at once */
+    struct loop_timer linger;
     bool close_soon; /* doom it when everything has been written */
     bool want_write; /* the socket did not take all; libuv tells when it does */
     bool read_paused;

@@ -131,6 +131,8 @@ bool grpc_content_type(struct bytes s)
 
     if (s.n < n)
         return false;
+    if (s.n == n && memcmp(s.p, base, n) == 0)
+        return true;
     for (size_t i = 0; i < n; i++) {
         uint8_t c = s.p[i];
 

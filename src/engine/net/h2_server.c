@@ -21,21 +21,33 @@ static struct call *find(struct h2_server *h2, int32_t id)
     return nghttp2_session_get_stream_user_data(h2->session, id);
 }
 
-static void abuse(struct h2_server *h2)
+static void on_farewell_over(struct loop_timer *t)
 {
-    loop__count(&h2->sc->sl->counters.abuse_closed, 1);
+    conn__doom(&CONTAINER_OF(t, struct server_conn, timer)->conn, ERR_TIMEOUT);
+}
+
+/* No more input; what is queued, a GOAWAY last, may still be read for a while. */
+static void terminate(struct h2_server *h2)
+{
+    struct server_conn *sc = h2->sc;
+
+    h2->terminated = true;
+    loop__count(&sc->sl->counters.abuse_closed, 1);
+    conn__close_soon(&sc->conn);
+    loop_timer_stop(sc->conn.loop, &sc->timer);
+    loop_timer_init(&sc->timer, on_farewell_over);
+    if (loop_timer_start(sc->conn.loop, &sc->timer, NET_FAREWELL_MS) != 0)
+        conn__doom(&sc->conn, ERR_NOMEM);
 }
 
 void h2_server__calm_down(struct h2_server *h2, const char *why)
 {
     if (h2->terminated)
         return;
-    h2->terminated = true;
-    abuse(h2);
+    terminate(h2);
     nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(h2->session),
                           NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *) why, strlen(why));
-    conn__close_soon(&h2->sc->conn);
 }
 
 /* Frames that bring nothing: true when there were too many. */
@@ -135,7 +147,7 @@ static bool plain_field(struct call *c, struct bytes name, struct bytes value)
     case 'c':
         if (bytes_eq(name, BYTES_LIT("content-type"))) {
             c->is_grpc = grpc_content_type(value);
-            return keep(c, value, &c->content_type) && keep_field(c, name, value);
+            return c->is_grpc || (keep(c, value, &c->content_type) && keep_field(c, name, value));
         }
         break;
     case 'g':
@@ -462,13 +474,10 @@ static void on_input(struct conn *conn, const uint8_t *p, size_t n)
         return;
     rc = nghttp2_session_mem_recv(h2->session, p, n);
     if (rc < 0 && !h2->terminated) {
-        /* NGHTTP2_ERR_FLOODED and the like end at once; protocol errors have queued a GOAWAY. */
-        abuse(h2);
-        h2->terminated = true;
-        if (nghttp2_session_want_write(h2->session) == 0 || rc == NGHTTP2_ERR_FLOODED)
+        /* Protocol errors have queued a GOAWAY; flooding and lack of memory end it at once. */
+        terminate(h2);
+        if (rc == NGHTTP2_ERR_FLOODED || nghttp2_session_want_write(h2->session) == 0)
             conn__doom(conn, ERR_NET_PROTOCOL);
-        else
-            conn__close_soon(conn);
     }
     if (nghttp2_session_want_write(h2->session) != 0)
         conn__dirty(conn);

@@ -283,6 +283,9 @@ static void conn_cut(struct server_conn *sc)
     if (sc->h2 != NULL)
         h2_server__cut(sc->h2);
     conn__close_soon(&sc->conn);
+    sc->conn.no_linger = true;
+    if (sc->conn.lingering)
+        conn__doom(&sc->conn, 0);
     /* Who does not take the last bytes at once does not get them. */
     if (sc->h2 == NULL || sc->conn.want_write)
         conn__doom(&sc->conn, ERR_CANCELED);
