@@ -243,6 +243,31 @@ void bolt_copy_init(struct bolt_copy *c, struct bolt_tx *tx);
 NODISCARD int bolt_copy_next(struct bolt_copy *c, uint8_t *p, size_t n, size_t *ret_n,
                              struct err *e);
 
+/* ---- pages as they lie in the file ------------------------------------------------------------
+ */
+
+/* Walks over the pages of a file in the order of their numbers, from 2 to the high-water mark of
+ * meta page 0, whether a bucket still leads to them or not: older states of a database can be found
+ * this way.  Takes no lock.  Each page is checked by itself before it is shown. */
+struct bolt_scan;
+
+struct bolt_scan_page {
+    uint64_t id;
+    bool leaf;
+    uint32_t count; /* items of a leaf */
+    const uint8_t *p;
+};
+
+/* ERR_NOT_FOUND; ERR_CORRUPT when meta page 0 is not valid. */
+NODISCARD int bolt_scan_open(struct disk *d, const char *path, struct bolt_scan **ret,
+                             struct err *e);
+/* 0; ERR_NOT_FOUND at the end; any other error concerns page ret->id alone: the walk can go on. */
+NODISCARD int bolt_scan_next(struct bolt_scan *s, struct bolt_scan_page *ret, struct err *e);
+/* Item i of a leaf; valid until the next page. */
+void bolt_scan_item(const struct bolt_scan_page *p, uint32_t i, struct bytes *ret_key,
+                    struct bytes *ret_value);
+void bolt_scan_close(struct bolt_scan *s); /* NULL is accepted */
+
 /* The length that a file is given when `needed_bytes` no longer fit: the size of the mapping while
  * that is small (`map_bytes` <= 16 MiB), else 16 MiB more than needed. */
 uint64_t bolt_grown_bytes(uint64_t needed_bytes, uint64_t map_bytes);
