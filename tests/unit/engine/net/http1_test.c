@@ -79,6 +79,7 @@ static void handler(struct http_req *r, void *user)
     } else if (bytes_eq(path, BYTES_LIT("/stream"))) {
         memset(&streaming, 0, sizeof streaming);
         http_begin(r, 200, NULL, 0);
+        http_on_cancel(r, on_cancel);
         http_on_writable(r, 100000, stream_more);
         stream_more(r);
     } else if (bytes_eq(path, BYTES_LIT("/hang"))) {
