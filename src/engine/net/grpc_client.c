@@ -211,6 +211,7 @@ static void end_all(struct channel *ch)
         }
         cc->ch = NULL;
         list_remove(&cc->link);
+        cc->conn.no_linger = true; /* the loop may end with the channel: nobody would see the EOF */
         conn__close_soon(&cc->conn);
     }
 }
