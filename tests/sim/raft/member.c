@@ -96,8 +96,7 @@ static struct sim_apply_job *pop_apply(struct sim_member *m)
     return j;
 }
 
-static struct sim_store_job *new_store_job(struct sim *s, struct sim_member *m,
-                                           const struct raft_update *u)
+static struct sim_store_job *new_store_job(const struct raft_update *u)
 {
     struct sim_store_job *j = xmem_calloc(1, sizeof *j);
 
@@ -110,10 +109,8 @@ static struct sim_store_job *new_store_job(struct sim *s, struct sim_member *m,
     j->mark = u->stored;
     j->after = xmem_calloc(u->after_store_n + 1, sizeof(struct payload *));
     j->after_n = u->after_store_n;
-    for (size_t i = 0; i < j->after_n; i++) {
-        sim_check_message(s, m, &u->after_store[i]);
+    for (size_t i = 0; i < j->after_n; i++)
         j->after[i] = sim_encode(&u->after_store[i]);
-    }
     return j;
 }
 
@@ -137,7 +134,8 @@ static void start_apply(struct sim *s, struct sim_member *m)
     if (m->apply_busy || m->apply_first == NULL)
         return;
     m->apply_busy = true;
-    (void) sim_at(s, 20 + sim_chance(&s->disk_random, 2 * s->setup.disk_us), SIM_APPLIED, m->index);
+    (void) sim_at(s, 20 + sim_chance(&s->disk_random, s->healing ? SIM_MS : s->setup.apply_us),
+                  SIM_APPLIED, m->index);
 }
 
 /* ---- the state machine ---- */
@@ -253,16 +251,18 @@ static void send_all(struct sim *s, struct sim_member *m, const struct raft_mess
     }
 }
 
-static void into_memory(struct sim *s, struct sim_member *m, const struct raft_update *u)
+static void into_memory(struct sim *s, struct sim_member *m,
+                        const struct raft_snapshot *snapshot_in, const struct raft_entry *v,
+                        size_t n)
 {
-    if (u->snapshot != NULL && raft_memory_storage_apply_snapshot(m->memory, u->snapshot) != 0)
+    if (snapshot_in != NULL && raft_memory_storage_apply_snapshot(m->memory, snapshot_in) != 0)
         sim_fail(s, "member %" PRIu64 " is told to store an old snapshot", sim_id(m));
-    raft_memory_storage_append(m->memory, u->entries, u->entries_n);
+    raft_memory_storage_append(m->memory, v, n);
 }
 
 static void update_sync(struct sim *s, struct sim_member *m, const struct raft_update *u)
 {
-    struct sim_store_job *j = new_store_job(s, m, u);
+    struct sim_store_job *j = new_store_job(u);
 
     sim_disk_store(&m->disk, j);
     send_all(s, m, u->messages, u->messages_n);
@@ -280,7 +280,7 @@ static void update_async(struct sim *s, struct sim_member *m, const struct raft_
 
     send_all(s, m, u->messages, u->messages_n);
     if (raft_update_stores(u)) {
-        *m->store_last = new_store_job(s, m, u);
+        *m->store_last = new_store_job(u);
         m->store_last = &(*m->store_last)->next;
     }
     if (u->committed_n > 0) {
@@ -308,7 +308,8 @@ void sim_member_pump(struct sim *s, struct sim_member *m)
                   (int) u.soft.state, u.hard.term, u.soft.lead, u.hard.commit, u.entries_n,
                   u.committed_n, u.snapshot != NULL ? " snapshot" : "");
         sim_check_update(s, m, &u);
-        into_memory(s, m, &u);
+        if (!s->setup.memory_late)
+            into_memory(s, m, u.snapshot, u.entries, u.entries_n);
         if (s->setup.async)
             update_async(s, m, &u);
         else
@@ -326,6 +327,7 @@ static void leave_after(struct sim *s, struct sim_member *m, struct payload *byt
     arena_reset(&s->arena);
     if (raft_message_get(bytes_of(bytes->data, bytes->bytes), &s->arena, &x, NULL) != 0)
         sim_fail(s, "a message cannot be decoded");
+    sim_check_message(s, m, &x);
     if (x.to != sim_id(m)) {
         sim_send(s, m, payload_ref(bytes), x.to, x.type);
         return;
@@ -343,6 +345,8 @@ void sim_member_stored(struct sim *s, struct sim_member *m)
         struct sim_store_job *j = pop_store(m);
 
         sim_disk_store(&m->disk, j);
+        if (s->setup.memory_late)
+            into_memory(s, m, j->snapshot, j->entries.v, j->entries.n);
         if (j->snapshot != NULL)
             install_snapshot(s, m, j->snapshot);
         sim_trace(s, m, "stored to %" PRIu64 "/%" PRIu64, j->mark.log_term, j->mark.index);
@@ -381,7 +385,7 @@ void sim_member_init(struct sim *s, uint32_t index)
     struct sim_member *m = &s->members[index];
 
     *m = (struct sim_member){.index = index, .storage = {&ops}};
-    m->tick_us = 100 * SIM_MS * (90 + sim_chance(&s->setup_random, 21)) / 100;
+    m->tick_us = s->setup.tick_us * (90 + sim_chance(&s->setup_random, 21)) / 100;
     sim_disk_init(&m->disk);
 }
 

@@ -10,6 +10,7 @@ const char *sim_fault_name(enum sim_fault_kind k)
         "lossy",       "slow network",  "slow disk",
         "pause",       "transfer",      "conf change",
         "campaign",    "forget leader", "compact",
+        "storm",
     };
 
     _Static_assert(ARRAY_LEN(names) == SIM_FAULT_KINDS, "a name for each kind");
@@ -22,13 +23,16 @@ static const uint8_t weights[SIM_FAULT_KINDS] = {
     [SIM_CRASH] = 20,      [SIM_CRASH_ALL] = 3,  [SIM_CUT_HALF] = 8, [SIM_CUT_ONE] = 12,
     [SIM_CUT_ONE_WAY] = 8, [SIM_CUT_BRIDGE] = 4, [SIM_LOSSY] = 6,    [SIM_SLOW_NETWORK] = 6,
     [SIM_SLOW_DISK] = 6,   [SIM_PAUSE] = 8,      [SIM_TRANSFER] = 8, [SIM_CONF_CHANGE] = 24,
-    [SIM_CAMPAIGN] = 4,    [SIM_FORGET] = 2,     [SIM_COMPACT] = 6,
+    [SIM_CAMPAIGN] = 4,    [SIM_FORGET] = 2,     [SIM_COMPACT] = 6,  [SIM_STORM] = 4,
 };
 
-static enum sim_fault_kind choose_kind(struct random_seeded *r)
+static enum sim_fault_kind choose_kind(const struct sim *s, struct random_seeded *r)
 {
     uint64_t sum = 0, x;
     int k = 0;
+
+    if (s->setup.stormy && sim_chance(r, 3) == 0)
+        return SIM_STORM;
 
     for (int i = 0; i < SIM_FAULT_KINDS; i++)
         sum += weights[i];
@@ -48,7 +52,7 @@ void sim_plan(struct sim *s)
         struct sim_event *e;
 
         *f = (struct sim_fault){
-            .kind = choose_kind(r),
+            .kind = choose_kind(s, r),
             .at = SIM_S + sim_chance(r, end - SIM_S),
             .lasts = 100 * SIM_MS + sim_chance(r, sim_chance(r, 3) == 0 ? 10 * SIM_S : 2 * SIM_S),
             .a = (uint32_t) sim_chance(r, SIM_MEMBERS),
@@ -167,7 +171,7 @@ static void change_members(struct sim *s, const struct sim_fault *f)
     sim_member_pump(s, m);
 }
 
-/* ---- */
+/* ---- blows ---- */
 
 static void crash(struct sim *s, uint32_t i, sim_us lasts)
 {
@@ -175,6 +179,58 @@ static void crash(struct sim *s, uint32_t i, sim_us lasts)
         return;
     sim_member_crash(s, &s->members[i]);
     (void) sim_at(s, lasts, SIM_RESTART, i);
+}
+
+/* The leader, a candidate, or someone in the middle of a write. */
+static struct sim_member *choose_victim(struct sim *s)
+{
+    uint32_t first = (uint32_t) sim_chance(&s->network_random, SIM_MEMBERS);
+    bool writing = sim_chance(&s->network_random, 2) == 0;
+
+    for (uint32_t k = 0; k < SIM_MEMBERS; k++) {
+        struct sim_member *m = &s->members[(first + k) % SIM_MEMBERS];
+
+        if (m->up && (writing ? m->store_first != NULL && m->store_first->hard_changed
+                              : m->raft->state != RAFT_FOLLOWER))
+            return m;
+    }
+    return NULL;
+}
+
+static void cut_victim(struct sim *s, const struct sim_member *m, int by)
+{
+    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
+        cut(s, i, m->index, by);
+        cut(s, m->index, i, by);
+    }
+}
+
+void sim_strike_end(struct sim *s, uint32_t member)
+{
+    cut_victim(s, &s->members[member], -1);
+}
+
+/* Crashes or cuts off a victim for a moment, and comes again. */
+void sim_strike(struct sim *s, struct sim_event *e)
+{
+    const struct sim_fault *f = &s->faults[e->extra];
+    sim_us lasts = s->setup.tick_us * (1 + sim_chance(&s->network_random, 15));
+    struct sim_member *m = choose_victim(s);
+    struct sim_event *next;
+
+    if (s->healing || s->now > f->at + f->lasts)
+        return;
+    next = sim_at(s, s->setup.tick_us / 4 + sim_chance(&s->network_random, s->setup.tick_us * 8),
+                  SIM_STRIKE, 0);
+    next->extra = e->extra;
+    if (m == NULL)
+        return;
+    if (sim_chance(&s->network_random, 2) == 0) {
+        crash(s, m->index, lasts);
+        return;
+    }
+    cut_victim(s, m, 1);
+    (void) sim_at(s, lasts, SIM_CUT_END, m->index);
 }
 
 static void prod(struct sim *s, const struct sim_fault *f)
@@ -244,6 +300,9 @@ void sim_fault_begin(struct sim *s, const struct sim_fault *f)
         break;
     case SIM_CONF_CHANGE:
         change_members(s, f);
+        break;
+    case SIM_STORM:
+        sim_at(s, 1, SIM_STRIKE, 0)->extra = (uint32_t) (f - s->faults);
         break;
     default:
         prod(s, f);

@@ -264,6 +264,12 @@ static void handle(struct sim *s, struct sim_event *e)
     case SIM_WATCH:
         watch(s);
         break;
+    case SIM_STRIKE:
+        sim_strike(s, e);
+        break;
+    case SIM_CUT_END:
+        sim_strike_end(s, e->member);
+        break;
     }
 }
 
@@ -286,9 +292,13 @@ void sim_setup_choose(struct sim *s)
         .double_ppm = sim_chance(r, 2) == 0 ? 0 : (uint32_t) sim_chance(r, 50000),
         .delay_us = sim_chance(r, 2) == 0 ? 2 * SIM_MS : 2 * SIM_MS + sim_chance(r, 60 * SIM_MS),
         .disk_us = 200 + sim_chance(r, 20 * SIM_MS),
+        .apply_us = SIM_MS + sim_chance(r, sim_chance(r, 3) == 0 ? SIM_S : 20 * SIM_MS),
+        .tick_us = sim_chance(r, 3) == 0 ? 20 * SIM_MS : 100 * SIM_MS,
         .keep_entries = 1 + (uint32_t) sim_chance(r, 200),
         .client_us = 40 * SIM_MS + sim_chance(r, 100 * SIM_MS),
+        .stormy = sim_chance(r, 3) == 0,
     };
+    s->setup.memory_late = s->setup.async && sim_chance(r, 2) == 0;
 }
 
 static void begin(struct sim *s)

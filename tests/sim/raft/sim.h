@@ -51,7 +51,9 @@ enum sim_event_kind {
     SIM_REPORT, /* the transport tells a sender what became of its message */
     SIM_RESTART,
     SIM_STOP,
-    SIM_WATCH, /* after healing: who should run, runs */
+    SIM_WATCH,  /* after healing: who should run, runs */
+    SIM_STRIKE, /* of a storm */
+    SIM_CUT_END,
 };
 
 struct sim_event {
@@ -169,6 +171,7 @@ enum sim_fault_kind {
     SIM_CAMPAIGN,
     SIM_FORGET,
     SIM_COMPACT,
+    SIM_STORM, /* one blow after the other, at the leader or at whoever is writing */
     SIM_FAULT_KINDS
 };
 
@@ -184,6 +187,8 @@ const char *sim_fault_name(enum sim_fault_kind k);
 void sim_plan(struct sim *s);
 void sim_fault_begin(struct sim *s, const struct sim_fault *f);
 void sim_fault_end(struct sim *s, const struct sim_fault *f);
+void sim_strike(struct sim *s, struct sim_event *e);
+void sim_strike_end(struct sim *s, uint32_t member);
 
 /* ---- check.c ---- */
 
@@ -237,6 +242,10 @@ struct sim_setup {
     uint32_t double_ppm;
     sim_us delay_us;
     sim_us disk_us;
+    sim_us apply_us;
+    sim_us tick_us;
+    bool memory_late; /* entries are seen in storage only when they are durable */
+    bool stormy;
     uint32_t keep_entries;
     sim_us client_us;
 };
