@@ -195,7 +195,7 @@ bool store_get(struct store *s, enum store_bucket b, struct bytes key, struct by
     if (rc == 0)
         rc = bolt_get(&bucket, key, ret, &e);
     if (rc != 0 && rc != ERR_NOT_FOUND)
-        store__damaged(&e);
+        store__stop(&e);
     return rc == 0;
 }
 

@@ -224,9 +224,9 @@ out:
     return rc;
 }
 
-void store__damaged(const struct err *e)
+void store__stop(const struct err *e)
 {
-    assert_fail("data file", 0, e->msg);
+    assert_fail("data file", 0, e == NULL ? "unknown" : e->msg);
 }
 
 uint64_t store_db_size(const struct store *s)

@@ -147,7 +147,8 @@ int store__committed(struct store *s, struct err *e);
 /* Apply thread: takes the fresh snapshot, lets go of the batches that are in it. */
 void store__adopt(struct store *s);
 
-/* A read that the file refuses after it was proved whole: damage of our own data.  Stops. */
-NORETURN void store__damaged(const struct err *e);
+/* The machine has broken a promise (damage in a file that was proved whole, a name that cannot be
+ * made durable): nobody knows what is on the disk.  Says why and stops the process. */
+NORETURN void store__stop(const struct err *e);
 
 #endif

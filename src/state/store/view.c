@@ -118,7 +118,7 @@ static bool file_get(const struct store_view *v, int64_t main, int64_t sub, stru
     int rc = bolt_get(&b, bytes_of(key, store_rev_key_put(key, main, sub, false)), ret, &e);
 
     if (rc != 0 && rc != ERR_NOT_FOUND)
-        store__damaged(&e);
+        store__stop(&e);
     return rc == 0;
 }
 
@@ -162,7 +162,7 @@ struct store_cursor *store_cursor_init(void *mem, const struct store_view *v)
 static bool file_at(struct store_cursor *c, int rc, const struct err *e)
 {
     if (rc != 0 && rc != ERR_NOT_FOUND)
-        store__damaged(e);
+        store__stop(e);
     c->file_placed = rc == 0;
     return rc == 0;
 }
