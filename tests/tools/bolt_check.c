@@ -1,7 +1,9 @@
-/* bolt_check FILE...: verifies data files as `bbolt check` does; prints findings, exits with 1 when there are any. */
+/* bolt_check FILE...: verifies data files as `bbolt check` does; prints findings, exits with 1 when
+ * there are any. */
 #include <stdio.h>
 
 #include "engine/bolt/bolt.h"
+#include "sys/disk.h"
 
 static void print(void *arg, const char *text)
 {
