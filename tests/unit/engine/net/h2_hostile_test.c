@@ -1,0 +1,663 @@
+/* HTTP/2 by hand: what goes over the wire exactly, and clients that break rules or exhaust.  After
+ * each of these the server still answers others (teardown asks it). */
+#define _GNU_SOURCE
+#include <nghttp2/nghttp2.h>
+
+#include "unit/engine/net/raw.h"
+
+static struct raw w;
+static struct net_server_options options;
+static _Atomic int open_calls;
+
+static void echo(struct call *c, struct bytes m)
+{
+    struct net_piece p = net_piece_kept(m.p, m.n);
+
+    call_reply(c, &p, 1);
+}
+
+static void on_cancel(struct call *c, enum call_cancel_reason why)
+{
+    (void) why;
+    open_calls--;
+    call_finish(c, 1, NULL);
+}
+
+static void hang(struct call *c, struct bytes m)
+{
+    (void) m;
+    open_calls++;
+    call_on_cancel(c, on_cancel);
+}
+
+static bool fill(void *arg, uint8_t *out, size_t n)
+{
+    (void) arg;
+    memset(out, 'b', n);
+    return true;
+}
+
+static void big(struct call *c, struct bytes m)
+{
+    (void) m;
+    call_reply_pull(c, 50u << 20, (struct net_pull){fill, NULL, NULL});
+}
+
+static void chat(struct call *c, struct bytes m)
+{
+    struct net_piece p = net_piece_copied(m.p, m.n);
+
+    if (call_send(c, &p, 1) != 0)
+        call_finish(c, 8, "full");
+}
+
+static void chat_open(struct call *c)
+{
+    open_calls++;
+    call_on_cancel(c, on_cancel);
+}
+
+static void chat_half_closed(struct call *c)
+{
+    open_calls--;
+    call_finish(c, 0, NULL);
+}
+
+static const struct net_method methods[] = {
+    {.path = "/t.T/Echo", .kind = NET_UNARY, .request = echo},
+    {.path = "/t.T/Hang", .kind = NET_UNARY, .request = hang},
+    {.path = "/t.T/Big", .kind = NET_UNARY, .request = big},
+    {.path = "/t.T/Chat",
+     .kind = NET_BIDI,
+     .open = chat_open,
+     .message = chat,
+     .half_closed = chat_half_closed},
+};
+
+static int defaults(void **state)
+{
+    (void) state;
+    memset(&options, 0, sizeof options);
+    net_limits_default(&options.limits);
+    open_calls = 0;
+    return 0;
+}
+
+static void serve(void)
+{
+    raw_init(&w, methods, ARRAY_LEN(methods), &options);
+}
+
+static int hello(void)
+{
+    int fd = raw_connect(&w);
+    struct buf b;
+
+    buf_init(&b, SIZE_MAX);
+    raw_hello(&b);
+    assert_true(raw_send(fd, b.p, b.len));
+    buf_done(&b);
+    return fd;
+}
+
+/* The fields of a header block, as "name: value\n" lines. */
+static char *fields(const struct raw_got *f)
+{
+    nghttp2_hd_inflater *in;
+    struct buf out;
+    size_t at = 0;
+    char *text;
+
+    assert_int_equal(nghttp2_hd_inflate_new(&in), 0);
+    buf_init(&out, SIZE_MAX);
+    for (;;) {
+        nghttp2_nv nv;
+        int flags = 0;
+        ssize_t n = nghttp2_hd_inflate_hd2(in, &nv, &flags, f->payload + at, f->n - at, 1);
+
+        assert_true(n >= 0);
+        at += (size_t) n;
+        if (flags & NGHTTP2_HD_INFLATE_EMIT)
+            buf_printf(&out, "%.*s: %.*s\n", (int) nv.namelen, (char *) nv.name, (int) nv.valuelen,
+                       (char *) nv.value);
+        if (flags & NGHTTP2_HD_INFLATE_FINAL)
+            break;
+    }
+    nghttp2_hd_inflate_end_headers(in);
+    nghttp2_hd_inflate_del(in);
+    text = xmem_strdup(buf_cstr(&out));
+    buf_done(&out);
+    return text;
+}
+
+/* One request of its own connection, its whole answer in trailers only: compares it with `want`. */
+static void refused_with(const char *path, const struct buf *block, uint8_t block_flags,
+                         const char *data, size_t data_n, const char *want)
+{
+    int fd = hello();
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+    char *got;
+
+    buf_init(&b, SIZE_MAX);
+    if (block != NULL)
+        raw_frame(&b, RAW_HEADERS, (uint8_t) (RAW_END_HEADERS | block_flags), 1, block->p,
+                  block->len);
+    else
+        raw_request(&b, 1, path, block_flags);
+    if (data != NULL)
+        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1, data, data_n);
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_HEADERS, f));
+    assert_int_equal(f->flags, RAW_END_HEADERS | RAW_END_STREAM);
+    got = fields(f);
+    assert_string_equal(got, want);
+    mem_free(got);
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+}
+
+/* The server answers a well-behaved client; then it is stopped. */
+static int still_serving(void **state)
+{
+    int fd = hello();
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+
+    (void) state;
+    buf_init(&b, SIZE_MAX);
+    raw_request(&b, 1, "/t.T/Echo", 0);
+    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1, "\0\0\0\0\2ok", 7);
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_DATA, f));
+    assert_int_equal(f->n, 7);
+    assert_memory_equal(f->payload, "\0\0\0\0\2ok", 7);
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+    raw_done(&w);
+    assert_int_equal(open_calls, 0);
+    return 0;
+}
+
+/* An answer is HEADERS, DATA, and trailers with an empty grpc-message, as grpc-go sends them. */
+static void answer_on_the_wire(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+    char *got;
+    int fd;
+
+    (void) state;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    raw_request(&b, 1, "/t.T/Echo", 0);
+    /* The message comes a byte at a time. */
+    for (int i = 0; i < 8; i++)
+        raw_frame(&b, RAW_DATA, i == 7 ? RAW_END_STREAM : 0, 1, &"\0\0\0\0\3abc"[i], 1);
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_HEADERS, f));
+    assert_int_equal(f->flags, RAW_END_HEADERS);
+    got = fields(f);
+    assert_string_equal(got, ":status: 200\ncontent-type: application/grpc\n");
+    mem_free(got);
+    assert_true(raw_next(fd, f));
+    assert_int_equal(f->type, RAW_DATA);
+    assert_int_equal(f->flags, 0);
+    assert_int_equal(f->n, 8);
+    assert_true(raw_next(fd, f));
+    assert_int_equal(f->type, RAW_HEADERS);
+    assert_int_equal(f->flags, RAW_END_HEADERS | RAW_END_STREAM);
+    got = fields(f);
+    assert_string_equal(got, "grpc-status: 0\ngrpc-message: \n");
+    mem_free(got);
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+}
+
+#define REFUSED(status, code, text)                                           \
+    ":status: " status "\ncontent-type: application/grpc\ngrpc-status: " code \
+    "\ngrpc-message: " text "\n"
+
+/* Malformed messages get the codes and texts that a real etcd 3.5 gave for the same bytes. */
+static void malformed_messages(void **state)
+{
+    (void) state;
+    serve();
+    refused_with("/t.T/Echo", NULL, RAW_END_STREAM, NULL, 0, REFUSED("200", "2", "EOF"));
+    refused_with("/t.T/Echo", NULL, 0, "\0\0\0", 3, REFUSED("200", "2", "EOF"));
+    refused_with("/t.T/Echo", NULL, 0, "\0\0\0\0\5ab", 7, REFUSED("200", "2", "unexpected EOF"));
+    refused_with("/t.T/Chat", NULL, 0, "\0\0\0\0\5ab", 7, REFUSED("200", "13", "unexpected EOF"));
+    refused_with("/t.T/Echo", NULL, 0, "\1\0\0\0\0", 5,
+                 REFUSED("200", "13", "grpc: compressed flag set with identity or empty encoding"));
+    refused_with("/t.T/Echo", NULL, 0, "\7\0\0\0\0", 5,
+                 REFUSED("200", "13", "grpc: received unexpected payload format 7"));
+    refused_with(
+        "/t.T/Echo", NULL, 0, "\0\0\x2d\xc6\xc0xyz", 8,
+        REFUSED("200", "8", "grpc: received message larger than max (3000000 vs. 2097152)"));
+    refused_with("/foo", NULL, 0, "\0\0\0\0\0", 5,
+                 REFUSED("200", "12", "malformed method name: \"/foo\""));
+}
+
+static void block_with(struct buf *b, const char *method, const char *content_type,
+                       const char *name, const char *value)
+{
+    buf_init(b, SIZE_MAX);
+    raw_literal(b, ":method", method);
+    raw_literal(b, ":scheme", "http");
+    raw_literal(b, ":path", "/t.T/Echo");
+    raw_literal(b, ":authority", "x");
+    raw_literal(b, "content-type", content_type);
+    if (name != NULL)
+        raw_literal(b, name, value);
+}
+
+/* Heads that grpc-go refuses are refused with its HTTP status, code and text. */
+static void malformed_heads(void **state)
+{
+    static const struct {
+        const char *method, *type, *name, *value, *want;
+    } cases[] = {
+        {"POST", "text/plain", NULL, NULL,
+         REFUSED("415", "3", "invalid gRPC request content-type \"text/plain\"")},
+        {"GET", "application/grpc", NULL, NULL,
+         REFUSED("405", "13",
+                 "Received a HEADERS frame with :method \"GET\" which should be POST")},
+        {"POST", "application/grpc", "grpc-timeout", "abc",
+         REFUSED("400", "13",
+                 "malformed grpc-timeout: transport: timeout unit is not recognized: \"abc\"")},
+        {"POST", "application/grpc", "grpc-timeout", "12x4m",
+         REFUSED("400", "13",
+                 "malformed grpc-timeout: strconv.ParseUint: parsing \"12x4\": invalid syntax")},
+        {"POST", "application/grpc", "grpc-encoding", "foo",
+         REFUSED("200", "12", "grpc: Decompressor is not installed for grpc-encoding \"foo\"")},
+    };
+
+    (void) state;
+    options.http = NULL; /* else plain requests over HTTP/2 would have a handler */
+    serve();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf b;
+
+        block_with(&b, cases[i].method, cases[i].type, cases[i].name, cases[i].value);
+        refused_with(NULL, &b, RAW_END_STREAM, NULL, 0, cases[i].want);
+        buf_done(&b);
+    }
+}
+
+/* A request refused while its body still comes is also told to stop, with NO_ERROR. */
+static void refusal_stops_the_sender(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+    int fd;
+
+    (void) state;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    raw_request(&b, 1, "/t.T/Echo", 0);
+    raw_frame(&b, RAW_DATA, 0, 1, "\0\xff\xff\xff\xff", 5);
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_HEADERS, f));
+    assert_true(raw_await(fd, RAW_RST_STREAM, f));
+    assert_int_equal(be32_get(f->payload), 0);
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+}
+
+/* Waits for a GOAWAY with the code and debug text, and for the end of the connection. */
+static void expect_goaway(int fd, uint32_t code, const char *text)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+
+    assert_true(raw_await(fd, RAW_GOAWAY, f));
+    assert_int_equal(be32_get(f->payload + 4), code);
+    if (text != NULL) {
+        assert_int_equal(f->n, 8 + strlen(text));
+        assert_memory_equal(f->payload + 8, text, strlen(text));
+    }
+    assert_false(raw_await(fd, RAW_GOAWAY, f));
+    mem_free(f);
+    close(fd);
+}
+
+/* Pings on an idle connection: the third strike is one too many. */
+static void too_many_pings(void **state)
+{
+    struct buf b;
+    int fd;
+
+    (void) state;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    for (int i = 0; i < 4; i++)
+        raw_frame(&b, RAW_PING, 0, 0, "12345678", 8);
+    assert_true(raw_send(fd, b.p, b.len));
+    expect_goaway(fd, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
+    buf_done(&b);
+}
+
+/* Three pings, or many with answers of the server between them, are fine. */
+static void pings_between_answers(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    int fd;
+
+    (void) state;
+    serve();
+    fd = hello();
+    for (uint32_t i = 0; i < 20; i++) {
+        struct buf b;
+
+        buf_init(&b, SIZE_MAX);
+        raw_request(&b, 2 * i + 1, "/t.T/Echo", 0);
+        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
+        assert_true(raw_send(fd, b.p, b.len));
+        assert_true(raw_await(fd, RAW_DATA, f));
+        buf_clear(&b);
+        raw_frame(&b, RAW_PING, 0, 0, "12345678", 8);
+        assert_true(raw_send(fd, b.p, b.len));
+        assert_true(raw_await(fd, RAW_PING, f));
+        buf_done(&b);
+    }
+    mem_free(f);
+    close(fd);
+}
+
+/* Opening and resetting streams as fast as possible (CVE-2023-44487) ends the connection. */
+static void rapid_reset(void **state)
+{
+    struct buf b;
+    int fd;
+
+    (void) state;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    for (uint32_t i = 0; i < 3 * NET_RESETS_PER_SECOND_MAX; i++) {
+        raw_request(&b, 2 * i + 1, "/t.T/Hang", 0);
+        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
+        raw_frame(&b, RAW_RST_STREAM, 0, 2 * i + 1, "\0\0\0\x8", 4);
+    }
+    raw_send(fd, b.p, b.len);
+    expect_goaway(fd, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_resets");
+    buf_done(&b);
+}
+
+/* Sends `n` frames made by hand and expects that the connection ends. */
+static void expect_cut(const struct buf *frames)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    int fd = hello();
+
+    raw_send(fd, frames->p, frames->len);
+    while (raw_next(fd, f))
+        ;
+    mem_free(f);
+    close(fd);
+}
+
+/* A header block that never ends (CVE-2024-28182) is cut. */
+static void continuation_flood(void **state)
+{
+    struct buf b, block;
+
+    (void) state;
+    serve();
+    buf_init(&b, SIZE_MAX);
+    buf_init(&block, SIZE_MAX);
+    raw_request_block(&block, "/t.T/Echo");
+    raw_frame(&b, RAW_HEADERS, 0, 1, block.p, block.len);
+    for (int i = 0; i < 2000; i++)
+        raw_frame(&b, RAW_CONTINUATION, 0, 1, "\0\1x\1y", 5);
+    expect_cut(&b);
+    buf_done(&block);
+    buf_done(&b);
+}
+
+/* SETTINGS, PRIORITY and empty DATA without end are cut. */
+static void idle_frames_flood(void **state)
+{
+    struct buf b;
+
+    (void) state;
+    serve();
+    buf_init(&b, SIZE_MAX);
+    for (int i = 0; i < 3 * NET_IDLE_FRAMES_PER_SECOND_MAX; i++)
+        raw_frame(&b, RAW_SETTINGS, 0, 0, "\0\3\0\0\0\144", 6);
+    expect_cut(&b);
+    buf_clear(&b);
+    raw_request(&b, 1, "/t.T/Chat", 0);
+    for (int i = 0; i < 3 * NET_IDLE_FRAMES_PER_SECOND_MAX; i++)
+        raw_frame(&b, RAW_DATA, 0, 1, NULL, 0);
+    expect_cut(&b);
+    buf_clear(&b);
+    for (int i = 0; i < 3 * NET_IDLE_FRAMES_PER_SECOND_MAX; i++)
+        raw_frame(&b, 2, 0, 1, "\0\0\0\0\1", 5);
+    expect_cut(&b);
+    buf_done(&b);
+}
+
+/* Garbage behind the preface, frames on streams that do not exist, and too long ones end in GOAWAY.
+ */
+static void garbage(void **state)
+{
+    static const char junk[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    struct buf b;
+
+    (void) state;
+    serve();
+    buf_init(&b, SIZE_MAX);
+    buf_add(&b, junk, sizeof junk);
+    expect_cut(&b);
+    buf_clear(&b);
+    raw_frame(&b, RAW_DATA, 0, 5, "x", 1);
+    expect_cut(&b);
+    buf_clear(&b);
+    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, 1, "\xff\xff\xff\xff\xff", 5);
+    expect_cut(&b);
+    buf_done(&b);
+}
+
+/* A header list over the limit costs its sender the stream, not the connection. */
+static void large_headers(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b, block;
+    int fd;
+
+    (void) state;
+    options.limits.header_bytes_max = 2000;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    buf_init(&block, SIZE_MAX);
+    raw_request_block(&block, "/t.T/Echo");
+    for (int i = 0; i < 30; i++)
+        raw_literal(&block, "x-filler", "0123456789012345678901234567890123456789012345678901234");
+    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, 1, block.p, block.len);
+    raw_request(&b, 3, "/t.T/Echo", 0);
+    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 3, "\0\0\0\0\0", 5);
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_RST_STREAM, f));
+    assert_int_equal(f->id, 1);
+    assert_true(raw_await(fd, RAW_DATA, f));
+    assert_int_equal(f->id, 3);
+    buf_done(&b);
+    buf_done(&block);
+    mem_free(f);
+    close(fd);
+}
+
+/* More open streams than a connection may have are refused one by one, ENHANCE_YOUR_CALM. */
+static void too_many_streams(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+    int fd;
+
+    (void) state;
+    options.limits.conn_streams_max = 10;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    for (uint32_t i = 0; i < 11; i++)
+        raw_request(&b, 2 * i + 1, "/t.T/Chat", 0);
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_RST_STREAM, f));
+    assert_int_equal(f->id, 21);
+    assert_int_equal(be32_get(f->payload), NGHTTP2_ENHANCE_YOUR_CALM);
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+}
+
+/* Messages that are begun and not finished count against a limit, whatever length they claim. */
+static void unfinished_messages(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+    char *got;
+    int fd;
+
+    (void) state;
+    options.limits.conn_held_bytes_max = 5000000;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    for (uint32_t i = 0; i < 3; i++) {
+        raw_request(&b, 2 * i + 1, "/t.T/Echo", 0);
+        raw_frame(&b, RAW_DATA, 0, 2 * i + 1, "\0\0\x1f\xff\xff.", 6);
+    }
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_HEADERS, f));
+    assert_int_equal(f->id, 5);
+    got = fields(f);
+    assert_non_null(strstr(got, "grpc-status: 8\n"));
+    mem_free(got);
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+}
+
+/* A client that asks for a lot and never reads holds a bounded part of it in the server. */
+static void never_reads(void **state)
+{
+    struct net_counters n;
+    struct buf b;
+    int fd;
+
+    (void) state;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    raw_frame(&b, RAW_SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
+    raw_frame(&b, RAW_WINDOW_UPDATE, 0, 0, "\x7f\xff\0\0", 4);
+    for (uint32_t i = 0; i < 20; i++) {
+        raw_request(&b, 2 * i + 1, "/t.T/Big", 0);
+        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
+    }
+    assert_true(raw_send(fd, b.p, b.len));
+    usleep(200000);
+    net_server_counters(w.server, &n);
+    assert_int_equal(n.calls_open, 20);
+    assert_true(n.bytes_out < 20u << 20); /* socket buffers, not the gigabyte that was asked for */
+    buf_done(&b);
+    close(fd);
+}
+
+/* A connection that says nothing is closed after the time for a first request. */
+static void silent_connection(void **state)
+{
+    struct buf b;
+    int fd;
+
+    (void) state;
+    options.limits.first_request_ms = 50;
+    serve();
+    fd = raw_connect(&w);
+    buf_init(&b, SIZE_MAX);
+    assert_true(raw_say(fd, "PRI * HT"));
+    raw_read(fd, &b, NULL);
+    assert_int_equal(b.len, 0);
+    buf_done(&b);
+    close(fd);
+}
+
+/* The server pings a silent connection, and closes it when no answer comes. */
+static void keepalive_of_the_server(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+    int fd;
+
+    (void) state;
+    options.limits.keepalive_interval_ms = 50;
+    options.limits.keepalive_timeout_ms = 100;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    for (int i = 0; i < 3; i++) {
+        assert_true(raw_await(fd, RAW_PING, f));
+        buf_clear(&b);
+        raw_frame(&b, RAW_PING, 1, 0, f->payload, 8);
+        assert_true(raw_send(fd, b.p, b.len));
+    }
+    assert_true(raw_await(fd, RAW_PING, f));
+    assert_false(raw_await(fd, RAW_PING, f));
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+}
+
+/* Connections beyond the limit are closed at once; when one has gone there is room again. */
+static void connections_limit(void **state)
+{
+    struct net_counters n;
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    int a, b, c;
+
+    (void) state;
+    options.limits.connections_max = 2;
+    serve();
+    a = hello();
+    b = hello();
+    assert_true(raw_await(a, RAW_SETTINGS, f));
+    assert_true(raw_await(b, RAW_SETTINGS, f));
+    c = raw_connect(&w);
+    raw_say(c, RAW_PREFACE);
+    assert_false(raw_next(c, f));
+    close(c);
+    net_server_counters(w.server, &n);
+    assert_int_equal(n.connections_refused, 1);
+    close(a);
+    close(b);
+    do
+        net_server_counters(w.server, &n);
+    while (n.connections_open > 0);
+    mem_free(f);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, defaults, still_serving)
+    const struct CMUnitTest tests[] = {
+        T(answer_on_the_wire),  T(malformed_messages),
+        T(malformed_heads),     T(refusal_stops_the_sender),
+        T(too_many_pings),      T(pings_between_answers),
+        T(rapid_reset),         T(continuation_flood),
+        T(idle_frames_flood),   T(garbage),
+        T(large_headers),       T(too_many_streams),
+        T(unfinished_messages), T(never_reads),
+        T(silent_connection),   T(keepalive_of_the_server),
+        T(connections_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
