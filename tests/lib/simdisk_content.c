@@ -1,0 +1,182 @@
+#define _GNU_SOURCE
+#include <sys/mman.h>
+
+#include "lib/simdisk_int.h"
+
+static void content_resize(struct content *c, size_t n)
+{
+    if (n > c->cap) {
+        size_t cap = MAX(n, c->cap * 2);
+
+        c->p = realloc(c->p, cap);
+        if (c->p == NULL)
+            abort();
+        c->cap = cap;
+    }
+    if (n > c->n)
+        memset(c->p + c->n, 0, n - c->n);
+    c->n = n;
+}
+
+void sim__content_write(struct content *c, uint64_t off, const uint8_t *p, size_t n)
+{
+    if (n == 0)
+        return;
+    if (off + n > c->n)
+        content_resize(c, (size_t) off + n);
+    memcpy(c->p + off, p, n);
+}
+
+void sim__content_copy(struct content *to, const struct content *from)
+{
+    content_resize(to, 0);
+    sim__content_write(to, 0, from->p, from->n);
+}
+
+static void protect(uint8_t *p, size_t n, int how)
+{
+    if (n > 0 && mprotect(p, n, how) != 0)
+        abort();
+}
+
+/* Brings [off, off + n) of a mapping up to date after the length of the file has changed.  What
+ * stays readable is readable all the time: other threads may be reading it. */
+void sim__mapping_show(struct mapping *m, const struct inode *ino, uint64_t off, size_t n)
+{
+    size_t end = MIN(ino->now.n, m->reserve), whole;
+
+    whole = (end + HOST_PAGE_BYTES - 1) / HOST_PAGE_BYTES * HOST_PAGE_BYTES;
+    if (whole > m->open)
+        protect(m->base + m->open, whole - m->open, PROT_READ | PROT_WRITE);
+    else
+        protect(m->base + whole, m->open - whole, PROT_NONE);
+    m->open = whole;
+    if (off < end)
+        memcpy(m->base + off, ino->now.p + off, MIN(n, end - (size_t) off));
+    if (whole > end)
+        memset(m->base + end, 0, whole - end);
+}
+
+void sim__mappings_show(struct inode *ino, uint64_t off, size_t n, bool resized)
+{
+    LIST_EACH (it, &ino->mappings) {
+        struct mapping *m = CONTAINER_OF(it, struct mapping, link);
+        size_t end = MIN(ino->now.n, m->reserve);
+
+        if (resized)
+            sim__mapping_show(m, ino, off, n);
+        else if (off < end)
+            memcpy(m->base + off, ino->now.p + off, MIN(n, end - (size_t) off));
+    }
+}
+
+struct inode *sim__inode_new(struct simdisk *s, bool is_dir, unsigned mode)
+{
+    struct inode *ino = calloc(1, sizeof *ino);
+
+    if (ino == NULL)
+        abort();
+    ino->is_dir = is_dir;
+    ino->mode = mode;
+    ino->changes_end = &ino->changes;
+    list_init(&ino->mappings);
+    list_push(&s->inodes, &ino->link);
+    return ino;
+}
+
+void sim__changes_free(struct inode *ino)
+{
+    while (ino->changes != NULL) {
+        struct change *next = ino->changes->next;
+
+        free(ino->changes);
+        ino->changes = next;
+    }
+    ino->changes_end = &ino->changes;
+}
+
+static void change_add(struct inode *ino, bool is_truncate, uint64_t off, const void *p, size_t n)
+{
+    struct change *c = malloc(sizeof *c + n);
+
+    if (c == NULL)
+        abort();
+    *c = (struct change){.is_truncate = is_truncate, .off = off, .n = n};
+    if (n > 0)
+        memcpy(c->bytes, p, n);
+    *ino->changes_end = c;
+    ino->changes_end = &c->next;
+}
+
+void sim__inode_write(struct inode *ino, uint64_t off, const void *p, size_t n)
+{
+    bool resized = off + n > ino->now.n;
+
+    if (n == 0)
+        return;
+    change_add(ino, false, off, p, n);
+    sim__content_write(&ino->now, off, p, n);
+    sim__mappings_show(ino, off, n, resized);
+}
+
+void sim__inode_truncate(struct inode *ino, uint64_t bytes)
+{
+    size_t before = ino->now.n;
+
+    change_add(ino, true, bytes, NULL, 0);
+    content_resize(&ino->now, (size_t) bytes);
+    sim__mappings_show(ino, MIN(before, (size_t) bytes), ino->now.n, true);
+}
+
+void sim__inode_sync(struct inode *ino)
+{
+    if (ino->changes == NULL)
+        return;
+    sim__content_copy(&ino->durable, &ino->now);
+    sim__changes_free(ino);
+}
+
+static void change_apply(struct content *c, const struct change *ch)
+{
+    if (ch->is_truncate)
+        content_resize(c, (size_t) ch->off);
+    else
+        sim__content_write(c, ch->off, ch->bytes, ch->n);
+}
+
+/* Some of the sectors that a write touches reach the disk, as they were in memory after it: what
+ * came before in the same sector comes along. */
+static void change_tear(struct simdisk *s, struct content *c, const struct content *memory,
+                        const struct change *ch, bool whole)
+{
+    for (uint64_t at = ch->off / SECTOR_BYTES * SECTOR_BYTES; at < ch->off + ch->n;
+         at += SECTOR_BYTES) {
+        if (whole || sim__rng_next(s) % 2 == 0)
+            sim__content_write(c, at, memory->p + at, MIN(SECTOR_BYTES, memory->n - (size_t) at));
+    }
+}
+
+void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_mode mode)
+{
+    struct content memory = {0};
+
+    sim__content_copy(&memory, &ino->durable);
+    for (const struct change *ch = ino->changes; ch != NULL; ch = ch->next) {
+        uint64_t fate = mode == SIM_CRASH_KEEP   ? 0
+                        : mode == SIM_CRASH_DROP ? 1
+                                                 : sim__rng_next(s) % 3;
+
+        change_apply(&memory, ch);
+        if (fate == 0 && ch->is_truncate)
+            change_apply(&ino->durable, ch);
+        else if (fate != 1 && !ch->is_truncate)
+            change_tear(s, &ino->durable, &memory, ch, fate == 0);
+    }
+    free(memory.p);
+    sim__changes_free(ino);
+    sim__content_copy(&ino->now, &ino->durable);
+    ino->exclusive_locks = ino->shared_locks = 0;
+    /* What maps the file belongs to the dead process: it keeps what it shows. */
+    while (list_pop(&ino->mappings) != NULL)
+        ;
+}
