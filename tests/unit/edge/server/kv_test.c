@@ -1,0 +1,267 @@
+#include "world.h"
+
+static int setup(void **state)
+{
+    (void) state;
+    world_open(NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void) state;
+    world_close();
+    return 0;
+}
+
+static Etcdserverpb__RangeResponse *range(const char *key, const char *end)
+{
+    Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    Etcdserverpb__RangeResponse *res;
+
+    q.key = bin(key);
+    q.range_end = bin(end);
+    ASK_OK("/etcdserverpb.KV/Range", &q.base, range_response, &res);
+    return res;
+}
+
+/* Puts, ranges and deletes over the wire have the values, revisions and headers that etcd gives. */
+static void test_put_range_delete(void **state)
+{
+    Etcdserverpb__RangeResponse *res;
+
+    (void) state;
+    assert_int_equal(put("a", "1"), 2);
+    assert_int_equal(put("b", "2"), 3);
+    assert_int_equal(put("a", "3"), 4);
+    res = range("a", "z");
+    assert_int_equal(res->header->revision, 4);
+    assert_true(res->header->cluster_id != 0);
+    assert_true(res->header->member_id != 0);
+    assert_true(res->header->raft_term != 0);
+    assert_int_equal(res->count, 2);
+    assert_int_equal(res->n_kvs, 2);
+    assert_int_equal(res->kvs[0]->create_revision, 2);
+    assert_int_equal(res->kvs[0]->mod_revision, 4);
+    assert_int_equal(res->kvs[0]->version, 2);
+    assert_memory_equal(res->kvs[0]->value.data, "3", 1);
+    assert_int_equal(del("a"), 5);
+    assert_int_equal(range("a", "z")->count, 1);
+    assert_int_equal(del("nothing"), 5);
+}
+
+/* prev_kv of a put comes back; without an earlier value there is none. */
+static void test_prev_kv(void **state)
+{
+    Etcdserverpb__PutRequest q = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__PutResponse *res;
+
+    (void) state;
+    q.key = bin("k");
+    q.value = bin("1");
+    q.prev_kv = true;
+    ASK_OK("/etcdserverpb.KV/Put", &q.base, put_response, &res);
+    assert_null(res->prev_kv);
+    ASK_OK("/etcdserverpb.KV/Put", &q.base, put_response, &res);
+    assert_non_null(res->prev_kv);
+    assert_int_equal(res->prev_kv->mod_revision, res->header->revision - 1);
+}
+
+/* Bad requests are refused with etcd's code and text, in etcd's order. */
+static void test_refusals(void **state)
+{
+    Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__RangeRequest r = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    Etcdserverpb__CompactionRequest c = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
+    struct answer a;
+
+    (void) state;
+    ask_fails("/etcdserverpb.KV/Put", &p.base, 3, "etcdserver: key is not provided");
+    p.key = bin("k");
+    p.value = bin("v");
+    p.ignore_value = true;
+    ask_fails("/etcdserverpb.KV/Put", &p.base, 3, "etcdserver: value is provided");
+    p.value = bin("");
+    ask_fails("/etcdserverpb.KV/Put", &p.base, 3, "etcdserver: key not found");
+    p.ignore_value = false;
+    p.lease = 77;
+    ask_fails("/etcdserverpb.KV/Put", &p.base, 5, "etcdserver: requested lease not found");
+    ask_fails("/etcdserverpb.KV/Range", &r.base, 3, "etcdserver: key is not provided");
+    r.key = bin("k");
+    r.sort_target = (Etcdserverpb__RangeRequest__SortTarget) 9;
+    ask_fails("/etcdserverpb.KV/Range", &r.base, 3, "etcdserver: invalid sort option");
+    r.sort_target = 0;
+    r.revision = 1000;
+    ask_fails("/etcdserverpb.KV/Range", &r.base, 11,
+              "etcdserver: mvcc: required revision is a future revision");
+    c.revision = 1000;
+    ask_fails("/etcdserverpb.KV/Compact", &c.base, 11,
+              "etcdserver: mvcc: required revision is a future revision");
+    a = ask_with("/etcdserverpb.KV/Put", BYTES_LIT("\x0a\x05x"), NULL, 0);
+    assert_int_equal(a.code, 13);
+    a = ask_with("/etcdserverpb.KV/Nothing", BYTES_EMPTY, NULL, 0);
+    assert_int_equal(a.code, 12);
+    assert_string_equal(a.text, "unknown method Nothing for service etcdserverpb.KV");
+}
+
+/* A value over the request limit is refused by the node, one over the message limit by the
+ * connection. */
+static void test_too_large(void **state)
+{
+    Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
+    struct answer a;
+    size_t n = 3u << 20;
+
+    (void) state;
+    p.key = bin("k");
+    p.value = (ProtobufCBinaryData){1572864, mem_calloc(1, n)};
+    ask_fails("/etcdserverpb.KV/Put", &p.base, 3, "etcdserver: request is too large");
+    p.value.len = n;
+    a = ask_with("/etcdserverpb.KV/Put", encoded(&p.base), NULL, 0);
+    assert_int_equal(a.code, 8);
+    assert_non_null(strstr(a.text, "grpc: received message larger than max ("));
+    mem_free(p.value.data);
+}
+
+/* A transaction takes the branch its guards choose; a read-only one makes no revision. */
+static void test_txn(void **state)
+{
+    Etcdserverpb__Compare cmp = ETCDSERVERPB__COMPARE__INIT, *cmps[] = {&cmp};
+    Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__RangeRequest r = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    Etcdserverpb__RequestOp yes = ETCDSERVERPB__REQUEST_OP__INIT, *success[] = {&yes, &yes};
+    Etcdserverpb__RequestOp no = ETCDSERVERPB__REQUEST_OP__INIT, *failure[] = {&no};
+    Etcdserverpb__TxnRequest q = ETCDSERVERPB__TXN_REQUEST__INIT;
+    Etcdserverpb__TxnResponse *res;
+
+    (void) state;
+    p.key = r.key = cmp.key = bin("t");
+    p.value = bin("x");
+    cmp.target = ETCDSERVERPB__COMPARE__COMPARE_TARGET__VERSION;
+    cmp.target_union_case = ETCDSERVERPB__COMPARE__TARGET_UNION_VERSION;
+    yes.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    yes.request_put = &p;
+    no.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
+    no.request_range = &r;
+    q.n_compare = q.n_success = q.n_failure = 1;
+    q.compare = cmps;
+    q.success = success;
+    q.failure = failure;
+    ASK_OK("/etcdserverpb.KV/Txn", &q.base, txn_response, &res);
+    assert_true(res->succeeded);
+    assert_int_equal(res->header->revision, 2);
+    assert_int_equal(res->responses[0]->response_case,
+                     ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_PUT);
+    ASK_OK("/etcdserverpb.KV/Txn", &q.base, txn_response, &res);
+    assert_false(res->succeeded);
+    assert_int_equal(res->responses[0]->response_range->n_kvs, 1);
+    q.n_success = 2;
+    ask_fails("/etcdserverpb.KV/Txn", &q.base, 3, "etcdserver: duplicate key given in txn request");
+    q.n_success = 0;
+    ASK_OK("/etcdserverpb.KV/Txn", &q.base, txn_response, &res);
+    assert_int_equal(res->header->revision, 2);
+    assert_int_equal(res->responses[0]->response_range->count, 1);
+}
+
+/* A range far above the whole-reply size is made piece by piece and arrives whole. */
+static void test_large_range(void **state)
+{
+    static char value[20000];
+    Etcdserverpb__RangeResponse *res;
+    char key[16];
+
+    (void) state;
+    memset(value, 'v', sizeof value - 1);
+    for (int i = 0; i < 100; i++) {
+        snprintf(key, sizeof key, "k%03d", i);
+        put(key, value);
+    }
+    res = range("k", "l");
+    assert_int_equal(res->n_kvs, 100);
+    for (size_t i = 0; i < 100; i++)
+        assert_int_equal(res->kvs[i]->value.len, sizeof value - 1);
+}
+
+static Etcdserverpb__RangeResponse *chunk(struct flow *f, size_t i)
+{
+    Etcdserverpb__RangeStreamResponse *m;
+
+    assert_int_equal(
+        WIRE_DECODE(etcdserverpb__range_stream_response, f->messages[i], &world.arena, &m, NULL),
+        0);
+    return m->range_response;
+}
+
+/* RangeStream gives growing chunks; only the last has header and count; bad orders are refused. */
+static void test_range_stream(void **state)
+{
+    static struct flow f;
+    Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    char key[16];
+    size_t kvs = 0;
+
+    (void) state;
+    for (int i = 0; i < 35; i++) {
+        snprintf(key, sizeof key, "s%03d", i);
+        put(key, "v");
+    }
+    q.key = bin("s");
+    q.range_end = bin("t");
+    flow_open(&f, "/etcdserverpb.KV/RangeStream");
+    flow_send(&f, &q.base);
+    rpc_half_close(f.rpc);
+    flow_wait_end(&f);
+    assert_int_equal(f.code, 0);
+    assert_int_equal(f.n, 3);
+    assert_int_equal(chunk(&f, 0)->n_kvs, 10);
+    assert_int_equal(chunk(&f, 1)->n_kvs, 20);
+    assert_null(chunk(&f, 1)->header);
+    for (size_t i = 0; i < f.n; i++)
+        kvs += chunk(&f, i)->n_kvs;
+    assert_int_equal(kvs, 35);
+    assert_int_equal(chunk(&f, 2)->count, 35);
+    assert_int_equal(chunk(&f, 2)->header->revision, 36);
+    q.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
+    flow_open(&f, "/etcdserverpb.KV/RangeStream");
+    flow_send(&f, &q.base);
+    rpc_half_close(f.rpc);
+    flow_wait_end(&f);
+    assert_int_equal(f.code, 12);
+    assert_string_equal(f.text, "RangeStream does not support custom sort orders");
+}
+
+/* Over the quota a put raises the alarm and is refused; deletes go on. */
+static void test_quota(void **state)
+{
+    Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__StatusRequest s = ETCDSERVERPB__STATUS_REQUEST__INIT;
+    Etcdserverpb__StatusResponse *res;
+    const char *const args[] = {"--quota-backend-bytes=1", NULL};
+
+    (void) state;
+    world_close();
+    world_open(args);
+    p.key = bin("k");
+    ask_fails("/etcdserverpb.KV/Put", &p.base, 8, "etcdserver: mvcc: database space exceeded");
+    assert_int_equal(del("k"), 1);
+    ASK_OK("/etcdserverpb.Maintenance/Status", &s.base, status_response, &res);
+    assert_int_equal(res->n_errors, 1);
+    assert_non_null(strstr(res->errors[0], " alarm:NOSPACE"));
+    assert_int_equal(res->dbsizequota, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_put_range_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prev_kv, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_range, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_range_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
