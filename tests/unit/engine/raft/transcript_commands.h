@@ -1,6 +1,9 @@
-/* transcript_commands.h -- the commands of interaction transcripts: etcd-io/raft's, and three of
+/* transcript_commands.h -- the commands of interaction transcripts: etcd-io/raft's, and some of
  * our own:
  *
+ *     add-nodes ... max-size-per-msg=N
+ *     send-append a b log=TERM/INDEX entries=(TERM/INDEX,...) commit=N
+ *                                      puts an append in flight that a leader might have sent
  *     read-index i CONTEXT
  *     report-snapshot a b [ok=true]    a learns what became of the snapshot that it sent to b
  *     restart i                        a crash: what storage has not written is gone
@@ -50,7 +53,7 @@ static int te_add_nodes(struct te *t, const struct dd_case *c)
     struct raft_config config = {
         .election_tick = 3,
         .heartbeat_tick = 1,
-        .msg_bytes_max = UINT64_MAX,
+        .msg_bytes_max = dd_u64(c, "max-size-per-msg", UINT64_MAX),
         .committed_bytes_max = dd_u64(c, "max-committed-size-per-ready", 0),
         .inflight_max = (uint32_t) dd_u64(c, "inflight", 0x7fffffff),
         .pre_vote = dd_flag(c, "prevote"),
@@ -250,6 +253,38 @@ static int te_send_snapshot(struct te *t, const struct dd_case *c)
     return 0;
 }
 
+/* TERM/INDEX. */
+static struct raft_entry te_entry_id(const char *s)
+{
+    struct raft_entry e = {0};
+    char *end;
+
+    e.term = strtoull(s, &end, 10);
+    ASSERT(*end == '/');
+    e.index = strtoull(end + 1, NULL, 10);
+    return e;
+}
+
+static int te_send_append(struct te *t, const struct dd_case *c)
+{
+    struct te_node *n = te_first(t, c);
+    const struct dd_arg *a = dd_find(c, "entries");
+    struct raft_entry prev = te_entry_id(dd_val(c, "log", "0/0")), v[DD_VALS_MAX];
+    struct raft_message m = {.type = RAFT_MSG_APP,
+                             .to = strtoull(c->args[1].key, NULL, 10),
+                             .from = n->config.id,
+                             .term = raft_get_term(n->raft),
+                             .log_term = prev.term,
+                             .index = prev.index,
+                             .entries = v,
+                             .commit = dd_u64(c, "commit", 0)};
+
+    for (; a != NULL && m.entries_n < a->vals_n; m.entries_n++)
+        v[m.entries_n] = te_entry_id(a->vals[m.entries_n]);
+    te_push(&t->flight, &m);
+    return 0;
+}
+
 /* ---- moving on ---- */
 
 static void te_process_each(struct te *t, const struct dd_case *c, const char *what,
@@ -394,6 +429,7 @@ static const struct te_command_entry {
     {"report-snapshot", te_report_snapshot},
     {"report-unreachable", te_report_unreachable},
     {"restart", te_restart},
+    {"send-append", te_send_append},
     {"send-snapshot", te_send_snapshot},
     {"set-randomized-election-timeout", te_set_timeout},
     {"stabilize", te_cmd_stabilize},
