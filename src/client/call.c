@@ -180,7 +180,11 @@ static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
         call_pause(call);
         return;
     }
-    client__status(&e, res->code, res->message);
+    /* However the server words it: when the time is over, that is what the caller is told. */
+    if (res->code == GRPC_CANCELED && call->deadline_ns != 0 && call_left_ms(call) == 0)
+        client__error(&e, KETCH_DEADLINE_EXCEEDED, "context deadline exceeded");
+    else
+        client__status(&e, res->code, res->message);
     call_finish(call, NULL, &e);
 }
 

@@ -55,8 +55,8 @@ static inline void fake_send(struct call *c, const ProtobufCMessage *m)
 /* Nobody waits any more: every call is to be ended by the service all the same. */
 static inline void fake_on_cancel(struct call *c, enum call_cancel_reason why)
 {
-    (void) why;
-    call_finish(c, KETCH_CANCELED, NULL);
+    call_finish(c, why == CALL_DEADLINE ? KETCH_DEADLINE_EXCEEDED : KETCH_CANCELED,
+                "context deadline exceeded");
 }
 
 static inline void fake_open(struct call *c)
