@@ -69,6 +69,14 @@ static const struct net_method methods[] = {
     {.path = "/t.T/Work", .kind = NET_UNARY, .request = submit},
 };
 
+static _Atomic bool server_stopped;
+
+static void on_server_stopped(void *user)
+{
+    (void) user;
+    server_stopped = true;
+}
+
 /* Calls over many connections, spread over the loops, each answered by way of another thread: every
  * one gets its own answer, every loop served some, and the counters add up. */
 static void answers_from_another_thread(void **state)
@@ -123,8 +131,9 @@ static void answers_from_another_thread(void **state)
     assert_int_equal(n.grpc_bytes_in, CHANNELS * CALLS * sizeof(int));
     for (int i = 0; i < CHANNELS; i++)
         channel_free(ch[i]);
-    net_server_stop(server, 1000, rig_stopped, &g);
-    while (!__atomic_load_n(&g.stopped, __ATOMIC_ACQUIRE))
+    server_stopped = false;
+    net_server_stop(server, 1000, on_server_stopped, NULL);
+    while (!server_stopped)
         rig_turn(&g, 1);
     for (int i = 0; i < LOOPS; i++) {
         loop_stop(loops[i]);
