@@ -97,7 +97,7 @@ int lease_grant(struct lessor *l, lease_id id, int64_t ttl_s, mono_ms now, int64
     x = lease__add(l, id, ttl_s, 0);
     lease__write(l, x);
     if (l->primary)
-        lease__start(l, x, now, 0);
+        lease__start(l, x, now);
     *ret_ttl_s = x->ttl_s;
     return 0;
 }

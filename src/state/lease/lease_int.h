@@ -68,7 +68,7 @@ void lease__items_take(struct lessor *l, struct lease *x, struct lease_keys *ret
 int lease__keys_sort(const void *a, const void *b); /* of struct bytes, for qsort */
 
 /* primary.c */
-void lease__start(struct lessor *l, struct lease *x, mono_ms now, mono_ms extend_ms);
+void lease__start(struct lessor *l, struct lease *x, mono_ms now);
 void lease__stop(struct lessor *l, struct lease *x);
 
 /* persist.c */

@@ -21,15 +21,20 @@ static void schedule_checkpoint(struct lessor *l, struct lease *x, mono_ms now)
     list_push(&l->checkpoints, &x->checkpoint);
 }
 
-void lease__start(struct lessor *l, struct lease *x, mono_ms now, mono_ms extend_ms)
+static void start_at(struct lessor *l, struct lease *x, mono_ms now, mono_ms deadline)
 {
     ASSERT(l->primary);
-    x->deadline = now + extend_ms + lasts_ms(x);
+    x->deadline = deadline;
     if (x->expiry.at == HEAP_NOWHERE)
         ASSERT(heap_push(&l->expiries, &x->expiry, x->deadline));
     else
         heap_move(&l->expiries, &x->expiry, x->deadline);
     schedule_checkpoint(l, x, now);
+}
+
+void lease__start(struct lessor *l, struct lease *x, mono_ms now)
+{
+    start_at(l, x, now, now + lasts_ms(x));
 }
 
 void lease__stop(struct lessor *l, struct lease *x)
@@ -40,36 +45,27 @@ void lease__stop(struct lessor *l, struct lease *x)
     list_remove(&x->checkpoint);
 }
 
+/* A lease and when it ends, side by side: a million of them are sorted without touching the leases.
+ */
+struct ending {
+    mono_ms deadline;
+    lease_id id;
+    struct lease *lease;
+};
+
 static int sooner(const void *a, const void *b)
 {
-    const struct lease *x = *(const struct lease *const *) a;
-    const struct lease *y = *(const struct lease *const *) b;
+    const struct ending *x = a, *y = b;
 
     if (x->deadline != y->deadline)
         return x->deadline < y->deadline ? -1 : 1;
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Time is cut into LEASE_SPREAD_PER_S slots a second, one lease each.  Every lease moves to the
- * first free slot that is not before its deadline. */
-static void spread(struct lessor *l, struct lease **v, size_t n)
+/* All leases; NULL without memory. */
+static struct ending *endings(const struct lessor *l)
 {
-    const int64_t per_s = LEASE_SPREAD_PER_S;
-    int64_t free_slot = INT64_MIN;
-
-    for (size_t i = 0; i < n; i++) {
-        int64_t slot = (v[i]->deadline * per_s + 999) / 1000;
-
-        slot = MAX(slot, free_slot);
-        free_slot = slot + 1;
-        v[i]->deadline = MAX(v[i]->deadline, (slot * 1000 + per_s - 1) / per_s);
-        heap_move(&l->expiries, &v[i]->expiry, v[i]->deadline);
-    }
-}
-
-static struct lease **all(const struct lessor *l)
-{
-    struct lease **v = mem_alloc(MAX(l->leases.count, 1) * sizeof *v);
+    struct ending *v = mem_alloc(MAX(l->leases.count, 1) * sizeof *v);
     size_t n = 0, pos = 0;
     uint64_t id;
     struct lease *x;
@@ -77,25 +73,44 @@ static struct lease **all(const struct lessor *l)
     if (v == NULL)
         return NULL;
     while ((x = map64_next(&l->leases, &pos, &id)) != NULL)
-        v[n++] = x;
+        v[n++] = (struct ending){x->deadline, x->id, x};
     ASSERT(n == l->leases.count);
     return v;
+}
+
+/* Time is cut into LEASE_SPREAD_PER_S slots a second, one lease each.  Every lease moves to the
+ * first free slot that is not before its deadline. */
+static void spread(struct ending *v, size_t n)
+{
+    const int64_t per_s = LEASE_SPREAD_PER_S;
+    int64_t free_slot = INT64_MIN;
+
+    for (size_t i = 0; i < n; i++) {
+        int64_t slot = (v[i].deadline * per_s + 999) / 1000;
+
+        slot = MAX(slot, free_slot);
+        free_slot = slot + 1;
+        v[i].deadline = MAX(v[i].deadline, (slot * 1000 + per_s - 1) / per_s);
+    }
 }
 
 void lessor_promote(struct lessor *l, mono_ms now, mono_ms extend_ms)
 {
     size_t n = l->leases.count;
-    struct lease **v = all(l);
+    struct ending *v = endings(l);
 
     ASSERT(v != NULL); /* memory: the apply path stops without it */
     ASSERT(extend_ms >= 0);
     l->primary = true;
-    for (size_t i = 0; i < n; i++)
-        lease__start(l, v[i], now, extend_ms);
-    if (n >= LEASE_SPREAD_MIN) {
-        qsort(v, n, sizeof(struct lease *), sooner);
-        spread(l, v, n);
+    for (size_t i = 0; i < n; i++) {
+        lease__stop(l, v[i].lease);
+        v[i].deadline = now + extend_ms + lasts_ms(v[i].lease);
     }
+    qsort(v, n, sizeof *v, sooner);
+    if (n >= LEASE_SPREAD_MIN)
+        spread(v, n);
+    for (size_t i = 0; i < n; i++)
+        start_at(l, v[i].lease, now, v[i].deadline);
     mem_free(v);
 }
 
@@ -128,7 +143,7 @@ int lease_renew(struct lessor *l, lease_id id, mono_ms now, int64_t *ret_ttl_s)
         return ERR_LEASE_EXPIRED;
     if (x->remaining_ttl_s > 0)
         return ERR_LEASE_CHECKPOINTED;
-    lease__start(l, x, now, 0);
+    lease__start(l, x, now);
     *ret_ttl_s = x->ttl_s;
     return 0;
 }
@@ -186,13 +201,13 @@ int lease_list(const struct lessor *l, struct arena *a, lease_id **ret_ids, size
 {
     size_t n = l->leases.count;
     lease_id *ids = arena_alloc(a, MAX(n, 1) * sizeof *ids);
-    struct lease **v = ids == NULL ? NULL : all(l);
+    struct ending *v = ids == NULL ? NULL : endings(l);
 
     if (v == NULL)
         return ERR_NOMEM;
-    qsort(v, n, sizeof(struct lease *), sooner);
+    qsort(v, n, sizeof *v, sooner);
     for (size_t i = 0; i < n; i++)
-        ids[i] = v[i]->id;
+        ids[i] = v[i].id;
     mem_free(v);
     *ret_ids = ids;
     *ret_n = n;

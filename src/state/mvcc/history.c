@@ -7,7 +7,6 @@
 #define EVENTS_FIRST_BYTES 1024
 #define DELETED_BYTES_MAX ((size_t) KEY_BYTES_MAX + 32)
 #define MATCH_BY_INDEX_MIN 8 /* wants from which on an index of them pays */
-#define INDEX_WORK_MAX 16    /* times records_max: what one want may cost by the index */
 
 static int64_t default_to(uint64_t given, uint64_t otherwise)
 {
@@ -289,18 +288,18 @@ static int64_t lowest(const struct history_call *c)
 }
 
 /* A want goes by the index when that costs no more than its share of the scan that it would else
- * join.  Together they then cost no more than the scan. */
+ * join: together they then cost no more than the scan.  And the index serves no more of them in one
+ * call than what the limit of records stands for. */
 static void by_index(struct history_call *c)
 {
-    uint64_t share;
+    uint64_t share, left = HISTORY_INDEX_RECORDS * HISTORY_RECORD_COST * c->limits.records_max;
 
     if (c->open_n == 0)
         return;
-    share = (uint64_t) (c->to - lowest(c) + 1) / c->open_n;
-    share = MIN(share, INDEX_WORK_MAX * c->limits.records_max);
+    share = HISTORY_RECORD_COST * (uint64_t) (c->to - lowest(c) + 1) / c->open_n;
     for (size_t i = 0; i < c->n && c->rc == 0; i++)
         if (!c->wants[i].closed)
-            history__by_index(c, &c->wants[i], share);
+            left -= history__by_index(c, &c->wants[i], MIN(share, left));
 }
 
 static void take_back(struct history_call *c)

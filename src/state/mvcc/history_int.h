@@ -38,8 +38,13 @@ void history__give(struct history_call *c, struct history_want *w, struct histor
 void history__close(struct history_call *c, struct history_want *w, enum history_end end,
                     int64_t next_rev);
 
-/* history_key.c: serves the want from the index if that takes no more than `budget` records' worth
- * of work; false: nothing was done. */
-bool history__by_index(struct history_call *c, struct history_want *w, uint64_t budget);
+/* Work is counted in steps from one key to the next in the index. */
+#define HISTORY_RECORD_COST 5   /* to walk over a record in order */
+#define HISTORY_FETCH_COST 40   /* to read a value by its revision */
+#define HISTORY_INDEX_RECORDS 2 /* times records_max: what the index may cost in one call */
+
+/* history_key.c: serves the want from the index if that takes no more than `budget`; else the want
+ * stays open.  Returns what was spent, which is never more. */
+uint64_t history__by_index(struct history_call *c, struct history_want *w, uint64_t budget);
 
 #endif

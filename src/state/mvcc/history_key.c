@@ -3,8 +3,6 @@
 #include "state/mvcc/history_int.h"
 #include "state/mvcc/mvcc_int.h"
 
-#define FETCH_COST 8 /* reading one value by its revision, in records walked in order */
-
 struct change {
     struct key_revision rev;
     const struct key_entry *entry;
@@ -58,7 +56,7 @@ static bool collect(struct history_call *c, const struct history_want *w, const 
         struct change ch = {entry_revision(e, i), e};
         bool want = wanted(w, ch.rev);
 
-        if (!spend(budget, want ? FETCH_COST : 1))
+        if (!spend(budget, want ? HISTORY_FETCH_COST : 1))
             return false;
         if (!want)
             continue;
@@ -74,7 +72,7 @@ static bool collect(struct history_call *c, const struct history_want *w, const 
 }
 
 static bool collect_range(struct history_call *c, const struct history_want *w, struct changes *out,
-                          uint64_t budget)
+                          uint64_t *budget)
 {
     const struct index_node *root = c->view->state.root;
     struct index_cursor cur;
@@ -82,11 +80,11 @@ static bool collect_range(struct history_call *c, const struct history_want *w, 
 
     if (watch_span_single(&w->span)) {
         e = index_get(root, w->span.key);
-        return e == NULL || collect(c, w, e, out, &budget);
+        return e == NULL || collect(c, w, e, out, budget);
     }
     index_seek(&cur, root, w->span.key, false);
     while ((e = index_cursor_entry(&cur)) != NULL && watch_span_has(&w->span, entry_key(e))) {
-        if (!spend(&budget, 1) || !collect(c, w, e, out, &budget))
+        if (!spend(budget, 1) || !collect(c, w, e, out, budget))
             return false;
         index_cursor_next(&cur);
     }
@@ -120,12 +118,12 @@ static void give_all(struct history_call *c, struct history_want *w, const struc
     }
 }
 
-bool history__by_index(struct history_call *c, struct history_want *w, uint64_t budget)
+uint64_t history__by_index(struct history_call *c, struct history_want *w, uint64_t budget)
 {
     struct changes x = {0};
-    bool ok = collect_range(c, w, &x, budget) && c->rc == 0;
+    uint64_t left = budget;
 
-    if (ok) {
+    if (collect_range(c, w, &x, &left) && c->rc == 0) {
         if (x.n > 1)
             qsort(x.v, x.n, sizeof *x.v, by_revision);
         give_all(c, w, &x);
@@ -133,5 +131,5 @@ bool history__by_index(struct history_call *c, struct history_want *w, uint64_t 
             history__close(c, w, HISTORY_DONE, c->to + 1);
     }
     mem_free(x.v);
-    return ok;
+    return budget - left;
 }
