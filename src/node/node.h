@@ -82,6 +82,7 @@ struct node_config {
     int64_t warning_apply_ms; /* log an apply that took longer */
     enum node_level level;    /* --emulated-version */
     bool unsafe_no_fsync;
+    uint64_t wal_segment_bytes; /* 0: the default; tests use less */
 };
 
 #define NODE_QUOTA_DEFAULT_BYTES (INT64_C(2) << 30)

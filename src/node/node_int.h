@@ -143,6 +143,7 @@ struct raft_actor {
     struct raft_hard_state hard;
     mono_ns next_tick;
     bool started;
+    bool campaigned;
     raft_id lead;
     raft_id last_lead; /* the last one that was known */
     bool is_leader;

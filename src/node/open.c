@@ -306,8 +306,10 @@ static int bootstrap_raft(struct node *n, const struct cluster_strings *urls, st
 
 static int open_new(struct node *n, wall_ms wall, struct err *e)
 {
-    struct wal_options wo = {
-        .disk = n->env.disk, .dir = n->wal_dir, .observer = node__wal_observer(n)};
+    struct wal_options wo = {.disk = n->env.disk,
+                             .dir = n->wal_dir,
+                             .segment_bytes = n->cfg.wal_segment_bytes,
+                             .observer = node__wal_observer(n)};
     struct wal_metadata meta;
     struct cluster_strings urls;
     const char **own = NULL;
@@ -381,9 +383,10 @@ static int restore_raft(struct node *n, const struct wal_snapshot *at, struct wa
                         struct arena *a, struct err *e)
 {
     struct raft_snapshot s = {.meta = {.index = at->index, .term = at->term}};
+    struct raft_conf_state conf;
     struct raft_hard_state hard = c->hard_state;
     raft_index last = at->index + c->entries.n;
-    int rc = cluster_conf_state_of(cluster_view(n->apply.cluster), a, &s.meta.conf_state);
+    int rc = cluster_conf_state_of(cluster_view(n->apply.cluster), a, &conf);
 
     if (rc != 0)
         return err_set(e, rc, "out of memory");
@@ -393,9 +396,10 @@ static int restore_raft(struct node *n, const struct wal_snapshot *at, struct wa
                        n->db_path, n->apply.applied, last);
     /* A commit index is not synced by itself; what is applied was committed. */
     hard.commit = MAX(hard.commit, n->apply.applied);
-    if (at->index > 0 || n->apply.applied > 0)
+    if (at->index > 0)
         rc = raft_memory_storage_apply_snapshot(n->raft.log, &s);
     ASSERT(rc == 0);
+    raft_memory_storage_set_conf_state(n->raft.log, &conf);
     raft_memory_storage_set_hard_state(n->raft.log, &hard);
     raft_memory_storage_append(n->raft.log, c->entries.v, c->entries.n);
     n->raft.hard = hard;
@@ -429,8 +433,10 @@ static void look_for_v2(struct node *n, const struct wal_contents *c)
 
 static int open_again(struct node *n, struct err *e)
 {
-    struct wal_options wo = {
-        .disk = n->env.disk, .dir = n->wal_dir, .observer = node__wal_observer(n)};
+    struct wal_options wo = {.disk = n->env.disk,
+                             .dir = n->wal_dir,
+                             .segment_bytes = n->cfg.wal_segment_bytes,
+                             .observer = node__wal_observer(n)};
     struct wal_contents contents = {0};
     struct wal_snapshot at;
     struct arena a;

@@ -210,9 +210,6 @@ static void ticks(struct node *n, mono_ns now)
     if (!ra->started) {
         ra->started = true;
         ra->next_tick = now + tick_ns;
-        /* Nobody else can lead, so there is no election to wait for. */
-        if (raft_is_single_voter(ra->raft))
-            raft_campaign(ra->raft);
         return;
     }
     if (now < ra->next_tick)
@@ -224,6 +221,20 @@ static void ticks(struct node *n, mono_ns now)
     if (now >= ra->next_tick)
         ra->next_tick = now + tick_ns;
     flush_lazy_hard(n);
+}
+
+/* A lone voter need not wait for an election: nobody else can lead.  Once, when all that is known
+ * to be committed is applied, for a configuration change may be among it. */
+static void campaign_alone(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+
+    if (ra->campaigned || ra->applied < raft_get_commit(ra->raft) ||
+        !raft_is_single_voter(ra->raft))
+        return;
+    ra->campaigned = true;
+    if (ra->lead == RAFT_NONE)
+        raft_campaign(ra->raft);
 }
 
 static void note_new_lead(struct node *n)
@@ -253,6 +264,7 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
     markers_arrive(n);
     node__raft_take_requests(n, now);
     ticks(n, now);
+    campaign_alone(n);
     note_new_lead(n);
     drain_updates(n);
     publish_lone(n);

@@ -153,6 +153,18 @@ void raft_memory_storage_set_hard_state(struct raft_memory_storage *m,
     m->hard = *hs;
 }
 
+void raft_memory_storage_set_conf_state(struct raft_memory_storage *m,
+                                        const struct raft_conf_state *cs)
+{
+    struct raft_snapshot s = m->snapshot == NULL ? (struct raft_snapshot){0} : *m->snapshot;
+    struct raft_snapshot *copy;
+
+    s.meta.conf_state = *cs;
+    copy = raft__snapshot_copy(&s);
+    mem_free(m->snapshot);
+    m->snapshot = copy;
+}
+
 struct raft_memory_usage raft_memory_storage_usage(const struct raft_memory_storage *m)
 {
     return (struct raft_memory_usage){first_in_memory(m), m->queue.n, m->queue.data_bytes};

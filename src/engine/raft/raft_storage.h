@@ -93,6 +93,10 @@ struct raft_storage *raft_memory_storage_base(struct raft_memory_storage *m);
 void raft_memory_storage_set_hard_state(struct raft_memory_storage *m,
                                         const struct raft_hard_state *hs);
 
+/* The configuration to start with, for an owner who keeps it elsewhere and newer than the snapshot. */
+void raft_memory_storage_set_conf_state(struct raft_memory_storage *m,
+                                        const struct raft_conf_state *cs);
+
 /* Neighbouring indices in ascending order.  What overlaps the log replaces its tail; what lies at
  * or below the compaction point is skipped; a gap is a programmer's error. */
 void raft_memory_storage_append(struct raft_memory_storage *m, const struct raft_entry *v,

@@ -52,6 +52,8 @@ static void attributes_published(struct node *n, struct node_request *own)
                  F_NS("publish-timeout", node__request_timeout_ns(n)));
         atomic_store(&n->apply.published, true);
         atomic_store(&n->pub.ready, true);
+        n->apply.monitor_again =
+            0; /* applied, so this is the apply actor: decide the version now */
         if (n->env.ready != NULL)
             n->env.ready(n->env.ctx);
     }

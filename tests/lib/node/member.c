@@ -72,6 +72,7 @@ void member_init(struct member *m, struct disk *disk, uint64_t seed)
         .snapshots_max = 5,
         .warning_apply_ms = 100,
         .level = NODE_LEVEL_3_7,
+        .wal_segment_bytes = 256 * 1024,
     };
 }
 
