@@ -2,6 +2,7 @@
 
 #include "state/cluster/cluster_int.h"
 #include "wire/gojson.h"
+#include "wire/wire.h"
 
 #define JSON_DEPTH_MAX 8
 
@@ -66,10 +67,12 @@ static int parse(struct bytes in, struct json_object **ret, struct err *e)
 
     if (in.n > CLUSTER_JSON_BYTES_MAX)
         return err_set(e, ERR_LIMIT, "JSON of %zu bytes", in.n);
+    if (!utf8_valid(in)) /* json-c's own check lets overlong forms through */
+        return err_set(e, ERR_CORRUPT, "JSON that is not UTF-8");
     t = json_tokener_new_ex(JSON_DEPTH_MAX);
     if (t == NULL)
         return err_set(e, ERR_NOMEM, "read JSON: out of memory");
-    json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
     o = json_tokener_parse_ex(t, (const char *) in.p, (int) in.n);
     whole = json_tokener_get_error(t) == json_tokener_success &&
             json_tokener_get_parse_end(t) == in.n;

@@ -119,6 +119,7 @@ static void bad_contexts(void **state)
                                       "{\"id\":7}}",
                                       "{\"id\":7,\"name\":\"a\\u0000b\"}",
                                       "{\"id\":7,\"name\":\"\xff\"}",
+                                      "{\"id\":7,\"name\":\"\xc0\x9e\"}",
                                       "{\"id\":7,\"x\":[[[[[[[[[[1]]]]]]]]]]}"};
     struct fixture *f = *state;
 
