@@ -7,9 +7,8 @@
  */
 #include "cli/command.h"
 
-#include <ctype.h>
-
 #include "base/alloc.h"
+#include "cli/command_int.h"
 #include "cli/text.h"
 
 static const struct cli_flag help_flag = {
@@ -25,8 +24,7 @@ static bool name_is(const struct cli_command *cmd, const char *word)
     return bytes_eq(cli_command_name(cmd), bytes_str(word));
 }
 
-/* ---- flags of the command found so far ---------------------------------------------------------
- */
+/* ---- flags of the command found so far ------------------------------------------------------- */
 
 static void add_value(struct cli_call *c, const struct cli_flag *f)
 {
@@ -51,7 +49,7 @@ static void collect_flags(struct cli_call *c)
 }
 
 /* Indexes into c->values; value_count when the flag is unknown. */
-static size_t find_long(const struct cli_call *c, struct bytes name)
+size_t cli__find(const struct cli_call *c, struct bytes name)
 {
     size_t i = 0;
 
@@ -77,7 +75,7 @@ static bool takes_next(const struct cli_call *c, const char *word)
     if (strchr(word, '=') != NULL)
         return false;
     if (strncmp(word, "--", 2) == 0)
-        at = find_long(c, bytes_str(word + 2));
+        at = cli__find(c, bytes_str(word + 2));
     else if (word[0] == '-' && strlen(word) == 2)
         at = find_short(c, word[1]);
     else
@@ -85,8 +83,7 @@ static bool takes_next(const struct cli_call *c, const char *word)
     return at == c->value_count || c->values[at].flag->type != CLI_BOOL;
 }
 
-/* ---- first pass: names -------------------------------------------------------------------------
- */
+/* ---- first pass: names ----------------------------------------------------------------------- */
 
 /* Index of the first word that is neither a flag nor the value of one; argc when there is none. */
 static size_t first_word(const struct cli_call *c, size_t argc, const char *const *argv)
@@ -144,8 +141,7 @@ static void find_command(struct cli_call *c, size_t *argc, const char **argv)
     }
 }
 
-/* ---- second pass: flags ------------------------------------------------------------------------
- */
+/* ---- second pass: flags ---------------------------------------------------------------------- */
 
 static int set_flag(struct cli_call *c, struct cli_value *v, const char *text)
 {
@@ -172,7 +168,7 @@ static int read_long(struct cli_call *c, const char *word, const char *next, siz
 {
     const char *name = word + 2;
     size_t len = strcspn(name, "=");
-    size_t at = find_long(c, bytes_of(name, len));
+    size_t at = cli__find(c, bytes_of(name, len));
     struct cli_value *v = &c->values[at];
 
     if (name[0] == '-' || name[0] == '=')
@@ -247,108 +243,7 @@ static int read_flags(struct cli_call *c, size_t argc, const char **argv)
     return 0;
 }
 
-/* ---- wrong commands ----------------------------------------------------------------------------
- */
-
-#define SUGGESTION_WORD_MAX 64
-#define SUGGESTION_DISTANCE_MAX 2
-
-/* Levenshtein distance without regard to case; words longer than the maximum are far apart. */
-static size_t edit_distance(struct bytes a, struct bytes b)
-{
-    size_t row[SUGGESTION_WORD_MAX + 1];
-
-    if (a.n > SUGGESTION_WORD_MAX || b.n > SUGGESTION_WORD_MAX)
-        return SUGGESTION_WORD_MAX;
-    for (size_t j = 0; j <= b.n; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.n; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= b.n; j++) {
-            size_t above = row[j];
-            bool same = tolower(a.p[i - 1]) == tolower(b.p[j - 1]);
-
-            row[j] = MIN(MIN(row[j] + 1, row[j - 1] + 1), diagonal + !same);
-            diagonal = above;
-        }
-    }
-    return row[b.n];
-}
-
-static bool starts_with_nocase(struct bytes s, struct bytes prefix)
-{
-    return prefix.n <= s.n && edit_distance(bytes_of(s.p, prefix.n), prefix) == 0;
-}
-
-static void put_suggestions(const struct cli_command *root, const char *word, struct buf *errs)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < root->sub_count; i++) {
-        struct bytes name = cli_command_name(root->subs[i]);
-
-        if (root->subs[i]->hidden ||
-            (edit_distance(bytes_str(word), name) > SUGGESTION_DISTANCE_MAX &&
-             !starts_with_nocase(name, bytes_str(word))))
-            continue;
-        buf_printf(errs, "%s\t%.*s\n", any ? "" : "\n\nDid you mean this?\n", (int) name.n,
-                   (const char *) name.p);
-        any = true;
-    }
-}
-
-static void unknown_command(struct cli_call *c, const char *word, struct buf *ret)
-{
-    struct bytes root = cli_command_name(c->program->root);
-
-    buf_add_str(ret, "unknown command ");
-    text_quote(ret, bytes_str(word));
-    buf_printf(ret, " for \"%.*s\"", (int) root.n, (const char *) root.p);
-    err_set(&c->err, ERR_INVALID, "%s", buf_cstr(ret));
-    put_suggestions(c->program->root, word, ret);
-}
-
-/* ---- reports -----------------------------------------------------------------------------------
- */
-
-static enum cli_verdict report(struct cli_call *c, const char *text, bool unknown_name,
-                               struct buf *out, struct buf *errs, int *ret_status)
-{
-    enum cli_error_style style = c->program->error_style;
-    struct bytes root = cli_command_name(c->program->root);
-
-    *ret_status = c->program->usage_status == 0 ? 1 : c->program->usage_status;
-    if (style == CLI_ERROR_SILENT)
-        return CLI_DONE;
-    if (style != CLI_ERROR_USAGE_ONLY)
-        buf_printf(errs, "Error: %s\n", text);
-    if (!unknown_name) {
-        cli_usage(c, errs);
-        buf_add_char(errs, '\n');
-    } else if (style != CLI_ERROR_USAGE_ONLY) {
-        buf_printf(errs, "Run '%.*s --help' for usage.\n", (int) root.n, (const char *) root.p);
-    }
-    if (style == CLI_ERROR_AGAIN_STDERR)
-        buf_printf(errs, "Error: %s\n", text);
-    if (style == CLI_ERROR_AGAIN_STDOUT)
-        buf_printf(out, "%s\n", text);
-    return CLI_DONE;
-}
-
-static enum cli_verdict report_unknown(struct cli_call *c, const char *word, struct buf *out,
-                                       struct buf *errs, int *ret_status)
-{
-    enum cli_verdict v;
-    struct buf text;
-
-    buf_init(&text, CLI_PAGE_BYTES_MAX);
-    unknown_command(c, word, &text);
-    v = report(c, buf_cstr(&text), true, out, errs, ret_status);
-    buf_done(&text);
-    return v;
-}
+/* ---- the whole line -------------------------------------------------------------------------- */
 
 /* The number of words, and whether they are among those that the command knows. */
 static int check_args(struct cli_call *c)
@@ -402,9 +297,6 @@ static enum cli_verdict help_topic(struct cli_call *c, struct buf *out, struct b
     return CLI_DONE;
 }
 
-/* ---- the whole line ----------------------------------------------------------------------------
- */
-
 enum cli_verdict cli_parse(const struct cli_program *p, size_t argc, const char *const *argv,
                            struct cli_call *c, struct buf *out, struct buf *errs, int *ret_status)
 {
@@ -418,14 +310,14 @@ enum cli_verdict cli_parse(const struct cli_program *p, size_t argc, const char 
     if (words == NULL) {
         c->path[c->depth++] = p->root;
         err_set(&c->err, ERR_LIMIT, "command line too long");
-        return report(c, c->err.msg, true, out, errs, ret_status);
+        return cli__report(c, c->err.msg, true, out, errs, ret_status);
     }
     find_command(c, &argc, words);
     at = c->depth == 1 ? first_word(c, argc, words) : argc;
     if (at < argc && p->root->sub_count > 0)
-        return report_unknown(c, words[at], out, errs, ret_status);
+        return cli__report_unknown(c, words[at], out, errs, ret_status);
     if (read_flags(c, argc, words) != 0)
-        return report(c, c->err.msg, false, out, errs, ret_status);
+        return cli__report(c, c->err.msg, false, out, errs, ret_status);
     if (cli_bool(c, "help") ||
         (cli_command(c)->run == NULL && cli_command(c) != &cli_help_command)) {
         cli_help_page(c, out);
@@ -434,7 +326,7 @@ enum cli_verdict cli_parse(const struct cli_program *p, size_t argc, const char 
     if (cli_command(c) == &cli_help_command)
         return help_topic(c, out, errs);
     if (check_args(c) != 0)
-        return report(c, c->err.msg, false, out, errs, ret_status);
+        return cli__report(c, c->err.msg, false, out, errs, ret_status);
     return CLI_RUN;
 }
 
@@ -464,68 +356,4 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
     cli_call_done(c);
     mem_free(c);
     return status;
-}
-
-/* ---- values ------------------------------------------------------------------------------------
- */
-
-const struct cli_value *cli_value(const struct cli_call *c, const char *flag)
-{
-    size_t at = find_long(c, bytes_str(flag));
-
-    ASSERT(at < c->value_count);
-    return &c->values[at];
-}
-
-struct bytes cli_arg(const struct cli_call *c, size_t i)
-{
-    const char *text = c->args[i];
-
-    ASSERT(i < c->arg_count);
-    for (size_t k = 0; c->words != NULL && k < c->words->count; k++)
-        if (c->words->text[k] == text)
-            return bytes_of(text, c->words->len[k]);
-    return bytes_str(text);
-}
-
-bool cli_has(const struct cli_call *c, const char *flag)
-{
-    return find_long(c, bytes_str(flag)) < c->value_count;
-}
-
-bool cli_changed(const struct cli_call *c, const char *flag)
-{
-    return cli_value(c, flag)->changed;
-}
-
-bool cli_bool(const struct cli_call *c, const char *flag)
-{
-    const struct cli_value *v = cli_value(c, flag);
-
-    ASSERT(v->flag->type == CLI_BOOL);
-    return v->b;
-}
-
-const char *cli_string(const struct cli_call *c, const char *flag)
-{
-    const struct cli_value *v = cli_value(c, flag);
-
-    ASSERT(v->flag->type == CLI_STRING);
-    return v->s;
-}
-
-int64_t cli_int(const struct cli_call *c, const char *flag)
-{
-    const struct cli_value *v = cli_value(c, flag);
-
-    ASSERT(v->flag->type == CLI_INT || v->flag->type == CLI_DURATION);
-    return v->i;
-}
-
-uint64_t cli_uint(const struct cli_call *c, const char *flag)
-{
-    const struct cli_value *v = cli_value(c, flag);
-
-    ASSERT(v->flag->type == CLI_UINT);
-    return v->u;
 }

@@ -1,40 +1,11 @@
 #include "cli/json_out.h"
 
 #include "cli/text.h"
-
-/* Bytes that may not stand in a JSON string as they are; HTML's as encoding/json has it. */
-static void escape_ascii(struct buf *out, uint8_t c)
-{
-    static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-                                   ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
-
-    if (c < sizeof(letters) && letters[c] != 0)
-        buf_printf(out, "\\%c", letters[c]);
-    else if (c < 0x20 || c == '<' || c == '>' || c == '&')
-        buf_printf(out, "\\u%04x", c);
-    else
-        buf_add_char(out, (char) c);
-}
+#include "wire/gojson.h"
 
 void json_escape(struct buf *out, struct bytes s)
 {
-    buf_add_char(out, '"');
-    while (s.n > 0) {
-        uint32_t c;
-        size_t n = text_utf8_next(s, &c);
-
-        if (n == 0)
-            buf_add_str(out, "\\ufffd");
-        else if (c < 0x80)
-            escape_ascii(out, (uint8_t) c);
-        else if (c == 0x2028 || c == 0x2029)
-            buf_printf(out, "\\u%04x", (unsigned) c);
-        else
-            buf_add(out, s.p, n);
-        n = n == 0 ? 1 : n;
-        s = bytes_of(s.p + n, s.n - n);
-    }
-    buf_add_char(out, '"');
+    (void) gojson_add_string(out, s); /* a refusal is kept in the buffer */
 }
 
 static void put_name(struct json_out *j, const char *name)
