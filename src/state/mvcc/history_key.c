@@ -60,6 +60,9 @@ static bool collect(struct history_call *c, const struct history_want *w, const 
             return false;
         if (!want)
             continue;
+        ASSERT(ch.rev.main >= w->next_rev);
+        ASSERT(ch.rev.main <= c->to);
+        ASSERT(ch.rev.main >= last);
         if (ch.rev.main != last && revisions++ > c->limits.revisions_max)
             break;
         last = ch.rev.main;
@@ -123,6 +126,8 @@ uint64_t history__by_index(struct history_call *c, struct history_want *w, uint6
     struct changes x = {0};
     uint64_t left = budget;
 
+    ASSERT(!w->closed);
+    ASSERT(w->events == NULL);
     if (collect_range(c, w, &x, &left) && c->rc == 0) {
         if (x.n > 1)
             qsort(x.v, x.n, sizeof *x.v, by_revision);

@@ -61,6 +61,9 @@ void watch__note(struct watch_hub *h, struct watch_stream *s, const struct watch
     struct watch_note *to;
     size_t bytes = sizeof *n;
 
+    ASSERT((n->kind == WATCH_EVENTS) == (n->events != NULL));
+    ASSERT((n->kind == WATCH_EVENTS) == (n->events_n > 0));
+    ASSERT(n->watcher == NULL || n->watcher->stream == s);
     if (b->n == b->cap) {
         b = xmem_realloc(b, batch_size(b->cap * 2));
         b->cap *= 2;
@@ -97,6 +100,8 @@ void watch_flush(struct watch_hub *h)
         struct watch_stream *s = CONTAINER_OF(at, struct watch_stream, link);
         struct watch_batch *b = s->batch;
 
+        ASSERT(b->stream == s);
+        ASSERT(b->next == NULL);
         s->batch = NULL;
         if (b->n == 0) { /* opened only to look for room */
             mem_free(b);
@@ -119,11 +124,16 @@ void watch_flush(struct watch_hub *h)
 
 void watch_batch_free(struct watch_batch *b)
 {
+    uint64_t bytes, notes, all;
+
     for (uint32_t i = 0; i < b->n; i++)
         if (b->notes[i].owns_events)
             payload_unref(b->notes[i].events);
-    atomic_fetch_sub_explicit(&b->stream->queued_bytes, b->bytes, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&b->stream->queued_notes, b->n, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&b->hub->queued_bytes, b->bytes, memory_order_relaxed);
+    bytes = atomic_fetch_sub_explicit(&b->stream->queued_bytes, b->bytes, memory_order_relaxed);
+    notes = atomic_fetch_sub_explicit(&b->stream->queued_notes, b->n, memory_order_relaxed);
+    all = atomic_fetch_sub_explicit(&b->hub->queued_bytes, b->bytes, memory_order_relaxed);
+    ASSERT(bytes >= b->bytes);
+    ASSERT(notes >= b->n);
+    ASSERT(all >= b->bytes);
     mem_free(b);
 }
