@@ -43,7 +43,7 @@ class Server:
         self.endpoint = f'127.0.0.1:{self.client_port}'
         self.data_dir, self.log_path = pathlib.Path(data_dir), log_path
         self.ctl_path, self.messages = ctl, messages
-        self.env = dict(os.environ, ETCDCTL_API='3')
+        self.env = dict(os.environ)
         client, peer = f'http://{self.endpoint}', f'http://127.0.0.1:{self.peer_port}'
         self.command = [str(etcd), '--data-dir', str(data_dir), '--listen-client-urls', client,
                         '--advertise-client-urls', client, '--listen-peer-urls', peer, '--initial-advertise-peer-urls',

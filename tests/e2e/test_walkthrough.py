@@ -79,7 +79,7 @@ def steps():
 class Runner:
     def __init__(self, server, ctl, dump, tmp):
         self.server, self.ctl, self.dump, self.tmp = server, ctl, dump, tmp
-        self.env = dict(os.environ, ETCDCTL_API='3', ETCDCTL_ENDPOINTS=server.endpoint, LC_ALL='C.UTF-8')
+        self.env = dict(os.environ, ETCDCTL_ENDPOINTS=server.endpoint, LC_ALL='C.UTF-8')
 
     def script(self, command):
         """The command for bash, with `e` and `etcd-dump-db` standing for the programs under test."""
