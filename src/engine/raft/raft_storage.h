@@ -93,7 +93,8 @@ struct raft_storage *raft_memory_storage_base(struct raft_memory_storage *m);
 void raft_memory_storage_set_hard_state(struct raft_memory_storage *m,
                                         const struct raft_hard_state *hs);
 
-/* The configuration to start with, for an owner who keeps it elsewhere and newer than the snapshot. */
+/* The configuration to start with, for an owner who keeps it elsewhere and newer than the snapshot.
+ */
 void raft_memory_storage_set_conf_state(struct raft_memory_storage *m,
                                         const struct raft_conf_state *cs);
 
