@@ -70,6 +70,12 @@ void mem_free(void *p)
     free(p);
 }
 
+void mem_exhausted(const char *what)
+{
+    fprintf(stderr, "out of memory: %s\n", what);
+    abort();
+}
+
 static void *must(void *p, size_t n)
 {
     if (p == NULL) {

@@ -23,6 +23,9 @@ NODISCARD void *xmem_realloc(void *p, size_t n);
 NODISCARD char *xmem_strdup(const char *s);
 NODISCARD void *xmem_dup(const void *p, size_t n);
 
+/* Where something other than the heap ran out: one line that says what, then abort. */
+NORETURN void mem_exhausted(const char *what);
+
 /* For tests: the nth allocation from now (1 = the next) fails, and all after it if `sticky`.
  * 0 switches it off.  Returns how many allocations have been asked for since the last call. */
 uint64_t mem_fail_after(uint64_t nth, bool sticky);

@@ -73,10 +73,8 @@ void node__metrics_init(struct node *n)
                                   "Time of a commit of the data file.", METRIC_B1.bounds,
                                   METRIC_B1.n, METRIC_NS_PER_S);
     m->reader = mvcc_reader_new(n->apply.mvcc);
-    if (m->reader == NULL) {
-        fprintf(stderr, "no reader is left for the metrics\n");
-        abort();
-    }
+    if (m->reader == NULL)
+        mem_exhausted("a reader for the metrics");
     metrics_on_collect(r, collect, n);
 }
 

@@ -56,10 +56,8 @@ static uint8_t *put_entry(uint8_t *p, const struct node_request *r)
 
 static void wait_for(struct node *n, struct node_request *r)
 {
-    if (!map64_put(&n->raft.waiting, r->id, r)) {
-        fprintf(stderr, "out of memory: table of waiting requests\n");
-        abort();
-    }
+    if (!map64_put(&n->raft.waiting, r->id, r))
+        mem_exhausted("table of waiting requests");
     list_push(&n->raft.by_age, &r->age);
 }
 

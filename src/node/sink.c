@@ -101,10 +101,8 @@ void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
     own->request.sink = &n->internal;
     own->request.arena = arena_new((size_t) 1 << 20);
     own->request.op = op;
-    if (own->request.arena == NULL || !wire_encode(m, &own->body)) {
-        fprintf(stderr, "out of memory: a proposal of the member's own\n");
-        abort();
-    }
+    if (own->request.arena == NULL || !wire_encode(m, &own->body))
+        mem_exhausted("a proposal of the member's own");
     own->request.body = buf_bytes(&own->body);
     node_submit(n, &own->request);
 }

@@ -75,7 +75,7 @@ def test_restart_keeps_leases_and_watch_history(start_server, tmp_path):
         assert lease in s.ctl('lease', 'list')
         keys = s.ctl('lease', 'timetolive', lease, '--keys')
         assert '[a]' in keys
-        p = subprocess.Popen(s.ctl_command('watch', '', '--from-key', '--rev', '2'), stdout=subprocess.PIPE, text=True,
+        p = subprocess.Popen(s.ctl_command('watch', '', '--prefix', '--rev', '2'), stdout=subprocess.PIPE, text=True,
                              env=s.env)
         lines = [p.stdout.readline().strip() for _ in range(6)]
         p.kill()
