@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "base/alloc.h"
 #include "engine/net/client_int.h"
+#include "engine/net/h2_mem.h"
 
 #define NV_FLAGS (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
 
@@ -372,6 +373,7 @@ static bool session_new(struct client_conn *cc)
 {
     nghttp2_session_callbacks *cb = NULL;
     nghttp2_option *o = NULL;
+    nghttp2_mem mem = h2_mem(cc->conn.loop);
     bool ok;
 
     if (nghttp2_session_callbacks_new(&cb) != 0 || nghttp2_option_new(&o) != 0) {
@@ -385,7 +387,7 @@ static bool session_new(struct client_conn *cc)
     nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
-    ok = nghttp2_session_client_new2(&cc->session, cb, cc, o) == 0;
+    ok = nghttp2_session_client_new3(&cc->session, cb, cc, o, &mem) == 0;
     nghttp2_session_callbacks_del(cb);
     nghttp2_option_del(o);
     return ok;

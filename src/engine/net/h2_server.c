@@ -2,6 +2,7 @@
 #include "engine/net/h2_server.h"
 
 #include "base/alloc.h"
+#include "engine/net/h2_mem.h"
 
 #define NV(name, value, flags)                                                             \
     {                                                                                      \
@@ -11,6 +12,9 @@
     }
 
 #define PING_BYTES 8
+
+/* A DATA frame: shorter bodies leave at once. */
+#define SHARE_BYTES 16384
 
 static const uint8_t keepalive_ping[PING_BYTES] = "ketch-ka";
 
@@ -366,6 +370,16 @@ static void dirty(struct call *c)
     conn__dirty(&c->sc->conn);
 }
 
+/* By default nghttp2 sends one stream's DATA to its end before the next stream's (RFC 9218 calls it
+ * not incremental).  That is right for answers of one frame; longer ones take turns. */
+static void share_connection(struct call *c)
+{
+    static const nghttp2_extpri in_turns = {NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};
+
+    if (c->out.bytes > SHARE_BYTES || c->plain || c->method->kind != NET_UNARY)
+        (void) nghttp2_session_change_extpri_stream_priority(c->h2->session, c->id, &in_turns, 1);
+}
+
 void h2_server__submit_headers(struct call *c)
 {
     static const nghttp2_nv nv[] = {
@@ -377,6 +391,7 @@ void h2_server__submit_headers(struct call *c)
     ASSERT(c->stream_open);
     ASSERT(!c->headers_sent);
     c->headers_sent = true;
+    share_connection(c);
     if (nghttp2_submit_response(c->h2->session, c->id, nv, ARRAY_LEN(nv), &body) != 0)
         conn__doom(&c->sc->conn, ERR_NOMEM);
     dirty(c);
@@ -420,6 +435,7 @@ bool h2_server__submit_http(struct call *c, const nghttp2_nv *nv, size_t n, bool
     ASSERT(c->stream_open);
     ASSERT(!c->headers_sent);
     c->headers_sent = true;
+    share_connection(c);
     dirty(c);
     return nghttp2_submit_response(c->h2->session, c->id, nv, n, end ? NULL : &body) == 0;
 }
@@ -637,10 +653,11 @@ static bool session_new(struct h2_server *h2)
 {
     nghttp2_session_callbacks *cb = callbacks();
     nghttp2_option *o = session_options();
+    nghttp2_mem mem = h2_mem(h2->sc->conn.loop);
     int rc = NGHTTP2_ERR_NOMEM;
 
     if (cb != NULL && o != NULL)
-        rc = nghttp2_session_server_new2(&h2->session, cb, h2, o);
+        rc = nghttp2_session_server_new3(&h2->session, cb, h2, o, &mem);
     nghttp2_session_callbacks_del(cb);
     nghttp2_option_del(o);
     return rc == 0;
@@ -653,6 +670,7 @@ static bool first_frames(struct h2_server *h2)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, lim->concurrent_streams_max},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, lim->stream_window_bytes},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, lim->header_bytes_max},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}, /* saves the tree; see share_connection */
     };
 
     return nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, s, ARRAY_LEN(s)) == 0 &&

@@ -217,6 +217,7 @@ int loop_new(const char *name, struct loop **ret, struct err *e)
     list_init(&l->hooks);
     list_init(&l->dirty);
     list_init(&l->calls_free);
+    pool_init(&l->pool);
     refresh_now(l);
     *ret = l;
     return 0;
@@ -249,6 +250,7 @@ void loop_free(struct loop *l)
         mem_free(s);
     }
     heap_done(&l->timers);
+    pool_done(&l->pool);
     mem_free(l->read_buf);
     mem_free(l->out_buf);
     mem_free(l);

@@ -10,6 +10,7 @@
 
 #include "engine/net/loop.h"
 #include "engine/net/net_limits.h"
+#include "engine/net/pool.h"
 #include "sys/thread.h"
 
 /* After base.h, whose MIN and MAX the C library would define first. */
@@ -61,6 +62,7 @@ struct loop {
 
     struct list calls_free; /* struct call.link; call.c */
     size_t calls_free_n;
+    struct pool pool; /* nghttp2's memory */
     struct loop_counters counters;
 
     struct loop_signal *signals;

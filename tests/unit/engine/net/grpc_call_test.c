@@ -408,6 +408,25 @@ static void many_calls_at_once(void **state)
 /* ---- streams
  * --------------------------------------------------------------------------------------- */
 
+/* A small answer does not wait until a large one on the same connection has left. */
+static void large_answers_take_turns(void **state)
+{
+    struct outcome large, small;
+    RIG(g, s);
+
+    unary(&g, &small, "/t.T/Echo", BYTES_LIT("connect first"));
+    outcome_done(&small);
+    start_unary(&g, &large, "/t.T/Pulled", BYTES_LIT(""), 0);
+    start_unary(&g, &small, "/t.T/Echo", BYTES_LIT("me too"), 0);
+    rig_wait(&g, &small.done);
+    assert_false(large.done);
+    rig_wait(&g, &large.done);
+    assert_int_equal(large.response_n, PULLED_BYTES);
+    outcome_done(&large);
+    outcome_done(&small);
+    rig_done(&g);
+}
+
 /* A server stream's messages arrive before its status, the shared block behind each private head.
  */
 static void server_stream(void **state)
@@ -711,6 +730,7 @@ int main(void)
         cmocka_unit_test(pulled_answer),
         cmocka_unit_test(broken_pull_resets),
         cmocka_unit_test(many_calls_at_once),
+        cmocka_unit_test(large_answers_take_turns),
         cmocka_unit_test(server_stream),
         cmocka_unit_test(bidi_stream),
         cmocka_unit_test(service_ends_bidi),
