@@ -14,8 +14,8 @@
 
 #define PATH "db"
 #define FILE_BYTES_MAX (1u << 20)
-#define STEPS_MAX 20000 /* a damaged tree that is only read may lead to the same leaf many times \
-                         */
+/* A damaged tree that is only read may lead to the same leaf many times. */
+#define STEPS_MAX 20000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

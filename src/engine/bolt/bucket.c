@@ -7,6 +7,8 @@ static const uint8_t empty_bucket[PAGE_BUCKET_BYTES + PAGE_HEADER_BYTES] = {
 
 static struct bolt_bucket handle_of(struct bolt_tx *tx, struct bolt_wbucket *w)
 {
+    ASSERT(tx->writer == w->writer);
+    ASSERT(!w->deleted);
     return (struct bolt_bucket){tx, w, w->root, w->image};
 }
 
@@ -59,6 +61,7 @@ static int bucket_make(struct bolt_writer *w, struct bytes name, struct bytes va
 
     if (b == NULL || copy == NULL)
         return bolt__writer_fail(w, ERR_NOMEM, e);
+    ASSERT(name.n > 0);
     b->writer = w;
     b->name = bytes_of(copy, name.n);
     b->root = page_bucket_get(value).root;
@@ -153,6 +156,7 @@ int bolt_bucket_ensure(struct bolt_tx *tx, struct bytes name, struct bolt_bucket
 void bolt_bucket_set_fill(struct bolt_bucket *b, unsigned percent)
 {
     ASSERT(b->w != NULL);
+    ASSERT(!b->w->deleted);
     b->w->fill = MIN(MAX(percent, 10u), 100u);
 }
 
@@ -165,6 +169,7 @@ static int value_free(struct bolt_writer *w, struct bytes value, unsigned depth,
 {
     uint64_t root = page_bucket_get(value).root;
 
+    ASSERT(w->tx.db->trusted);
     return root == 0 ? 0 : tree_free(w, root, depth, e);
 }
 
@@ -190,6 +195,7 @@ static int node_free(struct bolt_writer *w, const struct bolt_node *n, struct er
 {
     int rc = 0;
 
+    ASSERT(!n->gone);
     for (uint32_t i = 0; rc == 0 && i < n->count; i++) {
         const struct bolt_item *it = &n->items[i];
 

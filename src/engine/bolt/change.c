@@ -53,6 +53,7 @@ int bolt__leaf_for(struct bolt_wbucket *w, struct bytes key, struct bolt_node **
     }
     if (rc != 0)
         return bolt__writer_fail(w->writer, rc, e);
+    ASSERT(!n->gone);
     w->hint = n;
     w->hint_min = min;
     w->hint_max = max;
@@ -71,6 +72,7 @@ static int leaf_put(struct bolt_node *n, struct bolt_item it)
         bolt__node_replace(n, i, it);
         return 0;
     }
+    ASSERT(n->leaf);
     at_end = i == n->count;
     if (bolt__node_insert(n, i, it) != 0)
         return ERR_NOMEM;
@@ -90,6 +92,7 @@ int bolt__put(struct bolt_wbucket *w, struct bytes key, struct bytes value, uint
     struct bolt_node *n;
     int rc = bolt__leaf_for(w, key, &n, e);
 
+    ASSERT(key.n > 0);
     if (rc != 0)
         return rc;
     rc = leaf_put(n, it);

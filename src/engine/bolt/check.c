@@ -43,6 +43,7 @@ static bool bit_get(const uint64_t *bits, uint64_t i)
 
 static void bit_set(uint64_t *bits, uint64_t i)
 {
+    DEBUG_ASSERT(bits != NULL);
     bits[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
@@ -56,6 +57,7 @@ static void finding(struct walk *w, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    ASSERT(text[0] != '\0');
     if (w->findings++ == 0)
         err_set(w->first, ERR_CORRUPT, "%s", text);
     if (w->found != NULL)
@@ -109,6 +111,7 @@ static void keys_check(struct walk *w, const struct step *s, const uint8_t *page
 {
     uint32_t count = page_count(page), bad = page_disorder(page);
 
+    ASSERT(bad <= count);
     if (count == 0)
         return;
     if (bad < count)
@@ -130,6 +133,8 @@ static bool page_reach(struct walk *w, const struct step *s, uint64_t overflow)
     char stack[256];
     bool alone = true;
 
+    ASSERT(s->id >= PAGE_FIRST_FREE);
+    ASSERT(s->id < w->pages);
     if (overflow >= w->pages - s->id) {
         finding(w, "page %" PRIu64 ": out of bounds: %" PRIu64 " (stack: %s)", s->id + overflow,
                 w->pages, stack_text(s, stack, sizeof stack));
@@ -188,6 +193,7 @@ static void branch_check(struct walk *w, const struct step *s, const uint8_t *pa
 {
     uint32_t count = page_count(page);
 
+    ASSERT(count > 0); /* page_validate */
     for (uint32_t i = 0; i < count && !stopped(w); i++) {
         struct step child = {
             .up = s,
@@ -225,6 +231,7 @@ static void bucket_check(struct walk *w, struct bytes value, unsigned depth)
     struct step root = {.id = page_bucket_get(value).root, .depth = 1};
     struct bytes image = page_bucket_image(value);
 
+    ASSERT((root.id == 0) == (image.p != NULL));
     if (depth > BOLT_DEPTH_MAX)
         finding(w, "page %" PRIu64 ": buckets nested deeper than %d", root.id, BOLT_DEPTH_MAX);
     else if (root.id == 0)
@@ -270,6 +277,7 @@ static void freelist_check(struct walk *w)
         ids += 8;
         room--;
     }
+    ASSERT(room > 0);
     if (n > room) {
         finding(w, "page %" PRIu64 ": a freelist of %" PRIu64 " pages does not fit", s.id, n);
         return;
@@ -280,6 +288,7 @@ static void freelist_check(struct walk *w)
 
 static void pending_mark(void *arg, uint64_t id, uint64_t n)
 {
+    ASSERT(n > 0);
     for (uint64_t i = 0; i < n; i++)
         free_mark(arg, id + i);
 }
@@ -289,6 +298,7 @@ static void memory_mark(struct walk *w)
 {
     const struct freelist *f = &w->tx->db->freelist;
 
+    ASSERT(w->tx->writer != NULL);
     for (uint64_t id = 0; id < f->cap; id++) {
         if (freelist_has(f, id))
             free_mark(w, id);
@@ -313,6 +323,7 @@ static int walk_init(struct walk *w, struct bolt_tx *tx, bool with_lists, struct
     w->tx = tx;
     w->first = e;
     w->pages = bolt_tx_size_bytes(tx) / tx->meta.page_bytes;
+    ASSERT(w->pages <= tx->map->bytes / tx->meta.page_bytes);
     words = (size_t) (w->pages / 64) + 1;
     w->reached = mem_calloc(words, sizeof *w->reached);
     if (with_lists)
@@ -362,6 +373,7 @@ int bolt__prove(struct bolt_tx *tx, struct err *e)
     struct step root = {.id = tx->meta.root, .depth = 1};
     int rc = walk_init(&w, tx, false, e);
 
+    ASSERT(tx->db->freelist.free_count == 0);
     if (rc == 0) {
         freelist_check(&w);
         if (!stopped(&w))

@@ -48,6 +48,7 @@ static int place_root(const struct bolt_bucket *b, struct bolt_place *ret, struc
     if (root != 0)
         return place_page(b->tx, root, ret, e);
     ASSERT(image.p != NULL);
+    ASSERT(page_is_leaf(image.p));
     *ret = (struct bolt_place){.page = image.p};
     return 0;
 }
@@ -138,6 +139,7 @@ static int start(struct bolt_cursor *c, struct err *e)
 {
     int rc = place_root(&c->bucket, &c->stack[0], e);
 
+    ASSERT(c->bucket.tx->map != NULL); /* the transaction has not ended */
     c->depth = rc == 0 ? 1 : 0;
     return rc;
 }
@@ -160,6 +162,7 @@ static int down_to_edge(struct bolt_cursor *c, bool last, struct err *e)
 {
     int rc = 0;
 
+    ASSERT(c->depth > 0);
     for (;;) {
         uint32_t count = place_count(top(c));
 
@@ -178,6 +181,7 @@ static int next_leaf(struct bolt_cursor *c, struct err *e)
 {
     int rc;
 
+    ASSERT(place_is_leaf(top(c)));
     do {
         do {
             if (--c->depth == 0)
@@ -194,6 +198,7 @@ static int prev_leaf(struct bolt_cursor *c, struct err *e)
 {
     int rc;
 
+    ASSERT(place_is_leaf(top(c)));
     do {
         do {
             if (--c->depth == 0)
@@ -213,6 +218,7 @@ static int record(struct bolt_cursor *c, struct bytes *ret_key, struct bytes *re
     struct bolt_found found;
 
     place_record(top(c), &found);
+    DEBUG_ASSERT(found.key.n > 0);
     *ret_key = found.key;
     *ret_value = found.value;
     if (found.flags == PAGE_ITEM_BUCKET)

@@ -37,6 +37,7 @@ static struct bolt_options options_filled(const struct bolt_options *opt)
         o.initial_map_bytes = DEFAULT_MAP_BYTES;
     if (o.reserve_bytes == 0)
         o.reserve_bytes = o.initial_map_bytes;
+    ASSERT(o.reserve_bytes > 0);
     return o;
 }
 
@@ -106,6 +107,7 @@ static int sync_parent_dir(struct bolt_db *db, struct err *e)
     char *dir;
     int rc;
 
+    ASSERT(!db->opt.read_only);
     if (slash == NULL)
         return disk_sync_dir(db->disk, ".", e);
     if (n == 0)
@@ -126,6 +128,7 @@ static int file_create(struct bolt_db *db, struct err *e)
     uint8_t *image = new_image(db->opt.page_bytes);
     int rc;
 
+    ASSERT(!db->opt.read_only);
     if (image == NULL)
         return err_set(e, ERR_NOMEM, "out of memory for a new file");
     rc = file_write_one(db->file, image, n, 0, e);
@@ -148,6 +151,7 @@ static bool creation_was_cut(struct bolt_db *db)
     uint8_t *image, *found;
     bool same = false;
 
+    ASSERT(!db->trusted);
     if (db->file_bytes > n)
         return false;
     image = new_image(db->opt.page_bytes);
@@ -191,6 +195,7 @@ static int meta_load(struct bolt_db *db, struct err *e)
     if (rc != 0)
         return rc;
     db->page_bytes = db->meta.page_bytes;
+    ASSERT(db->file_bytes >= 2 * (uint64_t) db->page_bytes);
     if (db->meta.high_water > db->file_bytes / db->page_bytes)
         return err_set(e, ERR_CORRUPT,
                        "the file has %" PRIu64 " bytes, the database %" PRIu64 " pages of %u",
@@ -203,6 +208,7 @@ static int map_load(struct bolt_db *db, struct err *e)
     uint64_t asked = MAX(db->file_bytes, db->opt.initial_map_bytes);
     uint64_t reserve = db->opt.read_only ? db->file_bytes : db->opt.reserve_bytes;
 
+    ASSERT(db->map == NULL);
     db->map_rule_bytes = bolt__map_rule(asked, db->page_bytes);
     return bolt__map_open(db, reserve, &db->map, e);
 }
@@ -219,6 +225,7 @@ static int file_warm(struct bolt_db *db, struct err *e)
 
     if (p == NULL)
         return err_set(e, ERR_NOMEM, "out of memory to read the file");
+    ASSERT(piece > 0);
     for (uint64_t at = 0; at < end && rc == 0; at += piece)
         rc = file_read(db->file, p, piece, at, &got, e);
     mem_free(p);
@@ -238,6 +245,7 @@ static int prepare_writing(struct bolt_db *db, struct err *e)
         rc = err_set(e, ERR_NOMEM, "out of memory for the free pages");
     if (rc == 0)
         rc = bolt__prove(&tx, e);
+    ASSERT(!db->trusted);
     db->trusted = rc == 0;
     return rc;
 }

@@ -58,6 +58,7 @@ int freelist_reserve(struct freelist *f, uint64_t pages)
     bits = mem_realloc(f->bits, cap / 8);
     if (bits == NULL)
         return ERR_NOMEM;
+    ASSERT(cap % WORD_BITS == 0);
     memset(bits + f->cap / WORD_BITS, 0, (cap - f->cap) / 8);
     f->bits = bits;
     f->cap = cap;
@@ -84,6 +85,7 @@ void freelist_add(struct freelist *f, uint64_t id)
 
 void freelist_give_back(struct freelist *f, uint64_t id, uint64_t n)
 {
+    ASSERT(id >= 2);
     for (uint64_t i = 0; i < n; i++)
         freelist_add(f, id + i);
     searches_restart(f);
@@ -111,6 +113,7 @@ static uint64_t find_run(const struct freelist *f, uint64_t from, uint64_t n)
     while (start < f->cap) {
         uint64_t end = find_bit(f, start, false);
 
+        ASSERT(end > start);
         if (end - start >= n)
             return start;
         start = find_bit(f, end, true);
@@ -136,6 +139,7 @@ uint64_t freelist_alloc(struct freelist *f, uint64_t n)
         return 0;
     for (uint64_t i = id; i < id + n; i++)
         f->bits[i / WORD_BITS] &= ~(UINT64_C(1) << (i % WORD_BITS));
+    ASSERT(f->free_count >= n); /* F3 */
     f->free_count -= n;
     ASSERT(id >= 2);
     return id;
@@ -215,8 +219,10 @@ void freelist_rollback(struct freelist *f, uint64_t txid)
 
     if (p == NULL || p->txid != txid)
         return;
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
+        ASSERT(f->pending_count >= p->runs[i].pages); /* F3 */
         f->pending_count -= p->runs[i].pages;
+    }
     if (before == p) {
         f->oldest = f->newest = NULL;
     } else {
@@ -233,6 +239,7 @@ static bool seen(const uint64_t *readers, size_t n, uint64_t a, uint64_t f)
 {
     size_t lo = 0, hi = n;
 
+    ASSERT(a < f || a == 0);
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
 
@@ -264,6 +271,7 @@ static void pending_release(struct freelist *f, struct freelist_pending *p, cons
         else
             run_release(f, &p->runs[i]);
     }
+    ASSERT(kept <= p->count);
     p->count = kept;
 }
 
@@ -275,6 +283,7 @@ void freelist_release(struct freelist *f, const uint64_t *readers, size_t n)
     while (*link != NULL) {
         struct freelist_pending *p = *link;
 
+        ASSERT(p->newer == NULL || p->newer->txid > p->txid); /* F2 */
         pending_release(f, p, readers, n);
         if (p->count == 0) {
             *link = p->newer;

@@ -13,6 +13,7 @@ uint64_t bolt__map_rule(uint64_t bytes, uint32_t page_bytes)
 {
     uint64_t size = MAP_RULE_MIN;
 
+    ASSERT(page_bytes > 0);
     while (size < bytes && size < MAP_RULE_STEP)
         size *= 2;
     if (size < bytes)
@@ -24,6 +25,7 @@ uint64_t bolt__map_rule(uint64_t bytes, uint32_t page_bytes)
 
 uint64_t bolt_grown_bytes(uint64_t needed_bytes, uint64_t map_bytes)
 {
+    ASSERT(map_bytes > GROW_STEP || needed_bytes <= map_bytes);
     return map_bytes <= GROW_STEP ? map_bytes : needed_bytes + GROW_STEP;
 }
 
@@ -77,6 +79,7 @@ int bolt__map_open(struct bolt_db *db, uint64_t bytes, struct bolt_map **ret, st
         rc = same_file(db, m->file, e);
     if (rc == 0)
         rc = map_shrinking(m->file, least, &m->bytes, &m->base, e);
+    ASSERT(rc != 0 || m->bytes >= least);
     if (rc == 0)
         *ret = m;
     else
@@ -88,6 +91,7 @@ void bolt__map_close(struct bolt_map *m)
 {
     if (m == NULL)
         return;
+    ASSERT(m->users <= 1); /* whoever closes it */
     file_close(m->file);
     mem_free(m);
 }

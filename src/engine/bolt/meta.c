@@ -73,6 +73,7 @@ int meta_decode(const uint8_t *page, struct meta *ret, struct err *e)
         .txid = le64_get(page + AT_TXID),
     };
     rc = meta_sane(&m, e);
+    ASSERT(rc == 0 || rc == ERR_CORRUPT);
     if (rc == 0)
         *ret = m;
     return rc;
@@ -97,6 +98,7 @@ void meta_encode_head(const struct meta *m, uint64_t id, uint8_t *page)
 
 void meta_encode(const struct meta *m, uint64_t id, uint8_t *page)
 {
+    ASSERT(m->page_bytes >= META_BYTES);
     meta_encode_head(m, id, page);
     memset(page + META_BYTES, 0, m->page_bytes - META_BYTES);
 }
@@ -137,6 +139,7 @@ int meta_find(struct file *f, uint64_t file_bytes, uint32_t default_page_bytes, 
     int rc0, rc1;
 
     ASSERT(page_bytes_legal(page_bytes));
+    ASSERT(file_bytes > 0);
     if (file_bytes < 2 * (uint64_t) page_bytes)
         return err_set(e, ERR_CORRUPT, "file size too small %" PRIu64, file_bytes);
     rc0 = meta_read(f, 0, &m[0], e);

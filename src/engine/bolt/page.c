@@ -34,6 +34,7 @@ static bool item_fits(struct image im, uint32_t i, uint64_t pos, uint64_t n)
     uint64_t at = PAGE_HEADER_BYTES + (uint64_t) i * PAGE_ITEM_BYTES + pos;
     uint64_t data = PAGE_HEADER_BYTES + (uint64_t) page_count(im.p) * PAGE_ITEM_BYTES;
 
+    ASSERT(i < page_count(im.p));
     return at >= data && at <= im.bytes && n <= im.bytes - at;
 }
 
@@ -67,6 +68,7 @@ static int bucket_validate(struct image im, uint32_t i, struct err *e)
     if (page_bucket_get(value).root != 0)
         return 0;
     inner = page_bucket_image(value);
+    ASSERT(inner.n == value.n - PAGE_BUCKET_BYTES);
     return err_wrap(e, image_validate((struct image){inner.p, inner.n, true}, e),
                     "inline bucket in item %u", i);
 }

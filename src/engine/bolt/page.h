@@ -120,6 +120,7 @@ static inline void page_header_put(uint8_t *p, struct page_header h)
 
 static inline const uint8_t *page_item(const uint8_t *p, uint32_t i)
 {
+    DEBUG_ASSERT(i < page_count(p));
     return p + PAGE_HEADER_BYTES + (size_t) i * PAGE_ITEM_BYTES;
 }
 
@@ -133,11 +134,13 @@ static inline struct bytes page_branch_key(const uint8_t *p, uint32_t i)
 
 static inline uint64_t page_branch_child(const uint8_t *p, uint32_t i)
 {
+    DEBUG_ASSERT(page_flags(p) == PAGE_BRANCH);
     return le64_get(page_item(p, i) + offsetof(struct page_branch_item, child));
 }
 
 static inline uint32_t page_leaf_flags(const uint8_t *p, uint32_t i)
 {
+    DEBUG_ASSERT(page_is_leaf(p));
     return le32_get(page_item(p, i) + offsetof(struct page_leaf_item, flags));
 }
 

@@ -21,6 +21,7 @@ static int root_collapse(struct bolt_wbucket *w, struct err *e)
 {
     int rc = 0;
 
+    ASSERT(w->root_node->parent == NULL);
     while (rc == 0 && !w->root_node->leaf && w->root_node->count == 1) {
         struct bolt_node *old = w->root_node, *child;
 
@@ -39,6 +40,8 @@ static int root_collapse(struct bolt_wbucket *w, struct err *e)
 
 static int parent_lost_one(struct bolt_node *parent, struct err *e)
 {
+    ASSERT(!parent->leaf);
+    ASSERT(!parent->gone);
     parent->unbalanced = true;
     return rebalance(parent, e);
 }
@@ -49,6 +52,8 @@ static int node_remove(struct bolt_node *n, struct err *e)
     struct bolt_node *parent = n->parent;
     int rc;
 
+    ASSERT(n->count == 0);
+    ASSERT(n->bytes == PAGE_HEADER_BYTES);
     bolt__node_remove(parent, bolt__node_index(n));
     rc = node_drop(n, e);
     return rc == 0 ? parent_lost_one(parent, e) : rc;
@@ -70,6 +75,8 @@ static int node_merge(struct bolt_node *n, struct err *e)
     /* bbolt keeps all leaves at one depth but its check does not ask for it: join only equals. */
     if (left->leaf != right->leaf)
         return 0;
+    ASSERT(left->parent == parent);
+    ASSERT(right->parent == parent);
     if (bolt__node_move(left, right, 0) != 0)
         return bolt__writer_fail(n->bucket->writer, ERR_NOMEM, e);
     bolt__node_remove(parent, bolt__node_index(right));
@@ -106,7 +113,8 @@ int bolt__rebalance(struct bolt_wbucket *w, struct err *e)
     struct bolt_node *n;
     int rc = 0;
 
-    w->hint = NULL;
+    ASSERT(w->root_node != NULL);
+    w->hint = NULL; /* it may join another leaf */
     while (rc == 0 && (n = w->unbalanced) != NULL) {
         w->unbalanced = n->next_unbalanced;
         rc = rebalance(n, e);

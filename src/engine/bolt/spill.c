@@ -26,6 +26,7 @@ static int items_add(struct bolt_writer *w, struct items *a, struct bolt_item it
         a->v = v;
         a->cap = cap;
     }
+    ASSERT(a->count < a->cap);
     a->v[a->count++] = it;
     return 0;
 }
@@ -82,6 +83,7 @@ static int piece_write(struct bolt_node *n, uint32_t from, uint32_t to, uint64_t
     if (rc != 0)
         return rc;
     ASSERT(to - from <= BOLT_PAGE_ITEMS_MAX);
+    ASSERT(bytes <= d.pages * w->tx.meta.page_bytes);
     page_fill(n, from, to, d.p,
               (struct page_header){.id = d.id, .overflow = (uint32_t) (d.pages - 1)});
     DEBUG_ASSERT(page_validate(d.p, d.pages * w->tx.meta.page_bytes, d.id, w->tx.meta.page_bytes,
@@ -118,6 +120,8 @@ static uint32_t piece_end(const struct bolt_node *n, uint32_t from, uint64_t res
             break;
         bytes += more;
     }
+    ASSERT(i > from);
+    ASSERT(bytes <= rest);
     *ret_bytes = bytes;
     return i;
 }
@@ -158,6 +162,7 @@ static int children_spill(struct bolt_node *n, struct err *e)
     }
     if (rc != 0)
         return rc;
+    ASSERT(now.count > 0);
     n->items = now.v;
     n->count = now.count;
     n->cap = now.cap;
@@ -212,6 +217,7 @@ static bool fits_inline(const struct bolt_wbucket *w)
 {
     const struct bolt_node *n = w->root_node;
 
+    ASSERT(n->parent == NULL);
     if (!n->leaf || n->bytes > w->writer->tx.meta.page_bytes / 4)
         return false;
     for (uint32_t i = 0; i < n->count; i++) {
@@ -239,6 +245,7 @@ static int bucket_spill(struct bolt_wbucket *b, struct bytes *ret_value, struct 
         rc = bolt__page_free(w, b->root_node->page, e);
     if (rc != 0)
         return rc;
+    ASSERT(is_inline == (head.root == 0));
     page_bucket_put(value, head);
     if (is_inline)
         page_fill(b->root_node, 0, b->root_node->count, value + PAGE_BUCKET_BYTES,

@@ -1,19 +1,6 @@
-/* tx.c -- beginning, committing and ending transactions.
- *
- * The order of a commit (bolt.md section 7); a power cut between any two steps leaves the state
- * before, because until the last step nothing that the old meta reaches has been touched:
- *
- *     rebalance and spill       memory only; every failure up to here is undone
- *     extend the file, fsync    a refused extension is undone too
- *     data pages, fdatasync
- *     meta page, fdatasync
- *     publish                   readers that begin from now on see it
- */
+/* tx.c -- beginning and ending transactions; the pages that a writer takes and gives back. */
 #include "base/alloc.h"
 #include "engine/bolt/bolt_int.h"
-
-/* Pieces given to one file_write. */
-#define WRITE_PIECES_MAX 256
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
@@ -25,6 +12,7 @@ int bolt__page(const struct bolt_tx *tx, uint64_t id, const uint8_t **ret, struc
 
     if (id < PAGE_FIRST_FREE || at / tx->meta.page_bytes != id || at >= end)
         return err_set(e, ERR_CORRUPT, "page %" PRIu64 " is outside the database", id);
+    ASSERT(end <= tx->map->bytes);
     *ret = tx->map->base + at;
     if (tx->db->trusted)
         return 0;
@@ -54,6 +42,7 @@ static bool dirty_reserve(struct bolt_writer *w)
         return false;
     w->dirty = more;
     w->dirty_cap = cap;
+    ASSERT(w->dirty_count < w->dirty_cap);
     return true;
 }
 
@@ -65,6 +54,7 @@ int bolt__page_alloc(struct bolt_writer *w, uint64_t bytes, struct bolt_dirty *r
 
     ASSERT(d.pages > 0);
     ASSERT(d.pages - 1 <= UINT32_MAX);
+    ASSERT(w->failed == 0);
     d.p = arena_alloc(&w->arena, d.pages * page_bytes);
     if (d.p == NULL || !dirty_reserve(w))
         return bolt__writer_fail(w, ERR_NOMEM, e);
@@ -74,6 +64,8 @@ int bolt__page_alloc(struct bolt_writer *w, uint64_t bytes, struct bolt_dirty *r
         d.id = w->tx.meta.high_water;
         w->tx.meta.high_water += d.pages;
     }
+    ASSERT(d.id >= PAGE_FIRST_FREE); /* never a meta */
+    ASSERT(d.id + d.pages <= w->tx.meta.high_water);
     freelist_note(f, d.id, w->tx.meta.txid);
     w->dirty[w->dirty_count++] = d;
     *ret = d;
@@ -106,6 +98,8 @@ int bolt_begin_read(struct bolt_db *db, struct bolt_tx **ret, struct err *e)
     else if (!full)
         tx = reader_make(db);
     if (tx != NULL) {
+        ASSERT(tx->map == NULL);
+        ASSERT(tx->writer == NULL);
         tx->meta = db->meta;
         tx->map = db->map;
         tx->map->users++;
@@ -188,6 +182,8 @@ static int writer_join_readers(struct bolt_writer *w, struct bolt_db *db, size_t
 
 static void writer_init(struct bolt_writer *w, struct bolt_db *db)
 {
+    ASSERT(w->tx.map != NULL);
+    ASSERT(w->tx.meta.high_water <= db->file_bytes / db->page_bytes);
     w->tx.db = db;
     w->tx.writer = w;
     w->tx.meta.txid++;
@@ -250,6 +246,7 @@ void bolt__writer_end(struct bolt_writer *w)
     bolt__map_close(unused);
     arena_done(&w->arena);
     w->tx.map = NULL;
+    ASSERT(atomic_load(&db->writing));
     atomic_store(&db->writing, false);
 }
 
@@ -257,6 +254,7 @@ void bolt__writer_rollback(struct bolt_writer *w)
 {
     struct freelist *f = &w->tx.db->freelist;
 
+    ASSERT(w->tx.meta.txid == w->tx.db->meta.txid + 1);
     for (size_t i = 0; i < w->dirty_count; i++) {
         if (w->dirty[i].id < w->old_high_water)
             freelist_give_back(f, w->dirty[i].id, w->dirty[i].pages);
@@ -276,197 +274,11 @@ void bolt_rollback(struct bolt_tx *tx)
         reader_end(tx);
 }
 
-/* ---- commit --------------------------------------------------------------------------------- */
-
-/* Memory only: all that can still be undone. */
-static int commit_prepare(struct bolt_writer *w, struct err *e)
-{
-    struct meta *m = &w->tx.meta;
-    int rc = w->failed;
-
-    if (rc != 0)
-        return err_set(e, rc, "the transaction failed before");
-    rc = bolt__spill(w, e);
-    if (rc == 0 && m->freelist != META_NO_FREELIST) {
-        rc = bolt__page_free(w, m->freelist, e);
-        m->freelist = META_NO_FREELIST;
-    }
-    if (rc == 0 && freelist_reserve(&w->tx.db->freelist, m->high_water) != 0)
-        rc = bolt__writer_fail(w, ERR_NOMEM, e);
-    if (rc == 0 && (w->meta_page = arena_alloc(&w->arena, m->page_bytes)) == NULL)
-        rc = bolt__writer_fail(w, ERR_NOMEM, e);
-    if (rc == 0)
-        meta_encode(m, m->txid % 2, w->meta_page);
-    return rc;
-}
-
-/* Extends the file as bbolt would.  *ret_doubt: a sync failed. */
-static int commit_grow(struct bolt_writer *w, bool *ret_doubt, struct err *e)
-{
-    struct bolt_db *db = w->tx.db;
-    uint64_t needed = (w->tx.meta.high_water + 1) * db->page_bytes, bytes;
-    int rc;
-
-    *ret_doubt = false;
-    if (w->tx.meta.high_water == w->old_high_water)
-        return 0;
-    if (needed >= db->map_rule_bytes)
-        db->map_rule_bytes = bolt__map_rule(MAX(needed, db->file_bytes), db->page_bytes);
-    if (needed <= db->file_bytes)
-        return 0;
-    bytes = bolt_grown_bytes(needed, db->map_rule_bytes);
-    ASSERT(bytes >= needed);
-    rc = file_truncate(db->file, bytes, e);
-    if (rc != 0)
-        return rc;
-    db->file_bytes = bytes;
-    rc = file_sync(db->file, FILE_SYNC_ALL, e);
-    *ret_doubt = rc != 0;
-    return rc;
-}
-
-static int dirty_by_id(const void *a, const void *b)
-{
-    const struct bolt_dirty *x = a, *y = b;
-
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
-/* Takes pages from dirty[i] on that follow one another in the file into as few pieces as possible;
- * returns how many pages (entries) were taken. */
-static size_t run_take(const struct bolt_writer *w, size_t i, struct bytes *v, size_t *ret_vn)
-{
-    uint32_t page_bytes = w->tx.meta.page_bytes;
-    uint64_t next = w->dirty[i].id;
-    size_t taken = 0, vn = 0;
-
-    for (; i + taken < w->dirty_count; taken++) {
-        const struct bolt_dirty *d = &w->dirty[i + taken];
-        size_t n = d->pages * page_bytes;
-
-        if (d->id != next)
-            break;
-        if (vn > 0 && v[vn - 1].p + v[vn - 1].n == d->p)
-            v[vn - 1].n += n;
-        else if (vn == WRITE_PIECES_MAX)
-            break;
-        else
-            v[vn++] = bytes_of(d->p, n);
-        next += d->pages;
-    }
-    ASSERT(taken > 0);
-    *ret_vn = vn;
-    return taken;
-}
-
-static int commit_write(struct bolt_writer *w, struct err *e)
-{
-    struct bolt_db *db = w->tx.db;
-    struct bytes v[WRITE_PIECES_MAX];
-    size_t vn;
-    int rc = 0;
-
-    if (w->dirty_count > 0)
-        qsort(w->dirty, w->dirty_count, sizeof *w->dirty, dirty_by_id);
-    for (size_t i = 0; i < w->dirty_count && rc == 0;) {
-        size_t taken = run_take(w, i, v, &vn);
-
-        rc = file_write(db->file, v, vn, w->dirty[i].id * db->page_bytes, e);
-        i += taken;
-    }
-    return rc == 0 ? file_sync(db->file, FILE_SYNC_DATA, e) : rc;
-}
-
-static int commit_meta(struct bolt_writer *w, struct err *e)
-{
-    struct bolt_db *db = w->tx.db;
-    uint64_t slot = w->tx.meta.txid % 2;
-    int rc = file_write_one(db->file, w->meta_page, db->page_bytes, slot * db->page_bytes, e);
-
-    return rc == 0 ? file_sync(db->file, FILE_SYNC_DATA, e) : rc;
-}
-
-/* A larger mapping when the file has outgrown the present one, else NULL. */
-static int commit_map(struct bolt_writer *w, struct bolt_map **ret, struct err *e)
-{
-    struct bolt_db *db = w->tx.db;
-    uint64_t bytes = w->tx.map->bytes;
-
-    *ret = NULL;
-    if (w->tx.meta.high_water * db->page_bytes <= bytes)
-        return 0;
-    while (bytes < db->file_bytes)
-        bytes *= 2;
-    return bolt__map_open(db, bytes, ret, e);
-}
-
-/* Readers that begin from now on see the new state.  Takes `map` when it is not NULL. */
-static void commit_publish(struct bolt_writer *w, struct bolt_map *map)
-{
-    struct bolt_db *db = w->tx.db;
-    struct bolt_map *unused = NULL;
-
-    pthread_mutex_lock(&db->lock);
-    ASSERT(db->meta.txid + 1 == w->tx.meta.txid);
-    db->meta = w->tx.meta;
-    if (map != NULL) {
-        unused = bolt__map_unuse(db->map);
-        db->map = map;
-    }
-    db->stats.free_pages = db->freelist.free_count;
-    db->stats.pending_pages = db->freelist.pending_count;
-    db->stats.file_bytes = db->file_bytes;
-    pthread_mutex_unlock(&db->lock);
-    bolt__map_close(unused);
-}
-
-/* The part that touches the disk.  The mapping comes before the meta: once that is written there is
- * no way back, and without a mapping there would be none forward.
- * *ret_doubt: a write or sync failed, and nobody knows what the disk holds. */
-static int commit_disk(struct bolt_writer *w, bool *ret_doubt, struct err *e)
-{
-    struct bolt_map *map = NULL;
-    int rc = commit_grow(w, ret_doubt, e);
-
-    if (rc == 0)
-        rc = commit_map(w, &map, e);
-    if (rc != 0)
-        return rc;
-    rc = commit_write(w, e);
-    if (rc == 0)
-        rc = commit_meta(w, e);
-    *ret_doubt = rc != 0;
-    if (rc == 0)
-        commit_publish(w, map);
-    else
-        bolt__map_close(map);
-    return rc;
-}
-
-int bolt_commit(struct bolt_tx *tx, struct err *e)
-{
-    struct bolt_writer *w = tx->writer;
-    bool doubt = false;
-    int rc;
-
-    ASSERT(w != NULL);
-    ASSERT(atomic_load(&tx->db->writing));
-    rc = commit_prepare(w, e);
-    if (rc == 0)
-        rc = commit_disk(w, &doubt, e);
-    if (rc != 0) {
-        tx->db->poisoned = doubt;
-        bolt__writer_rollback(w);
-        return err_wrap(e, rc, "commit");
-    }
-    bolt__writer_end(w);
-    return 0;
-}
-
 /* ---- what a transaction says of itself ------------------------------------------------------ */
 
 uint64_t bolt_txid(const struct bolt_tx *tx)
 {
+    ASSERT(tx->map != NULL); /* not ended */
     return tx->meta.txid;
 }
 
@@ -477,6 +289,7 @@ bool bolt_is_writable(const struct bolt_tx *tx)
 
 uint64_t bolt_tx_size_bytes(const struct bolt_tx *tx)
 {
+    ASSERT(tx->map != NULL);
     return (tx->writer == NULL ? tx->meta.high_water : tx->writer->old_high_water) *
            tx->meta.page_bytes;
 }
