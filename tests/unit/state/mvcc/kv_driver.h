@@ -37,9 +37,6 @@ struct driver {
     struct naive m;
     struct arena a; /* of one step */
     uint64_t applied;
-    int64_t finished;      /* newest compaction that ended, durable */
-    bool compact_hash_due; /* the compaction under way computes a hash */
-    int64_t compact_before;
     struct driver_mark sealed, committed;
     struct driver_pin pins[DRIVER_PINS];
     struct mvcc_compaction *job;
@@ -781,6 +778,22 @@ static inline void step_seal(struct driver *d)
     }
 }
 
+/* The hash that a finished compaction leaves behind, when the one before it had finished. */
+static inline void check_compact_hash(struct driver *d, const struct mvcc_compaction_info *info)
+{
+    struct mvcc_hash_result stored[MVCC_COMPACT_HASHES];
+    const struct mvcc_view *v;
+    size_t n;
+
+    mvcc_publish(d->kv);
+    v = mvcc_view_pin(d->reader);
+    n = mvcc_view_compact_hashes(v, stored);
+    if (n > 0 && stored[n - 1].hash_revision == info->revision)
+        ASSERT(stored[n - 1].hash ==
+               naive_compact_hash(&d->m, info->revision, stored[n - 1].compact_revision));
+    mvcc_view_unpin(v);
+}
+
 static inline void step_job(struct driver *d)
 {
     struct mvcc_compaction_info info;
@@ -799,9 +812,9 @@ static inline void step_job(struct driver *d)
     if (!done)
         return;
     mvcc_compaction_info(d->job, &info);
-    d->finished = info.revision;
     mvcc_compaction_end(d->kv, d->job, true);
     d->job = NULL;
+    check_compact_hash(d, &info);
 }
 
 static inline void step_pin(struct driver *d)
@@ -937,7 +950,6 @@ static inline void driver_run(const uint8_t *p, size_t n, uint64_t seed,
     d->p = p;
     d->n = n;
     d->sim = simdisk_new(seed);
-    d->finished = d->m.compact = -1;
     arena_init(&d->a, SIZE_MAX);
     naive_init(&d->m);
     driver_open(d);
