@@ -111,6 +111,9 @@ void call__stream_closed(struct call *c);
 /* Runs the cancel callback, once. */
 void call__cancel(struct call *c, enum call_cancel_reason why);
 
+/* Decides the status, which was undecided, tells the hooks, and sets the answer on its way. */
+void call__answer(struct call *c, int http_status, int code, const char *text);
+
 /* Ends the call from this side, with a status and whoever holds it. */
 void call__fail(struct call *c, int http_status, int code, const char *text);
 
@@ -120,6 +123,9 @@ void call__begin(struct call *c);
 void call__input(struct call *c, const uint8_t *p, size_t n);
 /* END_STREAM. */
 void call__input_end(struct call *c);
+
+/* Forgets a message that is not complete. */
+void call__message_drop(struct call *c);
 
 /* Takes n bytes of the body for a DATA frame into q; tells on_writable later. */
 enum body_taken call__take(struct call *c, struct outq *q, size_t n);

@@ -44,6 +44,17 @@ NODISCARD bool h2_server__attach(struct server_conn *sc);
 void h2_server__drain(struct h2_server *h2); /* GOAWAY; closes when the last call is done */
 void h2_server__cut(struct h2_server *h2);
 
+/* The call of a stream; NULL: none, or no more. */
+static inline struct call *h2_server__call(struct h2_server *h2, int32_t id)
+{
+    if (h2->last != NULL && h2->last->id == id)
+        return h2->last;
+    return nghttp2_session_get_stream_user_data(h2->session, id);
+}
+
+void h2_server__request_callbacks(nghttp2_session_callbacks *cb); /* h2_request.c */
+void h2_server__answer_callbacks(nghttp2_session_callbacks *cb);  /* h2_answer.c */
+
 /* Frames to submit, for call.c.  Each asks for output at the end of the turn. */
 void h2_server__submit_headers(struct call *c);
 void h2_server__submit_status(struct call *c, int http_status); /* trailers only */

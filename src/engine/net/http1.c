@@ -1,234 +1,12 @@
 #define _GNU_SOURCE
-#include "engine/net/http1.h"
-
-#include <time.h>
-
 #include "base/alloc.h"
-#include "engine/net/h1_parser.h"
-#include "engine/net/http_int.h"
-
-/* Pipelined requests may wait up to here; then the socket is left alone. */
-#define PENDING_BYTES_MAX (256u << 10)
+#include "engine/net/http1_int.h"
 
 #define REQUEST_ARENA_BYTES_MAX (8u << 20)
 
-enum http1_state {
-    IDLE,
-    READING,
-    BUSY, /* the header is complete and the handler has the request, or its answer is leaving */
-};
-
-struct h1_req {
-    struct http_req req;
-    struct http1 *h; /* NULL: the connection is gone */
-    struct arena arena;
-    bool chunked;
-    bool head_sent;
-};
-
-struct http1 {
-    struct server_conn *sc;
-    h1_parser parser;
-    enum http1_state state;
-    struct h1_req *busy; /* the request, until its handler has ended it */
-    bool message_done;   /* the parser has seen the end of the request that is busy */
-    bool request_ended;  /* by its handler */
-    bool keep_alive;
-    bool draining;
-    bool eof;
-    bool broken; /* the parser failed, or the request was refused: no more input */
-    bool handler_paused;
-    bool in_parser;
-    struct buf pending;
-    struct body out;
-
-    /* The head that is being read. */
-    struct arena head;
-    struct buf url;
-    struct buf name;
-    struct buf value;
-    bool in_value;
-    uint32_t head_bytes;
-    uint32_t fields_n;
-    struct field *fields;
-    struct field **fields_end;
-};
-
 static void parse(struct http1 *h, const uint8_t *p, size_t n);
 
-/* ---- answers
- * --------------------------------------------------------------------------------------- */
-
-static void dirty(struct http1 *h)
-{
-    conn__dirty(&h->sc->conn);
-}
-
-static void timer_set(struct http1 *h, int64_t ms)
-{
-    if (loop_timer_start(h->sc->conn.loop, &h->sc->timer, ms) != 0)
-        conn__doom(&h->sc->conn, ERR_NOMEM);
-}
-
-static bool queue(struct http1 *h, const void *p, size_t n)
-{
-    struct net_piece x = net_piece_copied(p, n);
-
-    dirty(h);
-    if (body_add(&h->out, NULL, BYTES_EMPTY, &x, 1))
-        return true;
-    conn__doom(&h->sc->conn, ERR_NOMEM);
-    return false;
-}
-
-/* What Go's server says to what it cannot take, and hangs up. */
-static void refuse(struct http1 *h, int status, const char *why)
-{
-    char text[256];
-    int n = snprintf(text, sizeof text,
-                     "HTTP/1.1 %d %s%s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                     "Connection: close\r\n\r\n%d %s%s",
-                     status, http__reason(status), why, status, http__reason(status), why);
-
-    h->broken = true;
-    queue(h, text, (size_t) n);
-    conn__close_soon(&h->sc->conn);
-}
-
-static void date(char *out, size_t n)
-{
-    time_t now = (time_t) (clock_wall_ms(clock_posix()) / 1000);
-    struct tm tm;
-
-    gmtime_r(&now, &tm);
-    strftime(out, n, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
-}
-
-static struct h1_req *h1_of(struct http_req *r)
-{
-    return CONTAINER_OF(r, struct h1_req, req);
-}
-
-static void h1_begin(struct http_req *r, const struct http_head *hd)
-{
-    struct h1_req *x = h1_of(r);
-    struct http1 *h = x->h;
-    struct buf b;
-    char text[64];
-
-    buf_init(&b, NET_HEADER_BYTES_MAX);
-    buf_printf(&b, "HTTP/1.%d %d %s\r\n", r->version == 10 ? 0 : 1, hd->status,
-               http__reason(hd->status));
-    for (size_t i = 0; i < hd->fields_n; i++)
-        buf_printf(&b, "%s: %s\r\n", hd->fields[i].name, hd->fields[i].value);
-    date(text, sizeof text);
-    buf_add_str(&b, text);
-    if (hd->length >= 0 && hd->status != 204 && hd->status != 304)
-        buf_printf(&b, "Content-Length: %" PRId64 "\r\n", hd->length);
-    x->chunked = hd->length < 0 && !hd->no_body && r->version == 11;
-    if (hd->length < 0 && !hd->no_body && !x->chunked)
-        h->keep_alive = false; /* the end of the connection is the end of the body */
-    if (h->draining)
-        h->keep_alive = false;
-    if (h->keep_alive != (r->version == 11)) /* what the version does not say already */
-        buf_printf(&b, "Connection: %s\r\n", h->keep_alive ? "keep-alive" : "close");
-    if (x->chunked)
-        buf_add_str(&b, "Transfer-Encoding: chunked\r\n");
-    buf_add_str(&b, "\r\n");
-    if (b.failed)
-        conn__doom(&h->sc->conn, ERR_LIMIT);
-    else
-        queue(h, b.p, b.len);
-    x->head_sent = true;
-    buf_done(&b);
-}
-
-static int h1_write(struct http_req *r, const struct net_piece *v, size_t vn)
-{
-    struct h1_req *x = h1_of(r);
-    struct http1 *h = x->h;
-    size_t n = 0;
-    char head[20];
-    int head_n = 0;
-
-    for (size_t i = 0; i < vn; i++)
-        n += v[i].bytes.n;
-    if (n == 0)
-        return 0; /* an empty chunk would end the body */
-    if (x->chunked)
-        head_n = snprintf(head, sizeof head, "%zx\r\n", n);
-    if (!body_add(&h->out, NULL, bytes_of(head, (size_t) head_n), v, vn))
-        return ERR_NOMEM;
-    dirty(h);
-    if (x->chunked && !queue(h, "\r\n", 2))
-        return ERR_NOMEM;
-    return 0;
-}
-
-/* A body that the client still sends and nobody wants ends the connection after the answer. */
-static void h1_end(struct http_req *r)
-{
-    struct h1_req *x = h1_of(r);
-    struct http1 *h = x->h;
-
-    if (x->chunked)
-        queue(h, "0\r\n\r\n", 5);
-    h->request_ended = true;
-    dirty(h);
-}
-
-static void h1_abort(struct http_req *r)
-{
-    conn__doom(&h1_of(r)->h->sc->conn, ERR_CANCELED);
-}
-
-static void reading_update(struct http1 *h)
-{
-    conn__pause_reading(&h->sc->conn,
-                        h->eof || h->handler_paused || h->pending.len >= PENDING_BYTES_MAX);
-}
-
-static void h1_pause_body(struct http_req *r, bool pause)
-{
-    struct http1 *h = h1_of(r)->h;
-
-    h->handler_paused = pause;
-    reading_update(h);
-    if (!pause)
-        dirty(h); /* what is pending is parsed at the end of the turn */
-}
-
-static uint64_t h1_queued(const struct http_req *r)
-{
-    const struct h1_req *x = (const struct h1_req *) r; /* req is its first member */
-
-    return x->h->out.bytes;
-}
-
-static void h1_continue(struct http_req *r)
-{
-    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-    queue(h1_of(r)->h, text, sizeof text - 1);
-}
-
-static void h1_forget(struct http_req *r)
-{
-    struct h1_req *x = h1_of(r);
-    struct server_conn *sc = r->sc;
-
-    if (x->h != NULL)
-        x->h->busy = NULL;
-    arena_done(&x->arena);
-    mem_free(x);
-    server__conn_unref(sc);
-}
-
-static const struct http_ops h1_ops = {h1_begin,      h1_write,  h1_end,      h1_abort,
-                                       h1_pause_body, h1_queued, h1_continue, h1_forget};
-
-/* ---- requests
- * -------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static bool head_count(struct http1 *h, size_t n)
 {
@@ -257,8 +35,8 @@ static int on_message_begin(h1_parser *p)
     struct http1 *h = p->data;
 
     head_reset(h);
-    h->state = READING;
-    timer_set(h, server__limits(h->sc)->http_header_ms);
+    h->state = HTTP1_READING;
+    http1__timer_set(h, server__limits(h->sc)->http_header_ms);
     return 0;
 }
 
@@ -332,7 +110,7 @@ static struct h1_req *request_new(struct http1 *h)
         mem_free(x);
         return NULL;
     }
-    http__init(&x->req, &h1_ops, h->sc, &x->arena, target);
+    http__init(&x->req, &http1__ops, h->sc, &x->arena, target);
     x->req.method = bytes_str(h1_method(&h->parser));
     x->req.fields = h->fields;
     x->req.version = h->parser.http_major * 10 + h->parser.http_minor;
@@ -354,13 +132,13 @@ static int on_headers_complete(h1_parser *p)
         return -1;
     if (x->req.version == 11 && x->req.host.p == NULL) {
         http__discard(&x->req);
-        refuse(h, 400, ": missing required Host header");
+        http1__refuse(h, 400, ": missing required Host header");
         return -1;
     }
     if (http_header(&x->req, "expect", &expect))
         x->req.expects_100 = bytes_eq(expect, BYTES_LIT("100-continue"));
     h->busy = x;
-    h->state = BUSY;
+    h->state = HTTP1_BUSY;
     h->message_done = h->request_ended = false;
     h->keep_alive = h1_keep_alive(p);
     http__handle(&x->req);
@@ -402,7 +180,7 @@ static const h1_callbacks callbacks = {
 /* Whether the parser may have more input now. */
 static bool may_parse(const struct http1 *h)
 {
-    return !h->broken && !h->handler_paused && !(h->state == BUSY && h->message_done);
+    return !h->broken && !h->handler_paused && !(h->state == HTTP1_BUSY && h->message_done);
 }
 
 static void parse(struct http1 *h, const uint8_t *p, size_t n)
@@ -417,20 +195,19 @@ static void parse(struct http1 *h, const uint8_t *p, size_t n)
             bool large = h->head_bytes > server__limits(h->sc)->header_bytes_max ||
                          h->fields_n > NET_HEADER_FIELDS_MAX;
 
-            if (h->state == BUSY)
+            if (h->state == HTTP1_BUSY)
                 conn__doom(&h->sc->conn, ERR_NET_PROTOCOL); /* in the middle of a body */
             else
-                refuse(h, large ? 431 : 400, "");
+                http1__refuse(h, large ? 431 : 400, "");
             return;
         }
     }
     if (k < n && !h->broken && !buf_add(&h->pending, p + k, n - k))
         conn__doom(&h->sc->conn, ERR_LIMIT);
-    reading_update(h);
+    http1__reading_update(h);
 }
 
-/* ---- the connection
- * -------------------------------------------------------------------------------- */
+/* ---- the connection -------------------------------------------------------------------------- */
 
 static void on_input(struct conn *c, const uint8_t *p, size_t n)
 {
@@ -444,14 +221,14 @@ static void on_eof(struct conn *c)
     struct http1 *h = ((struct server_conn *) c->session)->http1;
 
     /* Half closed: an answer that is under way may still be wanted, an endless one is not. */
-    if (h->state != BUSY || !h->message_done ||
+    if (h->state != HTTP1_BUSY || !h->message_done ||
         (h->busy != NULL && h->busy->req.on_cancel != NULL)) {
         conn__doom(c, 0);
         return;
     }
     h->eof = true;
     h->keep_alive = false;
-    reading_update(h);
+    http1__reading_update(h);
 }
 
 /* The answer has left: the next request, or the end. */
@@ -463,15 +240,15 @@ static void next_request(struct http1 *h)
         conn__close_soon(&h->sc->conn);
         return;
     }
-    h->state = IDLE;
+    h->state = HTTP1_IDLE;
     h->message_done = h->request_ended = false;
-    timer_set(h, server__limits(h->sc)->http_idle_ms);
+    http1__timer_set(h, server__limits(h->sc)->http_idle_ms);
     h1_unpause(&h->parser);
     buf_init(&h->pending, pending.bytes_max);
     if (pending.len > 0)
         parse(h, pending.p, pending.len);
     buf_done(&pending);
-    reading_update(h);
+    http1__reading_update(h);
 }
 
 /* A body that was held back by http_pause. */
@@ -500,7 +277,7 @@ static bool on_output(struct conn *c)
         }
         if (h->busy != NULL)
             http__drained(&h->busy->req);
-        if (h->state == BUSY && h->request_ended && h->out.bytes == 0 && !c->close_soon)
+        if (h->state == HTTP1_BUSY && h->request_ended && h->out.bytes == 0 && !c->close_soon)
             next_request(h);
     } while (h->out.bytes > 0 && c->out.bytes < NET_OUT_HIGH_BYTES && c->state == CONN_OPEN);
     return h->out.bytes > 0;
@@ -546,7 +323,7 @@ bool http1__attach(struct server_conn *sc)
         return false;
     h->sc = sc;
     h->keep_alive = true;
-    buf_init(&h->pending, PENDING_BYTES_MAX + NET_READ_BYTES);
+    buf_init(&h->pending, HTTP1_PENDING_BYTES_MAX + NET_READ_BYTES);
     head_reset(h);
     h1_parser_init(&h->parser, true, &callbacks);
     h->parser.data = h;
@@ -554,13 +331,13 @@ bool http1__attach(struct server_conn *sc)
     sc->conn.ops = &ops;
     loop_timer_stop(sc->conn.loop, &sc->timer);
     loop_timer_init(&sc->timer, on_late);
-    timer_set(h, server__limits(sc)->http_header_ms);
+    http1__timer_set(h, server__limits(sc)->http_header_ms);
     return true;
 }
 
 void http1__drain(struct http1 *h)
 {
     h->draining = true;
-    if (h->state != BUSY)
+    if (h->state != HTTP1_BUSY)
         conn__doom(&h->sc->conn, 0);
 }

@@ -1,0 +1,232 @@
+/* h2_request.c -- what nghttp2 reports of the client: heads, data, pings, resets. */
+#define _GNU_SOURCE
+#include "engine/net/h2_server.h"
+
+/* Frames that bring nothing: true when there were too many. */
+static bool idle_frame(struct h2_server *h2)
+{
+    if (rate_ok(&h2->idle_frames, h2->sc->conn.loop->now, NET_IDLE_FRAMES_PER_SECOND_MAX))
+        return false;
+    h2_server__calm_down(h2, "too_many_frames");
+    return true;
+}
+
+static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user)
+{
+    struct h2_server *h2 = user;
+    struct call *c;
+
+    if (f->hd.type != NGHTTP2_HEADERS || f->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    if (h2->terminated)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    /* Calls that a service still works on count too, although the client has reset them. */
+    if (h2->sc->refs > server__limits(h2->sc)->conn_streams_max ||
+        h2->queued_bytes > server__limits(h2->sc)->conn_queued_bytes_max) {
+        nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
+        return 0;
+    }
+    c = call__new(h2, h2->sc, f->hd.stream_id);
+    if (c == NULL)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    nghttp2_session_set_stream_user_data(s, f->hd.stream_id, c);
+    h2->last = c;
+    return 0;
+}
+
+static bool keep(struct call *c, struct bytes v, struct bytes *ret)
+{
+    uint8_t *p = arena_dup(&c->arena, v.p, v.n);
+
+    if (p == NULL)
+        return false;
+    *ret = bytes_of(p, v.n);
+    return true;
+}
+
+static bool keep_field(struct call *c, struct bytes name, struct bytes value)
+{
+    struct field *f = arena_alloc(&c->arena, sizeof *f + name.n + value.n);
+    uint8_t *p = (uint8_t *) (f + 1);
+
+    if (f == NULL)
+        return false;
+    memcpy(p, name.p, name.n);
+    if (value.n > 0)
+        memcpy(p + name.n, value.p, value.n);
+    *f = (struct field){NULL, bytes_of(p, name.n), bytes_of(p + name.n, value.n)};
+    *c->fields_end = f;
+    c->fields_end = &f->next;
+    return true;
+}
+
+static bool pseudo_field(struct call *c, struct bytes name, struct bytes value)
+{
+    if (bytes_eq(name, BYTES_LIT(":path")))
+        return keep(c, value, &c->path);
+    if (bytes_eq(name, BYTES_LIT(":method"))) {
+        if (bytes_eq(value, BYTES_LIT("POST"))) {
+            c->http_method = BYTES_LIT("POST");
+            return true;
+        }
+        return keep(c, value, &c->http_method);
+    }
+    if (bytes_eq(name, BYTES_LIT(":authority")))
+        return keep(c, value, &c->authority);
+    return true;
+}
+
+static bool timeout_field(struct call *c, struct bytes value)
+{
+    char why[GRPC_TIMEOUT_WHY_BYTES];
+
+    if (grpc_timeout_parse(value, &c->timeout_ns, why))
+        return true;
+    c->bad_text = arena_printf(&c->arena, "malformed grpc-timeout: %s", why);
+    return c->bad_text != NULL;
+}
+
+static bool plain_field(struct call *c, struct bytes name, struct bytes value)
+{
+    switch (name.p[0]) {
+    case 't':
+        if (bytes_eq(name, BYTES_LIT("te")))
+            return true;
+        break;
+    case 'c':
+        if (bytes_eq(name, BYTES_LIT("content-type"))) {
+            c->is_grpc = grpc_content_type(value);
+            return c->is_grpc || (keep(c, value, &c->content_type) && keep_field(c, name, value));
+        }
+        break;
+    case 'g':
+        if (bytes_eq(name, BYTES_LIT("grpc-timeout")))
+            return timeout_field(c, value);
+        if (bytes_eq(name, BYTES_LIT("grpc-encoding")))
+            return keep(c, value, &c->encoding);
+        break;
+    default:
+        break;
+    }
+    return keep_field(c, name, value);
+}
+
+static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t name_n,
+                     const uint8_t *value, size_t value_n, uint8_t flags, void *user)
+{
+    struct h2_server *h2 = user;
+    struct call *c;
+    bool ok;
+
+    (void) s;
+    (void) flags;
+    if (f->hd.type != NGHTTP2_HEADERS || f->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0; /* trailers of a request mean nothing here */
+    c = h2_server__call(h2, f->hd.stream_id);
+    if (c == NULL || name_n == 0)
+        return 0;
+    c->head_bytes += (uint32_t) (name_n + value_n + 32); /* as RFC 9113 6.5.2 counts */
+    if (c->head_bytes > server__limits(h2->sc)->header_bytes_max ||
+        ++c->fields_n > NET_HEADER_FIELDS_MAX)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    ok = name[0] == ':' ? pseudo_field(c, bytes_of(name, name_n), bytes_of(value, value_n))
+                        : plain_field(c, bytes_of(name, name_n), bytes_of(value, value_n));
+    return ok ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static int on_data_chunk(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
+                         void *user)
+{
+    struct h2_server *h2 = user;
+    struct call *c = h2_server__call(h2, id);
+
+    (void) flags;
+    if (c == NULL || h2->terminated) {
+        nghttp2_session_consume(s, id, n);
+        return 0;
+    }
+    h2->last = c;
+    call__input(c, p, n);
+    return 0;
+}
+
+/* Whether grpc-go would count this ping against the client. */
+static void on_ping(struct h2_server *h2)
+{
+    const struct net_limits *lim = server__limits(h2->sc);
+    mono_ns now = h2->sc->conn.loop->now;
+    mono_ns min_ms = h2->calls_n == 0 ? NET_PING_IDLE_MIN_MS : lim->keepalive_min_ms;
+    bool sooner = h2->last_ping_ns != 0 && now - h2->last_ping_ns < min_ms * 1000000;
+
+    h2->last_ping_ns = now;
+    if (h2->sent_since_ping) {
+        h2->sent_since_ping = false;
+        h2->ping_strikes = 0;
+        return;
+    }
+    if (lim->keepalive_enforced && sooner && ++h2->ping_strikes > NET_PING_STRIKES_MAX)
+        h2_server__calm_down(h2, "too_many_pings");
+}
+
+static int on_frame_recv(nghttp2_session *s, const nghttp2_frame *f, void *user)
+{
+    struct h2_server *h2 = user;
+    bool end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    struct call *c;
+
+    (void) s;
+    if (h2->terminated)
+        return 0;
+    switch (f->hd.type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+        c = h2_server__call(h2, f->hd.stream_id);
+        if (f->hd.type == NGHTTP2_DATA && f->hd.length == 0 && !end && idle_frame(h2))
+            return 0;
+        if (c == NULL)
+            return 0;
+        if (f->hd.type == NGHTTP2_HEADERS && f->headers.cat == NGHTTP2_HCAT_REQUEST)
+            call__begin(c);
+        if (end)
+            call__input_end(c);
+        return 0;
+    case NGHTTP2_PING:
+        if ((f->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+            on_ping(h2);
+        else
+            h2->ping_out = false;
+        return 0;
+    case NGHTTP2_RST_STREAM:
+        if (!rate_ok(&h2->resets, h2->sc->conn.loop->now, NET_RESETS_PER_SECOND_MAX))
+            h2_server__calm_down(h2, "too_many_resets");
+        return 0;
+    case NGHTTP2_WINDOW_UPDATE:
+        return 0; /* answers cost us more than this does the client */
+    default:
+        idle_frame(h2);
+        return 0;
+    }
+}
+
+static int on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void *user)
+{
+    struct h2_server *h2 = user;
+    struct call *c = nghttp2_session_get_stream_user_data(s, id);
+
+    (void) error;
+    (void) h2;
+    if (c != NULL) {
+        nghttp2_session_set_stream_user_data(s, id, NULL);
+        call__stream_closed(c);
+    }
+    return 0;
+}
+
+void h2_server__request_callbacks(nghttp2_session_callbacks *cb)
+{
+    nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+}

@@ -1,0 +1,63 @@
+/* http1_int.h -- what the files of the HTTP/1 session share.  See http1.h. */
+#ifndef KETCH_ENGINE_NET_HTTP1_INT_H
+#define KETCH_ENGINE_NET_HTTP1_INT_H
+
+#include "engine/net/h1_parser.h"
+#include "engine/net/http1.h"
+#include "engine/net/http_int.h"
+
+/* Pipelined requests may wait up to here; then the socket is left alone. */
+#define HTTP1_PENDING_BYTES_MAX (256u << 10)
+
+enum http1_state {
+    HTTP1_IDLE,
+    HTTP1_READING,
+    HTTP1_BUSY, /* the header is complete and the handler has the request, or its answer is leaving
+                 */
+};
+
+struct h1_req {
+    struct http_req req;
+    struct http1 *h; /* NULL: the connection is gone */
+    struct arena arena;
+    bool chunked;
+    bool head_sent;
+};
+
+struct http1 {
+    struct server_conn *sc;
+    h1_parser parser;
+    enum http1_state state;
+    struct h1_req *busy; /* the request, until its handler has ended it */
+    bool message_done;   /* the parser has seen the end of the request that is busy */
+    bool request_ended;  /* by its handler */
+    bool keep_alive;
+    bool draining;
+    bool eof;
+    bool broken; /* the parser failed, or the request was refused: no more input */
+    bool handler_paused;
+    bool in_parser;
+    struct buf pending;
+    struct body out;
+
+    /* The head that is being read. */
+    struct arena head;
+    struct buf url;
+    struct buf name;
+    struct buf value;
+    bool in_value;
+    uint32_t head_bytes;
+    uint32_t fields_n;
+    struct field *fields;
+    struct field **fields_end;
+};
+
+extern const struct http_ops http1__ops; /* http1_answer.c */
+
+void http1__timer_set(struct http1 *h, int64_t ms);
+/* What Go's server says to what it cannot take, and hangs up. */
+void http1__refuse(struct http1 *h, int status, const char *why);
+/* Reads from the socket or leaves it alone, as the state demands. */
+void http1__reading_update(struct http1 *h);
+
+#endif
