@@ -21,7 +21,7 @@ static void window_by_count(void **state)
 
     (void) state;
     for (int round = 0; round < 200; round++) {
-        while (!raft__progress_paused(&p))
+        while (!raft__inflights_full(&p.inflights))
             raft__progress_sent_entries(&p, 1 + (size_t) round % 3, 10);
         assert_int_equal(p.inflights.n, 40);
         acked += 1 + (raft_index) round % 7;
