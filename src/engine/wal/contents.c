@@ -35,6 +35,7 @@ static uint8_t *block_take(struct wal__block *b, size_t n, struct payload **ret_
 {
     uint8_t *p;
 
+    ASSERT(n > 0);
     if (b->p == NULL || n > b->p->bytes - b->used) {
         payload_unref(b->p);
         b->p = payload_new(MAX(n, (size_t) BLOCK_BYTES));
@@ -105,6 +106,7 @@ static int collect_entry(struct wal__collector *x, const struct wal_record *rec,
         return err_set(e, ERR_CORRUPT, "entry %" PRIu64 " follows entry %" PRIu64, en.index,
                        x->start_index + x->c.entries.n);
     wal__entries_cut(&x->c.entries, (size_t) (en.index - x->start_index - 1));
+    ASSERT(x->start_index + x->c.entries.n + 1 == en.index);
     x->last_index = en.index;
     return wal__entries_add(&x->c.entries, &x->block, &en, e);
 }
@@ -134,6 +136,7 @@ static int collect_snapshot(struct wal__collector *x, const struct wal_record *r
     arena_done(&a);
     if (rc != 0)
         return rc;
+    ASSERT(x->last_index >= x->start_index);
     x->last_index = MAX(x->last_index, s.index);
     if (s.index != x->start_index)
         return 0;
@@ -149,6 +152,8 @@ int wal__collect(struct wal__collector *x, const struct wal_record *rec, struct 
 {
     int rc;
 
+    ASSERT(rec->segment != NULL);
+    ASSERT(rec->offset % WAL__FRAME_ALIGN == 0);
     switch (rec->type) {
     case WAL_RECORD_METADATA:
         rc = collect_metadata(x, rec, e);
@@ -256,6 +261,7 @@ int wal_valid_snapshots(struct disk *d, const char *dir, struct arena *a, struct
         if (x.v[i].index <= x.state.commit)
             x.v[n++] = x.v[i];
     }
+    ASSERT(n <= x.n);
     *ret = x.v;
     *ret_n = n;
     return 0;

@@ -56,6 +56,7 @@ static int fill(struct wal *w, const char *tmp, struct err *e)
     struct file *f = NULL;
     int rc;
 
+    ASSERT(w->segments_n == 0);
     wal__name_format(first, name);
     rc = wal__segment_make(w->disk, tmp, name, w->segment_bytes, false, &f, e);
     if (rc == 0)
@@ -81,7 +82,10 @@ static int set_aside(struct wal *w, const char *stamp, int rc, struct err *e)
 {
     char broken[WAL__PATH_BYTES];
     struct err ignored;
-    int n = snprintf(broken, sizeof broken, "%s.broken.%s", w->dir, stamp);
+    int n;
+
+    ASSERT(rc != 0);
+    n = snprintf(broken, sizeof broken, "%s.broken.%s", w->dir, stamp);
 
     if (n > 0 && (size_t) n < sizeof broken && disk_rename(w->disk, w->dir, broken, &ignored) == 0)
         return err_wrap(e, rc, "moved to %s", broken);
@@ -118,9 +122,11 @@ int wal_create(const struct wal_options *o, const struct wal_metadata *m, const 
         if (rc != 0)
             rc = set_aside(w, stamp, rc, e);
     }
-    if (rc == 0)
+    if (rc == 0) {
+        wal__check(w);
         *ret = w;
-    else
+    } else {
         wal_close(w);
+    }
     return err_wrap(e, rc, "create log %s", o->dir);
 }

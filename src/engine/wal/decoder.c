@@ -28,6 +28,8 @@ int wal__decoder_refresh(struct wal__decoder *x, struct err *e)
 int wal__decoder_begin(struct wal__decoder *x, struct file *f, const char *name, bool last,
                        struct err *e)
 {
+    ASSERT(f != NULL);
+    ASSERT(name != NULL);
     x->file = f;
     x->name = name;
     x->last = last;
@@ -60,6 +62,7 @@ static int window(struct wal__decoder *x, uint64_t at, size_t n, const uint8_t *
     rc = file_read_full(x->file, x->buf, want, at, e);
     if (rc != 0)
         return rc;
+    ASSERT(want >= n);
     x->window_off = at;
     x->window_n = want;
     *ret = x->buf;
@@ -137,6 +140,7 @@ static int overlong(struct wal__decoder *x, uint64_t record_n, struct err *e)
     const uint8_t *p;
     int rc;
 
+    ASSERT(x->off + 8 <= x->file_bytes);
     if (!x->last)
         return damaged(x, "it reaches beyond the end of the file", e);
     rc = window(x, x->off + 8, (size_t) MIN(left, RECORD_HEAD_BYTES_MAX), &p, e);
@@ -183,6 +187,7 @@ static const char *check_crc(struct wal__decoder *x, const struct wal_record *re
         x->crc = rec->crc;
         return NULL;
     }
+    ASSERT(rec->data.n == 0 || rec->data.p != NULL);
     crc = crc32c(x->crc, rec->data.p, rec->data.n);
     if (crc != rec->crc)
         return "checksum mismatch";
@@ -198,6 +203,7 @@ static int at_end(struct wal__decoder *x, uint64_t left, struct err *e)
     const uint8_t *p = NULL;
     int rc = n == 0 ? 0 : window(x, x->off, (size_t) n, &p, e);
 
+    ASSERT(n <= WAL__SECTOR_BYTES);
     if (rc != 0)
         return rc;
     for (uint64_t i = 0; i < n; i++) {
@@ -247,6 +253,8 @@ int wal__decoder_next(struct wal__decoder *x, struct wal_record *ret, struct err
     ret->segment = x->name;
     ret->offset = x->off;
     x->off += 8 + n + pad;
+    ASSERT(x->off % WAL__FRAME_ALIGN == 0);
+    ASSERT(x->off <= x->file_bytes);
     return 0;
 }
 

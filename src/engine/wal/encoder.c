@@ -66,6 +66,7 @@ int wal__encoder_flush(struct wal__encoder *x, struct err *e)
     rc = file_write(x->file, x->pieces, x->pieces_n, x->off, e);
     if (rc != 0)
         return rc;
+    ASSERT(x->zeroed_end >= x->off + total);
     x->off += total;
     x->bytes_written += total;
     x->buf_n = x->run = x->pieces_n = 0;

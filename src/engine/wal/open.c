@@ -33,6 +33,7 @@ static int read_segments(struct wal *w, struct wal__decoder *x, struct wal__coll
     struct wal_record rec;
     int rc = 0;
 
+    ASSERT(w->segments_n > 0);
     for (size_t i = 0; rc == 0 && i < w->segments_n; i++) {
         wal__name_format(w->segments[i].name, name);
         rc = wal__decoder_begin(x, w->segments[i].file, name, i + 1 == w->segments_n, e);
@@ -56,6 +57,7 @@ static int take_tail(struct wal *w, const struct wal__decoder *x, bool torn,
     char name[WAL__NAME_BYTES];
     int rc = 0;
 
+    ASSERT(x->file == tail->file);
     wal__name_format(tail->name, name);
     if (torn) {
         rc = wal__keep_broken(w->disk, w->dir, name, tail->file, c->c.broken_name, e);
@@ -130,6 +132,7 @@ int wal_open(const struct wal_options *o, raft_index index, raft_term term,
         w->metadata_n = c.metadata_n;
         w->state = c.c.hard_state;
         w->last_index = w->durable_index = c.last_index;
+        wal__check(w);
         *ret_contents = c.c;
         c.c = (struct wal_contents){0};
         *ret = w;

@@ -32,6 +32,7 @@ int wal_purge(struct disk *d, const char *dir, size_t keep, size_t *ret_removed,
         if (rc == 0)
             removed++;
     }
+    ASSERT(removed == 0 || names.n - removed >= keep);
     wal__names_done(&names);
     if (rc == ERR_LOCKED)
         rc = 0; /* this one and all behind it are still needed */

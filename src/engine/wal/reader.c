@@ -74,6 +74,8 @@ static int seek(struct wal_reader *r, raft_index lo, struct err *e)
 
 static void remember(struct wal_reader *r, raft_index next)
 {
+    ASSERT(r->scan.file != NULL);
+    ASSERT(next > 0);
     r->next = next;
     r->seq = r->scan.names.v[r->scan.at].seq;
     r->off = r->scan.decoder.off;
@@ -86,6 +88,8 @@ static int resume(struct wal_reader *r, struct err *e)
     uint64_t off = r->off;
     int rc = 0;
 
+    ASSERT(r->open);
+    ASSERT(r->scan.at < r->scan.names.n);
     if (r->scan.names.v[r->scan.at].seq != r->seq)
         return ERR_NOT_FOUND;
     rc = wal__decoder_refresh(&r->scan.decoder, e);
@@ -113,6 +117,7 @@ static int look_again(struct wal_reader *r, struct err *e)
         wal__names_done(&names);
         return WAL__END;
     }
+    ASSERT(names.v[i].seq == seq);
     /* A next segment has appeared: this one is whole now, so what is left of it can be read. */
     wal__names_done(&s->names);
     s->names = names;
@@ -169,6 +174,7 @@ static int take_entry(struct wal_reader *r, struct wanted *w, const struct wal_r
     }
     if (w->full || en.index >= w->hi)
         return 0;
+    ASSERT(en.index == w->lo + w->out->n);
     rc = wal__entries_add(w->out, &w->block, &en, e);
     w->full = w->out->bytes > w->bytes_max;
     if (rc == 0)
@@ -225,6 +231,7 @@ int wal_reader_entries(struct wal_reader *r, raft_index lo, raft_index hi, size_
         rc = err_set(e, ERR_NOT_FOUND, "entry %" PRIu64 " is not known to be committed", lo);
     if (rc != 0 || lo + out.n != r->next)
         r->open = false; /* the remembered position is not behind what is given */
+    ASSERT(rc != 0 || (out.n > 0 && lo + out.n <= r->commit + 1));
     if (rc == 0)
         *ret = out;
     else

@@ -9,6 +9,8 @@ static int copy(struct file *from, struct file *to, uint64_t end, struct err *e)
     uint8_t *buf = mem_alloc(COPY_BYTES);
     int rc = buf == NULL ? err_set(e, ERR_NOMEM, "copy: out of memory") : 0;
 
+    ASSERT(from != NULL);
+    ASSERT(to != NULL);
     for (uint64_t off = 0; rc == 0 && off < end; off += COPY_BYTES) {
         size_t n = (size_t) MIN(end - off, COPY_BYTES);
 

@@ -62,6 +62,7 @@ static int decode(struct wal__scan *s, struct wal_record *ret, struct err *e)
 {
     int rc = wal__decoder_next(&s->decoder, ret, e);
 
+    ASSERT(s->decoder.file == s->file);
     if (rc != ERR_CORRUPT || !s->decoder.last)
         return rc;
     rc = wal__decoder_refresh(&s->decoder, e);
@@ -73,6 +74,7 @@ int wal__scan_next(struct wal__scan *s, struct wal_record *ret, struct err *e)
     int rc = decode(s, ret, e);
 
     ASSERT(s->file != NULL);
+    ASSERT(s->at < s->names.n);
     while (rc == WAL__END && s->at + 1 < s->names.n) {
         s->at++;
         rc = scan_open(s, e);
@@ -91,6 +93,7 @@ int wal_visit(struct disk *d, const char *dir, raft_index index,
     int rc;
 
     wal__scan_init(&s, d, dir);
+    ASSERT(fn != NULL);
     rc = index == 0 ? wal__scan_begin_oldest(&s, e) : wal__scan_begin(&s, index, e);
     while (rc == 0) {
         rc = wal__scan_next(&s, &rec, e);

@@ -74,6 +74,7 @@ int wal__names_list(struct disk *d, const char *dir, struct wal__names *ret, str
         wal__names_done(&x);
         return err_set(e, ERR_NOT_FOUND, "%s has no segment of a log", dir);
     }
+    ASSERT(x.n <= n);
     *ret = x; /* the disk lists in byte order, which is that of the sequence */
     return 0;
 }
@@ -103,6 +104,7 @@ int wal__names_from(const struct wal__names *x, raft_index index, size_t *ret_fi
         wal__name_format(x->v[i], name);
         return err_set(e, ERR_CORRUPT, "the segment before %s is missing", name);
     }
+    ASSERT(x->v[first].index <= index);
     *ret_first = first;
     return 0;
 }
@@ -125,6 +127,7 @@ static int write_zeros(struct file *f, uint64_t end, struct err *e)
     struct bytes v[4];
     int rc = 0;
 
+    ASSERT(end > 0);
     for (uint64_t off = 0; rc == 0 && off < end;) {
         uint64_t n = 0;
         size_t k;

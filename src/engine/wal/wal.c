@@ -26,12 +26,31 @@ int wal__new(const struct wal_options *o, struct wal **ret, struct err *e)
     return 0;
 }
 
+/* Invariants W2, W3 and W5 as far as memory shows them. */
+void wal__check(const struct wal *w)
+{
+    ASSERT(w->segments_n > 0);
+    ASSERT(w->metadata_n > 0);
+    ASSERT(w->metadata_n <= sizeof w->metadata);
+    for (size_t i = 1; i < w->segments_n; i++)
+        ASSERT(w->segments[i - 1].name.seq + 1 == w->segments[i].name.seq);
+    if (w->poison != 0)
+        return;
+    ASSERT(w->enc.file == w->segments[w->segments_n - 1].file);
+    ASSERT(w->enc.off % WAL__FRAME_ALIGN == 0);
+    ASSERT(w->enc.zeroed_end >= w->enc.off);
+    ASSERT(w->enc.pieces_n == 0);
+    ASSERT(w->enc.buf_n == 0);
+    ASSERT(w->durable_index == w->last_index);
+}
+
 int wal__segments_add(struct wal *w, struct wal__name name, struct file *f, struct err *e)
 {
     struct wal__segment *v = mem_realloc(w->segments, (w->segments_n + 1) * sizeof *v);
 
     if (v == NULL)
         return err_set(e, ERR_NOMEM, "log %s: out of memory", w->dir);
+    ASSERT(f != NULL);
     w->segments = v;
     ASSERT(w->segments_n == 0 || v[w->segments_n - 1].name.seq + 1 == name.seq);
     v[w->segments_n++] = (struct wal__segment){name, f};
@@ -71,6 +90,7 @@ int wal__sync(struct wal *w, enum file_sync_kind kind, struct err *e)
         w->observer.sync_end(w->observer.arg);
     if (rc != 0)
         return rc;
+    ASSERT(w->enc.pieces_n == 0); /* what is called durable was written */
     w->stats.syncs++;
     w->unsynced = false;
     w->durable_index = w->last_index;
@@ -138,6 +158,7 @@ static int publish(struct wal *w, const char *tmp, struct wal__name name, struct
     char from[WAL__PATH_BYTES], to[WAL__PATH_BYTES], final[WAL__NAME_BYTES];
     int rc;
 
+    ASSERT(!w->unsynced);
     wal__name_format(name, final);
     rc = wal__path(w->dir, tmp, from, e);
     if (rc == 0)
@@ -158,6 +179,8 @@ static int cut(struct wal *w, struct err *e)
     bool prepared;
     int rc = next_file(w, &f, &tmp, &prepared, e);
 
+    ASSERT(w->enc.pieces_n == 0);
+    ASSERT(w->durable_index == w->last_index);
     if (rc == ERR_NO_SPACE)
         return 0; /* the old one goes on growing until there is room; nothing is lost by that */
     if (rc != 0)
@@ -170,6 +193,7 @@ static int cut(struct wal *w, struct err *e)
     }
     if (prepared)
         w->prepared_file = NULL;
+    ASSERT(w->segments_n >= 2);
     tail = &w->segments[w->segments_n - 2];
     rc = file_truncate(tail->file, w->enc.off, e);
     if (rc == 0)
@@ -205,6 +229,7 @@ static int encode_save(struct wal *w, const struct wal_save *s, bool *sync, stru
         *sync = true;
     }
     for (size_t i = 0; rc == 0 && i < s->entries_n; i++) {
+        ASSERT(s->entries[i].index > 0);
         ASSERT(i == 0 || s->entries[i].index == s->entries[i - 1].index + 1);
         rc = wal__encode_entry(&w->enc, &s->entries[i], e);
     }
@@ -261,6 +286,7 @@ static int poison(struct wal *w, int rc, struct err *e)
 
     if (rc == 0)
         return 0;
+    ASSERT(w->poison == 0);
     w->poison = rc;
     wal__name_format(wal__tail(w)->name, name);
     return err_wrap(e, rc, "append to log %s: segment %s", w->dir, name);
@@ -268,16 +294,22 @@ static int poison(struct wal *w, int rc, struct err *e)
 
 static int refuse_poisoned(const struct wal *w, struct err *e)
 {
+    ASSERT(w->poison != 0);
     return err_set(e, ERR_WAL_POISONED, "log %s failed before (%s) and takes no more", w->dir,
                    err_text(w->poison));
 }
 
 int wal_append_batch(struct wal *w, const struct wal_save *saves, size_t n, struct err *e)
 {
+    int rc;
+
+    ASSERT(n == 0 || saves != NULL);
     if (w->poison != 0)
         return refuse_poisoned(w, e);
     w->stats.batches++;
-    return poison(w, append(w, saves, n, e), e);
+    rc = poison(w, append(w, saves, n, e), e);
+    wal__check(w);
+    return rc;
 }
 
 int wal_sync(struct wal *w, struct err *e)

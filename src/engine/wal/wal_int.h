@@ -203,6 +203,7 @@ struct wal {
 };
 
 NODISCARD int wal__new(const struct wal_options *o, struct wal **ret, struct err *e);
+void wal__check(const struct wal *w);
 NODISCARD int wal__segments_add(struct wal *w, struct wal__name name, struct file *f,
                                 struct err *e);
 NODISCARD int wal__write_head(struct wal *w, struct err *e);
