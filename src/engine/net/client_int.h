@@ -95,6 +95,8 @@ struct channel {
     struct list held; /* paused, their stream closed, messages left */
     struct list ended;
     struct loop_timer connect_timer;
+    struct loop_timer retry_timer; /* for calls that wait until the endpoint is there */
+    int64_t retry_ms;
     struct loop_hook hook;
     char *authority;
     char *user_agent;

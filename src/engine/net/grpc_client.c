@@ -10,6 +10,10 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define KEEPALIVE_TIMEOUT_MS 20000
 
+/* Between attempts for calls that wait: doubled each time, as grpc's connection backoff is. */
+#define RETRY_MS_MIN 50
+#define RETRY_MS_MAX 3000
+
 static void set_state(struct channel *ch, enum channel_state s, const char *why)
 {
     if (ch->state == s)
@@ -17,6 +21,21 @@ static void set_state(struct channel *ch, enum channel_state s, const char *why)
     ch->state = s;
     if (ch->options.on_state != NULL)
         ch->options.on_state(ch, s, why, ch->options.user);
+}
+
+static void on_retry(struct loop_timer *t)
+{
+    channel_connect(CONTAINER_OF(t, struct channel, retry_timer));
+}
+
+static void retry_later(struct channel *ch)
+{
+    ch->retry_ms = MIN(MAX(2 * ch->retry_ms, RETRY_MS_MIN), RETRY_MS_MAX);
+    if (loop_timer_start(ch->loop, &ch->retry_timer, ch->retry_ms) == 0)
+        return;
+    while (!list_empty(&ch->waiting))
+        rpc__end(CONTAINER_OF(ch->waiting.next, struct rpc, link), GRPC_STATUS_UNAVAILABLE,
+                 "out of memory");
 }
 
 /* The attempt to connect has failed: calls that do not wait for another one end. */
@@ -37,7 +56,7 @@ static void connect_failed(struct channel *ch, const char *why)
             rpc__end(r, GRPC_STATUS_UNAVAILABLE, text);
     }
     if (again)
-        loop_hook_arm(ch->loop, &ch->hook);
+        retry_later(ch);
 }
 
 static void dial_failed(struct channel *ch, const char *why)
@@ -94,6 +113,7 @@ void channel_connect(struct channel *ch)
 {
     if (ch->state != CHANNEL_IDLE)
         return;
+    loop_timer_stop(ch->loop, &ch->retry_timer);
     set_state(ch, CHANNEL_CONNECTING, "");
     if (loop_timer_start(ch->loop, &ch->connect_timer, ch->options.connect_timeout_ms) == 0)
         ch->dial = dial__start(ch->loop, ch->options.host, ch->options.port, ch->options.unix_path,
@@ -105,6 +125,7 @@ void channel_connect(struct channel *ch)
 void channel__ready(struct channel *ch)
 {
     loop_timer_stop(ch->loop, &ch->connect_timer);
+    ch->retry_ms = 0;
     set_state(ch, CHANNEL_READY, "");
     while (!list_empty(&ch->waiting) && ch->state == CHANNEL_READY)
         client_conn__start(ch->cc, CONTAINER_OF(ch->waiting.next, struct rpc, link));
@@ -144,7 +165,7 @@ static void on_hook(struct loop_hook *h)
 
     run_writable(ch);
     rpc__run_ended(ch);
-    if (!list_empty(&ch->waiting))
+    if (!list_empty(&ch->waiting) && !loop_timer_active(&ch->retry_timer))
         channel_connect(ch);
 }
 
@@ -182,6 +203,7 @@ int channel_new(struct loop *l, const struct channel_options *o, struct channel 
     list_init(&ch->held);
     list_init(&ch->ended);
     loop_timer_init(&ch->connect_timer, on_connect_late);
+    loop_timer_init(&ch->retry_timer, on_retry);
     loop_hook_init(&ch->hook, on_hook);
     *ret = ch;
     return 0;
@@ -222,6 +244,7 @@ void channel_free(struct channel *ch)
         return;
     ch->options.on_state = NULL;
     loop_timer_stop(ch->loop, &ch->connect_timer);
+    loop_timer_stop(ch->loop, &ch->retry_timer);
     if (ch->dial != NULL)
         dial__cancel(ch->dial);
     ch->state = CHANNEL_CONNECTING; /* calls that callbacks begin now end below */

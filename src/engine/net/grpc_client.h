@@ -76,8 +76,8 @@ struct rpc_options {
     size_t metadata_n;
     int64_t timeout_ms;  /* 0: none.  Sent as grpc-timeout and kept here: DeadlineExceeded "context
                             deadline exceeded" */
-    bool wait_for_ready; /* a failed attempt to connect does not end the call; it waits for the next
-                            one, which begins at once */
+    bool wait_for_ready; /* a failed attempt to connect does not end the call: there will be others,
+                            50 ms to 3 s apart */
     void *user;
 };
 
