@@ -66,7 +66,6 @@ static struct node_config node_config_of(const struct config *c)
         .catchup_entries = c->snapshot_catchup_entries,
         .quota_bytes = c->quota_backend_bytes,
         .request_bytes_max = (size_t) c->max_request_bytes,
-        .txn_ops_max = (unsigned) c->max_txn_ops,
         .batch_interval_ms = c->backend_batch_interval == 0 ? 100
                                                             : c->backend_batch_interval / 1000000,
         .batch_ops_max = c->backend_batch_limit == 0 ? 10000 : (size_t) c->backend_batch_limit,
@@ -77,9 +76,7 @@ static struct node_config node_config_of(const struct config *c)
                                    : c->compaction_sleep_interval / 1000000,
         .wals_max = (unsigned) c->max_wals,
         .snapshots_max = (unsigned) c->max_snapshots,
-        .warning_apply_ms = c->warning_apply_duration / 1000000,
         .level = level_of(c),
-        .unsafe_no_fsync = c->unsafe_no_fsync,
     };
 }
 

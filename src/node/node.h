@@ -68,20 +68,17 @@ struct node_config {
     unsigned tick_ms; /* heartbeat interval */
     unsigned election_ticks;
     bool pre_vote;
-    uint64_t snapshot_count;  /* applied entries between two disk snapshots */
-    uint64_t catchup_entries; /* raft entries kept in memory behind a snapshot */
-    int64_t quota_bytes;      /* 0: 2 GiB; negative: none */
-    size_t request_bytes_max; /* of an encoded InternalRaftRequest */
-    unsigned txn_ops_max;
+    uint64_t snapshot_count;   /* applied entries between two disk snapshots */
+    uint64_t catchup_entries;  /* raft entries kept in memory behind a snapshot */
+    int64_t quota_bytes;       /* 0: 2 GiB; negative: none */
+    size_t request_bytes_max;  /* of an encoded InternalRaftRequest */
     int64_t batch_interval_ms; /* between two commits of the backend */
     size_t batch_ops_max;
     size_t compaction_batch; /* records scanned per step */
     int64_t compaction_sleep_ms;
     unsigned wals_max; /* files kept; 0: all */
     unsigned snapshots_max;
-    int64_t warning_apply_ms; /* log an apply that took longer */
-    enum node_level level;    /* --emulated-version */
-    bool unsafe_no_fsync;
+    enum node_level level;      /* --emulated-version */
     uint64_t wal_segment_bytes; /* 0: the default; tests use less */
 };
 

@@ -315,8 +315,12 @@ static int open_new(struct node *n, wall_ms wall, struct err *e)
     const char **own = NULL;
     size_t own_n = 0;
     char when[WAL_STAMP_BYTES + 1];
-    int rc = own_urls(n, &own, &own_n, e);
+    int rc;
 
+    if (n->cfg.initial_existing)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "joining an existing cluster is not supported by this version yet");
+    rc = own_urls(n, &own, &own_n, e);
     if (rc != 0)
         return rc;
     urls = (struct cluster_strings){own, own_n};
