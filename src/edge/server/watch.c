@@ -21,7 +21,16 @@ static void submit(struct wstream *s, struct wwatch *w, struct req *r, enum node
     req_submit(r);
 }
 
-/* A request came back: what waited for it goes on. */
+/* Once no request of it is with the node. */
+static void watch_free(struct wwatch *w)
+{
+    if (w->busy || w->leaving)
+        return;
+    mem_free(w->leave);
+    mem_free(w);
+}
+
+/* A join came back: what waited for it goes on. */
 static void watch_returned(struct req *r)
 {
     struct wwatch *w = CONTAINER_OF(r, struct wwatch, req);
@@ -31,15 +40,13 @@ static void watch_returned(struct req *r)
     s->requests--;
     w->busy = false;
     if (w->dead) {
-        mem_free(w);
+        watch_free(w);
     } else if (err != API_OK && !s->closing) {
         /* The node stops: it did not hear of the watch. */
         wstream_fail(s, (int) api_error_code(err), api_error_text(err));
         return;
     } else if (!s->closing && w->join_again) {
         wwatch_join(w);
-    } else if (!s->closing && w->leave_again) {
-        wwatch_leave(w);
     }
     if (s->closing)
         wstream_settle(s);
@@ -56,14 +63,34 @@ void wwatch_join(struct wwatch *w)
     submit(w->stream, w, &w->req, NODE_REQ_WATCH_JOIN, watch_returned);
 }
 
-void wwatch_leave(struct wwatch *w)
+static void leave_returned(struct req *r)
 {
-    w->state = WWATCH_LEAVING;
-    w->leave_again = w->busy;
-    if (w->busy)
+    struct wwatch *w = r->user;
+    struct wstream *s = w->stream;
+
+    s->requests--;
+    w->leaving = false;
+    if (w->dead)
+        watch_free(w);
+    if (s->closing)
+        wstream_settle(s);
+}
+
+/* A join that is under way is seen by the hub first: requests of one thread keep their order. */
+static void leave(struct wwatch *w)
+{
+    struct wstream *s = w->stream;
+
+    ASSERT(w->leave == NULL);
+    w->leave = mem_calloc(1, sizeof *w->leave);
+    if (w->leave == NULL) {
+        wstream_fail(s, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
         return;
-    w->busy = true;
-    submit(w->stream, w, &w->req, NODE_REQ_WATCH_LEAVE, watch_returned);
+    }
+    w->state = WWATCH_LEAVING;
+    w->leaving = true;
+    submit(s, w, w->leave, NODE_REQ_WATCH_LEAVE, leave_returned);
+    w->leave->user = w;
 }
 
 static void forget_name(struct wwatch *w)
@@ -84,8 +111,7 @@ void wwatch_drop(struct wwatch *w)
     s->watches_n--;
     metric_add(s->io->server->m.watchers, -1);
     w->dead = true;
-    if (!w->busy)
-        mem_free(w);
+    watch_free(w);
 }
 
 /* ---- the end of a stream
@@ -105,6 +131,7 @@ static void stream_free(struct wstream *s)
         struct wwatch *w = CONTAINER_OF(s->watches.next, struct wwatch, link);
 
         ASSERT(!w->busy);
+        ASSERT(!w->leaving);
         wwatch_drop(w);
     }
     while (!list_empty(&s->orders))
@@ -341,20 +368,15 @@ static void cancel(struct wstream *s, const Etcdserverpb__WatchCancelRequest *q)
     if (w == NULL)
         return;     /* unknown ids are passed over in silence */
     forget_name(w); /* the id may be used again at once */
-    switch (w->state) {
-    case WWATCH_JOINING:
-        w->cancel_wanted = true;
-        break;
-    case WWATCH_LIVE:
-        wwatch_leave(w);
-        break;
-    case WWATCH_CATCHING:
-        if (wstream_send_canceled(s, w->id, io_revision(s->io), 0))
-            wwatch_drop(w);
-        break;
-    case WWATCH_LEAVING:
-        UNREACHABLE(); /* it has no name any more */
+    ASSERT(w->state != WWATCH_LEAVING);
+    if (w->state == WWATCH_JOINING && w->join_again) {
+        w->join_again = false; /* the hub has not been asked: the watch is still ours */
+        w->state = WWATCH_CATCHING;
     }
+    if (w->state != WWATCH_CATCHING)
+        leave(w);
+    else if (wstream_send_canceled(s, w->id, io_revision(s->io), 0))
+        wwatch_drop(w);
 }
 
 /* ---- progress

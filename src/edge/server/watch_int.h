@@ -8,7 +8,8 @@
  *                   ^  |                        |                          |    |
  *                   |  +------ note BEHIND -----+--------------------------^    |
  *                   +------------------------- all history sent ----------------+
- *                 LIVE -- cancel --> LEAVING -- note LEFT --> gone;   CATCHING -- cancel --> gone
+ *                 JOINING, LIVE -- cancel --> LEAVING -- note LEFT --> gone;   CATCHING -- cancel
+ * --> gone
  *
  * Invariants:
  *   W1  In JOINING, LIVE and LEAVING the watcher is the hub's: only its constant fields are read
@@ -48,14 +49,14 @@ struct wwatch {
     struct wstream *stream;
     int64_t id;
     enum wwatch_state state;
-    struct req req;  /* a join or leave */
-    bool busy;       /* req is with the node */
-    bool join_again; /* when it comes back */
-    bool leave_again;
-    bool created;       /* W2 */
-    bool cancel_wanted; /* the client asked while the answer to a join was awaited */
-    bool named;         /* in stream->by_id */
-    bool dead;          /* to be freed when req comes back */
+    struct req req;    /* a join */
+    bool busy;         /* req is with the node */
+    bool join_again;   /* when it comes back */
+    struct req *leave; /* with the node, or back from it; allocated when it is needed */
+    bool leaving;      /* `leave` is with the node */
+    bool created;      /* W2 */
+    bool named;        /* in stream->by_id */
+    bool dead;         /* to be freed when its requests come back */
     bool fragment;
     bool had_events;    /* since the last progress tick */
     bool skip_progress; /* of the tick under way */
@@ -114,7 +115,6 @@ void wstream_fail(struct wstream *s, int code,
 void wstream_settle(
     struct wstream *s); /* closes and frees what can be; the stream may be gone after it */
 void wwatch_join(struct wwatch *w);
-void wwatch_leave(struct wwatch *w);
 void wwatch_drop(
     struct wwatch *w); /* no more is said about it; freed at once or when its request returns */
 void wwatch_owe(struct wstream *s); /* sends what is owed to creations, as far as it is known */

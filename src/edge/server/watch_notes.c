@@ -18,24 +18,17 @@ static bool created(struct wwatch *w, int64_t revision)
 
 static void behind(struct wwatch *w, int64_t revision)
 {
-    if (w->state == WWATCH_LEAVING)
-        return; /* LEFT follows */
+    if (!created(w, revision) || w->state == WWATCH_LEAVING)
+        return; /* of a leaving watch LEFT follows */
     w->state = WWATCH_CATCHING;
-    if (!created(w, revision))
-        return;
-    if (w->cancel_wanted) {
-        if (wstream_send_canceled(w->stream, w->id, revision, 0))
-            wwatch_drop(w);
-        return;
-    }
     wwatch_catch_up(w);
 }
 
 static void compacted(struct wwatch *w, int64_t compact_revision)
 {
-    w->state = WWATCH_CATCHING; /* ours again */
-    if (!created(w, io_revision(w->stream->io)))
+    if (!created(w, io_revision(w->stream->io)) || w->state == WWATCH_LEAVING)
         return;
+    w->state = WWATCH_CATCHING; /* ours again */
     if (wstream_send_canceled(w->stream, w->id, 0, compact_revision))
         wwatch_drop(w);
 }
@@ -44,8 +37,7 @@ static void joined(struct wwatch *w, int64_t revision)
 {
     if (w->state == WWATCH_JOINING)
         w->state = WWATCH_LIVE;
-    if (created(w, revision) && w->cancel_wanted && w->state == WWATCH_LIVE)
-        wwatch_leave(w);
+    created(w, revision);
 }
 
 static void handle(struct wstream *s, const struct watch_note *note)

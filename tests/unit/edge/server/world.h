@@ -1,10 +1,11 @@
-/* world.h -- a whole member in one process: server on a free port, node on a disk in memory, its
- * actors on one thread; and a client that waits for one answer at a time. */
+/* world.h -- a whole member in one process: server on a free port, node in a directory of its own,
+ * its actors on one thread; and a client that waits for one answer at a time. */
 #ifndef KETCH_TESTS_UNIT_EDGE_SERVER_WORLD_H
 #define KETCH_TESTS_UNIT_EDGE_SERVER_WORLD_H
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <ftw.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,7 +14,6 @@
 #include "edge/server/server.h"
 #include "engine/net/grpc_client.h"
 #include "lib/cm.h"
-#include "lib/simdisk.h"
 #include "sys/thread.h"
 
 #define WORLD_MESSAGES_MAX 4096
@@ -21,7 +21,7 @@
 struct world {
     struct config config;
     struct metrics *metrics;
-    struct simdisk *disk;
+    char dir[64];
     struct random_seeded random;
     struct server *server;
     struct node *node;
@@ -71,7 +71,7 @@ static struct node_config world_node_config(void)
 
     return (struct node_config){
         .name = c->name,
-        .data_dir = c->data_dir,
+        .data_dir = world.dir,
         .cluster_token = c->initial_cluster_token,
         .initial_names = c->cluster_names,
         .initial_urls = c->cluster_urls,
@@ -96,6 +96,7 @@ static struct node_config world_node_config(void)
         .snapshots_max = 5,
         .warning_apply_ms = 1000,
         .level = NODE_LEVEL_3_7,
+        .unsafe_no_fsync = true,
     };
 }
 
@@ -121,12 +122,13 @@ static UNUSED void world_open(const char *const *args)
     assert_int_equal(config_check(&world.config, &e), 0);
     assert_int_equal(config_check_start(&world.config, false, &e), 0);
     world.metrics = metrics_new();
-    world.disk = simdisk_new(1);
+    snprintf(world.dir, sizeof world.dir, "/tmp/ketch-server-test-XXXXXX");
+    assert_non_null(mkdtemp(world.dir));
     o.metrics = world.metrics;
     o.random = random_seeded_init(&world.random, 7);
     assert_int_equal(server_new(&o, &world.server, &e), 0);
     waker_init(&world.waker);
-    env.disk = simdisk_disk(world.disk);
+    env.disk = disk_posix();
     env.random = random_posix();
     env.clock = clock_posix();
     env.metrics = world.metrics;
@@ -143,6 +145,14 @@ static UNUSED void world_open(const char *const *args)
     arena_init(&world.arena, 256u << 20);
 }
 
+static int world_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void) st;
+    (void) kind;
+    (void) at;
+    return remove(path);
+}
+
 static UNUSED void world_close(void)
 {
     channel_free(world.channel);
@@ -156,7 +166,7 @@ static UNUSED void world_close(void)
     server_free(world.server);
     node_close(world.node);
     loop_free(world.loop);
-    simdisk_free(world.disk);
+    nftw(world.dir, world_remove, 16, FTW_DEPTH | FTW_PHYS);
     metrics_free(world.metrics);
     config_done(&world.config);
     arena_done(&world.arena);
