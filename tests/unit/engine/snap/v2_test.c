@@ -1,17 +1,32 @@
 #include "engine/snap/snap.h"
 #include "lib/cm.h"
 
-#define NODE(path, value, children)                                                 \
-    "{\"Path\":\"" path "\",\"CreatedIndex\":9,\"ModifiedIndex\":9,\"ExpireTime\":" \
-    "\"0001-01-01T00:00:00Z\",\"Value\":\"" value "\",\"Children\":" children "}"
+/* What is expected is written with ' for ", and with {PATH for the head of a node. */
+static void expand(const char *in, struct buf *out)
+{
+    for (; *in != '\0'; in++) {
+        if (in[0] == '{' && in[1] == '/') {
+            size_t n = strcspn(in + 1, " ");
+
+            buf_printf(out, "{\"Path\":\"%.*s\",\"CreatedIndex\":9,\"ModifiedIndex\":9,", (int) n,
+                       in + 1);
+            buf_add_str(out, "\"ExpireTime\":\"0001-01-01T00:00:00Z\",");
+            in += n + 1;
+        }
+        buf_add_char(out, *in == '\'' ? '"' : *in);
+    }
+}
 
 static void expect(const struct snap_v2_membership *m, const char *want)
 {
-    struct buf b;
+    struct buf b, w;
 
     buf_init(&b, SNAP_V2_BYTES_MAX);
+    buf_init(&w, SNAP_V2_BYTES_MAX);
+    expand(want, &w);
     assert_true(snap_v2_write(m, &b));
-    assert_string_equal(buf_cstr(&b), want);
+    assert_string_equal(buf_cstr(&b), buf_cstr(&w));
+    buf_done(&w);
     buf_done(&b);
 }
 
@@ -21,14 +36,10 @@ static void empty(void **state)
     const struct snap_v2_membership m = {.index = 9};
 
     (void) state;
-    expect(&m, "{\"Root\":" NODE(
-                   "/", "",
-                   "{\"0\":" NODE("/0", "",
-                                  "{\"members\":" NODE(
-                                      "/0/members", "",
-                                      "{}") "}") ",\"1\":" NODE("/1", "",
-                                                                "{}") "}") ",\"CurrentIndex\":9,"
-                                                                           "\"CurrentVersion\":2}");
+    expect(&m, "{'Root':{/ 'Value':'','Children':{"
+               "'0':{/0 'Value':'','Children':{"
+               "'members':{/0/members 'Value':'','Children':{}}}},"
+               "'1':{/1 'Value':'','Children':{}}}},'CurrentIndex':9,'CurrentVersion':2}");
 }
 
 /* A published voter, a learner that is not, one removed, and the version; JSON inside JSON is
@@ -46,54 +57,24 @@ static void membership(void **state)
     const struct snap_v2_membership m = {members, 2, removed, 1, "3.5.0", 9};
 
     (void) state;
-    expect(
-        &m, "{\"Root\":" NODE(
-                "/", "",
-                "{\"0\":" NODE(
-                    "/0", "",
-                    "{\"members\":" NODE(
-                        "/0/members", "",
-                        "{\"926935df072562a\":" NODE(
-                            "/0/members/926935df072562a", "",
-                            "{\"attributes\":" NODE("/0/members/926935df072562a/attributes", "{\\\"name\\\":\\\"m1\\\",\\\"clientURLs\\\":[\\\"http://a:2379\\\"]}", "null") ",\"raftAttributes\":" NODE(
-                                "/0/members/926935df072562a/raftAttributes",
-                                "{\\\"peerURLs\\\":[\\\"http://a:2380\\\","
-                                "\\\"http://b?x\\\\u0026y\\\"]}",
-                                "null") "}") ",\"ab\":" NODE("/0/members/ab", "",
-                                                             "{\"raftAttributes\":" NODE(
-                                                                 "/0/members/ab/raftAttributes",
-                                                                 "{\\\"peerURLs\\\":[\\\"http://"
-                                                                 "c:2380\\\"],\\\"isLearner\\\":"
-                                                                 "true}",
-                                                                 "null") "}") "}") ",\"removed_"
-                                                                                   "members\""
-                                                                                   ":" NODE("/0/"
-                                                                                            "remove"
-                                                                                            "d_"
-                                                                                            "member"
-                                                                                            "s",
-                                                                                            "",
-                                                                                            "{\"c\""
-                                                                                            ":" NODE(
-                                                                                                "/0"
-                                                                                                "/r"
-                                                                                                "em"
-                                                                                                "ov"
-                                                                                                "ed"
-                                                                                                "_m"
-                                                                                                "em"
-                                                                                                "be"
-                                                                                                "rs"
-                                                                                                "/"
-                                                                                                "c",
-                                                                                                "",
-                                                                                                "nu"
-                                                                                                "l"
-                                                                                                "l") "}") ",\"version\":" NODE("/0/version",
-                                                                                                                               "3.5.0",
-                                                                                                                               "null") "}") ",\"1\":" NODE("/1",
-                                                                                                                                                           "",
-                                                                                                                                                           "{}") "}") ",\"CurrentIndex\":9,\"CurrentVersion\":2}");
+    expect(&m, "{'Root':{/ 'Value':'','Children':{"
+               "'0':{/0 'Value':'','Children':{"
+               "'members':{/0/members 'Value':'','Children':{"
+               "'926935df072562a':{/0/members/926935df072562a 'Value':'','Children':{"
+               "'attributes':{/0/members/926935df072562a/attributes "
+               "'Value':'{\\'name\\':\\'m1\\',\\'clientURLs\\':[\\'http://a:2379\\']}',"
+               "'Children':null},"
+               "'raftAttributes':{/0/members/926935df072562a/raftAttributes "
+               "'Value':'{\\'peerURLs\\':[\\'http://a:2380\\',\\'http://b?x\\\\u0026y\\']}',"
+               "'Children':null}}},"
+               "'ab':{/0/members/ab 'Value':'','Children':{"
+               "'raftAttributes':{/0/members/ab/raftAttributes "
+               "'Value':'{\\'peerURLs\\':[\\'http://c:2380\\'],\\'isLearner\\':true}',"
+               "'Children':null}}}}},"
+               "'removed_members':{/0/removed_members 'Value':'','Children':{"
+               "'c':{/0/removed_members/c 'Value':'','Children':null}}},"
+               "'version':{/0/version 'Value':'3.5.0','Children':null}}},"
+               "'1':{/1 'Value':'','Children':{}}}},'CurrentIndex':9,'CurrentVersion':2}");
 }
 
 /* A buffer that is too small is told, at every size. */
