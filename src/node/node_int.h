@@ -46,6 +46,7 @@
 #define NODE_APPLY_TURN_ENTRIES_MAX 1024    /* entries applied between two published views */
 #define NODE_ALARMS_MAX 64                  /* alarms published for readers */
 #define NODE_PURGE_NS INT64_C(30000000000)
+#define NODE_PREPARE_RETRY_NS INT64_C(10000000000)
 #define NODE_STORE_STEP_RECORDS 1000
 
 /* ---- jobs ---- */
@@ -181,6 +182,7 @@ struct work_actor {
     struct mvcc_hash *hash_kv;
     struct mvcc_reader *reader;
     mono_ns next_purge;
+    mono_ns prepare_again; /* not before */
     struct outbox out;
 };
 

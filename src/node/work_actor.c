@@ -103,14 +103,17 @@ static bool step_hash(struct node *n, struct node_request *r)
 
 /* ---- files ---- */
 
-static void prepare_segment(struct node *n)
+/* A failure harms nothing yet (a full disk, most often); it is not tried again at every write. */
+static void prepare_segment(struct node *n, mono_ns now)
 {
     struct err e = ERR_INIT;
 
-    if (!wal_wants_prepare(n->wal.wal))
+    if (!wal_wants_prepare(n->wal.wal) || now < n->work.prepare_again)
         return;
-    if (wal_prepare(n->wal.wal, &e) != 0)
-        LOG_WARN(n->env.log, "failed to prepare the next WAL segment", F_ERR(&e));
+    if (wal_prepare(n->wal.wal, &e) == 0)
+        return;
+    n->work.prepare_again = now + NODE_PREPARE_RETRY_NS;
+    LOG_WARN(n->env.log, "failed to prepare the next WAL segment", F_ERR(&e));
 }
 
 static void purge(struct node *n, mono_ns now)
@@ -153,7 +156,7 @@ int64_t node__run_work(struct node *n, mono_ns now)
         if (!(r->kind == NODE_REQ_HASH_KV ? step_hash_kv(n, r) : step_hash(n, r)))
             list_push_front(&wa->queue, at);
     }
-    prepare_segment(n);
+    prepare_segment(n, now);
     purge(n, now);
     node__outbox_flush(n, &wa->out);
     if (!list_empty(&wa->queue))
