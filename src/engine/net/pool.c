@@ -83,7 +83,7 @@ void *pool_alloc(struct pool *p, size_t n)
         bytes = class < POOL_CLASSES ? class_bytes(class) : n + HEAD_BYTES;
         b = mem_alloc(MAX(bytes, sizeof *b));
         if (b == NULL)
-            return NULL;
+            b = xmem_alloc(MAX(bytes, sizeof *b)); /* stops the process: see pool.h */
         b->class = class;
         b->bytes = bytes - HEAD_BYTES;
     }
@@ -119,7 +119,7 @@ void *pool_realloc(struct pool *p, void *x, size_t n)
     if (n <= b->bytes)
         return x;
     y = pool_alloc(p, n);
-    if (y == NULL)
+    if (NEVER(y == NULL))
         return NULL;
     memcpy(y, x, b->bytes);
     pool_free(p, x);
