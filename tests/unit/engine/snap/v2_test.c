@@ -12,6 +12,7 @@ static void expand(const char *in, struct buf *out)
                        in + 1);
             buf_add_str(out, "\"ExpireTime\":\"0001-01-01T00:00:00Z\",");
             in += n + 1;
+            continue;
         }
         buf_add_char(out, *in == '\'' ? '"' : *in);
     }
