@@ -237,14 +237,17 @@ static int compact_in(struct bolt_tx *tx, struct store_compact *c, struct bytes 
 int store_compact_step(struct store *s, struct store_compact *c, bool *ret_done, struct err *e)
 {
     uint8_t rev[STORE_REV_KEY_BYTES_MAX];
-    struct bytes *gone = xmem_calloc(c->records, sizeof *gone);
+    struct bytes *gone;
     size_t gone_n = 0;
     struct bolt_tx *tx;
     bool done = false;
     int rc;
 
-    ASSERT(s->defrag == NULL);
     ASSERT(c->records > 0);
+    *ret_done = false;
+    if (s->defrag != NULL)
+        return 0;
+    gone = xmem_calloc(c->records, sizeof *gone);
     store__reap(s);
     rc = bolt_begin_write(s->file->db, &tx, e);
     if (rc != 0)

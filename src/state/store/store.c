@@ -44,7 +44,11 @@ int store__file_open(struct store *s, const char *path, struct store_file **ret,
 {
     struct bolt_options opt = {.read_only = s->cfg.read_only, .reserve_bytes = s->cfg.map_bytes};
     struct store_file *f = xmem_calloc(1, sizeof *f);
-    int rc = bolt_open(s->cfg.disk, path, &opt, &f->db, e);
+    int rc;
+
+    if (s->cfg.map_bytes != 0 && s->cfg.map_bytes < STORE_MAP_BYTES_LARGE)
+        opt.initial_map_bytes = BOLT_MAP_SMALL;
+    rc = bolt_open(s->cfg.disk, path, &opt, &f->db, e);
 
     if (rc != 0) {
         mem_free(f);

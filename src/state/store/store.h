@@ -33,6 +33,7 @@
 #define STORE_BATCH_OPS_DEFAULT 10000                  /* --backend-batch-limit */
 #define STORE_BATCH_INTERVAL_MS_DEFAULT 100            /* --backend-batch-interval */
 #define STORE_PENDING_BYTES_MAX ((uint64_t) 256 << 20) /* written but not committed: then pause */
+#define STORE_MAP_BYTES_LARGE ((uint64_t) 1 << 30)
 #define STORE_COMPACT_RECORDS_DEFAULT                                                \
     1000                       /* --compaction-batch-limit: scanned per small commit \
                                 */
@@ -56,7 +57,8 @@ struct store_config {
     const char *path;          /* DATA/member/snap/db */
     uint64_t batch_ops_max;    /* 0: the default */
     int64_t batch_interval_ms; /* 0: the default */
-    uint64_t map_bytes;        /* address space kept for the file; 0: the default */
+    uint64_t map_bytes;        /* address space kept for the file; 0: the default.  Below
+                                  STORE_MAP_BYTES_LARGE the file also grows in small steps */
     bool read_only;            /* for tools: shared lock, nothing written, no apply calls */
 };
 
@@ -194,10 +196,9 @@ struct store_compact {
 NODISCARD int store_compact_step(struct store *s, struct store_compact *c, bool *ret_done,
                                  struct err *e);
 
-/* Defragmentation: copies the file in steps while commits go on between them, then switches.  No
- * store_compact_step between begin and end.  An error leaves the old file in use.
- * store_defrag_step copies up to `records` records; the step that sets *ret_done has also synced,
- * renamed and switched. */
+/* Defragmentation: copies the file in steps while commits go on between them, then switches.  One
+ * at a time: ERR_AGAIN.  An error leaves the old file in use. store_defrag_step copies up to
+ * `records` records; the step that sets *ret_done has also synced, renamed and switched. */
 struct store_defrag;
 NODISCARD int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e);
 NODISCARD int store_defrag_step(struct store_defrag *d, size_t records, bool *ret_done,

@@ -21,8 +21,8 @@ static void random_operations_give_what_the_naive_key_space_gives(void **state)
      * random order: every answer, event and restart agrees with a list of records that is searched
      * from end to end. */
     (void) state;
-    for (uint64_t seed = 1; seed <= 24; seed++)
-        run(seed, 3000);
+    for (uint64_t seed = 1; seed <= 150; seed++)
+        run(seed, 4000);
 }
 
 int main(void)
