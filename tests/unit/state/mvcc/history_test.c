@@ -257,7 +257,7 @@ static void step(void)
         real_turn(&r);
         break;
     case 6:
-        if (real_rnd(&r, 4) == 0)
+        if (real_rnd(&r, 8) == 0)
             real_commit(&r);
         break;
     case 7:

@@ -215,7 +215,7 @@ static void real_compact(struct real *r, int64_t revision)
     c = mvcc_compaction_take(r->kv);
     ASSERT(c != NULL);
     while (!done)
-        ASSERT(mvcc_compaction_step(c, 3, &done, NULL) == 0);
+        ASSERT(mvcc_compaction_step(c, 100, &done, NULL) == 0);
     mvcc_compaction_end(r->kv, c, true);
     real_turn(r);
 }
