@@ -14,6 +14,8 @@ struct body_msg {
     bool has_pull;
     uint32_t parts_first;
     uint32_t parts_n;
+    uint8_t *room_next; /* behind the parts: what is copied goes here */
+    uint8_t *room_end;
     struct net_pull pull;
     struct body_part parts[];
 };
@@ -28,6 +30,8 @@ static struct body_msg *msg_new(struct arena *a, size_t parts, size_t room)
         m->heap = a == NULL;
         m->has_pull = false;
         m->parts_first = m->parts_n = 0;
+        m->room_next = (uint8_t *) (m->parts + parts);
+        m->room_end = m->room_next + room;
     }
     return m;
 }
@@ -72,47 +76,80 @@ static bool copies(const struct net_piece *x)
 }
 
 /* Puts bytes behind the parts, as a part of their own or as the end of the last one. */
-static uint8_t *copy_in(struct body_msg *m, uint8_t *to, struct bytes s)
+static void copy_in(struct body_msg *m, struct bytes s)
 {
     struct body_part *last = m->parts_n == 0 ? NULL : &m->parts[m->parts_n - 1];
 
     if (s.n == 0)
-        return to;
-    memcpy(to, s.p, s.n);
-    if (last != NULL && last->p + last->n == to)
+        return;
+    ASSERT((size_t) (m->room_end - m->room_next) >= s.n);
+    memcpy(m->room_next, s.p, s.n);
+    if (last != NULL && last->p + last->n == m->room_next)
         last->n += s.n;
     else
-        m->parts[m->parts_n++] = (struct body_part){to, s.n, NULL};
-    return to + s.n;
+        m->parts[m->parts_n++] = (struct body_part){m->room_next, s.n, NULL};
+    m->room_next += s.n;
+}
+
+/* How much of a message is copied, and how much there is of it. */
+static void measure(struct bytes head, const struct net_piece *v, size_t vn, size_t *ret_copied,
+                    uint64_t *ret_bytes)
+{
+    *ret_copied = head.n;
+    *ret_bytes = head.n;
+    for (size_t i = 0; i < vn; i++) {
+        *ret_bytes += v[i].bytes.n;
+        if (copies(&v[i]))
+            *ret_copied += v[i].bytes.n;
+    }
+}
+
+/* Whether n more bytes can go to the end of the last message that waits: then a burst of small
+ * messages shares a block. */
+static bool fits_last(const struct body *b, size_t n)
+{
+    const struct body_msg *m = b->last;
+
+    return b->head != NULL && m->heap && !m->has_pull && m->parts_n > m->parts_first &&
+           m->parts[m->parts_n - 1].p + m->parts[m->parts_n - 1].n == m->room_next &&
+           (size_t) (m->room_end - m->room_next) >= n;
+}
+
+static void fill_in(struct body_msg *m, struct bytes head, const struct net_piece *v, size_t vn)
+{
+    copy_in(m, head);
+    for (size_t i = 0; i < vn; i++) {
+        const struct net_piece *x = &v[i];
+
+        if (copies(x))
+            copy_in(m, x->bytes);
+        else if (x->bytes.n > 0)
+            m->parts[m->parts_n++] = (struct body_part){x->bytes.p, x->bytes.n,
+                                                        payload_ref(x->owner)};
+    }
 }
 
 bool body_add(struct body *b, struct arena *a, struct bytes head, const struct net_piece *v,
               size_t vn)
 {
-    size_t room = head.n;
-    uint64_t bytes = head.n;
     struct body_msg *m;
-    uint8_t *to;
+    size_t copied, room;
+    uint64_t bytes;
 
-    for (size_t i = 0; i < vn; i++) {
-        bytes += v[i].bytes.n;
-        if (copies(&v[i]))
-            room += v[i].bytes.n;
+    measure(head, v, vn, &copied, &bytes);
+    if (a == NULL && copied == bytes && copied > 0 && fits_last(b, copied)) {
+        fill_in(b->last, head, v, vn);
+        b->bytes += bytes;
+        b->held_bytes += bytes;
+        return true;
     }
+    /* A message that must wait behind another will not be the last one. */
+    room = a == NULL && b->head != NULL && copied < BODY_BURST_BYTES / 4 ? BODY_BURST_BYTES
+                                                                         : copied;
     m = msg_new(a, vn + 1, room);
     if (m == NULL)
         return false;
-    to = (uint8_t *) (m->parts + vn + 1);
-    to = copy_in(m, to, head);
-    for (size_t i = 0; i < vn; i++) {
-        const struct net_piece *x = &v[i];
-
-        if (copies(x))
-            to = copy_in(m, to, x->bytes);
-        else if (x->bytes.n > 0)
-            m->parts[m->parts_n++] = (struct body_part){x->bytes.p, x->bytes.n,
-                                                        payload_ref(x->owner)};
-    }
+    fill_in(m, head, v, vn);
     msg_link(b, m, bytes);
     b->held_bytes += bytes;
     return true;
@@ -125,7 +162,7 @@ bool body_add_pull(struct body *b, struct arena *a, struct bytes head, uint64_t 
 
     if (m == NULL)
         return false;
-    copy_in(m, (uint8_t *) (m->parts + 2), head);
+    copy_in(m, head);
     m->parts[m->parts_n++] = (struct body_part){NULL, bytes, NULL};
     m->has_pull = true;
     m->pull = *pull;

@@ -17,6 +17,9 @@
 /* A counted piece shorter than this is copied: a reference costs more. */
 #define BODY_COPY_BYTES 512
 
+/* A block for the small messages that queue up behind one that waits. */
+#define BODY_BURST_BYTES 4096
+
 struct body_msg;
 
 struct body {

@@ -46,6 +46,10 @@ struct ended {
     int code;
 };
 
+/* Both calls have ended, or time is over. */
+static bool round_over;
+static int open_rpcs;
+
 static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
 {
     struct ended *e = user;
@@ -53,6 +57,14 @@ static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
     (void) r;
     e->done = true;
     e->code = res->code;
+    if (--open_rpcs == 0)
+        round_over = true;
+}
+
+static void on_time_over(struct loop_timer *t)
+{
+    (void) t;
+    round_over = true;
 }
 
 static void on_message(struct rpc *r, struct bytes m, void *user)
@@ -72,21 +84,28 @@ static bool one_round(struct rig *g, uint64_t nth)
     struct rpc_options uo = {.path = "/t.T/Echo", .timeout_ms = 10000, .user = &unary_end};
     struct rpc_options so = {.path = "/t.T/Chat", .timeout_ms = 10000, .user = &stream_end};
     struct net_piece hello = net_piece_copied("hello", 5);
-    struct rig_pause p = {.over = false};
+    struct loop_timer limit;
     struct rpc *s;
     uint64_t asked;
 
-    loop_timer_init(&p.t, rig_pause_over);
-    assert_int_equal(loop_timer_start(g->loop, &p.t, 20), 0);
+    loop_timer_init(&limit, on_time_over);
+    assert_int_equal(loop_timer_start(g->loop, &limit, 2000), 0);
+    round_over = false;
+    open_rpcs = 2;
     mem_fail_after(nth, false);
-    if (rpc_unary(g->ch, &uo, bytes_of(request, sizeof request), on_end) == NULL)
+    if (rpc_unary(g->ch, &uo, bytes_of(request, sizeof request), on_end) == NULL) {
         unary_end.done = true;
+        open_rpcs--;
+    }
     s = rpc_open(g->ch, &so, &callbacks);
-    if (s == NULL)
+    if (s == NULL) {
         stream_end.done = true;
-    else if (rpc_send(s, &hello, 1) == ERR_NOMEM)
+        open_rpcs--;
+    } else if (rpc_send(s, &hello, 1) == ERR_NOMEM) {
         rpc_cancel(s);
-    loop_run_until(g->loop, &p.over);
+    }
+    loop_run_until(g->loop, &round_over);
+    loop_timer_stop(g->loop, &limit);
     asked = mem_fail_after(0, false);
     if (asked < nth) {
         assert_true(unary_end.done);
