@@ -64,13 +64,14 @@ static void attributes_published(struct node *n, struct node_request *own)
 /* Retried for ever: a member that nobody can find is of no use. */
 static void publish_attributes(struct node *n)
 {
-    Membershippb__Attributes at = MEMBERSHIPPB__ATTRIBUTES__INIT;
-    Membershippb__ClusterMemberAttrSetRequest m =
-        MEMBERSHIPPB__CLUSTER_MEMBER_ATTR_SET_REQUEST__INIT;
+    Membershippb__Attributes at;
+    Membershippb__ClusterMemberAttrSetRequest m;
 
     if (atomic_load(&n->apply.published) || atomic_load(&n->apply.publishing) ||
         atomic_load(&n->pub.lead) == RAFT_NONE)
         return;
+    membershippb__attributes__init(&at);
+    membershippb__cluster_member_attr_set_request__init(&m);
     at.name = n->name;
     at.n_client_urls = n->cfg.client_urls_n;
     at.client_urls = n->client_urls;
@@ -93,13 +94,14 @@ static void monitor_versions(struct node *n)
     struct apply_actor *a = &n->apply;
     const struct cluster_view *v = cluster_view(a->cluster);
     cluster_version own = CLUSTER_VERSION(3, (unsigned) n->cfg.level % 10);
-    Membershippb__ClusterVersionSetRequest m = MEMBERSHIPPB__CLUSTER_VERSION_SET_REQUEST__INIT;
+    Membershippb__ClusterVersionSetRequest m;
     char text[CLUSTER_VERSION_TEXT_BYTES];
 
     if (!a->is_primary || v->members_n != 1 || v->version >= own || !atomic_load(&a->published) ||
         atomic_load(&a->setting_version))
         return;
     cluster_version_text(own, text);
+    membershippb__cluster_version_set_request__init(&m);
     m.ver = text;
     atomic_store(&a->setting_version, true);
     node__propose_own(n, OP_CLUSTER_VERSION_SET, &m.base, version_set, NULL);
