@@ -87,16 +87,13 @@ static struct node_config world_node_config(void)
         .catchup_entries = 5000,
         .quota_bytes = c->quota_backend_bytes,
         .request_bytes_max = (size_t) c->max_request_bytes,
-        .txn_ops_max = (unsigned) c->max_txn_ops,
         .batch_interval_ms = 100,
         .batch_ops_max = 10000,
         .compaction_batch = 1000,
         .compaction_sleep_ms = 1,
         .wals_max = 5,
         .snapshots_max = 5,
-        .warning_apply_ms = 1000,
         .level = NODE_LEVEL_3_7,
-        .unsafe_no_fsync = true,
     };
 }
 
