@@ -118,10 +118,10 @@ static int make_learner(struct plan *p, raft_id id, struct err *e)
         return 0;
     raft__ids_del(&p->members.incoming, id);
     /* Who still votes in the outgoing half becomes a learner only when the joint state is left. */
-    if (raft__ids_has(&p->members.outgoing, id))
-        return raft__ids_add(&p->members.learners_next, id) ? 0 : plan_full(e);
-    x->learner = true;
-    return raft__ids_add(&p->members.learners, id) ? 0 : plan_full(e);
+    x->learner = !raft__ids_has(&p->members.outgoing, id);
+    if (!raft__ids_add(x->learner ? &p->members.learners : &p->members.learners_next, id))
+        return plan_full(e);
+    return 0;
 }
 
 static void remove_member(struct plan *p, raft_id id)

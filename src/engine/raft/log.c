@@ -120,12 +120,10 @@ int raft__log_slice(const struct raft_log *l, raft_index lo, raft_index hi, uint
     uint64_t bytes = 0;
     bool first = true;
 
-    ASSERT(lo <= hi);
+    ASSERT(lo < hi);
     ASSERT(hi <= raft__log_last_index(l) + 1);
     if (lo < raft__log_first_index(l))
         return ERR_RAFT_COMPACTED;
-    if (lo == hi)
-        return 0;
     if (lo < u->offset) {
         raft_index cut = MIN(hi, u->offset);
         int rc = l->storage->ops->entries(l->storage, lo, cut, bytes_max, ret);

@@ -166,7 +166,7 @@ int raft__leader_propose(struct raft *r, const struct raft_message *m)
         return ERR_RAFT_PROPOSAL_DROPPED;
     }
     rc = judge_entries(r, m, &v);
-    if (rc == 0 && !raft__append_entries(r, v, m->entries_n))
+    if (rc == 0 && !raft__append_proposal(r, v, m->entries_n))
         rc = ERR_RAFT_PROPOSAL_DROPPED;
     raft_entry_list_clear(&r->scratch);
     if (rc != 0) {

@@ -86,7 +86,6 @@ void raft__become_pre_candidate(struct raft *r)
 void raft__become_leader(struct raft *r)
 {
     struct raft_progress *self;
-    bool appended;
 
     ASSERT(r->state == RAFT_CANDIDATE);
     reset(r, r->term);
@@ -100,8 +99,7 @@ void raft__become_leader(struct raft *r)
      * than waiting for them. */
     r->pending_conf_index = raft__log_last_index(&r->log);
     /* Entries of earlier terms are committed only under one of this term (Raft paper 5.4.2). */
-    appended = raft__append_entries(r, &(struct raft_entry){.type = RAFT_ENTRY_NORMAL}, 1);
-    ASSERT(appended);
+    raft__append_entries(r, &(struct raft_entry){.type = RAFT_ENTRY_NORMAL}, 1);
     TRACE_INFO(r->trace, "%" PRIx64 " became leader at term %" PRIu64, r->config.id, r->term);
 }
 
@@ -248,6 +246,8 @@ int raft_new(const struct raft_config *c, struct raft **ret, struct err *e)
     r->config.committed_bytes_max = or_default(c->committed_bytes_max,
                                                or_default(c->msg_bytes_max, 1));
     r->config.uncommitted_bytes_max = or_default(c->uncommitted_bytes_max, UINT64_MAX);
+    if (c->trace.emit == NULL)
+        r->config.trace.level = RAFT_TRACE_OFF;
     r->trace = &r->config.trace;
     r->tracker.inflight_max = c->inflight_max;
     r->tracker.inflight_bytes_max = c->inflight_bytes_max;

@@ -107,9 +107,10 @@ void raft__bcast_append(struct raft *r);
 void raft__bcast_heartbeat(struct raft *r);
 bool raft__maybe_commit(struct raft *r);
 bool raft__committed_in_current_term(const struct raft *r);
-/* Gives the entries terms and indices, and takes them into the log; false: too much is uncommitted.
- */
-bool raft__append_entries(struct raft *r, const struct raft_entry *v, size_t n);
+/* Gives the entries terms and indices, and takes them into the log. */
+void raft__append_entries(struct raft *r, const struct raft_entry *v, size_t n);
+/* The same within limits; false: too much waits for its commit, or for storage. */
+bool raft__append_proposal(struct raft *r, const struct raft_entry *v, size_t n);
 /* The data size of entries, as it is counted against limits. */
 uint64_t raft__data_bytes(const struct raft_entry *v, size_t n);
 

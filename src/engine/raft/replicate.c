@@ -24,9 +24,8 @@ static bool maybe_send_snapshot(struct raft *r, struct raft_progress *p)
                     p->id);
         return false;
     }
-    if (r->log.unstable.snapshot != NULL) {
-        s = *r->log.unstable.snapshot;
-    } else if (storage->ops->snapshot(storage, &s) != 0) {
+    ASSERT(r->log.unstable.snapshot == NULL); /* or it would not have campaigned */
+    if (storage->ops->snapshot(storage, &s) != 0) {
         TRACE_DEBUG(r->trace,
                     "%" PRIx64 " failed to send snapshot to %" PRIx64
                     " because snapshot is temporarily unavailable",
@@ -157,10 +156,9 @@ static bool over_limits(const struct raft *r, uint64_t data_bytes, size_t n)
 {
     const struct raft_entry_queue *q = &r->log.unstable.entries;
 
-    if (data_bytes == 0)
-        return false; /* a leader's first entry, and leaving a joint configuration, always go */
-    /* A single huge one is let through when nothing waits; else it could never be proposed. */
-    if (r->uncommitted_bytes > 0 &&
+    /* A single huge one is let through when nothing waits; else it could never be proposed.  One
+     * without data, such as leaving a joint configuration, is not held up by those with. */
+    if (r->uncommitted_bytes > 0 && data_bytes > 0 &&
         (data_bytes > r->config.uncommitted_bytes_max ||
          r->uncommitted_bytes > r->config.uncommitted_bytes_max - data_bytes))
         return true;
@@ -168,20 +166,12 @@ static bool over_limits(const struct raft *r, uint64_t data_bytes, size_t n)
            q->data_bytes + data_bytes > RAFT_UNSTABLE_BYTES_MAX;
 }
 
-bool raft__append_entries(struct raft *r, const struct raft_entry *v, size_t n)
+void raft__append_entries(struct raft *r, const struct raft_entry *v, size_t n)
 {
-    uint64_t data_bytes = raft__data_bytes(v, n);
     raft_index last = raft__log_last_index(&r->log);
 
     ASSERT(r->state == RAFT_LEADER);
-    if (over_limits(r, data_bytes, n)) {
-        TRACE_DEBUG(r->trace,
-                    "%" PRIx64 " appending new entries to log would exceed uncommitted entry size "
-                    "limit; dropping proposal",
-                    r->config.id);
-        return false;
-    }
-    r->uncommitted_bytes += data_bytes;
+    r->uncommitted_bytes += raft__data_bytes(v, n);
     for (size_t i = 0; i < n; i++) {
         struct raft_entry e = v[i];
 
@@ -194,5 +184,17 @@ bool raft__append_entries(struct raft *r, const struct raft_entry *v, size_t n)
     /* One's own acknowledgement, which counts only once the entries are stored. */
     raft__send(r,
                (struct raft_message){.type = RAFT_MSG_APP_RESP, .to = r->config.id, .index = last});
+}
+
+bool raft__append_proposal(struct raft *r, const struct raft_entry *v, size_t n)
+{
+    if (over_limits(r, raft__data_bytes(v, n), n)) {
+        TRACE_DEBUG(r->trace,
+                    "%" PRIx64 " appending new entries to log would exceed uncommitted entry size "
+                    "limit; dropping proposal",
+                    r->config.id);
+        return false;
+    }
+    raft__append_entries(r, v, n);
     return true;
 }

@@ -25,8 +25,7 @@ bool raft_has_update(const struct raft *r)
     if (!soft_equal(raft__soft_state(r), r->prev_soft) ||
         !hard_equal(raft__hard_state(r), r->prev_hard))
         return true;
-    if (raft__unstable_next_snapshot(&r->log.unstable) != NULL)
-        return true;
+    /* A snapshot has moved the commit index, and so the hard state.  Entries: */
     (void) raft__unstable_next(&r->log.unstable, &n);
     return n > 0 || raft__log_has_next_committed(&r->log, allow_unstable(r));
 }

@@ -29,7 +29,8 @@ static unsigned below(unsigned n)
 
 static void fixture_init(struct fixture *f)
 {
-    *f = (struct fixture){.memory = raft_memory_storage_new(&(struct raft_memory_options){0})};
+    *f = (struct fixture){.memory = raft_memory_storage_new(&(struct raft_memory_options){0}),
+                          .trace.level = RAFT_TRACE_OFF};
     raft__log_init(&f->log, raft_memory_storage_base(f->memory), 1000, &f->trace);
     f->model.first = 1;
 }

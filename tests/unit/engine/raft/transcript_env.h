@@ -42,6 +42,7 @@ struct te {
     size_t nodes_n;
     struct te_queue flight;
     int level;
+    bool muted; /* members have no sink for log lines */
     struct buf out;
 };
 
@@ -301,7 +302,8 @@ static void te_add_node(struct te *t, const struct raft_config *c, const struct 
     n->config.id = t->nodes_n + 1;
     n->config.storage = &n->storage;
     n->config.random.below = te_random;
-    n->config.trace = (struct raft_trace){RAFT_TRACE_DEBUG, te_log, t};
+    if (!t->muted)
+        n->config.trace = (struct raft_trace){RAFT_TRACE_DEBUG, te_log, t};
     te_remember(n, s);
     if (s->meta.index > 0) {
         int rc = raft_memory_storage_apply_snapshot(n->memory, s);
