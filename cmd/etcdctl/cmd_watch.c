@@ -102,7 +102,7 @@ static const char *watch_words_of(const struct cli_call *c, const char *env_key,
         w.has_end = env_end[0] != 0;
     } else if (before > 0) {
         w.key = cli_arg(c, 0);
-        w.has_end = before > 1;
+        w.has_end = before == 2; /* with more words than two, etcdctl watches the first alone */
         w.end = w.has_end ? cli_arg(c, 1) : BYTES_EMPTY;
     } else {
         return no_key;

@@ -128,6 +128,7 @@ static void call_seek(struct ketch_call *call)
 static void on_timer(struct loop_timer *t)
 {
     struct ketch_call *call = CONTAINER_OF(t, struct ketch_call, timer);
+    struct ketch_error e = call->error; /* outlives the call */
 
     switch (call->state) {
     case CALL_WAITING:
@@ -138,7 +139,7 @@ static void on_timer(struct loop_timer *t)
         call_seek(call);
         break;
     case CALL_ENDING:
-        call_finish(call, NULL, &call->error);
+        call_finish(call, NULL, &e);
         break;
     case CALL_ASKING:
         UNREACHABLE();

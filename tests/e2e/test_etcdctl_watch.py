@@ -77,6 +77,14 @@ def test_json_and_fields(ctl):
     ctl.fails(4, 'Error: table not supported as output format\n', 'watch', 'foo', '--rev=2', '-w', 'table')
 
 
+def test_more_words_than_two(ctl):
+    """Words behind the range end are not complained about; the first alone is watched then."""
+    w = Watch(ctl, 'a', 'z', 'more')
+    ctl('put', 'b', '1')
+    ctl('put', 'a', '2')
+    assert w.stop() == ('PUT\na\n2\n', '')
+
+
 def test_canceled(ctl):
     """A watch from a compacted revision, or of an empty range, ends with status 5."""
     history(ctl)
