@@ -78,6 +78,7 @@ struct call {
     struct grpc_deframer in;
     bool msg_on_heap;
     bool got_message;    /* of a unary request */
+    size_t unconsumed;   /* window of the stream, not given back yet */
     uint32_t held_bytes; /* counted in sc and server for the message that is coming */
     struct bytes request;
     struct buf backlog; /* what came while paused; its window bytes are not given back yet */

@@ -119,6 +119,12 @@ static void on_poll(uv_poll_t *h, int status, int events)
     }
     if ((events & UV_READABLE) != 0 && !c->read_paused)
         read_some(c);
+    /* What was answered at once leaves at once, while the session is in the cache; answers that
+     * come later in the turn, from tasks and hooks, leave together at its end. */
+    if (!list_empty(&c->dirty_link)) {
+        list_remove(&c->dirty_link);
+        conn__flush(c);
+    }
 }
 
 static void poll_update(struct conn *c)

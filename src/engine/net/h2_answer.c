@@ -9,6 +9,9 @@
             NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE | (flags)         \
     }
 
+/* Far below the smallest window, 65,535 bytes, so that nobody waits for what is kept back. */
+#define CONSUME_BYTES 16384
+
 /* A DATA frame: shorter bodies leave at once. */
 #define SHARE_BYTES 16384
 
@@ -189,24 +192,34 @@ void h2_server__resume(struct call *c)
     dirty(c);
 }
 
-void h2_server__consume(struct call *c, size_t n)
-{
-    if (c->h2 != NULL && n > 0)
-        nghttp2_session_consume(c->h2->session, c->id, n);
-}
-
+/* Window is given back in portions: for a small request, which ends its stream, not at all. */
 void h2_server__consume_stream(struct call *c, size_t n)
 {
-    if (c->h2 == NULL || n == 0)
+    c->unconsumed += n;
+    if (c->h2 == NULL || c->unconsumed < CONSUME_BYTES)
         return;
-    nghttp2_session_consume_stream(c->h2->session, c->id, n);
+    nghttp2_session_consume_stream(c->h2->session, c->id, c->unconsumed);
+    c->unconsumed = 0;
     dirty(c);
 }
 
 void h2_server__consume_conn(struct call *c, size_t n)
 {
-    if (c->h2 != NULL && n > 0)
-        nghttp2_session_consume_connection(c->h2->session, n);
+    struct h2_server *h2 = c->h2;
+
+    if (h2 == NULL)
+        return;
+    h2->unconsumed += n;
+    if (h2->unconsumed < CONSUME_BYTES)
+        return;
+    nghttp2_session_consume_connection(h2->session, h2->unconsumed);
+    h2->unconsumed = 0;
+}
+
+void h2_server__consume(struct call *c, size_t n)
+{
+    h2_server__consume_stream(c, n);
+    h2_server__consume_conn(c, n);
 }
 
 void h2_server__answer_callbacks(nghttp2_session_callbacks *cb)

@@ -26,6 +26,7 @@ struct h2_server {
     bool terminated;       /* GOAWAY with an error is on its way; input is ignored */
     uint64_t queued_bytes; /* of all calls' bodies, pulls apart */
     uint64_t held_bytes;   /* of messages begun and not finished */
+    size_t unconsumed;     /* window of the connection, not given back yet */
 
     /* Keepalive, as grpc-go enforces it. */
     mono_ns last_ping_ns;

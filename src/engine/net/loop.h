@@ -1,8 +1,8 @@
 /* loop.h -- an event loop: one thread that waits for sockets, timers and messages of other threads.
  *
- * A turn of the loop is: wait, handle what became ready, run the tasks that other threads posted,
- * run timers, then the end-of-turn hooks, where everything that was written during the turn leaves
- * in one write per connection.
+ * A turn of the loop is: wait, handle what became ready (what a request is answered with at once
+ * leaves at once), run the tasks that other threads posted, run timers, then the end-of-turn hooks;
+ * then all that was written meanwhile leaves in one write per connection.
  *
  * Threads: a loop and all that belongs to it (timers, hooks, servers' calls, channels) are touched
  * by the loop's own thread only, or before loop_run by the thread that made it.  The exceptions say

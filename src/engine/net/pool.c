@@ -3,7 +3,8 @@
 #include "base/alloc.h"
 
 #define HEAD_BYTES 16
-#define CLASS_BYTES_MIN 64
+#define CLASS_BITS_MIN 6
+#define CLASS_BYTES_MIN ((size_t) 1 << CLASS_BITS_MIN)
 #define CLASS_NONE POOL_CLASSES
 
 /* Under AddressSanitizer every block comes from the heap, so that a use after free is seen. */
@@ -30,18 +31,16 @@ _Static_assert(CLASS_BYTES_MIN << (POOL_CLASSES - 1) == POOL_BLOCK_BYTES_MAX, "c
 
 static size_t class_bytes(size_t class)
 {
-    return (size_t) CLASS_BYTES_MIN << class;
+    return CLASS_BYTES_MIN << class;
 }
 
 static size_t class_of(size_t bytes)
 {
-    size_t class = 0;
-
     if (!POOLING || bytes > POOL_BLOCK_BYTES_MAX)
         return CLASS_NONE;
-    while (class_bytes(class) < bytes)
-        class ++;
-    return class;
+    if (bytes <= CLASS_BYTES_MIN)
+        return 0;
+    return (size_t) (64 - CLASS_BITS_MIN - __builtin_clzll(bytes - 1));
 }
 
 static struct pool_block *block_of(void *x)
