@@ -89,8 +89,7 @@ struct log_field log_field_err(const struct err *e)
     return F_STR("error", e->msg);
 }
 
-/* ---- outputs
- * ------------------------------------------------------------------------------------- */
+/* ---- outputs ---- */
 
 static int output_add(struct log_core *c, const char *name, struct err *e)
 {
@@ -156,8 +155,7 @@ static void outputs_write(struct log_core *c, const char *p, size_t n)
         write_all(c->fds[i], p, n);
 }
 
-/* ---- the queue and its writer
- * -------------------------------------------------------------------- */
+/* ---- the queue and its writer ---- */
 
 static void enqueue(struct log_core *c, const char *line, size_t n)
 {
@@ -240,8 +238,7 @@ static void flush(struct log_core *c)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* ---- opening and closing
- * ------------------------------------------------------------------------- */
+/* ---- opening and closing ---- */
 
 static void core_free(struct log_core *c)
 {
@@ -337,8 +334,7 @@ void log_set_level(struct log *l, enum log_level level)
         atomic_store_explicit(&l->core->level, (int) level, memory_order_relaxed);
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* True when this line is one of those to be written: see LOG_SAMPLE_FIRST. */
 static bool sample(struct log_core *c, enum log_level level, const char *msg, wall_ms now)

@@ -44,8 +44,7 @@ void metrics_free(struct metrics *m)
     mem_free(m);
 }
 
-/* ---- families
- * ------------------------------------------------------------------------------------ */
+/* ---- families ---- */
 
 /* The place of `name`; *ret_found says whether a family is there already. */
 static size_t family_place(const struct metrics *m, const char *name, bool *ret_found)
@@ -167,8 +166,7 @@ struct metric_family *metrics_histogram_family(struct metrics *m, const char *na
     return f;
 }
 
-/* ---- series
- * -------------------------------------------------------------------------------------- */
+/* ---- series ---- */
 
 /* The label values one behind the other, each with its NUL: also the order of the page, since
  * values are compared one by one. */
@@ -291,8 +289,7 @@ struct histogram *metrics_histogram(struct metrics *m, const char *name, const c
                           NULL);
 }
 
-/* ---- values
- * -------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 unsigned metric_thread(void)
 {

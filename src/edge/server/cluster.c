@@ -2,8 +2,7 @@
 #include "edge/server/goparse.h"
 #include "edge/server/server_int.h"
 
-/* ---- list
- * ------------------------------------------------------------------------------------------ */
+/* ---- list ---- */
 
 /* The header of a Cluster method has no revision. */
 static void members_done(struct req *r)
@@ -33,8 +32,7 @@ static void list(struct call *c, struct bytes message)
     req_submit(r);
 }
 
-/* ---- changes: refused until this member can have peers
- * --------------------------------------------- */
+/* ---- changes: refused until this member can have peers ---- */
 
 static void unsupported(struct call *c)
 {

@@ -24,8 +24,7 @@ size_t config_find(const char *flag, size_t n)
     return CONFIG_FIELDS_N;
 }
 
-/* ---- one value
- * ----------------------------------------------------------------------------------- */
+/* ---- one value ---- */
 
 static int no_memory(struct err *e)
 {
@@ -199,8 +198,7 @@ int config_set(struct config *c, size_t i, const char *value, struct err *e)
     }
 }
 
-/* ---- the whole
- * ----------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 void config_init(struct config *c)
 {

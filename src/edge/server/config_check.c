@@ -21,8 +21,7 @@ static int invalid(struct err *e, const char *fmt, ...)
     return err_set(e, ERR_INVALID, "%s", text);
 }
 
-/* ---- logging
- * ------------------------------------------------------------------------------------- */
+/* ---- logging ---- */
 
 static int check_logging(struct config *c, struct err *e)
 {
@@ -49,8 +48,7 @@ static int check_logging(struct config *c, struct err *e)
     return 0;
 }
 
-/* ---- URLs
- * ---------------------------------------------------------------------------------------- */
+/* ---- URLs ---- */
 
 static bool host_is_ip(const char *host)
 {
@@ -128,8 +126,7 @@ static int check_urls(struct config *c, struct err *e)
     return rc == 0 ? check_advertised(c, e) : rc;
 }
 
-/* ---- bootstrap and timing
- * ------------------------------------------------------------------------ */
+/* ---- bootstrap and timing ---- */
 
 static int check_bootstrap(const struct config *c, struct err *e)
 {
@@ -255,8 +252,7 @@ static int check_later(struct config *c, struct err *e)
     return rc;
 }
 
-/* ---- what follows
- * -------------------------------------------------------------------------------- */
+/* ---- what follows ---- */
 
 /* --initial-cluster of a member that was only told its name: itself. */
 static int default_cluster(struct config *c, struct err *e)
@@ -314,8 +310,7 @@ int config_check(struct config *c, struct err *e)
     return rc == 0 ? complete(c, e) : rc;
 }
 
-/* ---- found out while starting
- * -------------------------------------------------------------------- */
+/* ---- found out while starting ---- */
 
 static int parse_retention(struct config *c, struct err *e)
 {

@@ -109,8 +109,7 @@ enum config_parse config_parse_flags(struct config *c, char *const *argv, const 
     return CONFIG_PARSED;
 }
 
-/* ---- environment
- * --------------------------------------------------------------------------------- */
+/* ---- environment ---- */
 
 /* "ETCD_MAX_WALS" of n bytes -> the field, or CONFIG_FIELDS_N; *ret_ignored for the old ones. */
 static size_t find_env(const char *name, size_t n, bool *ret_ignored)

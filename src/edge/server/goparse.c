@@ -98,8 +98,7 @@ int go_bool_parse(const char *s, bool *ret, struct err *e)
     return err_set(e, ERR_INVALID, "parse error");
 }
 
-/* ---- URLs
- * ---------------------------------------------------------------------------------------- */
+/* ---- URLs ---- */
 
 static char *cut(struct arena *a, const char *s, size_t n)
 {

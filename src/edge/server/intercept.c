@@ -5,8 +5,7 @@
 
 #define LEADER_CHECKS_MAX 3 /* in a row without a leader: guarded streams end */
 
-/* ---- checks
- * ---------------------------------------------------------------------------------------- */
+/* ---- checks ---- */
 
 /* What a learner may be asked.  Range depends on the message: kv_range checks that itself. */
 static bool learner_may(enum method_id id)
@@ -71,8 +70,7 @@ int intercept_begin(struct call *c, void *user, const char **ret_text)
     return GRPC_OK;
 }
 
-/* ---- the end
- * --------------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 static void log_slow(struct call *c, struct server *s, int code, mono_ns took)
 {
@@ -105,8 +103,7 @@ void intercept_end(struct call *c, int code, void *user)
         log_slow(c, s, code, took);
 }
 
-/* ---- streams that want a leader
- * -------------------------------------------------------------------- */
+/* ---- streams that want a leader ---- */
 
 void leader_guard_begin(struct call *c, struct leader_guard *g,
                         void (*lost)(struct leader_guard *g))

@@ -103,8 +103,7 @@ static void run(struct loop_task *t)
         watch_io_batches(io, b);
 }
 
-/* ---- the end of the thread: I3
- * --------------------------------------------------------------------- */
+/* ---- the end of the thread: I3 ---- */
 
 static void drain_step(struct io *io)
 {

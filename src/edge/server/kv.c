@@ -8,8 +8,7 @@
 
 enum { OP_PUT = 4, OP_DELETE_RANGE = 5, OP_TXN = 6, OP_COMPACTION = 7, OP_ALARM = 10 };
 
-/* ---- quota
- * ----------------------------------------------------------------------------------------- */
+/* ---- quota ---- */
 
 static void alarm_raised(struct req *r)
 {
@@ -38,8 +37,7 @@ bool kv_quota_fits(struct call *c, uint64_t cost)
     return false;
 }
 
-/* ---- put
- * ------------------------------------------------------------------------------------------- */
+/* ---- put ---- */
 
 static struct mvcc_header result_header(const struct req *r)
 {
@@ -77,8 +75,7 @@ static void put(struct call *c, struct bytes message)
         req_propose(c, OP_PUT, message, put_done);
 }
 
-/* ---- delete
- * ---------------------------------------------------------------------------------------- */
+/* ---- delete ---- */
 
 static void delete_done(struct req *r)
 {
@@ -107,8 +104,7 @@ static void delete_range(struct call *c, struct bytes message)
         req_propose(c, OP_DELETE_RANGE, message, delete_done);
 }
 
-/* ---- txn
- * ------------------------------------------------------------------------------------------- */
+/* ---- txn ---- */
 
 static void txn_done(struct req *r)
 {
@@ -143,8 +139,7 @@ static void txn(struct call *c, struct bytes message)
         req_propose(c, OP_TXN, message, txn_done);
 }
 
-/* ---- compact
- * --------------------------------------------------------------------------------------- */
+/* ---- compact ---- */
 
 static void compact_done(struct req *r)
 {

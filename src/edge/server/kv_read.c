@@ -27,8 +27,7 @@ void kv_read_failed(struct call *c, int rc)
         reply_no_memory(c);
 }
 
-/* ---- range
- * ----------------------------------------------------------------------------------------- */
+/* ---- range ---- */
 
 static void observe_range(struct req *r, bool ok, mono_ns begin)
 {
@@ -101,8 +100,7 @@ void kv_range(struct call *c, struct bytes message)
         read_when(c, q->serializable, q, range_run);
 }
 
-/* ---- read-only transactions
- * ------------------------------------------------------------------------ */
+/* ---- read-only transactions ---- */
 
 static void txn_run(struct req *r)
 {

@@ -7,8 +7,7 @@ enum { OP_LEASE_GRANT = 8, OP_LEASE_REVOKE = 9 };
 #define LEASE_GRANT_COST 64
 #define KEEP_ALIVE_ARENA_BYTES_MAX 65536
 
-/* ---- grant and revoke
- * ------------------------------------------------------------------------------ */
+/* ---- grant and revoke ---- */
 
 static void message_done(struct req *r)
 {
@@ -65,8 +64,7 @@ static void revoke(struct call *c, struct bytes message)
         req_propose(c, OP_LEASE_REVOKE, message, message_done);
 }
 
-/* ---- queries
- * --------------------------------------------------------------------------------------- */
+/* ---- queries ---- */
 
 static void time_to_live(struct call *c, struct bytes message)
 {

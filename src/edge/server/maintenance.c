@@ -7,8 +7,7 @@ enum { OP_ALARM = 10 };
 
 #define STATUS_ALARMS_MAX 64
 
-/* ---- alarm
- * ----------------------------------------------------------------------------------------- */
+/* ---- alarm ---- */
 
 static void message_done(struct req *r)
 {
@@ -33,8 +32,7 @@ static void alarm(struct call *c, struct bytes message)
         req_propose(c, OP_ALARM, message, message_done);
 }
 
-/* ---- status
- * ---------------------------------------------------------------------------------------- */
+/* ---- status ---- */
 
 static char *version_text(struct arena *a, uint32_t v, const char *suffix)
 {
@@ -104,8 +102,12 @@ static void status(struct call *c, struct bytes message)
     reply_message(c, &h, &res.base);
 }
 
-/* ---- hashes and defragmentation
- * -------------------------------------------------------------------- */
+static mono_ns took(const struct req *r)
+{
+    return loop_now_ns(r->io->loop) - call_started_ns(r->call);
+}
+
+/* ---- hashes and defragmentation ---- */
 
 static void hash_done(struct req *r)
 {
@@ -113,6 +115,7 @@ static void hash_done(struct req *r)
     Etcdserverpb__HashResponse m = ETCDSERVERPB__HASH_RESPONSE__INIT;
     struct mvcc_header h;
 
+    histogram_observe(r->io->server->m.hash_seconds, took(r));
     if (reply_failed(r->call, res))
         return;
     h = header_current(r->io, res);
@@ -133,6 +136,12 @@ static void hash(struct call *c, struct bytes message)
         req_submit(r);
 }
 
+static void hash_kv_done(struct req *r)
+{
+    histogram_observe(r->io->server->m.hash_rev_seconds, took(r));
+    message_done(r);
+}
+
 static void hash_kv(struct call *c, struct bytes message)
 {
     Etcdserverpb__HashKVRequest *q;
@@ -141,7 +150,7 @@ static void hash_kv(struct call *c, struct bytes message)
     count_received(c, METHOD_HASH_KV);
     if (!REQUEST_DECODE(c, etcdserverpb__hash_kvrequest, message, &q))
         return;
-    r = req_new(c, NODE_REQ_HASH_KV, message_done);
+    r = req_new(c, NODE_REQ_HASH_KV, hash_kv_done);
     if (r == NULL)
         return;
     r->node.revision = q->revision;
@@ -149,8 +158,10 @@ static void hash_kv(struct call *c, struct bytes message)
 }
 
 /* The answer has no header: an empty message. */
-static void empty_done(struct req *r)
+static void defragment_done(struct req *r)
 {
+    metric_add(r->io->server->m.defrag_inflight, -1);
+    histogram_observe(r->io->server->m.defrag_seconds, took(r));
     if (!reply_failed(r->call, &r->node.result))
         call_reply(r->call, NULL, 0);
 }
@@ -163,13 +174,14 @@ static void defragment(struct call *c, struct bytes message)
     count_received(c, METHOD_DEFRAGMENT);
     if (!REQUEST_DECODE(c, etcdserverpb__defragment_request, message, &q))
         return;
-    r = req_new(c, NODE_REQ_DEFRAGMENT, empty_done);
-    if (r != NULL)
-        req_submit(r);
+    r = req_new(c, NODE_REQ_DEFRAGMENT, defragment_done);
+    if (r == NULL)
+        return;
+    metric_inc(r->io->server->m.defrag_inflight);
+    req_submit(r);
 }
 
-/* ---- leadership and downgrade
- * ---------------------------------------------------------------------- */
+/* ---- leadership and downgrade ---- */
 
 /* With one voter the only leader that there can be is the one that leads already. */
 static void move_leader(struct call *c, struct bytes message)

@@ -42,6 +42,8 @@ static void end(struct snapshot_stream *t, int code, const char *text)
         return;
     }
     t->req.io->outstanding--;
+    histogram_observe(t->req.io->server->m.snapshot_seconds,
+                      loop_now_ns(t->req.io->loop) - t->begin);
     call_finish(t->req.call, code, text);
 }
 

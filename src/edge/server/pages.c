@@ -5,8 +5,7 @@
 
 #define PAGE_BYTES_MAX METRIC_PAGE_BYTES_MAX
 
-/* ---- answers
- * --------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static bool origin_allowed(const struct server *s, struct bytes origin)
 {
@@ -84,8 +83,7 @@ bool pages_only_get(struct http_req *r)
     return false;
 }
 
-/* ---- version
- * --------------------------------------------------------------------------------------- */
+/* ---- version ---- */
 
 static void version_of(uint32_t v, const char *unknown, char *out, size_t cap)
 {
@@ -115,8 +113,7 @@ static void version_page(struct http_req *r, struct server *s)
     pages_respond(r, 200, "application/json", false, bytes_str(body));
 }
 
-/* ---- metrics
- * --------------------------------------------------------------------------------------- */
+/* ---- metrics ---- */
 
 static void metrics_page(struct http_req *r, struct server *s)
 {
@@ -131,8 +128,7 @@ static void metrics_page(struct http_req *r, struct server *s)
     buf_done(&page);
 }
 
-/* ---- debug variables
- * ------------------------------------------------------------------------------- */
+/* ---- debug variables ---- */
 
 static void add_json_string(struct buf *b, const char *s)
 {
@@ -184,8 +180,7 @@ static void vars_page(struct http_req *r, struct server *s)
     buf_done(&b);
 }
 
-/* ---- routes
- * ---------------------------------------------------------------------------------------- */
+/* ---- routes ---- */
 
 /* "a.b:80" and "[::1]:80" without the port. */
 static struct bytes host_name(struct bytes host)

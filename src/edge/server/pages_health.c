@@ -1,8 +1,7 @@
 /* /health, /livez and /readyz: what load balancers and orchestrators ask. */
 #include "edge/server/server_int.h"
 
-/* ---- the read that checks need
- * ---------------------------------------------------------------------- */
+/* ---- the read that checks need ---- */
 
 enum check {
     CHECK_SERIALIZABLE_READ = 1,
@@ -84,8 +83,7 @@ static void read_begin(struct health *h, bool serializable)
         req_submit(&h->req);
 }
 
-/* ---- /health
- * ----------------------------------------------------------------------------------------- */
+/* ---- /health ---- */
 
 static void unhealthy(struct http_req *r, struct server *s, const char *reason, const char *detail)
 {
@@ -155,8 +153,7 @@ static void health_page(struct health *h)
     read_begin(h, serializable(h->http));
 }
 
-/* ---- /livez and /readyz
- * ------------------------------------------------------------------------------ */
+/* ---- /livez and /readyz ---- */
 
 static const char *check_error(const struct health *h, enum check c, const struct node_status *st,
                                const char *read_error)
@@ -238,8 +235,7 @@ static void checks_page(struct health *h)
         checks_answer(h, NULL);
 }
 
-/* ---- routes
- * ------------------------------------------------------------------------------------------- */
+/* ---- routes ---- */
 
 /* The checks behind "/livez" or "/readyz" or a path below it; 0: not such a path. */
 static unsigned checks_of(struct bytes path, const char *root, unsigned all, bool *ret_single)

@@ -101,8 +101,7 @@ void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCM
     call_reply(c, pieces, ARRAY_LEN(pieces));
 }
 
-/* ---- results of the store
- * -------------------------------------------------------------------------- */
+/* ---- results of the store ---- */
 
 struct leaving {
     struct mvcc_reply *reply;
@@ -166,8 +165,7 @@ void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *v
     call_reply_pull(c, n, (struct net_pull){fill, filled, l});
 }
 
-/* ---- requests
- * -------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes message,
                     void *ret)

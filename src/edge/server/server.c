@@ -17,8 +17,7 @@ static size_t io_threads(const struct config *c)
     return (size_t) MAX(1, MIN(cores, IO_THREADS_DEFAULT));
 }
 
-/* ---- readiness
- * ------------------------------------------------------------------------------------- */
+/* ---- readiness ---- */
 
 static void let_clients_in(struct server *s)
 {
@@ -55,8 +54,7 @@ static void check_ready(struct loop_timer *t)
         LOG_FATAL(s->log, "out of memory before clients could be served");
 }
 
-/* ---- start
- * ----------------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 int server_new(const struct server_options *o, struct server **ret, struct err *e)
 {

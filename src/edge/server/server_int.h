@@ -46,9 +46,20 @@ struct server_metrics {
     struct metric *watch_events;
     struct metric *grpc_sent_bytes;
     struct metric *grpc_received_bytes;
+    struct histogram *hash_seconds;
+    struct histogram *hash_rev_seconds;
+    struct histogram *defrag_seconds;
+    struct metric *defrag_inflight;
+    struct histogram *snapshot_seconds;
+    struct histogram *watch_send;
+    struct histogram *watch_send_event;
+    struct histogram *watch_send_control;
+    struct histogram *watch_send_progress;
+    struct metric *is_learner;
+    uint32_t shown_version; /* of etcd_cluster_version: major << 16 | minor */
+    struct metric *shown_series;
     struct metric *fd_used;
     struct metric *fd_limit;
-    struct metric *quota_bytes;
 };
 
 /* One I/O thread. */
@@ -112,8 +123,7 @@ static inline struct server *call_server(const struct call *c)
     return call_io(c)->server;
 }
 
-/* ---- io.c: requests to the node and back
- * ------------------------------------------------------------- */
+/* ---- io.c: requests to the node and back ---- */
 
 /* What a call waits for.  Lives in the call's arena. */
 struct req {
@@ -137,8 +147,7 @@ void req_submit(struct req *r);
 /* Submits body under field `op` of InternalRaftRequest. */
 void req_propose(struct call *c, uint32_t op, struct bytes body, void (*then)(struct req *r));
 
-/* ---- reply.c
- * ------------------------------------------------------------------------------------------- */
+/* ---- reply.c ---- */
 
 void reply_error(struct call *c, enum api_error err);
 void reply_no_memory(struct call *c);
@@ -173,8 +182,7 @@ bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct 
 #define REQUEST_DECODE(c, lower, message, ret) \
     request_decode((c), &lower##__descriptor, (message), (void *) (ret))
 
-/* ---- intercept.c
- * --------------------------------------------------------------------------------------- */
+/* ---- intercept.c ---- */
 
 int intercept_begin(struct call *c, void *user, const char **ret_text);
 void intercept_end(struct call *c, int code, void *user);
@@ -201,8 +209,7 @@ void leader_guard_begin(struct call *c, struct leader_guard *g,
 void leader_guard_end(struct leader_guard *g);
 void leader_timer_fire(struct loop_timer *t);
 
-/* ---- the services
- * -------------------------------------------------------------------------------------- */
+/* ---- the services ---- */
 
 NODISCARD int services_add(struct server *s, struct err *e);
 
@@ -243,8 +250,7 @@ bool notify_ready(void);
 void server_metrics_register(struct server *s);
 void server_metrics_attach(struct server *s); /* what the node knows */
 
-/* ---- compactor.c
- * --------------------------------------------------------------------------------------- */
+/* ---- compactor.c ---- */
 
 /* NULL with *e untouched when auto compaction is off. */
 NODISCARD int compactor_start(struct server *s, struct compactor **ret, struct err *e);

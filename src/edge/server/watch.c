@@ -2,8 +2,7 @@
 #include "base/alloc.h"
 #include "edge/server/watch_int.h"
 
-/* ---- requests to the hub
- * --------------------------------------------------------------------------- */
+/* ---- requests to the hub ---- */
 
 /* `w`: of a join or leave, else NULL. */
 static void submit(struct wstream *s, struct wwatch *w, struct req *r, enum node_request_kind kind,
@@ -114,8 +113,7 @@ void wwatch_drop(struct wwatch *w)
     watch_free(w);
 }
 
-/* ---- the end of a stream
- * --------------------------------------------------------------------------- */
+/* ---- the end of a stream ---- */
 
 static void stream_returned(struct req *r)
 {
@@ -218,8 +216,7 @@ static void writable(struct call *c)
     wstream_pump(s);
 }
 
-/* ---- what is owed to creations
- * --------------------------------------------------------------------- */
+/* ---- what is owed to creations ---- */
 
 /* Refusals wait for the answers of the creations before them (W3). */
 void wwatch_owe(struct wstream *s)
@@ -253,8 +250,7 @@ static void refuse(struct wstream *s, const char *reason)
     list_push(&s->orders, &o->link);
 }
 
-/* ---- create
- * ---------------------------------------------------------------------------------------- */
+/* ---- create ---- */
 
 static int64_t free_id(struct wstream *s)
 {
@@ -358,8 +354,7 @@ static void create(struct wstream *s, const Etcdserverpb__WatchCreateRequest *q)
     wwatch_join(w);
 }
 
-/* ---- cancel
- * ---------------------------------------------------------------------------------------- */
+/* ---- cancel ---- */
 
 static void cancel(struct wstream *s, const Etcdserverpb__WatchCancelRequest *q)
 {
@@ -379,8 +374,7 @@ static void cancel(struct wstream *s, const Etcdserverpb__WatchCancelRequest *q)
         wwatch_drop(w);
 }
 
-/* ---- progress
- * -------------------------------------------------------------------------------------- */
+/* ---- progress ---- */
 
 static void progress_next(struct wstream *s);
 
@@ -433,8 +427,7 @@ static void tick(struct loop_timer *t)
     progress_begin(s);
 }
 
-/* ---- the stream
- * ------------------------------------------------------------------------------------ */
+/* ---- the stream ---- */
 
 /* etcd: the interval, and up to a tenth of it by chance, chosen once per stream. */
 static int64_t interval_ms(struct server *s)

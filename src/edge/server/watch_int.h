@@ -107,8 +107,7 @@ struct watch_io {
     uint64_t term;        /* for headers; as of the last batch */
 };
 
-/* ---- watch.c
- * -------------------------------------------------------------------------------------------- */
+/* ---- watch.c ---- */
 
 void wstream_fail(struct wstream *s, int code,
                   const char *text); /* ends the call, then the stream */
@@ -119,21 +118,18 @@ void wwatch_drop(
     struct wwatch *w); /* no more is said about it; freed at once or when its request returns */
 void wwatch_owe(struct wstream *s); /* sends what is owed to creations, as far as it is known */
 
-/* ---- watch_notes.c
- * -------------------------------------------------------------------------------------- */
+/* ---- watch_notes.c ---- */
 
 void wstream_pump(struct wstream *s); /* handles notes; the stream may be gone after it */
 
-/* ---- watch_catchup.c
- * ------------------------------------------------------------------------------------ */
+/* ---- watch_catchup.c ---- */
 
 void wwatch_catch_up(struct wwatch *w);   /* it was handed back: puts it into the queue */
 void wwatch_catch_stop(struct wwatch *w); /* takes it out */
 void wstream_unstall(struct wstream *s);
 void watch_catchup_init(struct watch_io *wio);
 
-/* ---- watch_send.c
- * --------------------------------------------------------------------------------------- */
+/* ---- watch_send.c ---- */
 
 /* All of these end the stream themselves when the connection refuses; false then. */
 bool wstream_send_created(struct wstream *s, int64_t id, int64_t revision);

@@ -85,10 +85,30 @@ static void drop_batch(struct wstream *s)
     watch_batch_free(b);
 }
 
+/* etcd's send-loop histograms, observed once per batch rather than per response. */
+static void observe(struct wstream *s, const struct watch_batch *b, mono_ns begin)
+{
+    struct server *srv = s->io->server;
+    mono_ns took = clock_mono_ns(srv->o.clock) - begin;
+    uint64_t events = 0;
+
+    for (uint32_t i = 0; i < b->n; i++)
+        events += b->notes[i].events_n;
+    if (events == 0) {
+        histogram_observe(b->notes[0].kind == WATCH_PROGRESS ? srv->m.watch_send_progress
+                                                             : srv->m.watch_send_control,
+                          took);
+        return;
+    }
+    histogram_observe(srv->m.watch_send, took);
+    histogram_observe(srv->m.watch_send_event, took / (mono_ns) events);
+}
+
 void wstream_pump(struct wstream *s)
 {
     while (s->first != NULL) {
         struct watch_batch *b = s->first;
+        mono_ns begin = clock_mono_ns(s->io->server->o.clock);
 
         while (s->at < b->n) {
             const struct watch_note *note = &b->notes[s->at];
@@ -103,6 +123,8 @@ void wstream_pump(struct wstream *s)
             }
             s->at++;
         }
+        if (b->n > 0)
+            observe(s, b, begin);
         drop_batch(s);
     }
     if (s->closing)

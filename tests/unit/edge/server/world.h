@@ -169,8 +169,7 @@ static UNUSED void world_close(void)
     arena_done(&world.arena);
 }
 
-/* ---- unary calls
- * ------------------------------------------------------------------------------------- */
+/* ---- unary calls ---- */
 
 struct answer {
     bool done;
@@ -272,8 +271,7 @@ static UNUSED void compact(int64_t revision)
     ASK_OK("/etcdserverpb.KV/Compact", &q.base, compaction_response, NULL);
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------------ */
+/* ---- streams ---- */
 
 struct flow {
     struct rpc *rpc;
@@ -364,8 +362,7 @@ static UNUSED void pause_ms(int64_t ms)
     loop_run_until(world.loop, &p.over);
 }
 
-/* ---- plain HTTP
- * --------------------------------------------------------------------------------------- */
+/* ---- plain HTTP ---- */
 
 /* One request on a connection of its own; the whole answer as text. */
 static UNUSED const char *http_ask(const char *method, const char *path, const char *headers)
