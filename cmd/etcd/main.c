@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "edge/peer/peer.h"
 #include "edge/server/config.h"
+#include "edge/server/goparse.h"
 #include "edge/server/server.h"
 #include "engine/wal/wal.h"
 #include "etcd/actors.h"
@@ -25,6 +27,7 @@ struct program {
     struct metrics *metrics;
     struct actors actors;
     struct server *server;
+    struct peer_server *peers;
     struct node *node;
 };
 
@@ -136,6 +139,35 @@ static void raise_file_limit(void)
     }
 }
 
+/* --listen-peer-urls, taken apart into the configuration's memory. */
+static int open_peers(struct program *p, struct err *e)
+{
+    struct config *c = &p->config;
+    size_t n = c->listen_peer_urls.n;
+    struct net_listen *where = arena_calloc(&c->arena, n + 1, sizeof *where);
+    struct peer_options po = {.listen = where,
+                              .listen_n = n,
+                              .version = config_version(c),
+                              .log = p->log,
+                              .clock = clock_posix()};
+
+    for (size_t i = 0; where != NULL && i < n; i++) {
+        struct url u;
+        uint64_t port = 0;
+        int rc = url_parse(c->listen_peer_urls.v[i], &c->arena, &u, e);
+
+        if (rc == 0 && strncmp(u.scheme, "unix", 4) == 0)
+            where[i].unix_path = u.host;
+        else if (rc == 0)
+            rc = go_uint_parse(*u.port == 0 ? "0" : u.port, UINT16_MAX, &port, e);
+        if (rc != 0)
+            return err_wrap(e, rc, "listen on %s", c->listen_peer_urls.v[i]);
+        where[i].host = u.host;
+        where[i].port = (uint16_t) port;
+    }
+    return where == NULL ? err_set(e, ERR_NOMEM, "out of memory") : peer_new(&po, &p->peers, e);
+}
+
 static int open_all(struct program *p, char *const *argv, struct err *e)
 {
     struct server_options so = {.config = &p->config,
@@ -159,6 +191,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
     actors_init(&p->actors);
     env.wake_ctx = &p->actors;
     if (rc == 0)
+        rc = open_peers(p, e);
+    if (rc == 0)
         rc = server_new(&so, &p->server, e);
     if (rc == 0)
         rc = node_open(&nc, &env, clock_mono_ns(clock_posix()), clock_wall_ms(clock_posix()),
@@ -167,6 +201,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
         rc = server_attach(p->server, p->node, e);
     if (rc == 0)
         rc = actors_start(&p->actors, p->node, e);
+    if (rc == 0)
+        rc = peer_start(p->peers, p->node, e);
     if (rc == 0)
         rc = server_start(p->server, e);
     return rc;
@@ -185,6 +221,8 @@ static void close_all(struct program *p)
         }
         actors_stop(&p->actors);
     }
+    peer_stop(p->peers);
+    peer_free(p->peers);
     server_free(p->server);
     node_close(p->node);
 }

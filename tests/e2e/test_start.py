@@ -1,0 +1,107 @@
+"""Starting and stopping as an operator sees it: ports, signals, refusals in one line that change nothing."""
+import json
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+from conftest import free_ports
+
+
+def get(port, path, method='GET'):
+    request = urllib.request.Request(f'http://127.0.0.1:{port}{path}', method=method)
+    with urllib.request.urlopen(request, timeout=5) as r:
+        return r.read()
+
+
+def last_line(server):
+    return json.loads(server.log_text().strip().split('\n')[-1])
+
+
+def test_the_peer_port_answers(server):
+    """The peer port tells the version and that it is there, and knows nothing else."""
+    server.wait_for(lambda: b'"etcdcluster":"3.7.0"' in get(server.peer_port, '/version'))
+    assert json.loads(get(server.peer_port, '/version'))['etcdserver'] == '3.7.1'
+    assert json.loads(get(server.peer_port, '/raft/probing'))['OK'] is True
+    for path, method, status in (('/raft', 'POST', 404), ('/nothing', 'GET', 404), ('/version', 'POST', 405)):
+        try:
+            get(server.peer_port, path, method)
+            raise AssertionError(path)
+        except urllib.error.HTTPError as e:
+            assert e.code == status
+
+
+def test_a_port_in_use_is_refused_before_the_disk(start_server, tmp_path):
+    """One clear line, exit 1, and no data directory."""
+    for flag in ('--listen-client-urls', '--listen-peer-urls'):
+        with socket.socket() as held:
+            held.bind(('127.0.0.1', 0))
+            held.listen()
+            url = f'http://127.0.0.1:{held.getsockname()[1]}'
+            more = ('--advertise-client-urls', url) if 'client' in flag else ()
+            with start_server(tmp_path / 'd', flag, url, *more, wait=False) as s:
+                assert s.process.wait(10) == 1
+                assert 'bind: address already in use' in last_line(s)['error']
+            assert not (tmp_path / 'd').exists()
+
+
+def test_interrupt_ends_it_in_order(start_server, tmp_path):
+    """Ctrl-C: the last line says so, the status is that of the signal, and the next start finds everything."""
+    with start_server(tmp_path / 'd') as s:
+        s.ctl('put', 'a', 'b')
+        s.process.send_signal(signal.SIGINT)
+        assert s.process.wait(10) == -signal.SIGINT
+        assert last_line(s)['msg'] == 'closed etcd server'
+    with start_server(tmp_path / 'd') as s:
+        assert s.ctl('get', 'a') == 'a\nb\n'
+
+
+def test_a_wrong_flag_is_named(ketch_bin):
+    """A typo in a flag: its name, the usage, exit 2, nothing on disk."""
+    p = subprocess.run([ketch_bin / 'etcd', '--data-dri', 'x'], capture_output=True, text=True, timeout=10)
+    assert p.returncode == 2
+    assert p.stderr.startswith('flag provided but not defined: -data-dri\n')
+
+
+def test_several_members_are_refused_in_words(start_server, tmp_path):
+    """What this version cannot do it says, and leaves no directory behind."""
+    peers = free_ports(1)[0]
+    cluster = f'default=http://localhost:2380,other=http://127.0.0.1:{peers}'
+    with start_server(tmp_path / 'd', '--initial-cluster', cluster, wait=False) as s:
+        assert s.process.wait(10) == 1
+        assert 'more than one member' in last_line(s)['error']
+    assert not (tmp_path / 'd').exists()
+
+
+def test_a_directory_in_use_is_refused(start_server, tmp_path):
+    """A second member on one directory is refused with the file's name, and the first is not disturbed."""
+    with start_server(tmp_path / 'd') as first:
+        with start_server(tmp_path / 'd', wait=False) as second:
+            assert second.process.wait(10) == 1
+            assert 'another process has it' in last_line(second)['error']
+        first.ctl('put', 'a', 'b')
+
+
+def test_damage_is_named_and_nothing_changed(start_server, tmp_path):
+    """A flipped byte in the middle of the log, or a broken data file: file and place in one line, no byte changed."""
+    with start_server(tmp_path / 'd') as s:
+        for i in range(5):
+            s.ctl('put', 'a', str(i))
+    log = next((tmp_path / 'd/member/wal').glob('0*.wal'))
+    for path, offset, words in ((log, 150, 'damaged record at offset'),
+                                (tmp_path / 'd/member/snap/db', 16, 'invalid database')):
+        whole = path.read_bytes()
+        broken = bytearray(whole)
+        broken[offset] ^= 0xff
+        if path.name == 'db':
+            broken[4096 + offset] ^= 0xff  # both meta pages
+        path.write_bytes(broken)
+        with start_server(tmp_path / 'd', wait=False) as s:
+            assert s.process.wait(10) == 1
+            error = last_line(s)['error']
+            assert words in error and path.name in error
+        assert path.read_bytes() == broken
+        path.write_bytes(whole)
+    with start_server(tmp_path / 'd') as s:
+        assert s.ctl('get', 'a') == 'a\n4\n'
