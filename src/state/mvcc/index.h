@@ -26,8 +26,9 @@
 #include "base/base.h"
 
 #define INDEX_FANOUT 32
-#define INDEX_DEPTH_MAX 16 /* nodes but the root hold at least 8: 8^15 keys */
-#define INDEX_BULK_FILL 30 /* of a leaf built at start: a little room for what comes */
+#define INDEX_DEPTH_MAX 16    /* nodes but the root hold at least 8: 8^15 keys */
+#define INDEX_PREFIX_BYTES 32 /* of a common prefix that are kept in the node */
+#define INDEX_BULK_FILL 30    /* of a leaf built at start: a little room for what comes */
 
 struct revision {
     int64_t main;
@@ -133,6 +134,7 @@ struct index_node {
     uint32_t prefix_n;
     uint16_t n;
     uint16_t level; /* 0: a leaf */
+    uint8_t prefix[INDEX_PREFIX_BYTES];
     uint32_t hints[INDEX_FANOUT];
 };
 
@@ -252,9 +254,18 @@ static inline const struct index_inner *index__inner_const(const struct index_no
     return (const struct index_inner *) n;
 }
 
+/* Of an entry, or a separator. */
+static inline struct bytes index__node_key(const struct index_node *n, unsigned i)
+{
+    DEBUG_ASSERT(i < n->n);
+    if (n->level == 0)
+        return entry_key(index__leaf_const(n)->entries[i]);
+    DEBUG_ASSERT(i > 0);
+    return bytes_of(index__inner_const(n)->sep[i]->key, index__inner_const(n)->sep[i]->n);
+}
+
 struct index_node *index__node_new(struct index *ix, uint16_t level);
 size_t index__node_bytes(const struct index_node *n);
-struct bytes index__node_key(const struct index_node *n, unsigned i); /* entry key or separator */
 unsigned index__search(const struct index_node *n, struct bytes key, bool *ret_equal);
 unsigned index__child_of(const struct index_node *inner, struct bytes key);
 void index__rehint(struct index_node *n);

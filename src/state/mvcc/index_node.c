@@ -19,15 +19,6 @@ struct index_node *index__node_new(struct index *ix, uint16_t level)
     return n;
 }
 
-struct bytes index__node_key(const struct index_node *n, unsigned i)
-{
-    DEBUG_ASSERT(i < n->n);
-    if (n->level == 0)
-        return entry_key(index__leaf_const(n)->entries[i]);
-    DEBUG_ASSERT(i > 0);
-    return bytes_of(index__inner_const(n)->sep[i]->key, index__inner_const(n)->sep[i]->n);
-}
-
 static unsigned first_key(const struct index_node *n)
 {
     return n->level == 0 ? 0 : 1;
@@ -58,11 +49,14 @@ static uint32_t hint_of(struct bytes key, size_t prefix_n)
 void index__rehint(struct index_node *n)
 {
     unsigned first = first_key(n);
+    struct bytes low;
 
     if (n->n <= first)
         return;
-    n->prefix_n = (uint32_t) common_prefix(index__node_key(n, first),
-                                           index__node_key(n, n->n - 1u));
+    low = index__node_key(n, first);
+    n->prefix_n = (uint32_t) common_prefix(low, index__node_key(n, n->n - 1u));
+    if (n->prefix_n > 0)
+        memcpy(n->prefix, low.p, MIN(n->prefix_n, (uint32_t) INDEX_PREFIX_BYTES));
     for (unsigned i = first; i < n->n; i++)
         n->hints[i] = hint_of(index__node_key(n, i), n->prefix_n);
 }
@@ -70,36 +64,54 @@ void index__rehint(struct index_node *n)
 /* Compares key with what all keys of the node begin with: as it orders against them all, or 0. */
 static int prefix_cmp(const struct index_node *n, struct bytes key)
 {
-    struct bytes any = index__node_key(n, first_key(n));
     size_t m = MIN(key.n, n->prefix_n);
-    int c = m == 0 ? 0 : memcmp(key.p, any.p, m);
+    size_t in_node = MIN(m, (size_t) INDEX_PREFIX_BYTES);
+    int c = in_node == 0 ? 0 : memcmp(key.p, n->prefix, in_node);
 
+    if (c == 0 && m > in_node)
+        c = memcmp(key.p + in_node, index__node_key(n, first_key(n)).p + in_node, m - in_node);
     if (c == 0 && key.n < n->prefix_n)
         return -1;
     return c;
 }
 
+/* The first of the hints from `first` on that is >= h.  Without branches: the outcome of each step
+ * is as good as random. */
+static unsigned hints_lower_bound(const struct index_node *n, unsigned first, uint32_t h)
+{
+    const uint32_t *base = n->hints + first;
+    unsigned count = n->n - first;
+
+    while (count > 1) {
+        unsigned half = count / 2;
+
+        base = base[half - 1] < h ? base + half : base;
+        count -= half;
+    }
+    return (unsigned) (base - n->hints) + (count == 1 && *base < h);
+}
+
 /* The first place whose key is >= key. */
 unsigned index__search(const struct index_node *n, struct bytes key, bool *ret_equal)
 {
-    unsigned lo = first_key(n), hi = n->n;
+    unsigned first = first_key(n), lo, hi;
     uint32_t h;
     int c;
 
     *ret_equal = false;
-    if (lo >= hi)
-        return lo;
+    if (first >= n->n)
+        return first;
     c = prefix_cmp(n, key);
     if (c != 0)
-        return c < 0 ? lo : hi;
+        return c < 0 ? first : n->n;
     h = hint_of(key, n->prefix_n);
+    lo = hi = hints_lower_bound(n, first, h);
+    while (hi < n->n && n->hints[hi] == h)
+        hi++;
     while (lo < hi) {
         unsigned mid = (lo + hi) / 2;
 
-        if (n->hints[mid] != h)
-            c = n->hints[mid] < h ? -1 : 1;
-        else
-            c = bytes_cmp(index__node_key(n, mid), key);
+        c = bytes_cmp(index__node_key(n, mid), key);
         if (c == 0) {
             *ret_equal = true;
             return mid;

@@ -11,7 +11,7 @@
 void keep_set_init(struct keep_set *k, const struct index_node *root, int64_t main,
                    enum keep_rule rule)
 {
-    *k = (struct keep_set){.root = root, .main = main, .rule = rule};
+    *k = (struct keep_set){.root = root, .main = main, .rule = rule, .window_max = KEEP_WINDOW_MAX};
     keep_set_restart(k, (struct revision){0, 0});
 }
 
@@ -26,7 +26,6 @@ void keep_set_restart(struct keep_set *k, struct revision from)
     k->from = from;
     k->limit = (struct revision){INT64_MAX, INT64_MAX};
     k->n = k->at = 0;
-    k->cut = false;
     k->walking = true;
     index_seek(&k->cursor, k->root, BYTES_EMPTY, false);
 }
@@ -95,21 +94,21 @@ static bool cut_window(struct keep_set *k)
 {
     if (!sort_revisions(k->v, k->n))
         return false;
-    k->n = KEEP_WINDOW_MAX;
+    k->n = k->window_max;
     k->limit = k->v[k->n - 1];
-    k->cut = true;
     return true;
 }
 
 static bool add(struct keep_set *k, struct revision r)
 {
+    if (k->n == 2 * k->window_max && !cut_window(k))
+        return false;
+    if (revision_cmp(r, k->limit) > 0)
+        return true;
     if (k->n == k->cap) {
-        size_t cap = MAX((size_t) CAP_MIN, k->cap * 2);
-        struct revision *v;
+        size_t cap = MIN(MAX((size_t) CAP_MIN, k->cap * 2), 2 * k->window_max);
+        struct revision *v = mem_realloc(k->v, cap * sizeof *v);
 
-        if (k->n == 2 * KEEP_WINDOW_MAX)
-            return cut_window(k) && (revision_cmp(r, k->limit) > 0 || add(k, r));
-        v = mem_realloc(k->v, cap * sizeof *v);
         if (v == NULL)
             return false;
         k->v = v;
@@ -158,7 +157,7 @@ bool keep_set_collect(struct keep_set *k, size_t keys, bool *ret_no_memory)
         if (!kept_revision(k, e, &r))
             continue;
         k->any = true;
-        if (revision_cmp(r, k->from) < 0 || revision_cmp(r, k->limit) > 0)
+        if (revision_cmp(r, k->from) < 0)
             continue;
         if (!add(k, r)) {
             *ret_no_memory = true;

@@ -241,7 +241,6 @@ enum range_source { RANGE_NONE, RANGE_ONE, RANGE_WALK, RANGE_REFS, RANGE_COPIES 
 struct mvcc_range {
     struct mvcc_range_info info;
     struct kv_state state;
-    struct store_view now; /* where state.store points on the apply thread */
     struct key_range keys;
     int64_t at_revision;
     enum range_form form;
@@ -285,12 +284,12 @@ struct keep_set {
     size_t n;
     size_t cap;
     size_t at;             /* those before have gone by */
+    size_t window_max;     /* KEEP_WINDOW_MAX */
     struct revision from;  /* the window begins here */
     struct revision limit; /* and holds all up to here */
     struct index_cursor cursor;
     bool walking;
     bool any; /* some key keeps something, in any window */
-    bool cut; /* the walk found more than fits */
 };
 
 #define KEEP_WINDOW_MAX \

@@ -170,12 +170,14 @@ int mvcc_put(struct mvcc *kv, const Etcdserverpb__PutRequest *r, struct arena *a
              struct mvcc_put_result *ret, bool *ret_too_large)
 {
     struct answer an = {.arena = a};
-    struct store_view sv;
-    struct kv_state st = mvcc__now(kv, &sv);
     int rc = put_check_lease(&kv->hooks, r);
 
-    if (rc == 0)
+    if (rc == 0 && (r->ignore_value || r->ignore_lease)) {
+        struct store_view sv;
+        struct kv_state st = mvcc__now(kv, &sv);
+
         rc = put_check_key(&st, r);
+    }
     if (rc != 0)
         return rc;
     mvcc__txn_begin(kv);
