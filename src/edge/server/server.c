@@ -177,6 +177,20 @@ static void begin_stop(struct loop_task *t)
     net_stopped(s);
 }
 
+static void log_closing(struct server *s)
+{
+    const struct config *c = s->config;
+    raft_id leader = node_leader(s->node);
+
+    LOG_INFO(
+        s->log, "closing etcd server", F_STR("name", c->name), F_STR("data-dir", c->data_dir),
+        F_STRS("advertise-peer-urls", c->initial_advertise_peer_urls.v,
+               c->initial_advertise_peer_urls.n),
+        F_STRS("advertise-client-urls", c->advertise_client_urls.v, c->advertise_client_urls.n));
+    LOG_INFO(s->log, "skipped leadership transfer for single voting member cluster",
+             F_HEX("local-member-id", s->member_id), F_HEX("current-leader-member-id", leader));
+}
+
 void server_stop(struct server *s)
 {
     struct err e = ERR_INIT;
@@ -186,6 +200,8 @@ void server_stop(struct server *s)
         return;
     if (!s->started && start_loops(s, &e) != 0)
         LOG_FATAL(s->log, "cannot start I/O threads", F_ERR(&e));
+    if (s->node != NULL)
+        log_closing(s);
     s->stop_task.run = begin_stop;
     loop_post(s->ios[0].loop, &s->stop_task);
     for (size_t i = 0; i < s->ios_n; i++) {
