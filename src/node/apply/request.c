@@ -190,8 +190,10 @@ static void alarm_reply_add(Etcdserverpb__AlarmResponse *res, struct arena *a, u
     res->alarms[res->n_alarms++] = m;
 }
 
+/* `one`: the member whose alarm was set or taken back (any number, 0 too); NULL: all that are on.
+ */
 static void alarm_reply(struct node_request *w, const struct cluster_view *v, int kind,
-                        uint64_t one)
+                        const uint64_t *one)
 {
     Etcdserverpb__AlarmResponse *res = reply_new(w, &etcdserverpb__alarm_response__descriptor);
 
@@ -200,8 +202,8 @@ static void alarm_reply(struct node_request *w, const struct cluster_view *v, in
     res->alarms = arena_calloc(w->arena, v->alarms_n + 1, sizeof(Etcdserverpb__AlarmMember *));
     if (res->alarms == NULL)
         return;
-    if (one != 0) {
-        alarm_reply_add(res, w->arena, one, kind);
+    if (one != NULL) {
+        alarm_reply_add(res, w->arena, *one, kind);
         return;
     }
     for (size_t i = 0; i < v->alarms_n; i++) {
@@ -220,21 +222,21 @@ static void apply_alarm(struct node *n, const Etcdserverpb__AlarmRequest *r, str
 
     switch (r->action) {
     case ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__GET:
-        alarm_reply(w, cluster_view(c), kind, 0);
+        alarm_reply(w, cluster_view(c), kind, NULL);
         break;
     case ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE:
         if (known && cluster_apply_alarm(c, r->memberid, kind, true))
             LOG_WARN(n->env.log, "alarm raised", F_STR("alarm", kind == 1 ? "NOSPACE" : "CORRUPT"),
                      F_HEX("from", r->memberid));
         if (known)
-            alarm_reply(w, cluster_view(c), kind, r->memberid);
+            alarm_reply(w, cluster_view(c), kind, &r->memberid);
         else
             reply_new(w, &etcdserverpb__alarm_response__descriptor);
         break;
     case ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__DEACTIVATE:
         changed = known && cluster_apply_alarm(c, r->memberid, kind, false);
         if (changed)
-            alarm_reply(w, cluster_view(c), kind, r->memberid);
+            alarm_reply(w, cluster_view(c), kind, &r->memberid);
         else
             reply_new(w, &etcdserverpb__alarm_response__descriptor);
         break;

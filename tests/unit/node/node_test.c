@@ -264,6 +264,36 @@ static void the_quota_raises_an_alarm(void **state)
     end(m, disk);
 }
 
+/* Setting an alarm, and taking it back, is answered by that alarm alone, also in the name of member
+ * 0. */
+static void alarms_are_answered_alone(void **state)
+{
+    struct simdisk *disk = simdisk_new(17);
+    struct member *m = fresh(disk, 17);
+    Etcdserverpb__AlarmRequest alarm = ETCDSERVERPB__ALARM_REQUEST__INIT;
+    static const struct {
+        int activate;
+        uint64_t id;
+    } steps[] = {{1, 5}, {1, 0}, {0, 0}, {0, 5}};
+
+    (void) state;
+    alarm.alarm = ETCDSERVERPB__ALARM_TYPE__NOSPACE;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct call *c;
+        Etcdserverpb__AlarmResponse *res;
+
+        alarm.action = steps[i].activate ? ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE
+                                         : ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__DEACTIVATE;
+        alarm.memberid = steps[i].id;
+        c = member_propose(m, 10, &alarm.base);
+        res = (Etcdserverpb__AlarmResponse *) c->r.result.msg;
+        assert_int_equal(res->n_alarms, 1);
+        assert_int_equal(res->alarms[0]->memberid, steps[i].id);
+        call_free(c);
+    }
+    end(m, disk);
+}
+
 /* The members are one, with the name and URLs that it published. */
 static void the_member_is_listed(void **state)
 {
@@ -374,6 +404,7 @@ int main(void)
         cmocka_unit_test(leases_end_when_their_time_is_up),
         cmocka_unit_test(compaction_is_physical),
         cmocka_unit_test(the_quota_raises_an_alarm),
+        cmocka_unit_test(alarms_are_answered_alone),
         cmocka_unit_test(the_member_is_listed),
         cmocka_unit_test(snapshots_are_taken),
         cmocka_unit_test(a_stop_answers_everybody),
