@@ -24,7 +24,7 @@ static bool name_is(const struct cli_command *cmd, const char *word)
     return bytes_eq(cli_command_name(cmd), bytes_str(word));
 }
 
-/* ---- flags of the command found so far ------------------------------------------------------- */
+/* ---- flags of the command found so far ---- */
 
 static void add_value(struct cli_call *c, const struct cli_flag *f)
 {
@@ -83,7 +83,7 @@ static bool takes_next(const struct cli_call *c, const char *word)
     return at == c->value_count || c->values[at].flag->type != CLI_BOOL;
 }
 
-/* ---- first pass: names ----------------------------------------------------------------------- */
+/* ---- first pass: names ---- */
 
 /* Index of the first word that is neither a flag nor the value of one; argc when there is none. */
 static size_t first_word(const struct cli_call *c, size_t argc, const char *const *argv)
@@ -141,7 +141,7 @@ static void find_command(struct cli_call *c, size_t *argc, const char **argv)
     }
 }
 
-/* ---- second pass: flags ---------------------------------------------------------------------- */
+/* ---- second pass: flags ---- */
 
 static int set_flag(struct cli_call *c, struct cli_value *v, const char *text)
 {
@@ -243,7 +243,7 @@ static int read_flags(struct cli_call *c, size_t argc, const char **argv)
     return 0;
 }
 
-/* ---- the whole line -------------------------------------------------------------------------- */
+/* ---- the whole line ---- */
 
 /* The number of words, and whether they are among those that the command knows. */
 static int check_args(struct cli_call *c)

@@ -130,7 +130,7 @@ extern const struct cli_command cli_help_command;
 /* Appends the name of a command (the first word of `use`) to a buffer or compares it. */
 struct bytes cli_command_name(const struct cli_command *cmd);
 
-/* ---- output ---------------------------------------------------------------------------------- */
+/* ---- output ---- */
 
 /* Writes all of the buffer to the stream now and clears it.  Dies quietly of a closed pipe, as Go
  * programs do on stdout and stderr. */

@@ -121,7 +121,7 @@ void cli_value_print(const struct cli_value *v, struct buf *out)
     }
 }
 
-/* ---- help lines ------------------------------------------------------------------------------ */
+/* ---- help lines ---- */
 
 static const char *type_name(enum cli_type t)
 {

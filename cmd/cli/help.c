@@ -57,7 +57,7 @@ static void put_usage_lines(const struct cli_call *c, struct buf *out)
     }
 }
 
-/* ---- the list of subcommands ----------------------------------------------------------------- */
+/* ---- the list of subcommands ---- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -129,7 +129,7 @@ static void put_subs(const struct cli_call *c, struct buf *out)
     }
 }
 
-/* ---- pages ----------------------------------------------------------------------------------- */
+/* ---- pages ---- */
 
 /* Flags of the values [from, to) under a heading, when any of them is visible.  The text of --help
  * names the command, so it is made here. */

@@ -85,7 +85,7 @@ struct bytes kv_prefix_end(struct bytes prefix, struct arena *a)
     return bytes_of(end, n);
 }
 
-/* ---- put ------------------------------------------------------------------------------------- */
+/* ---- put ---- */
 
 static const char put_needs[] = "put command needs 1 argument and input from stdin or 2 arguments";
 
@@ -137,7 +137,7 @@ int kv_put_request(const struct cli_call *c, struct kv_input *in, struct arena *
     return 0;
 }
 
-/* ---- ranges of get and del ------------------------------------------------------------------- */
+/* ---- ranges of get and del ---- */
 
 static const char too_many[] = "too many arguments, only accept one argument when `--prefix` or "
                                "`--from-key` is set";
@@ -287,7 +287,7 @@ int kv_get_request(const struct cli_call *c, struct arena *a, Etcdserverpb__Rang
     return rc;
 }
 
-/* ---- del ------------------------------------------------------------------------------------- */
+/* ---- del ---- */
 
 int kv_del_request(const struct cli_call *c, struct arena *a, Etcdserverpb__DeleteRangeRequest *ret,
                    bool *ret_warn, struct err *e)

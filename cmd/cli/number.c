@@ -132,7 +132,7 @@ int text_parse_bool(const char *s, bool *ret, struct err *e)
     return number_err(e, "strconv.ParseBool", s, NUMBER_SYNTAX);
 }
 
-/* ---- durations ------------------------------------------------------------------------------- */
+/* ---- durations ---- */
 
 static const struct {
     const char *name;
@@ -313,7 +313,7 @@ void text_duration(struct buf *out, int64_t ns)
     buf_add_char(out, 's');
 }
 
-/* ---- sizes ----------------------------------------------------------------------------------- */
+/* ---- sizes ---- */
 
 void text_human_bytes(struct buf *out, uint64_t n)
 {

@@ -95,7 +95,7 @@ extern const struct printer printer_protobuf;
 /* By the value of --write-out; NULL: no such format. */
 const struct printer *printer_find(const char *name);
 
-/* ---- shared by printers ---------------------------------------------------------------------- */
+/* ---- shared by printers ---- */
 
 /* The columns of a row and of a table are the same texts: cells are written one behind the other,
  * each ended by a NUL. */

@@ -48,7 +48,7 @@ static void json_watch(const struct print_what *w, const struct print_watch *r)
     buf_add_char(w->out, '\n');
 }
 
-/* ---- leases: the header's members stand beside the others ------------------------------------ */
+/* ---- leases: the header's members stand beside the others ---- */
 
 static void begin_flat(struct json_out *j, const Etcdserverpb__ResponseHeader *h)
 {
@@ -120,7 +120,7 @@ static void json_leases(const struct print_what *w, const Etcdserverpb__LeaseLea
     end_flat(&j);
 }
 
-/* ---- members: with --hex the identifiers are strings ----------------------------------------- */
+/* ---- members: with --hex the identifiers are strings ---- */
 
 static void put_hex_header(struct json_out *j, const Etcdserverpb__ResponseHeader *h)
 {
@@ -196,7 +196,7 @@ JSON_MEMBERS(json_member_remove, MemberRemoveResponse)
 JSON_MEMBERS(json_member_update, MemberUpdateResponse)
 JSON_MEMBERS(json_member_promote, MemberPromoteResponse)
 
-/* ---- endpoints: one array, null when none answered ------------------------------------------- */
+/* ---- endpoints: one array, null when none answered ---- */
 
 static void begin_list(struct json_out *j, size_t n)
 {

@@ -83,7 +83,7 @@ static void simple_watch(const struct print_what *w, const struct print_watch *r
     }
 }
 
-/* ---- leases ---------------------------------------------------------------------------------- */
+/* ---- leases ---- */
 
 #define LEASE "lease %016" PRIx64
 
@@ -131,7 +131,7 @@ static void simple_leases(const struct print_what *w, const Etcdserverpb__LeaseL
         buf_printf(w->out, "%016" PRIx64 "\n", (uint64_t) r->leases[i]->id);
 }
 
-/* ---- members --------------------------------------------------------------------------------- */
+/* ---- members ---- */
 
 /* NUL-ended cells as "a, b, c". */
 static void put_cells(struct buf *out, struct buf *cells)
@@ -227,7 +227,7 @@ static void simple_move_leader(const struct print_what *w,
                w->target_id);
 }
 
-/* ---- endpoints ------------------------------------------------------------------------------- */
+/* ---- endpoints ---- */
 
 static void simple_health(const struct print_what *w, const struct print_health *list, size_t n)
 {

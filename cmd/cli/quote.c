@@ -102,7 +102,7 @@ void text_quote(struct buf *out, struct bytes s)
     buf_add_char(out, '"');
 }
 
-/* ---- unquoting ------------------------------------------------------------------------------- */
+/* ---- unquoting ---- */
 
 static int hex_digit(uint8_t c)
 {
@@ -184,7 +184,7 @@ int text_unquote(struct bytes s, struct buf *out, size_t *ret_len, struct err *e
     return 0;
 }
 
-/* ---- others ---------------------------------------------------------------------------------- */
+/* ---- others ---- */
 
 void text_base64(struct buf *out, struct bytes s)
 {

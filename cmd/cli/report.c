@@ -4,7 +4,7 @@
 #include "cli/command_int.h"
 #include "cli/text.h"
 
-/* ---- wrong commands -------------------------------------------------------------------------- */
+/* ---- wrong commands ---- */
 
 #define SUGGESTION_WORD_MAX 64
 #define SUGGESTION_DISTANCE_MAX 2
@@ -66,7 +66,7 @@ static void unknown_command(struct cli_call *c, const char *word, struct buf *re
     put_suggestions(c->program->root, word, ret);
 }
 
-/* ---- reports --------------------------------------------------------------------------------- */
+/* ---- reports ---- */
 
 enum cli_verdict cli__report(struct cli_call *c, const char *text, bool unknown_name,
                              struct buf *out, struct buf *errs, int *ret_status)

@@ -6,7 +6,7 @@
 
 #define SHOWN(b) (int) (b).n, (const char *) (b).p
 
-/* ---- comparisons ----------------------------------------------------------------------------- */
+/* ---- comparisons ---- */
 
 struct compare_line {
     struct bytes whole;
@@ -163,7 +163,7 @@ int txn_compare(struct bytes line, struct arena *a, Etcdserverpb__Compare *ret, 
     return rc;
 }
 
-/* ---- requests -------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 /* Never called: cli_parse only finds the command and its flags. */
 static int no_run(struct cli_call *c)

@@ -4,7 +4,7 @@
 #include "engine/bolt/bolt.h"
 #include "etcd-dump-db/dump.h"
 
-/* ---- list-bucket ---------------------------------------------------------------------------- */
+/* ---- list-bucket ---- */
 
 static int buckets_list(struct bolt_tx *tx, struct err *e)
 {
@@ -56,7 +56,7 @@ const struct cli_command list_bucket_command = {
     .run = list_bucket_run,
 };
 
-/* ---- iterate-bucket ------------------------------------------------------------------------- */
+/* ---- iterate-bucket ---- */
 
 static const struct cli_flag iterate_flags[] = {
     {.name = "decode", .type = CLI_BOOL, .help = "true to decode Protocol Buffer encoded data"},
@@ -136,7 +136,7 @@ const struct cli_command iterate_bucket_command = {
     .run = iterate_bucket_run,
 };
 
-/* ---- hash ----------------------------------------------------------------------------------- */
+/* ---- hash ---- */
 
 /* Members may differ in these: they are left out. */
 static bool is_left_out(struct bytes bucket, struct bytes key)

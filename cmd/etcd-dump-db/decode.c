@@ -34,7 +34,7 @@ void dump_plain(struct buf *out, struct bytes key, struct bytes value)
     buf_add_char(out, '\n');
 }
 
-/* ---- bucket key ----------------------------------------------------------------------------- */
+/* ---- bucket key ---- */
 
 bool dump_is_revision(struct bytes key, int64_t *ret_main)
 {
@@ -82,7 +82,7 @@ static int decode_key(struct buf *out, struct bytes key, struct bytes value, str
     return rc;
 }
 
-/* ---- lease, meta, auth ---------------------------------------------------------------------- */
+/* ---- lease, meta, auth ---- */
 
 static int decode_lease(struct buf *out, struct bytes key, struct bytes value, struct err *e)
 {
@@ -153,7 +153,7 @@ static int decode_auth(struct buf *out, struct bytes key, struct bytes value, st
     return 0;
 }
 
-/* ---- authUsers ------------------------------------------------------------------------------ */
+/* ---- authUsers ---- */
 
 static int decode_user_options(struct buf *out, struct bytes options, struct err *e)
 {
@@ -204,7 +204,7 @@ static int decode_user(struct buf *out, struct bytes key, struct bytes value, st
     return rc;
 }
 
-/* ---- authRoles: permissions in protobuf's text form ------------------------------------------ */
+/* ---- authRoles: permissions in protobuf's text form ---- */
 
 /* A quoted string of the text form: bytes that are not UTF-8, controls and quotes are escaped. */
 static void proto_quote(struct buf *out, struct bytes s)
@@ -308,7 +308,7 @@ static int decode_role(struct buf *out, struct bytes key, struct bytes value, st
     return rc;
 }
 
-/* ---- which bucket has which ----------------------------------------------------------------- */
+/* ---- which bucket has which ---- */
 
 static const struct {
     const char *bucket;

@@ -13,7 +13,7 @@ struct bolt_db;
 /* One line may be long: a value of 2 GiB is escaped to four times as much. */
 #define DUMP_LINE_BYTES_MAX (SIZE_MAX / 2)
 
-/* ---- file.c --------------------------------------------------------------------------------- */
+/* ---- file.c ---- */
 
 #define DUMP_PATH_BYTES 4096
 
@@ -28,7 +28,7 @@ const char *dump_args(struct cli_call *c);
  * "timeout". */
 NODISCARD int dump_open(const char *path, int64_t timeout_ns, struct bolt_db **ret, struct err *e);
 
-/* ---- decode.c ------------------------------------------------------------------------------- */
+/* ---- decode.c ---- */
 
 /* Appends the decoded line of a pair, newline included, as the bucket has it; `key=..., value=...`
  * for buckets without a decoder.  ERR_CORRUPT: it cannot be decoded. */
@@ -44,7 +44,7 @@ NODISCARD int dump_revision(struct buf *out, struct bytes key, struct bytes valu
 /* A value that cannot be decoded ends the program as it ends etcd's: with status 2. */
 NODISCARD int dump_panic(const struct err *e);
 
-/* ---- the commands --------------------------------------------------------------------------- */
+/* ---- the commands ---- */
 
 extern const struct cli_command list_bucket_command;
 extern const struct cli_command iterate_bucket_command;

@@ -6,8 +6,7 @@
 #include "cli/text.h"
 #include "etcdctl/ctl.h"
 
-/* ---- status, hashkv: one endpoint after the other
- * -------------------------------------------------- */
+/* ---- status, hashkv: one endpoint after the other ---- */
 
 /* Answers, and the replies that keep them alive. */
 struct answers {
@@ -110,8 +109,7 @@ static int hash_kv_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- health: all at the same time
- * ------------------------------------------------------------------- */
+/* ---- health: all at the same time ---- */
 
 struct checks;
 
@@ -259,8 +257,7 @@ static int health_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- the tree
- * --------------------------------------------------------------------------------------- */
+/* ---- the tree ---- */
 
 static const struct cli_flag endpoint_flags[] = {
     {.name = "cluster",

@@ -1,8 +1,7 @@
 #include "base/alloc.h"
 #include "etcdctl/ctl.h"
 
-/* ---- --stream: an answer in parts, put together
- * --------------------------------------------------- */
+/* ---- --stream: an answer in parts, put together ---- */
 
 struct parts {
     struct arena arena;
@@ -80,8 +79,7 @@ static int get_stream(struct ctl *ctl, const Etcdserverpb__RangeRequest *req, in
     return status;
 }
 
-/* ---- the usual way
- * -------------------------------------------------------------------------------- */
+/* ---- the usual way ---- */
 
 /* Two flags suit one format each; etcdctl finds out when the answer is there. */
 static int print_range(struct ctl *ctl, const Etcdserverpb__RangeResponse *resp)

@@ -1,8 +1,7 @@
 #include "cli/text.h"
 #include "etcdctl/ctl.h"
 
-/* ---- grant, revoke
- * ------------------------------------------------------------------------------- */
+/* ---- grant, revoke ---- */
 
 static int grant_run(struct cli_call *call)
 {
@@ -66,8 +65,7 @@ static int revoke_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- timetolive, list
- * ----------------------------------------------------------------------------- */
+/* ---- timetolive, list ---- */
 
 static int time_to_live_run(struct cli_call *call)
 {
@@ -111,8 +109,7 @@ static int list_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- keep-alive
- * ----------------------------------------------------------------------------------- */
+/* ---- keep-alive ---- */
 
 struct keeping {
     struct ctl *ctl;
@@ -180,8 +177,7 @@ static int keep_alive_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- the tree
- * ------------------------------------------------------------------------------------- */
+/* ---- the tree ---- */
 
 static const struct cli_command grant_command = {
     .use = "grant <ttl>", .brief = "Creates leases", .run = grant_run};

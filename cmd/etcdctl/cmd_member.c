@@ -2,8 +2,7 @@
 #include "cli/text.h"
 #include "etcdctl/ctl.h"
 
-/* ---- list
- * ----------------------------------------------------------------------------------------- */
+/* ---- list ---- */
 
 static int list_run(struct cli_call *call)
 {
@@ -29,8 +28,7 @@ static int list_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- arguments of the others
- * ---------------------------------------------------------------------- */
+/* ---- arguments of the others ---- */
 
 static int member_id(const struct cli_call *call, uint64_t *ret)
 {
@@ -94,8 +92,7 @@ static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, 
     return CTL_OK;
 }
 
-/* ---- add
- * ------------------------------------------------------------------------------------------ */
+/* ---- add ---- */
 
 static int add_args(const struct cli_call *call)
 {
@@ -142,8 +139,7 @@ static int add_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- remove, update, promote
- * ----------------------------------------------------------------------- */
+/* ---- remove, update, promote ---- */
 
 static int remove_run(struct cli_call *call)
 {
@@ -213,8 +209,7 @@ static int promote_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- the tree
- * -------------------------------------------------------------------------------------- */
+/* ---- the tree ---- */
 
 static const struct cli_flag add_flags[] = {
     {.name = "peer-urls",

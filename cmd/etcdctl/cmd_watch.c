@@ -18,8 +18,7 @@ static const char no_command[] = "bad number of arguments (found separator --, b
 static const char conflict[] = "bad number of arguments (found conflicting environment key)";
 static const char exclusive[] = "`range_end` and `--prefix` are mutually exclusive";
 
-/* ---- one watch
- * ------------------------------------------------------------------------------------ */
+/* ---- one watch ---- */
 
 struct watching {
     struct ctl *ctl;
@@ -163,8 +162,7 @@ static int watch_once(struct cli_call *call, const char *env_key, const char *en
     return ctl_close(&ctl, status);
 }
 
-/* ---- interactive
- * ---------------------------------------------------------------------------------- */
+/* ---- interactive ---- */
 
 /* What a line of `watch -i` understands. */
 static int no_run(struct cli_call *c)
@@ -345,8 +343,7 @@ static int watch_interactive(struct cli_call *call, const char *env_key, const c
     return status;
 }
 
-/* ---- the command
- * ---------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 static const char *environment(const char *name)
 {

@@ -13,7 +13,7 @@
 
 #define NS_PER_MS 1000000
 
-/* ---- log lines ------------------------------------------------------------------------------- */
+/* ---- log lines ---- */
 
 void ctl_log(const char *level, const char *logger, const char *caller, const char *msg,
              const char *fields)
@@ -74,7 +74,7 @@ static void show_settings(const struct cli_call *call)
     buf_done(&b);
 }
 
-/* ---- settings -------------------------------------------------------------------------------- */
+/* ---- settings ---- */
 
 static int check_file_flag(const struct cli_call *call, const char *flag)
 {
@@ -162,7 +162,7 @@ int ctl_init(struct ctl *ctl, struct cli_call *call)
     return check_settings(ctl);
 }
 
-/* ---- clients --------------------------------------------------------------------------------- */
+/* ---- clients ---- */
 
 /* A line from the terminal, not shown while it is typed. */
 static void read_password(struct ctl_input *in, struct buf *line)
@@ -297,7 +297,7 @@ int ctl_close(struct ctl *ctl, int status)
     return status;
 }
 
-/* ---- endpoints one by one -------------------------------------------------------------------- */
+/* ---- endpoints one by one ---- */
 
 static int member_endpoints(struct ctl *ctl, const char *const **ret, size_t *ret_n)
 {
@@ -339,7 +339,7 @@ int ctl_endpoints(struct ctl *ctl, const char *const **ret, size_t *ret_n)
     return CTL_OK;
 }
 
-/* ---- results --------------------------------------------------------------------------------- */
+/* ---- results ---- */
 
 int ctl_fail(const struct ctl *ctl, int status)
 {

@@ -72,12 +72,12 @@ NODISCARD int ctl_flush(struct ctl *ctl);
 void ctl_log(const char *level, const char *logger, const char *caller, const char *msg,
              const char *fields);
 
-/* ---- the environment (env.c) ----------------------------------------------------------------- */
+/* ---- the environment (env.c) ---- */
 
 /* Gives inherited flags that were not set the values of ETCDCTL_*; complains as etcdctl does. */
 NODISCARD int ctl_read_environment(struct cli_call *call);
 
-/* ---- lines of standard input (input.c) ------------------------------------------------------- */
+/* ---- lines of standard input (input.c) ---- */
 
 struct ctl_input {
     struct kv_input kv;
@@ -91,14 +91,13 @@ void ctl_input_done(struct ctl_input *in);
  * behind a last line that has no newline. */
 bool ctl_read_line(struct ctl_input *in, struct buf *line);
 
-/* ---- watch_exec.c ------------------------------------------------------------------------------
- */
+/* ---- watch_exec.c ---- */
 
 /* Runs the command behind -- for one event, with the event in its environment, and waits for it.
  * False when it failed (and said so). */
 bool watch_run_command(const char *const *argv, int64_t revision, const Mvccpb__Event *ev);
 
-/* ---- the commands ---------------------------------------------------------------------------- */
+/* ---- the commands ---- */
 
 extern const struct cli_command get_command;
 extern const struct cli_command put_command;

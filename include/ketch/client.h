@@ -40,7 +40,7 @@ struct ketch_watch;
 struct ketch_keep_alive;
 struct ketch_stream;
 
-/* ---- errors ---------------------------------------------------------------------------------- */
+/* ---- errors ---- */
 
 #define KETCH_ERROR_TEXT_BYTES 1024
 
@@ -64,7 +64,7 @@ struct ketch_error {
     char text[KETCH_ERROR_TEXT_BYTES];
 };
 
-/* ---- a client -------------------------------------------------------------------------------- */
+/* ---- a client ---- */
 
 struct ketch_tls_options {
     bool enabled; /* false: only endpoints that say https or unixs use TLS */
@@ -123,7 +123,7 @@ void ketch_stop(struct ketch_client *c);
 /* Any thread: `fn` runs, once, inside ketch_run() of the client's thread. */
 void ketch_post(struct ketch_client *c, void (*fn)(void *arg), void *arg);
 
-/* ---- unary methods --------------------------------------------------------------------------- */
+/* ---- unary methods ---- */
 
 /* X(name, Request, Response, descriptor, path, repeatable) */
 /* clang-format off */
@@ -208,7 +208,7 @@ struct ketch_call *ketch_start(struct ketch_client *c, enum ketch_method m,
                                ketch_done_fn *done, void *user);
 void ketch_cancel(struct ketch_call *call); /* before `done` has run */
 
-/* ---- answers in many parts ------------------------------------------------------------------- */
+/* ---- answers in many parts ---- */
 
 enum ketch_stream_method {
     KETCH_SNAPSHOT,     /* SnapshotRequest -> SnapshotResponse ... */
@@ -226,7 +226,7 @@ struct ketch_stream *ketch_stream(struct ketch_client *c, enum ketch_stream_meth
                                   const ProtobufCMessage *request, int64_t timeout_ms,
                                   const struct ketch_stream_callbacks *cb, void *user);
 
-/* ---- watch ----------------------------------------------------------------------------------- */
+/* ---- watch ---- */
 
 struct ketch_watch_event {
     const Etcdserverpb__ResponseHeader *header; /* NULL: refused before it began */
@@ -254,7 +254,7 @@ void ketch_watch_cancel(struct ketch_watch *w); /* no more callbacks; not after 
 /* Asks the server how far it is; each watch of the client hears of it as `progress`. */
 void ketch_watch_progress(struct ketch_client *c);
 
-/* ---- keeping a lease alive ------------------------------------------------------------------- */
+/* ---- keeping a lease alive ---- */
 
 /* response: one renewal.  NULL: the lease is gone or could not be renewed in time (with the reason
  * in `e`, code 0 when it ran out); this is the last callback. */

@@ -291,7 +291,7 @@ void call__close_all(struct ketch_client *c)
     }
 }
 
-/* ---- blocking -------------------------------------------------------------------------------- */
+/* ---- blocking ---- */
 
 struct blocking {
     bool done;

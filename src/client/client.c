@@ -6,7 +6,7 @@
  */
 #include "client/client_int.h"
 
-/* ---- connections ----------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 static void wake_waiting(struct ketch_client *c)
 {
@@ -95,7 +95,7 @@ size_t client__metadata(const struct ketch_client *c, bool require_leader,
     return n;
 }
 
-/* ---- opening and closing --------------------------------------------------------------------- */
+/* ---- opening and closing ---- */
 
 static int endpoint_open(struct endpoint *ep, const char *text, struct ketch_error *e)
 {

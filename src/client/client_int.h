@@ -22,7 +22,7 @@
 #include "wire/api_error.h"
 #include "wire/wire.h"
 
-/* ---- endpoints ------------------------------------------------------------------------------- */
+/* ---- endpoints ---- */
 
 struct endpoint_address {
     char *host; /* NULL: a unix socket */
@@ -45,7 +45,7 @@ struct endpoint {
     int64_t redial_ms;
 };
 
-/* ---- the client ------------------------------------------------------------------------------ */
+/* ---- the client ---- */
 
 /* One loop, perhaps of several clients, all on one thread. */
 struct client_loop {
@@ -97,7 +97,7 @@ void client__timer(struct ketch_client *c, struct loop_timer *t, int64_t after_m
 size_t client__metadata(const struct ketch_client *c, bool require_leader,
                         struct rpc_metadata md[CLIENT_METADATA_MAX]);
 
-/* ---- replies and errors ---------------------------------------------------------------------- */
+/* ---- replies and errors ---- */
 
 struct ketch_reply {
     struct arena arena;
@@ -119,7 +119,7 @@ void client__status_text(char *out, size_t out_bytes, int code, struct bytes mes
 /* Will trying again do good?  (Not: no leader, for a watch that insists on one.) */
 bool client__transient(int code);
 
-/* ---- the kinds of work ----------------------------------------------------------------------- */
+/* ---- the kinds of work ---- */
 
 void call__close_all(struct ketch_client *c);
 void stream__close_all(struct ketch_client *c);

@@ -204,7 +204,7 @@ static struct ketch_keep_alive *keep_alive_new(struct ketch_client *c, int64_t l
     return k;
 }
 
-/* ---- public ---------------------------------------------------------------------------------- */
+/* ---- public ---- */
 
 static void on_renewed(struct ketch_keep_alive *k, struct ketch_reply *reply,
                        const struct ketch_error *e)

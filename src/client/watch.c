@@ -47,7 +47,7 @@ struct watch_stream {
 
 static void stream_connect(struct watch_stream *s);
 
-/* ---- watches --------------------------------------------------------------------------------- */
+/* ---- watches ---- */
 
 static void watch_free(struct ketch_watch *w)
 {
@@ -94,7 +94,7 @@ static void fail_all(struct watch_stream *s, const char *text)
     sweep(s);
 }
 
-/* ---- requests -------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static void send_request(struct watch_stream *s, const Etcdserverpb__WatchRequest *r)
 {
@@ -136,7 +136,7 @@ static void send_cancel(struct ketch_watch *w)
     send_request(w->stream, &r);
 }
 
-/* ---- answers --------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static struct ketch_watch *find_creating(struct watch_stream *s)
 {
@@ -253,7 +253,7 @@ static void on_message(struct rpc *rpc, struct bytes message, void *user)
     sweep(s);
 }
 
-/* ---- the stream ------------------------------------------------------------------------------ */
+/* ---- the stream ---- */
 
 static void on_end(struct rpc *rpc, const struct rpc_result *res, void *user)
 {
@@ -339,7 +339,7 @@ static struct watch_stream *stream_of(struct ketch_client *c, bool require_leade
     return s;
 }
 
-/* ---- public ---------------------------------------------------------------------------------- */
+/* ---- public ---- */
 
 static ProtobufCBinaryData copy_of(ProtobufCBinaryData b)
 {

@@ -44,8 +44,7 @@
 
 struct node;
 
-/* ---- life
- * ------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 enum node_actor { NODE_RAFT, NODE_WAL, NODE_APPLY, NODE_STORE, NODE_WORK, NODE_ACTORS };
 
@@ -121,8 +120,7 @@ void node_stop(struct node *n);
 bool node_stopped(struct node *n);
 void node_close(struct node *n); /* NULL is accepted */
 
-/* ---- requests
- * --------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 struct node_request;
 
@@ -245,8 +243,7 @@ uint64_t node_next_id(struct node *n);
  * leads and has applied all it committed).  False: submit a NODE_REQ_READ_INDEX and wait. */
 bool node_read_now(struct node *n);
 
-/* ---- what is published, any thread, no lock
- * ---------------------------------------------------------- */
+/* ---- what is published, any thread, no lock ---- */
 
 struct node_status {
     uint64_t cluster_id;
@@ -285,8 +282,7 @@ struct mvcc *node_mvcc(struct node *n);
  * after that. */
 bool node_quota_fits(struct node *n, uint64_t cost);
 
-/* ---- snapshot of the data file
- * ------------------------------------------------------------------------ */
+/* ---- snapshot of the data file ---- */
 
 /* Any one thread.  The next bytes of the copy, borrowed until the next call; *ret_n 0 at the end.
  */

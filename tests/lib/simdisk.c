@@ -12,7 +12,7 @@ uint64_t sim__rng_next(struct simdisk *s)
     return x ^ x >> 31;
 }
 
-/* ---- faults --------------------------------------------------------------------------------- */
+/* ---- faults ---- */
 
 /* Counts the call; 0, or the code with which it is to fail. */
 int sim__call(struct simdisk *s, enum simdisk_call kind)
@@ -51,7 +51,7 @@ bool sim__is_full(const struct simdisk *s, const struct inode *ino, uint64_t end
            sim__used_bytes(s) + (end - ino->now.n) > s->capacity;
 }
 
-/* ---- the disk ------------------------------------------------------------------------------- */
+/* ---- the disk ---- */
 
 static struct simdisk *disk_of(struct disk *d)
 {
@@ -305,7 +305,7 @@ static const struct disk_ops sim_disk_ops = {
     .space = sd_space,
 };
 
-/* ---- for tests ------------------------------------------------------------------------------ */
+/* ---- for tests ---- */
 
 struct simdisk *simdisk_new(uint64_t seed)
 {

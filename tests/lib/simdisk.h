@@ -30,7 +30,7 @@ struct disk *simdisk_disk(struct simdisk *s);
 /* Chance begins anew: what a crash will tear. */
 void simdisk_seed(struct simdisk *s, uint64_t seed);
 
-/* ---- contents behind the program's back ----------------------------------------------------- */
+/* ---- contents behind the program's back ---- */
 
 /* Creates or replaces a file, durably; missing directories are made. */
 void simdisk_put_file(struct simdisk *s, const char *path, const void *p, size_t n);
@@ -39,7 +39,7 @@ uint8_t *simdisk_get_file(struct simdisk *s, const char *path, size_t *ret_n);
 /* Turns over the bits of `mask` in one byte, durably and seen by open handles and mappings. */
 void simdisk_flip(struct simdisk *s, const char *path, uint64_t off, uint8_t mask);
 
-/* ---- faults --------------------------------------------------------------------------------- */
+/* ---- faults ---- */
 
 enum simdisk_call {
     SIM_OPEN = 1 << 0,

@@ -105,7 +105,7 @@ struct sim_file {
 
 uint64_t sim__rng_next(struct simdisk *s);
 
-/* ---- simdisk_content.c ---------------------------------------------------------------------- */
+/* ---- simdisk_content.c ---- */
 
 void sim__content_write(struct content *c, uint64_t off, const uint8_t *p, size_t n);
 void sim__content_copy(struct content *to, const struct content *from);
@@ -119,7 +119,7 @@ void sim__inode_truncate(struct inode *ino, uint64_t bytes);
 void sim__inode_sync(struct inode *ino);
 void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_mode mode);
 
-/* ---- simdisk_names.c ------------------------------------------------------------------------ */
+/* ---- simdisk_names.c ---- */
 
 char *sim__path_clean(const char *path);
 size_t sim__parent_len(const char *path);
@@ -133,7 +133,7 @@ void sim__name_change_free(struct name_change *c);
 void sim__names_sync(struct simdisk *s, const char *dir);
 void sim__names_crash(struct simdisk *s, enum simdisk_crash_mode mode);
 
-/* ---- simdisk.c ------------------------------------------------------------------------------ */
+/* ---- simdisk.c ---- */
 
 /* Counts the call; 0, or the code with which it is to fail. */
 int sim__call(struct simdisk *s, enum simdisk_call kind);

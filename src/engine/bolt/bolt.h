@@ -52,7 +52,7 @@ struct bolt_tx;
 struct bolt_node;
 struct bolt_wbucket;
 
-/* ---- the database --------------------------------------------------------------------------- */
+/* ---- the database ---- */
 
 enum bolt_lock {
     BOLT_LOCK_DEFAULT, /* flock: exclusive, or shared when read_only */
@@ -104,7 +104,7 @@ struct bolt_stats {
 /* Any thread.  Free and pending pages are those of the last commit (0 in a read-only database). */
 void bolt_get_stats(struct bolt_db *db, struct bolt_stats *ret);
 
-/* ---- transactions --------------------------------------------------------------------------- */
+/* ---- transactions ---- */
 
 /* A view of the last committed state.  Costs one short lock and, in the steady state, no
  * allocation.  ERR_LIMIT: BOLT_READERS_MAX are open. */
@@ -134,7 +134,7 @@ bool bolt_is_writable(const struct bolt_tx *tx);
 /* Pages ever used x page size, as of this transaction (changed by commit only). */
 uint64_t bolt_tx_size_bytes(const struct bolt_tx *tx);
 
-/* ---- buckets -------------------------------------------------------------------------------- */
+/* ---- buckets ---- */
 
 /* A handle, owned by the caller and valid until the transaction ends or the bucket is deleted.
  * Copies are equal to the original.  The fields are private. */
@@ -169,7 +169,7 @@ NODISCARD int bolt_bucket_nested(const struct bolt_bucket *b, struct bytes name,
  * etcd uses 90 for keys that arrive in ascending order. */
 void bolt_bucket_set_fill(struct bolt_bucket *b, unsigned percent);
 
-/* ---- records -------------------------------------------------------------------------------- */
+/* ---- records ---- */
 
 /* ERR_NOT_FOUND when absent or a nested bucket (no words are set).  An empty value has n == 0 and a
  * p that is not NULL. */
@@ -189,7 +189,7 @@ NODISCARD int bolt_put(struct bolt_bucket *b, struct bytes key, struct bytes val
  * the validity of cursors over this bucket in this transaction. */
 NODISCARD int bolt_delete(struct bolt_bucket *b, struct bytes key, struct err *e);
 
-/* ---- cursors -------------------------------------------------------------------------------- */
+/* ---- cursors ---- */
 
 /* A place in a bucket, on the caller's stack; nothing to free.  The fields are private. */
 struct bolt_cursor {
@@ -220,7 +220,7 @@ NODISCARD int bolt_cursor_seek(struct bolt_cursor *c, struct bytes key, struct b
 /* Whether the record there is a bucket (its value is then given as empty). */
 bool bolt_cursor_at_bucket(const struct bolt_cursor *c);
 
-/* ---- looking after the file ----------------------------------------------------------------- */
+/* ---- looking after the file ---- */
 
 /* Verifies what `bbolt check` verifies over the state that `tx` sees; `found` (may be NULL) is
  * called for each finding with a line of text.  In a write transaction in which nothing was changed
@@ -243,8 +243,7 @@ void bolt_copy_init(struct bolt_copy *c, struct bolt_tx *tx);
 NODISCARD int bolt_copy_next(struct bolt_copy *c, uint8_t *p, size_t n, size_t *ret_n,
                              struct err *e);
 
-/* ---- pages as they lie in the file ------------------------------------------------------------
- */
+/* ---- pages as they lie in the file ---- */
 
 /* Walks over the pages of a file in the order of their numbers, from 2 to the high-water mark of
  * meta page 0, whether a bucket still leads to them or not: older states of a database can be found

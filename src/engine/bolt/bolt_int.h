@@ -108,7 +108,7 @@ struct bolt_db {
     struct bolt_stats stats;
 };
 
-/* ---- map.c ---------------------------------------------------------------------------------- */
+/* ---- map.c ---- */
 
 /* The size that bbolt gives its mapping for this many bytes. */
 uint64_t bolt__map_rule(uint64_t bytes, uint32_t page_bytes);
@@ -121,7 +121,7 @@ void bolt__map_close(struct bolt_map *m); /* NULL is accepted */
 /* One user less; returns the map when it was the last, for bolt__map_close after the lock. */
 NODISCARD struct bolt_map *bolt__map_unuse(struct bolt_map *m);
 
-/* ---- tx.c ----------------------------------------------------------------------------------- */
+/* ---- tx.c ---- */
 
 /* A branch or leaf of the state that tx sees.  ERR_CORRUPT. */
 NODISCARD int bolt__page(const struct bolt_tx *tx, uint64_t id, const uint8_t **ret, struct err *e);
@@ -141,13 +141,13 @@ NODISCARD int bolt__page_free(struct bolt_writer *w, uint64_t id, struct err *e)
 NODISCARD int bolt__page_alloc(struct bolt_writer *w, uint64_t bytes, struct bolt_dirty *ret,
                                struct err *e);
 
-/* ---- bucket.c ------------------------------------------------------------------------------- */
+/* ---- bucket.c ---- */
 
 /* The state of a bucket in a write transaction; made when it is looked at first. */
 NODISCARD int bolt__bucket_open(struct bolt_writer *w, struct bytes name, struct bolt_wbucket **ret,
                                 struct err *e);
 
-/* ---- change.c ------------------------------------------------------------------------------- */
+/* ---- change.c ---- */
 
 /* The leaf to which `key` belongs, as a node. */
 NODISCARD int bolt__leaf_for(struct bolt_wbucket *w, struct bytes key, struct bolt_node **ret,
@@ -158,7 +158,7 @@ NODISCARD int bolt__put(struct bolt_wbucket *w, struct bytes key, struct bytes v
 /* Removes a key that is there. */
 NODISCARD int bolt__remove(struct bolt_wbucket *w, struct bytes key, struct err *e);
 
-/* ---- cursor.c ------------------------------------------------------------------------------- */
+/* ---- cursor.c ---- */
 
 /* Where a key is in a leaf, and what is there. */
 struct bolt_found {
@@ -171,14 +171,14 @@ struct bolt_found {
 NODISCARD int bolt__find(const struct bolt_bucket *b, struct bytes key, struct bolt_found *ret,
                          struct err *e);
 
-/* ---- rebalance.c, spill.c ------------------------------------------------------------------- */
+/* ---- rebalance.c, spill.c ---- */
 
 NODISCARD int bolt__rebalance(struct bolt_wbucket *w, struct err *e);
 
 /* Turns all changes of the transaction into dirty pages; sets meta.root. */
 NODISCARD int bolt__spill(struct bolt_writer *w, struct err *e);
 
-/* ---- check.c -------------------------------------------------------------------------------- */
+/* ---- check.c ---- */
 
 /* Proves the whole tree of `tx` and adds every page that it does not use to db->freelist. */
 NODISCARD int bolt__prove(struct bolt_tx *tx, struct err *e);

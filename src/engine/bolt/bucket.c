@@ -160,7 +160,7 @@ void bolt_bucket_set_fill(struct bolt_bucket *b, unsigned percent)
     b->w->fill = MIN(MAX(percent, 10u), 100u);
 }
 
-/* ---- deleting a bucket: all its pages become free ------------------------------------------- */
+/* ---- deleting a bucket: all its pages become free ---- */
 
 static int tree_free(struct bolt_writer *w, uint64_t id, unsigned depth, struct err *e);
 

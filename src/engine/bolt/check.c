@@ -94,7 +94,7 @@ static const char *hex_text(struct bytes key, char *p, size_t n)
     return p;
 }
 
-/* ---- keys ----------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 static void key_finding(struct walk *w, const struct step *s, const uint8_t *page, uint32_t i,
                         const char *rule, struct bytes other)
@@ -122,7 +122,7 @@ static void keys_check(struct walk *w, const struct step *s, const uint8_t *page
         key_finding(w, s, page, count - 1, "< than key of the next element in ancestor", s->max);
 }
 
-/* ---- pages ---------------------------------------------------------------------------------- */
+/* ---- pages ---- */
 
 static void bucket_check(struct walk *w, struct bytes value, unsigned depth);
 
@@ -240,7 +240,7 @@ static void bucket_check(struct walk *w, struct bytes value, unsigned depth)
         tree_check(w, &root, depth);
 }
 
-/* ---- lists of free pages -------------------------------------------------------------------- */
+/* ---- lists of free pages ---- */
 
 static void free_mark(struct walk *w, uint64_t id)
 {
@@ -314,7 +314,7 @@ static void leaks_check(struct walk *w)
     }
 }
 
-/* ---- both uses ------------------------------------------------------------------------------ */
+/* ---- both uses ---- */
 
 static int walk_init(struct walk *w, struct bolt_tx *tx, bool with_lists, struct err *e)
 {

@@ -1,7 +1,7 @@
 /* cursor.c -- finding and walking over records, in pages of the file and in changed nodes alike. */
 #include "engine/bolt/bolt_int.h"
 
-/* ---- one place of the way down -------------------------------------------------------------- */
+/* ---- one place of the way down ---- */
 
 static uint32_t place_count(const struct bolt_place *at)
 {
@@ -85,7 +85,7 @@ static void place_record(const struct bolt_place *at, struct bolt_found *ret)
     ret->flags = page_leaf_flags(at->page, at->index);
 }
 
-/* ---- one record ----------------------------------------------------------------------------- */
+/* ---- one record ---- */
 
 int bolt__find(const struct bolt_bucket *b, struct bytes key, struct bolt_found *ret, struct err *e)
 {
@@ -121,7 +121,7 @@ int bolt_get(const struct bolt_bucket *b, struct bytes key, struct bytes *ret_va
     return 0;
 }
 
-/* ---- cursors -------------------------------------------------------------------------------- */
+/* ---- cursors ---- */
 
 void bolt_cursor_init(struct bolt_cursor *c, const struct bolt_bucket *b)
 {

@@ -82,7 +82,7 @@ void bolt_close(struct bolt_db *db)
     mem_free(db);
 }
 
-/* ---- a new file ----------------------------------------------------------------------------- */
+/* ---- a new file ---- */
 
 /* What a new file holds: NEW_PAGES pages.  NULL without memory. */
 static uint8_t *new_image(uint32_t page_bytes)
@@ -169,7 +169,7 @@ static bool creation_was_cut(struct bolt_db *db)
     return same;
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static int file_open(struct bolt_db *db, struct err *e)
 {

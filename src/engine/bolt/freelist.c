@@ -46,7 +46,7 @@ void freelist_done(struct freelist *f)
     freelist_init(f);
 }
 
-/* ---- the bitmap ----------------------------------------------------------------------------- */
+/* ---- the bitmap ---- */
 
 int freelist_reserve(struct freelist *f, uint64_t pages)
 {
@@ -145,7 +145,7 @@ uint64_t freelist_alloc(struct freelist *f, uint64_t n)
     return id;
 }
 
-/* ---- who allocated what --------------------------------------------------------------------- */
+/* ---- who allocated what ---- */
 
 /* Map values are pointers that are never followed. */
 static void *txid_hide(uint64_t txid)
@@ -169,7 +169,7 @@ static uint64_t allocated_take(struct freelist *f, uint64_t id)
     return (uint64_t) (uintptr_t) map64_del(&f->allocated, id);
 }
 
-/* ---- pending pages -------------------------------------------------------------------------- */
+/* ---- pending pages ---- */
 
 /* The list of `txid`, the newest or to become it; NULL without memory. */
 static struct freelist_pending *pending_of(struct freelist *f, uint64_t txid)

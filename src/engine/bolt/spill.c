@@ -36,7 +36,7 @@ static uint64_t item_bytes(const struct bolt_node *n, uint32_t i)
     return PAGE_ITEM_BYTES + n->items[i].key_bytes + (n->leaf ? n->items[i].value_bytes : 0);
 }
 
-/* ---- one page ------------------------------------------------------------------------------- */
+/* ---- one page ---- */
 
 /* Serialises items [from, to) behind a header. */
 static void page_fill(const struct bolt_node *n, uint32_t from, uint32_t to, uint8_t *page,
@@ -96,7 +96,7 @@ static int piece_write(struct bolt_node *n, uint32_t from, uint32_t to, uint64_t
     return items_add(w, above, it, e);
 }
 
-/* ---- a node --------------------------------------------------------------------------------- */
+/* ---- a node ---- */
 
 /* Where the piece that starts at `from` ends, and its size; `rest` is the size of all from there
  * on. bbolt's rule: cut before the item that passes the fill, once each side has two items, and
@@ -185,7 +185,7 @@ static int node_spill(struct bolt_node *n, struct items *above, struct err *e)
     return rc == 0 ? pieces_write(n, above, e) : rc;
 }
 
-/* ---- a bucket ------------------------------------------------------------------------------- */
+/* ---- a bucket ---- */
 
 /* Writes the tree of a bucket, with new roots above as long as there is more than one page. */
 static int tree_spill(struct bolt_wbucket *w, uint64_t *ret_root, struct err *e)

@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "engine/bolt/bolt_int.h"
 
-/* ---- pages ---------------------------------------------------------------------------------- */
+/* ---- pages ---- */
 
 int bolt__page(const struct bolt_tx *tx, uint64_t id, const uint8_t **ret, struct err *e)
 {
@@ -72,7 +72,7 @@ int bolt__page_alloc(struct bolt_writer *w, uint64_t bytes, struct bolt_dirty *r
     return 0;
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* A struct bolt_tx more; under the lock, which is rare: they are used again. */
 static struct bolt_tx *reader_make(struct bolt_db *db)
@@ -131,7 +131,7 @@ static void reader_end(struct bolt_tx *tx)
     bolt__map_close(unused);
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* Joins the last commit and lists the ids of the open readers, ascending, each once, into
  * w->reader_ids.  Returns how many there are; when there is no room for them it does nothing else.
@@ -274,7 +274,7 @@ void bolt_rollback(struct bolt_tx *tx)
         reader_end(tx);
 }
 
-/* ---- what a transaction says of itself ------------------------------------------------------ */
+/* ---- what a transaction says of itself ---- */
 
 uint64_t bolt_txid(const struct bolt_tx *tx)
 {

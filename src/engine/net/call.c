@@ -8,7 +8,7 @@
 
 static void on_deadline(struct loop_timer *t);
 
-/* ---- memory ---------------------------------------------------------------------------------- */
+/* ---- memory ---- */
 
 /* The arena begins with the room inside the call. */
 static void arena_seed(struct call *c, size_t bytes_max)
@@ -78,7 +78,7 @@ void call__pool_drop(struct loop *l)
     l->calls_free_n = 0;
 }
 
-/* ---- the outgoing side ----------------------------------------------------------------------- */
+/* ---- the outgoing side ---- */
 
 /* Keeps the connection's sum in step with a change of the body. */
 static void queued_moved(struct call *c, uint64_t held_before)
@@ -209,7 +209,7 @@ static void on_deadline(struct loop_timer *t)
         call__answer(c, 200, GRPC_STATUS_DEADLINE_EXCEEDED, "context deadline exceeded");
 }
 
-/* ---- the service's view ---------------------------------------------------------------------- */
+/* ---- the service's view ---- */
 
 struct loop *call_loop(const struct call *c)
 {

@@ -56,7 +56,7 @@ mono_ns call_deadline_ns(const struct call *c);  /* 0: the client set none */
 size_t call_request_bytes(const struct call *c); /* of the messages received so far */
 size_t call_reply_bytes(const struct call *c);   /* of the messages sent or queued so far */
 
-/* ---- the client goes ------------------------------------------------------------------------- */
+/* ---- the client goes ---- */
 
 enum call_cancel_reason {
     CALL_NOT_CANCELED,
@@ -72,7 +72,7 @@ enum call_cancel_reason {
 void call_on_cancel(struct call *c, void (*fn)(struct call *c, enum call_cancel_reason why));
 enum call_cancel_reason call_canceled(const struct call *c);
 
-/* ---- unary answers --------------------------------------------------------------------------- */
+/* ---- unary answers ---- */
 
 /* Answers with one message, the pieces put together, and status OK.  Ends the call. */
 void call_reply(struct call *c, const struct net_piece *v, size_t vn);
@@ -85,7 +85,7 @@ void call_reply_pull(struct call *c, uint64_t bytes, struct net_pull pull);
  * and may be NULL; it is copied, and percent-encoded on its way. */
 void call_finish(struct call *c, int code, const char *message);
 
-/* ---- streams --------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 /* Queues one message.  Pieces of kind "kept" must stay until the call is over, which for a stream
  * is long: rather use counted ones.

@@ -14,7 +14,7 @@ static struct rpc *find(struct client_conn *cc, int32_t id)
     return nghttp2_session_get_stream_user_data(cc->session, id);
 }
 
-/* ---- what comes ------------------------------------------------------------------------------ */
+/* ---- what comes ---- */
 
 static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t name_n,
                      const uint8_t *value, size_t value_n, uint8_t flags, void *user)
@@ -113,7 +113,7 @@ static int on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void 
     return 0;
 }
 
-/* ---- what goes ------------------------------------------------------------------------------- */
+/* ---- what goes ---- */
 
 static ssize_t on_read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t length,
                             uint32_t *flags, nghttp2_data_source *source, void *user)
@@ -245,7 +245,7 @@ void client_conn__consume(struct rpc *r, size_t n)
     conn__dirty(&r->cc->conn);
 }
 
-/* ---- the connection -------------------------------------------------------------------------- */
+/* ---- the connection ---- */
 
 void client_conn__fail(struct client_conn *cc, const char *why)
 {

@@ -70,7 +70,7 @@ void conn__socket_options(int fd)
     (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &s, sizeof s);
 }
 
-/* ---- the socket ------------------------------------------------------------------------------ */
+/* ---- the socket ---- */
 
 static void poll_update(struct conn *c);
 
@@ -162,7 +162,7 @@ void conn__pause_reading(struct conn *c, bool pause)
     poll_update(c);
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* Writes what c->out holds, as much as the socket takes. */
 static void write_some(struct conn *c)

@@ -81,7 +81,7 @@ struct rpc_options {
     void *user;
 };
 
-/* ---- unary ----------------------------------------------------------------------------------- */
+/* ---- unary ---- */
 
 /* Sends `request` (copied) and waits for one message.  NULL without memory, when on_end never runs.
  * Unavailable "connection error: desc = \"transport: Error while dialing: dial tcp HOST:PORT:
@@ -90,7 +90,7 @@ NODISCARD struct rpc *
 rpc_unary(struct channel *ch, const struct rpc_options *o, struct bytes request,
           void (*on_end)(struct rpc *r, const struct rpc_result *res, void *user));
 
-/* ---- streams, of all three kinds ------------------------------------------------------------- */
+/* ---- streams, of all three kinds ---- */
 
 struct rpc_stream_callbacks {
     void (*on_open)(struct rpc *r, void *user); /* response headers are there; may be NULL */

@@ -30,7 +30,7 @@ enum grpc_status {
 
 #define GRPC_HEAD_BYTES 5
 
-/* ---- messages out of a stream of bytes ------------------------------------------------------- */
+/* ---- messages out of a stream of bytes ---- */
 
 struct grpc_deframer {
     uint8_t head[GRPC_HEAD_BYTES];
@@ -79,7 +79,7 @@ static inline bool grpc_deframer_idle(const struct grpc_deframer *d)
 
 void grpc_head_put(uint8_t out[GRPC_HEAD_BYTES], uint32_t length);
 
-/* ---- fields ---------------------------------------------------------------------------------- */
+/* ---- fields ---- */
 
 #define GRPC_TIMEOUT_TEXT_BYTES 12
 

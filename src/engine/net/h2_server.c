@@ -37,7 +37,7 @@ void h2_server__calm_down(struct h2_server *h2, const char *why)
                           NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *) why, strlen(why));
 }
 
-/* ---- the connection -------------------------------------------------------------------------- */
+/* ---- the connection ---- */
 
 static void on_input(struct conn *conn, const uint8_t *p, size_t n)
 {

@@ -32,7 +32,7 @@ void http__handle(struct http_req *r)
     o->http(r, o->http_user);
 }
 
-/* ---- the request's body ---------------------------------------------------------------------- */
+/* ---- the request's body ---- */
 
 static void body_too_large(struct http_req *r)
 {
@@ -108,7 +108,7 @@ void http_resume(struct http_req *r)
         r->ops->pause(r, false);
 }
 
-/* ---- the answer ------------------------------------------------------------------------------ */
+/* ---- the answer ---- */
 
 static bool never_has_body(const struct http_req *r, int status)
 {
@@ -250,7 +250,7 @@ void http__gone(struct http_req *r)
         fn(r);
 }
 
-/* ---- the request's head ---------------------------------------------------------------------- */
+/* ---- the request's head ---- */
 
 struct loop *http_loop(const struct http_req *r)
 {

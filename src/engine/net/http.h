@@ -43,7 +43,7 @@ bool http_header_at(const struct http_req *r, size_t i, struct bytes *ret_name,
 bool http_query_next(struct bytes query, const char *key, size_t *pos, struct arena *a,
                      struct bytes *ret);
 
-/* ---- the body of the request ----------------------------------------------------------------- */
+/* ---- the body of the request ---- */
 
 /* `fn` runs once, with the whole body, which lives as long as the request; or, when the body has
  * more than bytes_max, with too_large = true: then it answers 413 (http_error) or whatever it
@@ -57,7 +57,7 @@ void http_read_stream(struct http_req *r, void (*data)(struct http_req *r, struc
 void http_pause(struct http_req *r); /* of http_read_stream */
 void http_resume(struct http_req *r);
 
-/* ---- the answer ------------------------------------------------------------------------------ */
+/* ---- the answer ---- */
 
 struct http_field {
     const char *name; /* as it is to be written: "Content-Type" (lowered for HTTP/2) */

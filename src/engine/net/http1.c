@@ -6,7 +6,7 @@
 
 static void parse(struct http1 *h, const uint8_t *p, size_t n);
 
-/* ---- requests -------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static bool head_count(struct http1 *h, size_t n)
 {
@@ -207,7 +207,7 @@ static void parse(struct http1 *h, const uint8_t *p, size_t n)
     http1__reading_update(h);
 }
 
-/* ---- the connection -------------------------------------------------------------------------- */
+/* ---- the connection ---- */
 
 static void on_input(struct conn *c, const uint8_t *p, size_t n)
 {

@@ -39,7 +39,7 @@ struct handover {
     char peer[ADDR_TEXT_BYTES];
 };
 
-/* ---- taking an address ----------------------------------------------------------------------- */
+/* ---- taking an address ---- */
 
 static int bind_error(struct err *e, int errnum, const char *what)
 {
@@ -191,7 +191,7 @@ int net_server_listen(struct net_server *s, const struct net_listen *w, uint16_t
     return 0;
 }
 
-/* ---- accepting ------------------------------------------------------------------------------- */
+/* ---- accepting ---- */
 
 void listener__closed(struct listener *ls)
 {

@@ -13,7 +13,7 @@
 
 static void on_timer(uv_timer_t *h);
 
-/* ---- the turn -------------------------------------------------------------------------------- */
+/* ---- the turn ---- */
 
 static void refresh_now(struct loop *l)
 {
@@ -167,7 +167,7 @@ static void on_async(uv_async_t *h)
         uv_stop(&l->uv);
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 static int loop_handles(struct loop *l, struct err *e)
 {
@@ -334,7 +334,7 @@ mono_ns loop_now_ns(const struct loop *l)
     return l->now;
 }
 
-/* ---- tasks, timers, hooks, signals ----------------------------------------------------------- */
+/* ---- tasks, timers, hooks, signals ---- */
 
 void loop_queue(struct loop *l, struct loop_task *t)
 {

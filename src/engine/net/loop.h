@@ -66,7 +66,7 @@ void *loop_user(const struct loop *l);
 /* Monotonic time at the beginning of this turn; costs nothing.  Same zero as clock_posix(). */
 mono_ns loop_now_ns(const struct loop *l);
 
-/* ---- work from other threads ----------------------------------------------------------------- */
+/* ---- work from other threads ---- */
 
 /* Embed it in the request that comes back to the loop.  Once posted it belongs to the loop until
  * `run` is called, once, on the loop's thread; `run` may free or post it again. */
@@ -83,7 +83,7 @@ void loop_post(struct loop *l, struct loop_task *t);
 void loop_queue(struct loop *l, struct loop_task *t);
 void loop_wake(struct loop *l);
 
-/* ---- timers ---------------------------------------------------------------------------------- */
+/* ---- timers ---- */
 
 struct loop_timer {
     struct heap_item item;
@@ -98,7 +98,7 @@ NODISCARD int loop_timer_start(struct loop *l, struct loop_timer *t, int64_t aft
 void loop_timer_stop(struct loop *l, struct loop_timer *t); /* stopped ones are accepted */
 bool loop_timer_active(const struct loop_timer *t);
 
-/* ---- end of turn ----------------------------------------------------------------------------- */
+/* ---- end of turn ---- */
 
 /* Runs at the end of the turn in which it was armed, once per arming, before the sockets are
  * written: where a service that gathers work during a turn hands it on as one batch.  Arming an
@@ -112,7 +112,7 @@ void loop_hook_init(struct loop_hook *h, void (*run)(struct loop_hook *h));
 void loop_hook_arm(struct loop *l, struct loop_hook *h);
 void loop_hook_disarm(struct loop_hook *h);
 
-/* ---- signals --------------------------------------------------------------------------------- */
+/* ---- signals ---- */
 
 /* From now on `fn` is called on the loop for each signal `signum` (SIGTERM, SIGINT, SIGHUP ...)
  * that the process gets.  Lasts until loop_free.  The signal must not be blocked in every thread.

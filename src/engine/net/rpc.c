@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "engine/net/client_int.h"
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 static void on_deadline(struct loop_timer *t)
 {
@@ -123,7 +123,7 @@ void rpc__run_ended(struct channel *ch)
     }
 }
 
-/* ---- the answer ------------------------------------------------------------------------------ */
+/* ---- the answer ---- */
 
 static bool keep(struct rpc *r, struct bytes v, struct bytes *ret)
 {
@@ -334,7 +334,7 @@ void rpc__input(struct rpc *r, const uint8_t *p, size_t n)
         give_up(r, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
 }
 
-/* ---- the caller's view ----------------------------------------------------------------------- */
+/* ---- the caller's view ---- */
 
 static bool send_message(struct rpc *r, const struct net_piece *v, size_t vn)
 {

@@ -35,7 +35,7 @@ void net_limits_default(struct net_limits *l)
     };
 }
 
-/* ---- the table of methods -------------------------------------------------------------------- */
+/* ---- the table of methods ---- */
 
 /* FNV-1a, of the length and the last bytes only: paths differ there. */
 static size_t path_hash(struct bytes p)
@@ -115,7 +115,7 @@ int net_server_add(struct net_server *s, const struct net_method *m, size_t n, v
     return 0;
 }
 
-/* ---- connections ----------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -263,7 +263,7 @@ void server__conn_free(struct conn *c)
     server__conn_unref(c->session);
 }
 
-/* ---- stopping -------------------------------------------------------------------------------- */
+/* ---- stopping ---- */
 
 static void conn_drain(struct server_conn *sc)
 {
@@ -344,7 +344,7 @@ void net_server_stop(struct net_server *s, int64_t grace_ms, void (*done)(void *
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 static void on_start(struct loop_task *t)
 {

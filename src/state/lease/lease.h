@@ -69,8 +69,7 @@ void lessor_free(struct lessor *l);
 
 const char *lease_err_text(int code);
 
-/* ---- changes that come out of the log: the same on every member -------------------------------
- */
+/* ---- changes that come out of the log: the same on every member ---- */
 
 /* Create lease `id` lasting `ttl_s` seconds; a ttl_s below the minimum, zero and negative included,
  * is raised to it.  Id 0 is not a lease: the proposer replaces it by a generated one.
@@ -104,8 +103,7 @@ void lease_keys_free(struct lease_keys *k);
  * unknown lease is passed over: it was revoked while the entry was on its way. */
 void lease_checkpoint(struct lessor *l, lease_id id, int64_t remaining_ttl_s, bool persist);
 
-/* ---- keys: called by mvcc's hooks -------------------------------------------------------------
- */
+/* ---- keys: called by mvcc's hooks ---- */
 
 bool lease_exists(const struct lessor *l, lease_id id);
 
@@ -119,8 +117,7 @@ void lease_detach(struct lessor *l, struct bytes key);
 /* The lease that `key` hangs on, or LEASE_NONE.  Costs nothing while no key hangs on a lease. */
 lease_id lease_of_key(const struct lessor *l, struct bytes key);
 
-/* ---- what a member knows ----------------------------------------------------------------------
- */
+/* ---- what a member knows ---- */
 
 struct lease_info {
     int64_t granted_ttl_s;
@@ -147,8 +144,7 @@ NODISCARD int lease_list(const struct lessor *l, struct arena *a, lease_id **ret
 size_t lessor_count(const struct lessor *l);
 bool lessor_is_primary(const struct lessor *l);
 
-/* ---- the primary's part: never through the log ------------------------------------------------
- */
+/* ---- the primary's part: never through the log ---- */
 
 /* This member leads: every lease ends at now + extend_ms + (recorded rest, else TTL).  From
  * LEASE_SPREAD_MIN leases on, ends are delayed so that no second sees more than LEASE_SPREAD_PER_S.

@@ -54,8 +54,7 @@ int mvcc_compact(struct mvcc *kv, int64_t revision)
     return 0;
 }
 
-/* ---- the index
- * ------------------------------------------------------------------------------------------- */
+/* ---- the index ---- */
 
 bool mvcc_compact_index_pending(const struct mvcc *kv)
 {
@@ -140,8 +139,7 @@ bool mvcc_compact_index_step(struct mvcc *kv, size_t max_keys)
     return kv->index_compacting;
 }
 
-/* ---- the file
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 static enum store_keep decide(void *ctx, const struct store_record *r)
 {

@@ -36,8 +36,7 @@ void history__close(struct history_call *c, struct history_want *w, enum history
     c->open_n--;
 }
 
-/* ---- one event ---------------------------------------------------------------------------------
- */
+/* ---- one event ---- */
 
 /* Room for `more` bytes behind what is there; the block is not shared yet, so it may move. */
 static bool make_room(struct history_want *w, size_t more)
@@ -154,8 +153,7 @@ void history__give(struct history_call *c, struct history_want *w, struct histor
         c->rc = ERR_NOMEM;
 }
 
-/* ---- the scan ----------------------------------------------------------------------------------
- */
+/* ---- the scan ---- */
 
 struct scan {
     struct history_call *c;
@@ -259,8 +257,7 @@ static int scan(struct history_call *c, int64_t from)
     return rc;
 }
 
-/* ---- the call ----------------------------------------------------------------------------------
- */
+/* ---- the call ---- */
 
 static void begin(struct history_call *c, struct history_want *w)
 {

@@ -42,8 +42,7 @@ static inline int revision_cmp(struct revision a, struct revision b)
     return a.sub < b.sub ? -1 : a.sub > b.sub;
 }
 
-/* ---- one key
- * -------------------------------------------------------------------------------------- */
+/* ---- one key ---- */
 
 /* An older revision. */
 struct key_revision {
@@ -125,8 +124,7 @@ uint32_t entry_compact_from(const struct key_entry *e, int64_t main);
 /* The revision that HashKV at `main` counts even when it is compacted; false: none. */
 bool entry_hash_keep(const struct key_entry *e, int64_t main, struct revision *ret);
 
-/* ---- the tree
- * --------------------------------------------------------------------------------------- */
+/* ---- the tree ---- */
 
 struct index_node {
     uint64_t epoch;
@@ -227,8 +225,7 @@ void index_cursor_next(struct index_cursor *c);
 /* Stops when an invariant is broken: for tests and debug builds. */
 void index_check(const struct index *ix);
 
-/* ---- between index.c and index_node.c
- * ----------------------------------------------------------------- */
+/* ---- between index.c and index_node.c ---- */
 
 static inline struct index_leaf *index__leaf(struct index_node *n)
 {

@@ -30,8 +30,7 @@ void keep_set_restart(struct keep_set *k, struct revision from)
     index_seek(&k->cursor, k->root, BYTES_EMPTY, false);
 }
 
-/* ---- sorting: by the bytes of the revision, least significant first
- * ---------------------------------------- */
+/* ---- sorting: by the bytes of the revision, least significant first ---- */
 
 static void sort_by_digit(const struct revision *from, struct revision *to, size_t n, unsigned byte,
                           bool main)
@@ -84,9 +83,7 @@ static bool sort_revisions(struct revision *v, size_t n)
     return true;
 }
 
-/* ---- collecting
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- collecting ---- */
 
 /* Twice a window has gathered: the lower half of it stays, what lies above is left to a later walk.
  */

@@ -107,8 +107,7 @@ struct key_range key_range_of(struct bytes key, struct bytes range_end)
     return g;
 }
 
-/* ---- write transactions
- * ---------------------------------------------------------------------------- */
+/* ---- write transactions ---- */
 
 void mvcc__txn_begin(struct mvcc *kv)
 {
@@ -157,8 +156,7 @@ bool mvcc_event_prev_kv(struct mvcc *kv, const struct mvcc_event *ev, struct byt
     return true;
 }
 
-/* ---- answers
- * ------------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 void *answer_alloc(struct answer *an, size_t n, size_t size)
 {

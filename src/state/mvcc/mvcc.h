@@ -55,8 +55,7 @@ struct mvcc;
 struct mvcc_view;
 struct mvcc_reader;
 
-/* ---- joined by the node
- * --------------------------------------------------------------------------- */
+/* ---- joined by the node ---- */
 
 enum mvcc_event_type { MVCC_PUT = 0, MVCC_DELETE = 1 };
 
@@ -84,8 +83,7 @@ struct mvcc_hooks {
     void (*events)(void *ctx, int64_t main, const struct mvcc_event *ev, size_t n);
 };
 
-/* ---- life
- * ------------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 /* Reads bucket `key` and builds the index; lease_attach is called for each key whose newest value
  * has a lease.  The store must be fresh: nothing written to it yet but what other modules wrote.
@@ -103,8 +101,7 @@ bool mvcc_idle(struct mvcc *kv);
 int64_t mvcc_revision(const struct mvcc *kv);         /* apply thread: newest, published or not */
 int64_t mvcc_compact_revision(const struct mvcc *kv); /* apply thread; -1: never compacted */
 
-/* ---- writes: apply thread
- * -------------------------------------------------------------------------- */
+/* ---- writes: apply thread ---- */
 
 struct mvcc_range;
 
@@ -181,8 +178,7 @@ bool mvcc_event_prev_kv(struct mvcc *kv, const struct mvcc_event *ev, struct byt
  * each batch of applied entries, and after each commit or step of the store thread. */
 void mvcc_publish(struct mvcc *kv);
 
-/* ---- views
- * ----------------------------------------------------------------------------------------- */
+/* ---- views ---- */
 
 /* A registered reader: one for each thread that reads, for as long as the thread lives.  NULL: all
  * MVCC_READERS_MAX are in use. */
@@ -213,8 +209,7 @@ void mvcc_stats(const struct mvcc *kv, struct mvcc_stats *ret);
 bool mvcc_view_get(const struct mvcc_view *v, struct bytes key, int64_t revision,
                    struct bytes *ret_kv);
 
-/* ---- reads on a view: any thread
- * -------------------------------------------------------------------- */
+/* ---- reads on a view: any thread ---- */
 
 /* The result of a range: references, not values.  It points into the view (which must stay pinned)
  * or, from the apply thread, holds copies. */
@@ -257,8 +252,7 @@ void mvcc_range_stream_init(struct mvcc_range_stream *t, const struct mvcc_view 
 NODISCARD int mvcc_range_stream_next(struct mvcc_range_stream *t, struct arena *a,
                                      struct mvcc_range **ret, bool *ret_last);
 
-/* ---- compaction
- * ------------------------------------------------------------------------------------- */
+/* ---- compaction ---- */
 
 /* Accepts a compaction at `revision` (apply thread): from now on older revisions cannot be read.
  * ERR_MVCC_COMPACTED, ERR_MVCC_FUTURE_REV.  Deleting is left to do:
@@ -289,8 +283,7 @@ struct mvcc_compaction_info {
 };
 void mvcc_compaction_info(const struct mvcc_compaction *c, struct mvcc_compaction_info *ret);
 
-/* ---- hash
- * -------------------------------------------------------------------------------------------- */
+/* ---- hash ---- */
 
 struct mvcc_hash_result {
     uint32_t hash;

@@ -14,8 +14,7 @@
 #define SUB_MAX \
     (INT64_C(1) << 31) /* changes in one transaction: key_revision has 31 bits for them */
 
-/* ---- KeyValue as bytes
- * ------------------------------------------------------------------------------ */
+/* ---- KeyValue as bytes ---- */
 
 struct kv_fields {
     struct bytes key;
@@ -34,8 +33,7 @@ bool kv_decode(struct bytes in, struct kv_fields *ret);
 /* A record of the store, which must be one: stops otherwise. */
 void kv_decode_stored(struct bytes in, struct kv_fields *ret);
 
-/* ---- the state that a read looks at
- * ------------------------------------------------------------------- */
+/* ---- the state that a read looks at ---- */
 
 /* One state of the key space: that of a view, or what apply sees now. */
 struct kv_state {
@@ -67,8 +65,7 @@ struct key_entry *state_live(const struct kv_state *st, struct bytes key);
 /* 0 and the revision to read at, or ERR_MVCC_COMPACTED, ERR_MVCC_FUTURE_REV. */
 int state_revision(const struct kv_state *st, int64_t asked, int64_t *ret);
 
-/* ---- views
- * --------------------------------------------------------------------------------------------- */
+/* ---- views ---- */
 
 struct compact_hashes {
     size_t n;
@@ -97,8 +94,7 @@ struct mvcc_reader {
     char apart[64 - sizeof(struct mvcc *) - sizeof(void *) - sizeof(_Atomic bool)];
 };
 
-/* ---- the key space
- * --------------------------------------------------------------------------------------- */
+/* ---- the key space ---- */
 
 struct write_txn {
     bool active;
@@ -153,8 +149,7 @@ void mvcc__views_done(struct mvcc *kv);
  * meanwhile. */
 struct kv_state mvcc__now(struct mvcc *kv, struct store_view *sv);
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 void mvcc__txn_begin(struct mvcc *kv);
 void mvcc__txn_end(
@@ -196,8 +191,7 @@ void mvcc__apply_delete_range(struct mvcc *kv, const Etcdserverpb__DeleteRangeRe
 int mvcc__apply_range(struct mvcc *kv, const Etcdserverpb__RangeRequest *r, struct answer *an,
                       struct mvcc_range **ret);
 
-/* ---- transactions
- * --------------------------------------------------------------------------------------------- */
+/* ---- transactions ---- */
 
 /* The branches that the guards choose, for a transaction and those nested in the chosen lists. */
 struct txn_path {
@@ -217,8 +211,7 @@ int txn_check(const struct kv_state *st, const struct mvcc_hooks *hooks,
 int put_check_lease(const struct mvcc_hooks *hooks, const Etcdserverpb__PutRequest *r);
 int put_check_key(const struct kv_state *st, const Etcdserverpb__PutRequest *r);
 
-/* ---- range results
- * --------------------------------------------------------------------------------------------- */
+/* ---- range results ---- */
 
 enum range_form {
     RANGE_RECORDS,  /* stored KeyValues as they are */
@@ -268,8 +261,7 @@ typedef int (*range_ref_cmp)(const struct range_ref *a, const struct range_ref *
 /* Stable; `tmp` has room for n. */
 void range_refs_sort(struct range_ref *v, struct range_ref *tmp, size_t n, range_ref_cmp cmp);
 
-/* ---- what a compaction or hash keeps
- * ------------------------------------------------------------------- */
+/* ---- what a compaction or hash keeps ---- */
 
 enum keep_rule { KEEP_COMPACT, KEEP_HASH };
 
@@ -306,8 +298,7 @@ void keep_set_restart(struct keep_set *k, struct revision from);
 /* `r` ascends from call to call and is covered. */
 bool keep_set_has(struct keep_set *k, struct revision r);
 
-/* ---- restore, compaction, hash
- * ------------------------------------------------------------------------------------ */
+/* ---- restore, compaction, hash ---- */
 
 int mvcc__restore(struct mvcc *kv, struct err *e);
 /* Sets the compact revision and queues the job. */

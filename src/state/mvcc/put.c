@@ -114,8 +114,7 @@ void mvcc__put_key(struct mvcc *kv, const struct put_args *a)
     lease_follow(kv, a->key, leased, a->lease);
 }
 
-/* ---- the request
- * --------------------------------------------------------------------------------------- */
+/* ---- the request ---- */
 
 int put_check_lease(const struct mvcc_hooks *hooks, const Etcdserverpb__PutRequest *r)
 {

@@ -41,8 +41,7 @@ static enum range_form form_of(const range_request *r)
                                                                              : RANGE_KEYS;
 }
 
-/* ---- walking
- * --------------------------------------------------------------------------------------- */
+/* ---- walking ---- */
 
 static void walk_begin(struct mvcc_range *g)
 {
@@ -84,8 +83,7 @@ static int64_t count_all(struct mvcc_range *g)
     return n;
 }
 
-/* ---- lists
- * ----------------------------------------------------------------------------------------- */
+/* ---- lists ---- */
 
 static bool refs_add(struct mvcc_range *g, size_t *n, size_t *cap, const struct range_ref *ref)
 {
@@ -245,8 +243,7 @@ static int run_one(struct mvcc_range *g, const range_request *r)
     return 0;
 }
 
-/* ---- the size of the answer
- * ---------------------------------------------------------------------------- */
+/* ---- the size of the answer ---- */
 
 uint64_t range_kv_field_bytes(uint64_t n)
 {

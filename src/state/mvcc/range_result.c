@@ -119,8 +119,7 @@ bool mvcc_range_next(struct mvcc_range *g, struct bytes *ret_kv)
     return true;
 }
 
-/* ---- ranges of the apply thread: copied, for the state goes on changing
- * --------------------------------------- */
+/* ---- ranges of the apply thread: copied, for the state goes on changing ---- */
 
 /* Takes the KeyValues of `from` into the answer. */
 static void copy_kvs(struct mvcc_range *from, struct answer *an, struct mvcc_range *to)
@@ -172,8 +171,7 @@ int mvcc_range_applied(struct mvcc *kv, const Etcdserverpb__RangeRequest *r, str
     return rc == 0 && an.too_large ? ERR_NOMEM : rc;
 }
 
-/* ---- RangeStream
- * ---------------------------------------------------------------------------------------------- */
+/* ---- RangeStream ---- */
 
 #define STREAM_FIRST_CHUNK 10
 

@@ -137,8 +137,7 @@ static int read_records(struct restore *t, struct err *e)
     return rc;
 }
 
-/* ---- sorting
- * ------------------------------------------------------------------------------------------- */
+/* ---- sorting ---- */
 
 /* Eight bytes of a key behind what all keys have in common: most comparisons need no more. */
 struct sort_key {
@@ -223,8 +222,7 @@ static void build(struct restore *t)
     mem_free(v);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static int meta_revision(struct mvcc *kv, const char *key, int64_t *ret, struct err *e)
 {

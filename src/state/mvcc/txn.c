@@ -98,8 +98,7 @@ int mvcc_txn(struct mvcc *kv, const txn_request *r, struct arena *a, struct mvcc
     return rc;
 }
 
-/* ---- read-only
- * ------------------------------------------------------------------------------------------- */
+/* ---- read-only ---- */
 
 static int read_op(const struct mvcc_view *v, const Etcdserverpb__RequestOp *op, struct arena *a,
                    struct mvcc_op_result *ret)

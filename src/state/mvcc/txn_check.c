@@ -12,8 +12,7 @@ size_t txn_ops(const txn_request *r, bool succeeded, Etcdserverpb__RequestOp ***
     return succeeded ? r->n_success : r->n_failure;
 }
 
-/* ---- guards
- * ------------------------------------------------------------------------------------------ */
+/* ---- guards ---- */
 
 static int cmp_i64(int64_t a, int64_t b)
 {
@@ -170,8 +169,7 @@ struct txn_path *txn_choose(const struct kv_state *st, const txn_request *r, str
     return path != NULL && choose(st, r, a, path) ? path : NULL;
 }
 
-/* ---- operations
- * ---------------------------------------------------------------------------------------- */
+/* ---- operations ---- */
 
 /* Unlike a range on its own, a negative revision is taken at its word. */
 static int check_range(const struct kv_state *st, const Etcdserverpb__RangeRequest *r)

@@ -52,8 +52,7 @@ enum api_error mvcc_check_delete_range(const Etcdserverpb__DeleteRangeRequest *r
     return r->key.len == 0 ? API_EMPTY_KEY : API_OK;
 }
 
-/* ---- transactions: each operation by its own rules
- * --------------------------------------------------- */
+/* ---- transactions: each operation by its own rules ---- */
 
 static enum api_error check_ops(const txn_request *r, uint64_t ops_max);
 
@@ -334,8 +333,7 @@ int mvcc_check_txn(const txn_request *r, uint32_t ops_max, struct arena *a,
     return 0;
 }
 
-/* ---- what kind of transaction
- * ---------------------------------------------------------------------------- */
+/* ---- what kind of transaction ---- */
 
 static bool all_ranges(request_op **ops, size_t n, bool serializable)
 {

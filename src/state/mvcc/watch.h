@@ -142,8 +142,7 @@ struct watch_options {
 NODISCARD bool watcher_init(struct watcher *w, struct watch_stream *s,
                             const struct watch_options *o);
 
-/* ---- what a stream gets ------------------------------------------------------------------------
- */
+/* ---- what a stream gets ---- */
 
 struct watch_note {
     struct watcher *watcher;
@@ -170,8 +169,7 @@ struct watch_batch {
  * its stream is. */
 void watch_batch_free(struct watch_batch *b);
 
-/* ---- the hub -----------------------------------------------------------------------------------
- */
+/* ---- the hub ---- */
 
 struct watch_hub_config {
     int64_t revision; /* of the store */

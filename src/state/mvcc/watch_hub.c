@@ -74,8 +74,7 @@ void watch_hub_free(struct watch_hub *h)
     mem_free(h);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------
- */
+/* ---- groups ---- */
 
 static struct watch_group *group_new(struct watch_hub *h, const struct watcher *w)
 {
@@ -112,8 +111,7 @@ void watch__group_drop_if_empty(struct watch_hub *h, struct watch_group *g)
     mem_free(g);
 }
 
-/* ---- in and out --------------------------------------------------------------------------------
- */
+/* ---- in and out ---- */
 
 static void go_live(struct watch_hub *h, struct watcher *w)
 {
@@ -302,8 +300,7 @@ void watch_restored(struct watch_hub *h, int64_t revision, int64_t compact_revis
     }
 }
 
-/* ---- progress ----------------------------------------------------------------------------------
- */
+/* ---- progress ---- */
 
 bool watch_progress(struct watch_hub *h, struct watch_stream *s, size_t watchers_n)
 {
@@ -331,8 +328,7 @@ size_t watch_progress_each(struct watch_hub *h, struct watch_stream *s)
     return n;
 }
 
-/* ---- numbers and checks ------------------------------------------------------------------------
- */
+/* ---- numbers and checks ---- */
 
 void watch_stats(const struct watch_hub *h, struct watch_stats *ret)
 {

@@ -64,8 +64,7 @@ void watch_index_done(struct watch_index *x)
     x->n = 0;
 }
 
-/* ---- ranges: a treap --------------------------------------------------------------------------
- */
+/* ---- ranges: a treap ---- */
 
 /* splitmix64: with a secret seed nobody can order inserts so that the tree gets deep. */
 static uint32_t next_priority(struct watch_index *x)
@@ -145,8 +144,7 @@ static struct watch_span *take_out(struct watch_span *t, const struct watch_span
     return t;
 }
 
-/* ---- single keys: a hash table ----------------------------------------------------------------
- */
+/* ---- single keys: a hash table ---- */
 
 static bool key_add(struct watch_index *x, struct watch_span *s)
 {
@@ -173,8 +171,7 @@ static void key_remove(struct watch_index *x, struct watch_span *s)
     }
 }
 
-/* ---- both --------------------------------------------------------------------------------------
- */
+/* ---- both ---- */
 
 struct watch_span *watch_index_find(const struct watch_index *x, const struct watch_span *like)
 {

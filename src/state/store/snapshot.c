@@ -44,8 +44,7 @@ void store_copy_end(struct store_copy *c)
     mem_free(c);
 }
 
-/* ---- hash
- * -------------------------------------------------------------------------------------------- */
+/* ---- hash ---- */
 
 struct store_hash {
     struct store_snapshot *snapshot;

@@ -62,8 +62,7 @@ struct store_config {
     bool read_only;            /* for tools: shared lock, nothing written, no apply calls */
 };
 
-/* ---- life
- * ----------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 /* Opens or creates the file with all ten buckets; removes db.tmp* that a broken-off defragmentation
  * left in its directory.  Errors are those of the disk and of bolt. */
@@ -73,8 +72,7 @@ NODISCARD int store_open(const struct store_config *cfg, struct store **ret, str
  * store_commit first.  NULL is accepted. */
 void store_close(struct store *s);
 
-/* ---- writing: apply thread
- * ------------------------------------------------------------------------ */
+/* ---- writing: apply thread ---- */
 
 /* Into the open batch.  Not for STORE_KEY. */
 void store_put(struct store *s, enum store_bucket b, struct bytes key, struct bytes value);
@@ -112,8 +110,7 @@ bool store_seal(struct store *s);
  * entries until it is false again. */
 bool store_must_pause(const struct store *s);
 
-/* ---- views
- * ---------------------------------------------------------------------------------------- */
+/* ---- views ---- */
 
 struct store_snapshot; /* a read transaction of the file, counted */
 struct store_batch;
@@ -157,8 +154,7 @@ bool store_cursor_next(struct store_cursor *c, struct store_record *ret);  /* fa
 /* The record (main, sub) itself; faster than store_view_get when near the last one asked for. */
 bool store_cursor_get(struct store_cursor *c, int64_t main, int64_t sub, struct bytes *ret);
 
-/* ---- reading what is committed
- * -------------------------------------------------------------------- */
+/* ---- reading what is committed ---- */
 
 /* Calls fn for each pair of the bucket in order until it returns non-zero, which is returned.
  * At start, before anything is written; or on the store thread (then: what is committed). */
@@ -166,8 +162,7 @@ NODISCARD int store_scan(struct store *s, enum store_bucket b,
                          int (*fn)(void *ctx, struct bytes key, struct bytes value), void *ctx,
                          struct err *e);
 
-/* ---- the file: store thread
- * ------------------------------------------------------------------------ */
+/* ---- the file: store thread ---- */
 
 /* Commits all sealed batches in one transaction; durable on return.  Nothing to do: 0.  After an
  * error nobody knows what the disk holds: the process stops. */
@@ -222,8 +217,7 @@ NODISCARD int store_hash_step(struct store_hash *h, size_t records, bool *ret_do
 uint32_t store_hash_result(const struct store_hash *h);
 void store_hash_end(struct store_hash *h);
 
-/* ---- numbers: any thread
- * -------------------------------------------------------------------------- */
+/* ---- numbers: any thread ---- */
 
 uint64_t store_db_size(const struct store *s); /* pages ever used: dbSize, and for the quota */
 uint64_t store_db_size_in_use(const struct store *s); /* without the free pages */
@@ -231,8 +225,7 @@ uint64_t store_pending_bytes(const struct store *s);  /* written and not committ
 uint64_t store_commits(const struct store *s);
 uint32_t store_snapshots_open(const struct store *s); /* held by views, copies and hashes */
 
-/* ---- revision keys
- * -------------------------------------------------------------------------------- */
+/* ---- revision keys ---- */
 
 #define STORE_REV_KEY_BYTES_MAX 18
 

@@ -11,8 +11,7 @@
 #include "engine/bolt/bolt.h"
 #include "state/store/store.h"
 
-/* ---- a batch: what was written between two seals
- * -------------------------------------------------- */
+/* ---- a batch: what was written between two seals ---- */
 
 /* A record of bucket `key`.  Its revision key and its value lie side by side in the batch's arena,
  * so that bolt can borrow both. */
@@ -77,8 +76,7 @@ static inline struct bytes batch_record_value(const struct batch_record *r)
 /* The first of the n records that is >= (main, sub); n when there is none. */
 uint32_t batch_lower_bound(const struct store_batch *b, uint32_t n, int64_t main, int64_t sub);
 
-/* ---- the file and its snapshots
- * -------------------------------------------------------------------- */
+/* ---- the file and its snapshots ---- */
 
 /* One opened file; defragmentation replaces it by another.  Closed with the last reference. */
 struct store_file {

@@ -129,8 +129,7 @@ bool store_view_get(const struct store_view *v, int64_t main, int64_t sub, struc
     return i < v->batches_n ? batch_get(v, i, main, sub, ret) : file_get(v, main, sub, ret);
 }
 
-/* ---- cursor
- * ---------------------------------------------------------------------------------------- */
+/* ---- cursor ---- */
 
 struct store_cursor {
     const struct store_view *view;

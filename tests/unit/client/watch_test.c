@@ -309,7 +309,7 @@ static void cancels_from_within(void **state)
     assert_int_equal(c.seen.ev[0].revision, 11);
 }
 
-/* ---- leases ---------------------------------------------------------------------------------- */
+/* ---- leases ---- */
 
 struct renewals {
     struct ketch_client *client;

@@ -129,7 +129,7 @@ static void refuses_comparisons(void **state)
     }
 }
 
-/* ---- requests -------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static bool no_input(struct kv_input *in, struct buf *out)
 {

@@ -4,7 +4,7 @@
 
 #include "unit/engine/net/rig.h"
 
-/* ---- services -------------------------------------------------------------------------------- */
+/* ---- services ---- */
 
 struct service {
     int begun;
@@ -201,7 +201,7 @@ static const struct net_method methods[] = {
     (void) state;           \
     rig_init(&g, methods, ARRAY_LEN(methods), &s, NULL)
 
-/* ---- unary ----------------------------------------------------------------------------------- */
+/* ---- unary ---- */
 
 /* A request comes back whole, whatever its size: empty, small, over several DATA frames, and at the
  * limit. */
@@ -403,7 +403,7 @@ static void many_calls_at_once(void **state)
     rig_done(&g);
 }
 
-/* ---- streams --------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 /* A small answer does not wait until a large one on the same connection has left. */
 static void large_answers_take_turns(void **state)
@@ -535,7 +535,7 @@ static void slow_client_holds_back_the_service(void **state)
     rig_done(&g);
 }
 
-/* ---- hooks ----------------------------------------------------------------------------------- */
+/* ---- hooks ---- */
 
 static int hook_begin(struct call *c, void *user, const char **ret_text)
 {
@@ -592,7 +592,7 @@ static void hooks_see_every_call(void **state)
     rig_done(&g);
 }
 
-/* ---- stopping, connecting -------------------------------------------------------------------- */
+/* ---- stopping, connecting ---- */
 
 /* A graceful stop lets a call finish, refuses new connections meanwhile, and then reports that it
  * is done. */

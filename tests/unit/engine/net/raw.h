@@ -109,7 +109,7 @@ static inline void raw_read(int fd, struct buf *b, const char *until)
     buf_cstr(b);
 }
 
-/* ---- HTTP/2 by hand -------------------------------------------------------------------------- */
+/* ---- HTTP/2 by hand ---- */
 
 enum {
     RAW_DATA = 0,

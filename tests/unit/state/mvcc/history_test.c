@@ -192,8 +192,7 @@ static void without_memory(void **state)
     mvcc_view_unpin(v);
 }
 
-/* ---- everything together ------------------------------------------------------------------------
- */
+/* ---- everything together ---- */
 
 static struct model_watcher *some(enum model_state s)
 {

@@ -5,8 +5,7 @@
 #include "state/mvcc/mvcc_int.h"
 #include "sys/random.h"
 
-/* ---- a sorted array beside the tree
- * ------------------------------------------------------------------------ */
+/* ---- a sorted array beside the tree ---- */
 
 #define KEYS_MAX 40000
 #define KEY_BYTES 40
@@ -154,9 +153,7 @@ static struct bytes random_key(struct random *r, char text[KEY_BYTES], int kind)
     }
 }
 
-/* ---- tests
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- tests ---- */
 
 static void random_changes_leave_a_sorted_tree(void **state)
 {
@@ -300,9 +297,7 @@ static void a_walk_over_live_keys_passes_over_dead_subtrees(void **state)
     assert_true(steps <= 2 * INDEX_FANOUT);
 }
 
-/* ---- one key
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- one key ---- */
 
 /* An entry with revisions `v`, negative ones tombstones; each (main, sub) with sub counting within
  * main. */
@@ -376,9 +371,7 @@ static void what_a_compaction_leaves_of_a_deleted_key(void **state)
     entry_gone(e);
 }
 
-/* ---- keep sets
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- keep sets ---- */
 
 static void a_keep_set_has_the_same_in_small_windows(void **state)
 {

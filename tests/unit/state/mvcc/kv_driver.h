@@ -44,8 +44,7 @@ struct driver {
     size_t events_from; /* records of the model before it */
 };
 
-/* ---- the string of bytes
- * ------------------------------------------------------------------------------- */
+/* ---- the string of bytes ---- */
 
 static inline unsigned take(struct driver *d)
 {
@@ -122,8 +121,7 @@ static inline int64_t take_lease(struct driver *d)
     return b < 160 ? 0 : b & 7;
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------------ */
+/* ---- requests ---- */
 
 static inline Etcdserverpb__RangeRequest *take_range(struct driver *d)
 {
@@ -269,8 +267,7 @@ static inline Etcdserverpb__TxnRequest *take_txn(struct driver *d, unsigned dept
     return r;
 }
 
-/* ---- comparing answers
- * ------------------------------------------------------------------------------------ */
+/* ---- comparing answers ---- */
 
 static inline void same_kv(const Mvccpb__KeyValue *kv, const struct naive_rec *r, bool no_value,
                            bool no_lease)
@@ -391,9 +388,7 @@ static inline void check_stream_on(struct driver *d, const struct mvcc_view *v, 
     ASSERT(at == want.kvs.n);
 }
 
-/* ---- hooks
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- hooks ---- */
 
 static inline bool driver_lease_exists(void *ctx, int64_t id)
 {
@@ -438,9 +433,7 @@ static inline void driver_events(void *ctx, int64_t main, const struct mvcc_even
     d->events = n;
 }
 
-/* ---- writes
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- writes ---- */
 
 static inline void step_begin(struct driver *d)
 {
@@ -710,8 +703,7 @@ static inline void check_txn_on(struct driver *d, const struct mvcc_view *v, int
     same_txn(x, &want);
 }
 
-/* ---- hash, compaction, commits, restarts
- * ---------------------------------------------------------------------- */
+/* ---- hash, compaction, commits, restarts ---- */
 
 static inline void check_hash_on(struct driver *d, const struct mvcc_view *v, int64_t rev,
                                  int64_t compact)

@@ -94,8 +94,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- short forms
- * ------------------------------------------------------------------------------------------ */
+/* ---- short forms ---- */
 
 static int64_t put_with(const char *key, const char *value, int64_t lease)
 {
@@ -219,9 +218,7 @@ static void compact_file(void)
     }
 }
 
-/* ---- revisions
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- revisions ---- */
 
 static void revisions_count_changes_from_two_on(void **state)
 {
@@ -356,9 +353,7 @@ static void a_record_that_is_no_key_value_is_damage(void **state)
     assert_non_null(strstr(e.msg, "record 2_0"));
 }
 
-/* ---- ranges
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- ranges ---- */
 
 static void put_some(void)
 {
@@ -517,9 +512,7 @@ static void an_answer_that_is_too_large_does_not_stop_the_write(void **state)
     assert_string_equal(range(from("a", TO_THE_END)), "n=0");
 }
 
-/* ---- leases
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- leases ---- */
 
 static void leases_follow_the_newest_put(void **state)
 {
@@ -581,9 +574,7 @@ static void keys_of_a_lease_go_in_one_revision(void **state)
     assert_int_equal(index_get(kv->index.root, bytes_str("b"))->mod_sub_tombstone >> 1, 1);
 }
 
-/* ---- the stored form
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the stored form ---- */
 
 static void a_stored_put_has_etcds_bytes(void **state)
 {

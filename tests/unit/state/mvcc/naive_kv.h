@@ -209,8 +209,7 @@ static inline struct naive_range naive_range(struct naive *m, const Etcdserverpb
     return g;
 }
 
-/* ---- writes: between naive_begin and naive_end
- * -------------------------------------------------------- */
+/* ---- writes: between naive_begin and naive_end ---- */
 
 static inline int64_t naive_now(const struct naive *m)
 {
@@ -279,8 +278,7 @@ static inline struct naive_list naive_delete(struct naive *m,
     return l;
 }
 
-/* ---- guards
- * --------------------------------------------------------------------------------------------- */
+/* ---- guards ---- */
 
 static inline bool naive_relation(int result, int c)
 {
@@ -344,8 +342,7 @@ static inline bool naive_guards(struct naive *m, const Etcdserverpb__TxnRequest 
     return true;
 }
 
-/* ---- what compactions and hashes keep
- * ------------------------------------------------------------------- */
+/* ---- what compactions and hashes keep ---- */
 
 static inline bool naive_kept(const struct naive *m, const struct naive_rec *r, int64_t main)
 {

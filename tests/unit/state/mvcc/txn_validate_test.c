@@ -22,8 +22,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- making requests
- * ---------------------------------------------------------------------------------- */
+/* ---- making requests ---- */
 
 static op *put(const char *key)
 {
@@ -106,8 +105,7 @@ static enum api_error check3(op *x, op *y, op *z)
     return check(txn_of(x, y, z));
 }
 
-/* ---- tests
- * ---------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void single_requests_are_refused_in_etcds_order(void **state)
 {
@@ -297,8 +295,7 @@ static void the_kind_and_cost_of_a_transaction(void **state)
     assert_int_equal(mvcc_txn_cost(t), 256 + 3 + 256 + 5);
 }
 
-/* ---- beside the obvious version
- * ---------------------------------------------------------------------------- */
+/* ---- beside the obvious version ---- */
 
 struct naive_writes {
     struct bytes puts[64];

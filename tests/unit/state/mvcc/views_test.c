@@ -27,8 +27,7 @@ static _Atomic bool stopping;
 static _Atomic(struct mvcc_compaction *) job, job_done;
 static _Atomic uint64_t reads;
 
-/* ---- the apply thread's side
- * --------------------------------------------------------------------------- */
+/* ---- the apply thread's side ---- */
 
 static Etcdserverpb__RequestOp put_op(Etcdserverpb__PutRequest *p, char key[16], char value[16],
                                       unsigned account, int64_t money)
@@ -80,8 +79,7 @@ static void housekeeping(unsigned i)
     }
 }
 
-/* ---- the store thread
- * -------------------------------------------------------------------------------------- */
+/* ---- the store thread ---- */
 
 static void store_thread(void *arg)
 {
@@ -107,9 +105,7 @@ static void store_thread(void *arg)
     }
 }
 
-/* ---- readers
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- readers ---- */
 
 static int64_t money_in(struct mvcc_range *g)
 {

@@ -3,8 +3,7 @@
 #include "state/mvcc/watch.h"
 #include "state/mvcc/watch_codec.h"
 
-/* ---- a stream whose notes are copied as they come -----------------------------------------------
- */
+/* ---- a stream whose notes are copied as they come ---- */
 
 #define NOTES_MAX 4096
 
@@ -152,8 +151,7 @@ static void assert_note(size_t at, enum watch_note_kind kind, const struct watch
     assert_int_equal(seen[at].revision, revision);
 }
 
-/* ---- joining ------------------------------------------------------------------------------------
- */
+/* ---- joining ---- */
 
 /* The three forms of a range are accepted, an empty one is refused, an empty key is one zero byte.
  */
@@ -257,8 +255,7 @@ static void compaction(void **state)
     assert_note(3, WATCH_COMPACTED, &behind, 9);
 }
 
-/* ---- events -------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 /* All events of one revision are one note, in the order of execution; others' events are not in it.
  */
@@ -381,8 +378,7 @@ static void a_flush_wakes_once(void **state)
     assert_int_equal(deliveries, 1);
 }
 
-/* ---- slow streams -------------------------------------------------------------------------------
- */
+/* ---- slow streams ---- */
 
 /* A stream that takes nothing is told once that the watcher is behind, from the first revision that
  * it was not told of; another stream does not notice. */
@@ -446,8 +442,7 @@ static void bytes_are_bounded(void **state)
     free_kept();
 }
 
-/* ---- a restored snapshot ------------------------------------------------------------------------
- */
+/* ---- a restored snapshot ---- */
 
 /* Live watchers go on from what they had reached, future ones that were overtaken from their start;
  * a start that is still to come is kept, and gets no old events. */
@@ -481,8 +476,7 @@ static void restored(void **state)
     assert_int_equal(flush(), 0); /* the same state: nobody missed anything */
 }
 
-/* ---- progress, leaving --------------------------------------------------------------------------
- */
+/* ---- progress, leaving ---- */
 
 /* A request is answered only when every watcher of the stream is live and started, and never
  * without watchers; the note comes behind the events that it speaks of. */

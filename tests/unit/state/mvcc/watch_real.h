@@ -103,8 +103,7 @@ static void real_done(struct real *r)
     simdisk_free(r->sim);
 }
 
-/* ---- writes -------------------------------------------------------------------------------------
- */
+/* ---- writes ---- */
 
 static void real_put(struct real *r, struct bytes key, size_t value_n)
 {
@@ -181,8 +180,7 @@ static void real_write(struct real *r)
     }
 }
 
-/* ---- what the other actors do
- * ---------------------------------------------------------------------- */
+/* ---- what the other actors do ---- */
 
 /* The end of a batch of applied entries. */
 static void real_turn(struct real *r)
@@ -220,8 +218,7 @@ static void real_compact(struct real *r, int64_t revision)
     real_turn(r);
 }
 
-/* ---- catching up
- * -------------------------------------------------------------------------------------- */
+/* ---- catching up ---- */
 
 static struct model_watcher *real_model(struct real *r, const struct watcher *w)
 {

@@ -70,8 +70,7 @@ static struct {
 
 static const char *const key_text[KEYS] = {"k0", "k1", "k2", "k3"};
 
-/* ---- a stream's thread -------------------------------------------------------------------------
- */
+/* ---- a stream's thread ---- */
 
 static void nap(unsigned us)
 {
@@ -242,8 +241,7 @@ static void run_client(void *arg)
     atomic_fetch_add(&all.over, 1);
 }
 
-/* ---- the apply thread ---------------------------------------------------------------------------
- */
+/* ---- the apply thread ---- */
 
 static void events(void *ctx, int64_t main, const struct mvcc_event *ev, size_t n)
 {

@@ -355,8 +355,7 @@ static void apply_is_told_to_pause_when_too_much_is_pending(void **state)
     /* Not committed: 256 MiB on the simulated disk would prove nothing more. */
 }
 
-/* ---- compaction
- * -------------------------------------------------------------------------------------- */
+/* ---- compaction ---- */
 
 static enum store_keep keep_even(void *ctx, const struct store_record *r)
 {
@@ -405,8 +404,7 @@ static void compaction_removes_in_small_steps_and_says_when_it_is_done(void **st
     check_whole("snap/db");
 }
 
-/* ---- defragmentation, copy, hash
- * ------------------------------------------------------------------------ */
+/* ---- defragmentation, copy, hash ---- */
 
 static uint32_t hash_all(void)
 {
