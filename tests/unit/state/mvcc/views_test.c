@@ -225,7 +225,7 @@ static void what_nobody_sees_is_freed_though_an_old_view_is_kept(void **state)
      * and the early view still shows its value. */
     struct store_config cfg = {.disk = disk_posix(), .path = path, .map_bytes = 1 << 30};
     Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
-    const struct mvcc_view *early;
+    const struct mvcc_view *early = NULL;
     struct mvcc_reader *reader;
     struct mvcc_stats st;
     uint64_t settled = 0;
