@@ -27,6 +27,8 @@ static struct plan *plan_new(const struct raft_tracker *t, raft_index last)
 /* The plan comes into force. */
 static void plan_adopt(struct plan *p, struct raft_tracker *t)
 {
+    ASSERT(p->base == t);
+    ASSERT(p->n <= RAFT_MEMBERS_MAX);
     for (size_t i = 0, j = 0; i < t->n; i++) {
         while (j < p->n && p->progress[j].id < t->progress[i].id)
             j++;
@@ -92,6 +94,7 @@ static int make_voter(struct plan *p, raft_id id, struct err *e)
 {
     struct raft_progress *x = plan_get(p, id);
 
+    ASSERT(id != RAFT_NONE);
     if (!raft__ids_add(&p->members.incoming, id))
         return plan_full(e);
     if (x == NULL) {
@@ -108,6 +111,7 @@ static int make_learner(struct plan *p, raft_id id, struct err *e)
 {
     struct raft_progress *x = plan_get(p, id);
 
+    ASSERT(id != RAFT_NONE);
     if (x == NULL) {
         if (!raft__ids_add(&p->members.learners, id))
             return plan_full(e);
@@ -126,6 +130,7 @@ static int make_learner(struct plan *p, raft_id id, struct err *e)
 
 static void remove_member(struct plan *p, raft_id id)
 {
+    ASSERT(id != RAFT_NONE);
     if (plan_get(p, id) == NULL)
         return;
     raft__ids_del(&p->members.incoming, id);
@@ -154,6 +159,7 @@ static int plan_change(struct plan *p, const struct raft_conf_change_single *c, 
 static int plan_changes(struct plan *p, const struct raft_conf_change_single *v, size_t n,
                         struct err *e)
 {
+    ASSERT(v != NULL || n == 0);
     for (size_t i = 0; i < n; i++) {
         int rc;
 
@@ -172,6 +178,7 @@ static int plan_changes(struct plan *p, const struct raft_conf_change_single *v,
 
 static int plan_end(struct plan *p, struct raft_tracker *t, int rc)
 {
+    ASSERT(p->base == t);
     if (rc == 0)
         plan_adopt(p, t);
     mem_free(p);
@@ -241,6 +248,7 @@ int raft__conf_leave_joint(struct raft_tracker *t, struct err *e)
 int raft__conf_apply(struct raft_tracker *t, raft_index last, const struct raft_conf_change_v2 *c,
                      struct err *e)
 {
+    ASSERT(c->changes != NULL || c->changes_n == 0);
     if (c->transition == RAFT_CONF_AUTO && c->changes_n == 0)
         return raft__conf_leave_joint(t, e);
     if (c->transition != RAFT_CONF_AUTO || c->changes_n > 1)
@@ -277,6 +285,7 @@ static int restore_joint(struct raft_tracker *t, raft_index last, const struct r
     size_t n = 0;
     int rc = simple_each(t, last, RAFT_CONF_ADD_NODE, &cs->voters_outgoing, e);
 
+    ASSERT(cs->voters_outgoing.n > 0);
     if (rc != 0)
         return rc;
     v = xmem_alloc(max * sizeof *v);

@@ -121,6 +121,7 @@ static void describe_entry_change(struct buf *b, const struct raft_entry *e)
     struct arena a;
     int rc;
 
+    ASSERT(e->type != RAFT_ENTRY_NORMAL);
     arena_init(&a, DESCRIBE_CONF_CHANGE_BYTES_MAX);
     if (e->type == RAFT_ENTRY_CONF_CHANGE) {
         rc = raft_conf_change_get(e->data, &v1, NULL);
@@ -188,6 +189,7 @@ static void indent_by(struct buf *b, int indent)
 
 static void describe_message_entries(struct buf *b, int indent, const struct raft_message *m)
 {
+    ASSERT(m->entries_n > 0);
     add(b, " Entries:[");
     if (m->entries_n == 1) {
         raft_describe_entry(b, &m->entries[0]);
@@ -204,6 +206,7 @@ static void describe_message_entries(struct buf *b, int indent, const struct raf
 
 static void describe_responses(struct buf *b, int indent, const struct raft_message *m)
 {
+    ASSERT(m->responses_n > 0);
     add(b, " Responses:[");
     for (size_t i = 0; i < m->responses_n; i++) {
         indent_by(b, indent + 2);

@@ -55,6 +55,7 @@ static void ask_for_vote(struct raft *r, raft_id to, enum raft_message_type type
 {
     struct raft_entry_id last = raft__log_last(&r->log);
 
+    ASSERT(to != r->config.id);
     TRACE_INFO(r->trace,
                "%" PRIx64 " [logterm: %" PRIu64 ", index: %" PRIu64 "] sent %s request to %" PRIx64
                " at term %" PRIu64,
@@ -85,6 +86,7 @@ void raft__campaign(struct raft *r, enum raft_campaign_kind kind)
     raft_term term;
     size_t n;
 
+    ASSERT(r->state != RAFT_LEADER);
     if (kind == RAFT_CAMPAIGN_PRE_ELECTION) {
         raft__become_pre_candidate(r);
         type = RAFT_MSG_PRE_VOTE;
@@ -107,6 +109,7 @@ void raft__campaign(struct raft *r, enum raft_campaign_kind kind)
 enum raft__vote_result raft__poll(struct raft *r, raft_id id, enum raft_message_type t,
                                   bool granted, uint32_t *ret_granted, uint32_t *ret_rejected)
 {
+    ASSERT(r->state == RAFT_CANDIDATE || r->state == RAFT_PRE_CANDIDATE);
     TRACE_INFO(r->trace, "%" PRIx64 " received %s%s from %" PRIx64 " at term %" PRIu64,
                r->config.id, raft_message_type_name(t), granted ? "" : " rejection", id, r->term);
     raft__tracker_record_vote(&r->tracker, id, granted);

@@ -6,6 +6,7 @@ void raft_entry_list_add(struct raft_entry_list *l, const struct raft_entry *e)
 {
     struct raft_entry *x;
 
+    ASSERT(l->n <= l->cap);
     if (l->n == l->cap) {
         l->cap = l->cap == 0 ? ENTRY_LIST_FIRST_CAP : l->cap * 2;
         l->v = xmem_realloc(l->v, l->cap * sizeof l->v[0]);
@@ -28,6 +29,7 @@ void raft_entry_list_clear(struct raft_entry_list *l)
 {
     struct payload *held = NULL;
 
+    ASSERT(l->n <= l->cap);
     for (size_t i = 0; i < l->n; i++) {
         if (l->v[i].owner == held && i > 0)
             continue;

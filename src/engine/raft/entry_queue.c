@@ -18,6 +18,7 @@ void raft__entry_hold(struct raft_entry *e, const struct raft_entry *before)
 
 static void make_room(struct raft_entry_queue *q)
 {
+    ASSERT(q->start + q->n == q->cap);
     if (q->start > 0 && q->start >= q->n) {
         memcpy(q->array, q->array + q->start, q->n * sizeof q->array[0]);
         q->start = 0;

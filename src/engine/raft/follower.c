@@ -3,6 +3,7 @@
 
 static void answer_append(struct raft *r, raft_id to, raft_index i)
 {
+    ASSERT(to != RAFT_NONE);
     raft__send(r, (struct raft_message){.type = RAFT_MSG_APP_RESP, .to = to, .index = i});
 }
 
@@ -41,6 +42,8 @@ void raft__handle_append(struct raft *r, const struct raft_message *m)
     struct raft_entry_id prev = {m->log_term, m->index};
     raft_index last;
 
+    ASSERT(r->state == RAFT_FOLLOWER);
+    ASSERT(r->lead == m->from);
     if (!entries_in_order(m))
         return;
     if (q->n + m->entries_n > RAFT_UNSTABLE_ENTRIES_MAX || q->data_bytes > RAFT_UNSTABLE_BYTES_MAX)
@@ -57,6 +60,8 @@ void raft__handle_append(struct raft *r, const struct raft_message *m)
 
 void raft__handle_heartbeat(struct raft *r, const struct raft_message *m)
 {
+    ASSERT(r->state == RAFT_FOLLOWER);
+    ASSERT(r->lead == m->from);
     if (PLANTED(HEARTBEAT_COMMIT))
         raft__log_commit_to(&r->log, MIN(m->commit, raft__log_last_index(&r->log)));
     else
@@ -86,6 +91,7 @@ static bool restore_members(const struct raft *r, const struct raft_snapshot *s,
 {
     struct raft_conf_state restored;
 
+    ASSERT(s->meta.index > r->log.committed);
     *ret = (struct raft_tracker){.inflight_max = r->config.inflight_max,
                                  .inflight_bytes_max = r->config.inflight_bytes_max};
     if (raft__conf_restore(ret, s->meta.index, &s->meta.conf_state, NULL) == 0) {
@@ -102,6 +108,7 @@ static bool ignores_snapshot(struct raft *r, const struct raft_snapshot *s)
 {
     struct raft_entry_id last = raft__log_last(&r->log);
 
+    ASSERT(r->state == RAFT_FOLLOWER);
     if (s->meta.index <= r->log.committed)
         return true;
     if (!names(&s->meta.conf_state, r->config.id)) {
@@ -154,6 +161,7 @@ void raft__handle_snapshot(struct raft *r, const struct raft_message *m)
     const struct raft_snapshot *s = m->snapshot == NULL ? &none : m->snapshot;
     bool restored = restore(r, s);
 
+    ASSERT(r->lead == m->from);
     TRACE_INFO(r->trace,
                "%" PRIx64 " [commit: %" PRIu64 "] %s snapshot [index: %" PRIu64 ", term: %" PRIu64
                "]",

@@ -4,6 +4,7 @@
 
 bool raft__inflights_full(const struct raft_inflights *f)
 {
+    ASSERT(f->n <= f->max);
     return f->n == f->max || (f->bytes_max != 0 && f->bytes >= f->bytes_max);
 }
 

@@ -36,6 +36,7 @@ void raft__log_check(const struct raft_log *l)
 
 raft_index raft__log_first_index(const struct raft_log *l)
 {
+    ASSERT(l->storage != NULL);
     if (l->unstable.snapshot != NULL)
         return l->unstable.snapshot->meta.index + 1;
     return l->storage->ops->first_index(l->storage);
@@ -100,6 +101,7 @@ bool raft__log_up_to_date(const struct raft_log *l, struct raft_entry_id candida
 static uint64_t add_limited(const struct raft_entry *v, size_t n, uint64_t bytes,
                             uint64_t bytes_max, struct raft_entry_list *ret, bool *first)
 {
+    ASSERT(n > 0);
     for (size_t i = 0; i < n; i++) {
         uint64_t size = raft_entry_size(&v[i]);
 
@@ -176,6 +178,7 @@ bool raft__log_maybe_append(struct raft_log *l, struct raft_entry_id prev,
     raft_index last = prev.index + n;
     size_t from;
 
+    ASSERT(prev.index >= l->committed);
     if (!raft__log_matches(l, prev))
         return false;
     from = PLANTED(TRUNCATE_ON_STALE_APPEND) ? 0 : find_conflict(l, v, n);
@@ -215,6 +218,7 @@ void raft__log_commit_to(struct raft_log *l, raft_index i)
 
 void raft__log_restore(struct raft_log *l, const struct raft_snapshot *s)
 {
+    ASSERT(s->meta.index > l->committed);
     TRACE_INFO(l->trace,
                "log [committed=%" PRIu64 ", applied=%" PRIu64 ", applying=%" PRIu64
                ", unstable.offset=%" PRIu64 ", unstable.offsetInProgress=%" PRIu64
@@ -230,6 +234,7 @@ void raft__log_restore(struct raft_log *l, const struct raft_snapshot *s)
 
 static raft_index max_appliable(const struct raft_log *l, bool allow_unstable)
 {
+    ASSERT(l->unstable.offset > 0);
     return allow_unstable ? l->committed : MIN(l->committed, l->unstable.offset - 1);
 }
 

@@ -11,6 +11,7 @@ struct raft_conf_change_v2 raft_conf_change_as_v2(const struct raft_conf_change 
 /* The leader looks at its followers with the new configuration's eyes. */
 static void leader_switched(struct raft *r)
 {
+    ASSERT(r->state == RAFT_LEADER);
     /* A smaller quorum may have had entries for long. */
     if (raft__maybe_commit(r)) {
         raft__bcast_append(r);
@@ -27,6 +28,7 @@ void raft__switched_config(struct raft *r)
 {
     const struct raft_progress *self = raft__self(r);
 
+    ASSERT(r->tracker.n <= RAFT_MEMBERS_MAX);
     TRACE_INFO(r->trace, "%" PRIx64 " switched to configuration %s", r->config.id,
                MEMBERS_TEXT(&r->tracker.members));
     r->learner = self != NULL && self->learner;
@@ -46,6 +48,7 @@ int raft_apply_conf_change(struct raft *r, const struct raft_conf_change_v2 *c,
 {
     int rc = raft__conf_apply(&r->tracker, raft__log_last_index(&r->log), c, e);
 
+    ASSERT(r->magic == RAFT_MAGIC);
     if (rc != 0)
         return rc;
     raft__switched_config(r);

@@ -11,7 +11,10 @@
 #include "engine/raft/snapshot_copy.h"
 #include "engine/raft/term_runs.h"
 
+#define MEMORY_MAGIC 0x6d656d6fu
+
 struct raft_memory_storage {
+    uint32_t magic;
     struct raft_storage base;
     struct raft_memory_options options;
     struct raft_hard_state hard;
@@ -24,7 +27,10 @@ struct raft_memory_storage {
 
 static struct raft_memory_storage *of_base(struct raft_storage *s)
 {
-    return CONTAINER_OF(s, struct raft_memory_storage, base);
+    struct raft_memory_storage *m = CONTAINER_OF(s, struct raft_memory_storage, base);
+
+    ASSERT(m->magic == MEMORY_MAGIC);
+    return m;
 }
 
 static raft_index first_in_memory(const struct raft_memory_storage *m)
@@ -121,6 +127,7 @@ struct raft_memory_storage *raft_memory_storage_new(const struct raft_memory_opt
 {
     struct raft_memory_storage *m = xmem_calloc(1, sizeof *m);
 
+    m->magic = MEMORY_MAGIC;
     m->base.ops = &memory_ops;
     m->options = *o;
     if (m->options.entries_max == 0)
@@ -139,17 +146,20 @@ void raft_memory_storage_free(struct raft_memory_storage *m)
     raft__queue_done(&m->queue);
     raft__term_runs_done(&m->terms);
     mem_free(m->snapshot);
+    m->magic = 0;
     mem_free(m);
 }
 
 struct raft_storage *raft_memory_storage_base(struct raft_memory_storage *m)
 {
+    ASSERT(m->magic == MEMORY_MAGIC);
     return &m->base;
 }
 
 void raft_memory_storage_set_hard_state(struct raft_memory_storage *m,
                                         const struct raft_hard_state *hs)
 {
+    ASSERT(m->magic == MEMORY_MAGIC);
     m->hard = *hs;
 }
 
@@ -167,6 +177,7 @@ void raft_memory_storage_set_conf_state(struct raft_memory_storage *m,
 
 struct raft_memory_usage raft_memory_storage_usage(const struct raft_memory_storage *m)
 {
+    ASSERT(m->magic == MEMORY_MAGIC);
     return (struct raft_memory_usage){first_in_memory(m), m->queue.n, m->queue.data_bytes};
 }
 
@@ -175,6 +186,7 @@ struct raft_memory_usage raft_memory_storage_usage(const struct raft_memory_stor
 /* What the reader can bring back need not stay. */
 static void evict(struct raft_memory_storage *m)
 {
+    ASSERT(m->options.entries_max > 0);
     if (m->options.reader.entries == NULL)
         return;
     while (m->queue.n > m->options.entries_max || m->queue.data_bytes > m->options.bytes_max)
@@ -193,6 +205,7 @@ static void truncate_from(struct raft_memory_storage *m, raft_index from)
 
 void raft_memory_storage_append(struct raft_memory_storage *m, const struct raft_entry *v, size_t n)
 {
+    ASSERT(m->magic == MEMORY_MAGIC);
     while (n > 0 && v[0].index <= m->compacted) {
         v++;
         n--;
@@ -225,6 +238,7 @@ static raft_index snapshot_index(const struct raft_memory_storage *m)
 
 int raft_memory_storage_apply_snapshot(struct raft_memory_storage *m, const struct raft_snapshot *s)
 {
+    ASSERT(m->magic == MEMORY_MAGIC);
     if (s->meta.index <= snapshot_index(m))
         return ERR_RAFT_SNAPSHOT_OUT_OF_DATE;
     replace_snapshot(m, s);
@@ -240,6 +254,7 @@ int raft_memory_storage_create_snapshot(struct raft_memory_storage *m, raft_inde
 {
     struct raft_snapshot s = {.data = data, .meta = {.index = i}};
 
+    ASSERT(m->magic == MEMORY_MAGIC);
     if (i <= snapshot_index(m))
         return ERR_RAFT_SNAPSHOT_OUT_OF_DATE;
     ASSERT(i >= m->compacted);
@@ -257,6 +272,7 @@ int raft_memory_storage_compact(struct raft_memory_storage *m, raft_index i)
 {
     raft_index first = first_in_memory(m);
 
+    ASSERT(m->magic == MEMORY_MAGIC);
     if (i <= m->compacted)
         return ERR_RAFT_COMPACTED;
     if (i > m->last)

@@ -48,6 +48,7 @@ static size_t grown(size_t cap)
 
 static void list_reserve(struct raft_out_list *l)
 {
+    ASSERT(l->n <= l->cap);
     if (l->n < l->cap)
         return;
     l->cap = grown(l->cap);
@@ -58,6 +59,7 @@ static void list_reserve(struct raft_out_list *l)
 struct raft_snapshot *raft__outbox_keep_snapshot(struct raft_outbox *o,
                                                  const struct raft_snapshot *s)
 {
+    ASSERT(s->meta.index > 0);
     if (o->snapshots_n == o->snapshots_cap) {
         o->snapshots_cap = grown(o->snapshots_cap);
         o->snapshots = xmem_realloc(o->snapshots, o->snapshots_cap * sizeof o->snapshots[0]);
@@ -114,6 +116,7 @@ bool raft__outbox_empty(const struct raft_outbox *o)
 
 static void list_close(struct raft_outbox *o, struct raft_out_list *l)
 {
+    ASSERT(l->n <= RAFT_MESSAGES_MAX);
     for (size_t i = 0; i < l->n; i++) {
         struct raft_message *m = &l->v[i];
 

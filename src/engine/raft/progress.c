@@ -63,6 +63,7 @@ bool raft__progress_paused(const struct raft_progress *p)
 
 bool raft__progress_can_bump_commit(const struct raft_progress *p, raft_index commit)
 {
+    ASSERT(p->next > 0);
     return commit > p->sent_commit && p->sent_commit < p->next - 1;
 }
 

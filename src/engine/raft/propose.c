@@ -7,6 +7,7 @@
 
 int raft_propose(struct raft *r, const struct raft_entry *v, size_t n)
 {
+    ASSERT(r->magic == RAFT_MAGIC);
     /* The entries are only read: a message has no const ones because decoders make them. */
     union {
         const struct raft_entry *in;
@@ -30,6 +31,7 @@ int raft_propose_conf_change(struct raft *r, const struct raft_conf_change *c)
     uint8_t *data = xmem_alloc(n + 1);
     int rc;
 
+    ASSERT(r->magic == RAFT_MAGIC);
     (void) raft_conf_change_put(c, data);
     rc = propose_bytes(r, RAFT_ENTRY_CONF_CHANGE, data, n);
     mem_free(data);
@@ -42,6 +44,7 @@ int raft_propose_conf_change_v2(struct raft *r, const struct raft_conf_change_v2
     uint8_t *data = xmem_alloc(n + 1);
     int rc;
 
+    ASSERT(r->magic == RAFT_MAGIC);
     (void) raft_conf_change_v2_put(c, data);
     rc = propose_bytes(r, RAFT_ENTRY_CONF_CHANGE_V2, data, n);
     mem_free(data);
@@ -50,6 +53,7 @@ int raft_propose_conf_change_v2(struct raft *r, const struct raft_conf_change_v2
 
 int raft__propose_leave_joint(struct raft *r)
 {
+    ASSERT(raft__tracker_is_joint(&r->tracker));
     return propose_bytes(r, RAFT_ENTRY_CONF_CHANGE_V2, NULL, 0);
 }
 
@@ -62,6 +66,7 @@ static const char *why_not(const struct raft *r, const struct raft_conf_change_v
     bool joint = raft__tracker_is_joint(&r->tracker);
     bool leaves = c->changes_n == 0;
 
+    ASSERT(r->state == RAFT_LEADER);
     /* One at a time: the next is judged by the configuration that this one leads to. */
     if (r->pending_conf_index > r->log.applied) {
         (void) snprintf(
@@ -102,6 +107,7 @@ static int judge_conf_change(struct raft *r, const struct raft_entry *e, raft_in
     const char *why;
     int rc;
 
+    ASSERT(e->type != RAFT_ENTRY_NORMAL);
     arena_init(&a, CONF_CHANGE_ARENA_BYTES_MAX);
     if (e->type == RAFT_ENTRY_CONF_CHANGE) {
         rc = raft_conf_change_get(e->data, &v1, NULL);
@@ -128,6 +134,7 @@ static int judge_entries(struct raft *r, const struct raft_message *m,
 {
     raft_index last = raft__log_last_index(&r->log);
 
+    ASSERT(r->scratch.n == 0);
     *ret = m->entries;
     for (size_t i = 0; i < m->entries_n; i++) {
         bool refused = false;
@@ -154,6 +161,7 @@ int raft__leader_propose(struct raft *r, const struct raft_message *m)
     raft_index pending = r->pending_conf_index;
     int rc;
 
+    ASSERT(r->state == RAFT_LEADER);
     if (m->entries_n == 0)
         return ERR_RAFT_PROPOSAL_DROPPED; /* some peer's: one's own have entries */
     if (raft__self(r) == NULL)

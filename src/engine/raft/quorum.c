@@ -28,6 +28,7 @@ bool raft__ids_add(struct raft_id_set *s, raft_id id)
 {
     size_t i = place(s, id);
 
+    ASSERT(id != 0);
     if (i < s->n && s->v[i] == id)
         return true;
     if (s->n == RAFT_MEMBERS_MAX)
@@ -112,6 +113,7 @@ enum raft__vote_result raft__majority_vote(const struct raft_id_set *s, raft__vo
 {
     size_t yes = 0, missing = 0, majority = s->n / 2 + 1;
 
+    ASSERT(s->n <= RAFT_MEMBERS_MAX);
     if (s->n == 0)
         return RAFT_VOTE_WON;
     for (size_t i = 0; i < s->n; i++) {

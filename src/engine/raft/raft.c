@@ -21,6 +21,7 @@ static void reset_progress(struct raft *r)
 {
     raft_index last = raft__log_last_index(&r->log);
 
+    ASSERT(r->tracker.n <= RAFT_MEMBERS_MAX);
     for (size_t i = 0; i < r->tracker.n; i++) {
         struct raft_progress *p = &r->tracker.progress[i];
 
@@ -117,6 +118,7 @@ struct raft_soft_state raft__soft_state(const struct raft *r)
 
 static void tick_election(struct raft *r)
 {
+    ASSERT(r->state != RAFT_LEADER);
     r->election_elapsed++;
     if (raft__promotable(r) && r->election_elapsed >= r->randomized_election_timeout) {
         r->election_elapsed = 0;
@@ -126,6 +128,7 @@ static void tick_election(struct raft *r)
 
 static void tick_leader(struct raft *r)
 {
+    ASSERT(r->lead == r->config.id);
     r->heartbeat_elapsed++;
     r->election_elapsed++;
     if (r->election_elapsed >= r->config.election_tick) {
@@ -144,6 +147,7 @@ static void tick_leader(struct raft *r)
 
 void raft_tick(struct raft *r)
 {
+    ASSERT(r->magic == RAFT_MAGIC);
     r->log.read_back_pending = false;
     if (r->state == RAFT_LEADER)
         tick_leader(r);
@@ -242,6 +246,7 @@ int raft_new(const struct raft_config *c, struct raft **ret, struct err *e)
     if (rc != 0)
         return rc;
     r = xmem_calloc(1, sizeof *r);
+    r->magic = RAFT_MAGIC;
     r->config = *c;
     r->config.committed_bytes_max = or_default(c->committed_bytes_max,
                                                or_default(c->msg_bytes_max, 1));
@@ -279,6 +284,7 @@ void raft_free(struct raft *r)
     raft__reads_done(&r->postponed);
     raft__tracker_done(&r->tracker);
     raft__log_done(&r->log);
+    r->magic = 0;
     mem_free(r);
 }
 
@@ -293,6 +299,8 @@ static void bootstrap_entry(struct raft *r, const struct raft_peer *p, raft_inde
     struct raft_entry e = {
         .term = 1, .index = i, .type = RAFT_ENTRY_CONF_CHANGE, .data = {data, n}};
 
+    ASSERT(p->id != RAFT_NONE);
+    ASSERT(i > 0);
     (void) raft_conf_change_put(&c, data);
     raft__log_append(&r->log, &e, 1);
     mem_free(data);
@@ -300,6 +308,8 @@ static void bootstrap_entry(struct raft *r, const struct raft_peer *p, raft_inde
 
 int raft_bootstrap(struct raft *r, const struct raft_peer *peers, size_t n, struct err *e)
 {
+    ASSERT(r->magic == RAFT_MAGIC);
+    ASSERT(!r->advance_due);
     if (n == 0)
         return err_set(e, ERR_RAFT_CONFIG, "must provide at least one peer to bootstrap");
     if (raft__log_last_index(&r->log) != 0)

@@ -29,7 +29,10 @@
 #include "engine/raft/read_only.h"
 #include "engine/raft/tracker.h"
 
+#define RAFT_MAGIC 0x72616674u /* a core that is alive */
+
 struct raft {
+    uint32_t magic;
     struct raft_config config;
     const struct raft_trace *trace; /* &config.trace */
 

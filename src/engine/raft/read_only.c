@@ -9,6 +9,7 @@ static void grow(struct raft_read_queue *q)
     size_t cap = q->cap == 0 ? READS_FIRST_CAP : q->cap * 2;
     struct raft_read_request *ring = xmem_alloc(cap * sizeof *ring);
 
+    ASSERT(q->n == q->cap);
     for (size_t i = 0; i < q->n; i++)
         ring[i] = q->ring[(q->start + i) & (q->cap - 1)];
     mem_free(q->ring);

@@ -8,6 +8,7 @@ int raft_read_index(struct raft *r, struct bytes context)
     struct raft_entry e = {.data = context};
     struct raft_message m = {.type = RAFT_MSG_READ_INDEX, .entries = &e, .entries_n = 1};
 
+    ASSERT(r->magic == RAFT_MAGIC);
     if (context.n > RAFT_READ_CONTEXT_BYTES_MAX || r->lead == RAFT_NONE)
         return ERR_RAFT_READ_REFUSED;
     if (r->reads.n == RAFT_READS_PENDING_MAX || r->postponed.n == RAFT_READS_PENDING_MAX)
@@ -19,6 +20,7 @@ static void answer(struct raft *r, raft_id from, raft_index i, struct bytes cont
 {
     struct raft_entry e = {.data = context};
 
+    ASSERT(context.n <= RAFT_READ_CONTEXT_BYTES_MAX);
     if (from == RAFT_NONE || from == r->config.id) {
         raft__outbox_add_read(raft__out(r), i, context);
         return;
@@ -35,6 +37,7 @@ static void answer_confirmed(struct raft *r)
 {
     uint64_t confirmed = raft__tracker_reads_confirmed(&r->tracker);
 
+    ASSERT(r->state == RAFT_LEADER);
     while (r->reads.n > 0 && r->reads.confirmed < confirmed) {
         const struct raft_read_request *q = raft__reads_pop(&r->reads);
 
@@ -47,6 +50,7 @@ static void prove(struct raft *r, raft_id from, struct bytes context)
 {
     struct raft_progress *self = raft__self(r);
 
+    ASSERT(r->state == RAFT_LEADER);
     if (r->config.read_only == RAFT_READ_ONLY_LEASE_BASED || PLANTED(READ_NO_QUORUM)) {
         answer(r, from, r->log.committed, context);
         return;
@@ -62,6 +66,7 @@ void raft__leader_read_index(struct raft *r, const struct raft_message *m)
 {
     struct bytes context;
 
+    ASSERT(r->state == RAFT_LEADER);
     if (m->entries_n != 1 || m->entries[0].data.n > RAFT_READ_CONTEXT_BYTES_MAX)
         return;
     context = m->entries[0].data;
@@ -82,6 +87,7 @@ void raft__leader_read_ack(struct raft *r, struct raft_progress *p, struct bytes
 {
     uint64_t position;
 
+    ASSERT(r->state == RAFT_LEADER);
     if (r->config.read_only != RAFT_READ_ONLY_SAFE || context.n < sizeof position)
         return;
     position = le64_get(context.p);
@@ -95,6 +101,7 @@ void raft__leader_read_ack(struct raft *r, struct raft_progress *p, struct bytes
  */
 void raft__release_postponed_reads(struct raft *r)
 {
+    ASSERT(r->state == RAFT_LEADER);
     if (!raft__committed_in_current_term(r))
         return;
     while (r->postponed.n > 0) {

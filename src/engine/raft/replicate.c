@@ -18,6 +18,8 @@ static bool maybe_send_snapshot(struct raft *r, struct raft_progress *p)
     struct raft_snapshot s = {0};
     struct raft_storage *storage = r->config.storage;
 
+    ASSERT(r->state == RAFT_LEADER);
+    ASSERT(p->id != r->config.id);
     if (!p->recent_active) {
         TRACE_DEBUG(r->trace,
                     "ignore sending snapshot to %" PRIx64 " since it is not recently active",
@@ -52,6 +54,7 @@ static int next_entries(struct raft *r, const struct raft_progress *p)
 {
     raft_index end = raft__log_last_index(&r->log) + 1;
 
+    ASSERT(p->state != RAFT_SNAPSHOT);
     /* A full window: an empty message, so that a lost answer is noticed. */
     if (p->state == RAFT_REPLICATE && raft__inflights_full(&p->inflights))
         return 0;
@@ -68,6 +71,7 @@ bool raft__maybe_send_append(struct raft *r, raft_id to, bool send_if_empty)
     raft_term prev_term;
     int rc;
 
+    ASSERT(to != r->config.id);
     ASSERT(p != NULL);
     if (raft__progress_paused(p))
         return false;
@@ -96,6 +100,7 @@ bool raft__maybe_send_append(struct raft *r, raft_id to, bool send_if_empty)
 
 void raft__bcast_append(struct raft *r)
 {
+    ASSERT(r->state == RAFT_LEADER);
     for (size_t i = 0; i < r->tracker.n; i++)
         if (r->tracker.progress[i].id != r->config.id)
             (void) raft__maybe_send_append(r, r->tracker.progress[i].id, true);
@@ -103,6 +108,7 @@ void raft__bcast_append(struct raft *r)
 
 static void send_heartbeat(struct raft *r, struct raft_progress *p, struct bytes context)
 {
+    ASSERT(p->match < p->next);
     /* No more than the follower is known to have: it commits without looking at its log. */
     raft_index commit = MIN(p->match, r->log.committed);
 
@@ -119,6 +125,7 @@ void raft__bcast_heartbeat(struct raft *r)
     uint8_t position[8];
     struct bytes context = BYTES_EMPTY;
 
+    ASSERT(r->state == RAFT_LEADER);
     if (r->reads.n > 0) {
         le64_put(position, raft__reads_newest(&r->reads));
         context = bytes_of(position, sizeof position);
@@ -156,6 +163,7 @@ static bool over_limits(const struct raft *r, uint64_t data_bytes, size_t n)
 {
     const struct raft_entry_queue *q = &r->log.unstable.entries;
 
+    ASSERT(n > 0);
     /* A single huge one is let through when nothing waits; else it could never be proposed.  One
      * without data, such as leaving a joint configuration, is not held up by those with. */
     if (r->uncommitted_bytes > 0 && data_bytes > 0 &&
@@ -188,6 +196,7 @@ void raft__append_entries(struct raft *r, const struct raft_entry *v, size_t n)
 
 bool raft__append_proposal(struct raft *r, const struct raft_entry *v, size_t n)
 {
+    ASSERT(n > 0);
     if (over_limits(r, raft__data_bytes(v, n), n)) {
         TRACE_DEBUG(r->trace,
                     "%" PRIx64 " appending new entries to log would exceed uncommitted entry size "

@@ -70,6 +70,7 @@ static bool asks_for_vote(const struct raft_message *m)
 /* A member that hears its leader does not help to depose it (Raft thesis 6, leader stickiness). */
 static bool in_lease(const struct raft *r, const struct raft_message *m)
 {
+    ASSERT(asks_for_vote(m));
     if (bytes_eq(m->context, BYTES_LIT(RAFT_CAMPAIGN_TRANSFER_CONTEXT)))
         return false;
     return r->config.check_quorum && r->lead != RAFT_NONE &&
@@ -80,6 +81,7 @@ static void trace_in_lease(const struct raft *r, const struct raft_message *m)
 {
     struct raft_entry_id last = raft__log_last(&r->log);
 
+    ASSERT(r->election_elapsed < r->config.election_tick);
     TRACE_INFO(r->trace,
                "%" PRIx64 " [logterm: %" PRIu64 ", index: %" PRIu64 ", vote: %" PRIx64
                "] ignored %s from %" PRIx64 " [logterm: %" PRIu64 ", index: %" PRIu64
@@ -95,6 +97,7 @@ static bool take_higher_term(struct raft *r, const struct raft_message *m)
     bool from_leader = m->type == RAFT_MSG_APP || m->type == RAFT_MSG_HEARTBEAT ||
                        m->type == RAFT_MSG_SNAP;
 
+    ASSERT(m->term > r->term);
     if (asks_for_vote(m) && in_lease(r, m)) {
         trace_in_lease(r, m);
         return false;
@@ -115,6 +118,7 @@ static bool take_higher_term(struct raft *r, const struct raft_message *m)
  * term removes entries. */
 static void late_store_ack(struct raft *r, const struct raft_message *m)
 {
+    ASSERT(m->term < r->term);
     if (m->index != 0)
         TRACE_INFO(r->trace,
                    "%" PRIx64 " [term: %" PRIu64
@@ -128,6 +132,7 @@ static void drop_lower_term(struct raft *r, const struct raft_message *m)
 {
     struct raft_entry_id last;
 
+    ASSERT(m->term < r->term);
     if ((r->config.check_quorum || r->config.pre_vote) &&
         (m->type == RAFT_MSG_HEARTBEAT || m->type == RAFT_MSG_APP)) {
         /* A deposed leader that a partition kept away. With these options nobody disturbs it by a
@@ -158,6 +163,7 @@ static void drop_lower_term(struct raft *r, const struct raft_message *m)
 
 static void store_ack(struct raft *r, const struct raft_message *m)
 {
+    ASSERT(m->index == 0 || m->log_term > 0);
     if (m->index != 0)
         raft__unstable_stable_to(&r->log.unstable, m->index, m->log_term);
     if (m->snapshot != NULL)
@@ -227,6 +233,7 @@ int raft__step(struct raft *r, const struct raft_message *m)
 
 int raft_step(struct raft *r, const struct raft_message *m)
 {
+    ASSERT(r->magic == RAFT_MAGIC);
     ASSERT(m->type < RAFT_MSG_END);
     if (is_local(m->type) && !is_local_thread(m->from))
         return ERR_RAFT_STEP_LOCAL;

@@ -6,6 +6,7 @@ static void vote_answered(struct raft *r, const struct raft_message *m)
     enum raft__vote_result result = raft__poll(r, m->from, m->type, !m->reject, &granted,
                                                &rejected);
 
+    ASSERT(m->term == r->term || m->term == r->term + 1);
     TRACE_INFO(r->trace,
                "%" PRIx64 " has received %" PRIu32 " %s votes and %" PRIu32 " vote rejections",
                r->config.id, granted, raft_message_type_name(m->type), rejected);

@@ -4,6 +4,7 @@ static int forward_proposal(struct raft *r, const struct raft_message *m)
 {
     struct raft_message copy = *m;
 
+    ASSERT(r->state == RAFT_FOLLOWER);
     if (r->lead == RAFT_NONE) {
         TRACE_INFO(r->trace, "%" PRIx64 " no leader at term %" PRIu64 "; dropping proposal",
                    r->config.id, r->term);
@@ -27,6 +28,7 @@ static void forward(struct raft *r, const struct raft_message *m, const char *wh
 {
     struct raft_message copy = *m;
 
+    ASSERT(r->state == RAFT_FOLLOWER);
     if (r->lead == RAFT_NONE) {
         TRACE_INFO(r->trace, "%" PRIx64 " no leader at term %" PRIu64 "; dropping %s", r->config.id,
                    r->term, what);
@@ -39,6 +41,7 @@ static void forward(struct raft *r, const struct raft_message *m, const char *wh
 
 static void forget_leader(struct raft *r)
 {
+    ASSERT(r->state == RAFT_FOLLOWER);
     if (r->config.read_only == RAFT_READ_ONLY_LEASE_BASED) {
         /* The leader counts on being the only one for the length of its lease. */
         TRACE_ERROR(r->trace, "ignoring MsgForgetLeader due to ReadOnlyLeaseBased");
@@ -65,6 +68,7 @@ static void read_answered(struct raft *r, const struct raft_message *m)
 
 int raft__step_follower(struct raft *r, const struct raft_message *m)
 {
+    ASSERT(r->state == RAFT_FOLLOWER);
     switch (m->type) {
     case RAFT_MSG_PROP:
         return forward_proposal(r, m);

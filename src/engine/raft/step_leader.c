@@ -2,6 +2,7 @@
 
 static void check_quorum(struct raft *r)
 {
+    ASSERT(r->state == RAFT_LEADER);
     if (!raft__tracker_quorum_active(&r->tracker, r->config.id)) {
         TRACE_WARN(r->trace, "%" PRIx64 " stepped down to follower since quorum is not active",
                    r->config.id);
@@ -16,6 +17,7 @@ static void append_rejected(struct raft *r, struct raft_progress *p, const struc
 {
     raft_index hint = m->reject_hint;
 
+    ASSERT(m->reject);
     TRACE_DEBUG(r->trace,
                 "%" PRIx64 " received MsgAppResp(rejected, hint: (index %" PRIu64 ", term %" PRIu64
                 ")) from %" PRIx64 " for index %" PRIu64,
@@ -36,6 +38,7 @@ static void append_rejected(struct raft *r, struct raft_progress *p, const struc
 
 static void progress_accepted(struct raft *r, struct raft_progress *p, raft_index i)
 {
+    ASSERT(p->match >= i);
     switch (p->state) {
     case RAFT_PROBE:
         raft__progress_become_replicate(p);
@@ -61,6 +64,7 @@ static void append_accepted(struct raft *r, struct raft_progress *p, const struc
 {
     bool self = m->from == r->config.id;
 
+    ASSERT(!m->reject);
     if (m->index > raft__log_last_index(&r->log))
         return; /* no follower of ours has what we never sent */
     if (!raft__progress_maybe_update(p, m->index) &&
@@ -87,6 +91,7 @@ static void append_accepted(struct raft *r, struct raft_progress *p, const struc
 static void heartbeat_answered(struct raft *r, struct raft_progress *p,
                                const struct raft_message *m)
 {
+    ASSERT(p->id == m->from);
     p->recent_active = true;
     p->flow_paused = false;
     if (p->match < raft__log_last_index(&r->log) || p->state == RAFT_PROBE)
@@ -96,6 +101,7 @@ static void heartbeat_answered(struct raft *r, struct raft_progress *p,
 
 static void snapshot_status(struct raft *r, struct raft_progress *p, const struct raft_message *m)
 {
+    ASSERT(p->id == m->from);
     if (p->state != RAFT_SNAPSHOT)
         return;
     if (m->reject)
@@ -111,6 +117,7 @@ static void snapshot_status(struct raft *r, struct raft_progress *p, const struc
 
 static void unreachable(struct raft *r, struct raft_progress *p)
 {
+    ASSERT(p->id != RAFT_NONE);
     /* What was sent optimistically is probably lost. */
     if (p->state == RAFT_REPLICATE)
         raft__progress_become_probe(p);
@@ -122,6 +129,7 @@ static void unreachable(struct raft *r, struct raft_progress *p)
 /* About one peer. */
 static void step_about_peer(struct raft *r, struct raft_progress *p, const struct raft_message *m)
 {
+    ASSERT(p->id == m->from);
     switch (m->type) {
     case RAFT_MSG_APP_RESP:
         p->recent_active = true;
@@ -151,6 +159,7 @@ int raft__step_leader(struct raft *r, const struct raft_message *m)
 {
     struct raft_progress *p;
 
+    ASSERT(r->lead == r->config.id);
     switch (m->type) {
     case RAFT_MSG_BEAT:
         raft__bcast_heartbeat(r);

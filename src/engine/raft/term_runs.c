@@ -6,6 +6,7 @@
 
 static void push(struct raft_term_runs *t, raft_index from, raft_term term)
 {
+    ASSERT(t->n == 0 || t->v[t->n - 1].from < from);
     if (t->n == t->cap) {
         t->cap = t->cap == 0 ? TERM_RUNS_FIRST_CAP : t->cap * 2;
         t->v = xmem_realloc(t->v, t->cap * sizeof t->v[0]);
@@ -62,6 +63,7 @@ void raft__term_runs_forget_before(struct raft_term_runs *t, raft_index i)
 {
     size_t k = find(t, i);
 
+    ASSERT(t->n > 0);
     t->n -= k;
     memmove(t->v, t->v + k, t->n * sizeof t->v[0]);
     t->v[0].from = i;

@@ -15,6 +15,7 @@ struct raft_progress *raft__tracker_get(const struct raft_tracker *t, raft_id id
 {
     size_t lo = 0, hi = t->n;
 
+    ASSERT(t->n <= t->cap);
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
 
@@ -63,6 +64,7 @@ bool raft__tracker_is_voter(const struct raft_tracker *t, raft_id id)
 
 bool raft__tracker_is_joint(const struct raft_tracker *t)
 {
+    ASSERT(t->members.outgoing.n <= RAFT_MEMBERS_MAX);
     return t->members.outgoing.n > 0;
 }
 
@@ -144,6 +146,7 @@ void raft__tracker_record_vote(struct raft_tracker *t, raft_id id, bool granted)
 {
     struct raft_progress *p = raft__tracker_get(t, id);
 
+    ASSERT(id != RAFT_NONE);
     if (p != NULL && p->vote == RAFT_VOTE_MISSING)
         p->vote = granted ? RAFT_VOTE_YES : RAFT_VOTE_NO;
 }

@@ -3,11 +3,14 @@
 
 void raft__send_timeout_now(struct raft *r, raft_id to)
 {
+    ASSERT(r->state == RAFT_LEADER);
+    ASSERT(to != r->config.id);
     raft__send(r, (struct raft_message){.type = RAFT_MSG_TIMEOUT_NOW, .to = to});
 }
 
 void raft__abort_transfer(struct raft *r)
 {
+    ASSERT(r->lead_transferee != RAFT_NONE);
     r->lead_transferee = RAFT_NONE;
 }
 
@@ -15,6 +18,7 @@ void raft__abort_transfer(struct raft *r)
  * it. */
 void raft__leader_transfer(struct raft *r, struct raft_progress *p)
 {
+    ASSERT(r->state == RAFT_LEADER);
     if (p->learner) {
         TRACE_DEBUG(r->trace, "%" PRIx64 " is learner. Ignored transferring leadership",
                     r->config.id);

@@ -60,6 +60,7 @@ const struct raft_snapshot *raft__unstable_next_snapshot(const struct raft_unsta
 
 void raft__unstable_accept_in_progress(struct raft_unstable *u)
 {
+    ASSERT(u->offset_in_progress <= u->offset + u->entries.n);
     u->offset_in_progress = u->offset + u->entries.n;
     u->snapshot_in_progress = u->snapshot != NULL;
     raft__unstable_check(u);
@@ -69,6 +70,7 @@ void raft__unstable_stable_to(struct raft_unstable *u, raft_index i, raft_term t
 {
     raft_term here;
 
+    ASSERT(i > 0);
     if (!raft__unstable_term(u, i, &here)) {
         TRACE_INFO(u->trace, "entry at index %" PRIu64 " missing from unstable log; ignoring", i);
         return;
@@ -101,6 +103,7 @@ void raft__unstable_stable_snapshot_to(struct raft_unstable *u, raft_index i)
 
 void raft__unstable_restore(struct raft_unstable *u, const struct raft_snapshot *s)
 {
+    ASSERT(s->meta.index > 0);
     raft__queue_clear(&u->entries);
     mem_free(u->snapshot);
     u->snapshot = raft__snapshot_copy(s);

@@ -20,6 +20,7 @@ bool raft_has_update(const struct raft *r)
 {
     size_t n;
 
+    ASSERT(r->magic == RAFT_MAGIC);
     if (!raft__outbox_empty(&r->out[r->gathering]))
         return true;
     if (!soft_equal(raft__soft_state(r), r->prev_soft) ||
@@ -48,6 +49,7 @@ static void take_unstable(struct raft *r, struct raft_outbox *o, struct raft_upd
     size_t n;
     const struct raft_entry *v = raft__unstable_next(un, &n);
 
+    ASSERT(o->entries.n == 0);
     for (size_t i = 0; i < n; i++)
         raft_entry_list_add(&o->entries, &v[i]);
     u->entries = o->entries.v;
@@ -70,6 +72,7 @@ static void take_unstable(struct raft *r, struct raft_outbox *o, struct raft_upd
 
 static void take_committed(struct raft *r, struct raft_outbox *o, struct raft_update *u)
 {
+    ASSERT(o->committed.n == 0);
     raft__log_next_committed(&r->log, allow_unstable(r), &o->committed);
     u->committed = o->committed.v;
     u->committed_n = o->committed.n;
@@ -86,6 +89,7 @@ void raft_take_update(struct raft *r, struct raft_update *ret)
     struct raft_outbox *o = raft__out(r);
     struct raft_update u = {0};
 
+    ASSERT(r->magic == RAFT_MAGIC);
     ASSERT(!r->advance_due); /* synchronous: raft_advance comes first */
     take_states(r, &u);
     take_unstable(r, o, &u);
@@ -133,6 +137,7 @@ void raft__applied_to(struct raft *r, raft_index i, uint64_t bytes)
 
 void raft__applied_snapshot(struct raft *r, raft_index i)
 {
+    ASSERT(i > 0);
     raft__unstable_stable_snapshot_to(&r->log.unstable, i);
     raft__applied_to(r, i, 0);
 }
@@ -141,6 +146,8 @@ void raft_stored(struct raft *r, const struct raft_store_mark *mark)
 {
     struct raft_snapshot s = {.meta = {.index = mark->snapshot_index}};
 
+    ASSERT(r->magic == RAFT_MAGIC);
+    ASSERT(mark->term <= r->term);
     if (mark->index == 0 && mark->snapshot_index == 0)
         return;
     (void) raft__step(r, &(struct raft_message){.type = RAFT_MSG_STORAGE_APPEND_RESP,
@@ -154,6 +161,7 @@ void raft_stored(struct raft *r, const struct raft_store_mark *mark)
 
 void raft_applied(struct raft *r, const struct raft_apply_mark *mark)
 {
+    ASSERT(r->magic == RAFT_MAGIC);
     if (mark->index == 0)
         return;
     raft__applied_to(r, mark->index, mark->bytes);
@@ -165,6 +173,7 @@ void raft_advance(struct raft *r)
 {
     const struct raft_outbox *o = &r->out[r->gathering ^ 1];
 
+    ASSERT(r->magic == RAFT_MAGIC);
     ASSERT(!r->config.async_storage_writes);
     ASSERT(r->advance_due);
     r->advance_due = false;
