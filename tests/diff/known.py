@@ -1,0 +1,138 @@
+"""Where a 3.5 server and ours (3.7) answer differently on purpose, or where nothing can be compared.
+
+Each rule has the reason; how often it was needed is counted and printed at the end.  A rule changes the real server's
+message into what 3.7.1 would have answered (or equals what cannot be compared in both), after looking that ours is right.
+"""
+import collections
+
+RULES = {
+    'keys_only lease': '3.7 answers keys_only from the index alone, where the lease is not known; 3.5 had it',
+    'hash_revision': 'since 3.6 HashKV says up to which revision it hashed',
+    'invalid sort': '3.7 refuses unknown sort orders and targets; 3.5 ignores them or crashes: sent to ours alone',
+    'alarm action': 'an unknown action of Alarm makes a real etcd panic on every member; ours does nothing: ours alone',
+    'sort ties': 'Go sorts more than 12 keys in an unstable way: which of equal ones comes first, or is cut, differs',
+    'range stream': 'RangeStream is new in 3.7: its pieces put together are compared with Range of the real one',
+    'nested put quota': '3.7 counts puts of nested transactions against the quota; 3.5 executes them: ours alone',
+    'alarm text': 'blanks in Status.errors depend on the version of the protobuf text format',
+    'decoder text': 'the text about a message that cannot be decoded comes from the protobuf library',
+    'status fields': 'version, file sizes, and the fields of 3.6 and later in Status',
+    'raft index': 'Status: versions propose different entries of their own (cluster version, attributes)',
+    'ttl seconds': 'seconds left of a lease, up to 1 apart: the two grants were not in the same instant',
+    'lease keys order': 'the keys of a lease come in no order',
+    'chosen lease id': 'a lease id chosen by the server holds its clock',
+    'client url': 'the two servers listen on different ports',
+    'hash of file': 'Hash covers the whole file, the cluster version included: only its status is compared',
+}
+
+
+class Known:
+    def __init__(self, rpc):
+        self.rpc, self.counts = rpc, collections.Counter()
+        self.fixes = {
+            'RangeResponse': self.range, 'TxnResponse': self.txn, 'HashKVResponse': self.hash_kv,
+            'StatusResponse': self.status, 'LeaseTimeToLiveResponse': self.time_to_live,
+            'MemberListResponse': self.member_list, 'HashResponse': self.hash,
+        }
+
+    def used(self, rule):
+        assert rule in RULES
+        self.counts[rule] += 1
+
+    def agree(self, request, response_class, real, ours):
+        """Whether two answers say the same, rules applied."""
+        if real == ours:
+            return True
+        if real.code != ours.code or real.text != ours.text:
+            return self.errors(real, ours)
+        a, b = response_class.FromString(real.body), response_class.FromString(ours.body)
+        fix = self.fixes.get(response_class.DESCRIPTOR.name)
+        if fix:
+            fix(request, a, b)
+        return a == b
+
+    def errors(self, real, ours):
+        if real.code == ours.code == 13 and all('unmarshal' in x.text for x in (real, ours)):
+            self.used('decoder text')
+            return True
+        return False
+
+    def range(self, request, a, b):
+        if request.keys_only and request.sort_target != self.rpc.RangeRequest.VALUE:
+            if all(kv.lease == 0 for kv in b.kvs) and any(kv.lease for kv in a.kvs):
+                self.used('keys_only lease')
+                for kv in a.kvs:
+                    kv.lease = 0
+
+        if request.sort_target and a.count == b.count > 12 and a.kvs != b.kvs:
+            self.ties(request, a, b)
+
+    def ties(self, request, a, b):
+        """Keys that are equal in what they are sorted by may come in another order."""
+        field = self.rpc.RangeRequest.SortTarget.Name(request.sort_target).lower()
+        field = {'create': 'create_revision', 'mod': 'mod_revision'}.get(field, field)
+        if field == 'value' and request.keys_only:
+            same = len(a.kvs) == len(b.kvs) and (request.limit > 0 or {kv.key for kv in a.kvs} == {kv.key for kv in b.kvs})
+        else:
+            by = [[getattr(kv, field) for kv in m.kvs] for m in (a, b)]
+            # With a limit, of those equal to the last one others may be left.
+            last = by[1][-1] if b.more and b.kvs else None
+            whole = [sorted(kv.SerializeToString() for kv in m.kvs if getattr(kv, field) != last) for m in (a, b)]
+            same = by[0] == by[1] and whole[0] == whole[1]
+        if same and (request.sort_order or request.limit <= 0):
+            self.used('sort ties')
+            del a.kvs[:]
+            a.kvs.extend(b.kvs)
+
+    def txn(self, request, a, b):
+        ops = request.success if b.succeeded else request.failure
+        for op, x, y in zip(ops, a.responses, b.responses):
+            if op.HasField('request_range'):
+                self.range(op.request_range, x.response_range, y.response_range)
+            elif op.HasField('request_txn'):
+                self.txn(op.request_txn, x.response_txn, y.response_txn)
+
+    def hash_kv(self, request, a, b):
+        if b.hash_revision == (request.revision or b.header.revision):
+            self.used('hash_revision')
+            a.hash_revision = b.hash_revision
+
+    def status(self, _request, a, b):
+        self.used('status fields')
+        if b.version.startswith('3.7.') and b.dbSize >= b.dbSizeInUse > 0 and b.dbSizeQuota == 2 << 30 \
+                and b.storageVersion.startswith('3.') and not b.downgradeInfo.enabled:
+            a.version, a.dbSize, a.dbSizeInUse, a.dbSizeQuota = b.version, b.dbSize, b.dbSizeInUse, b.dbSizeQuota
+            a.storageVersion = b.storageVersion
+            a.downgradeInfo.CopyFrom(b.downgradeInfo)
+        if b.raftIndex >= b.raftAppliedIndex > 0:
+            self.used('raft index')
+            a.raftIndex, a.raftAppliedIndex = b.raftIndex, b.raftAppliedIndex
+        real, ours = (sorted(' '.join(e.split()) for e in m.errors) for m in (a, b))
+        if real == ours and real:
+            self.used('alarm text')
+            del a.errors[:]
+            a.errors.extend(b.errors)
+
+    def time_to_live(self, _request, a, b):
+        if abs(a.TTL - b.TTL) == 1 and a.grantedTTL > 0:
+            self.used('ttl seconds')
+            a.TTL = b.TTL
+        if list(a.keys) != list(b.keys) and sorted(a.keys) == sorted(b.keys):
+            self.used('lease keys order')
+            del a.keys[:]
+            a.keys.extend(b.keys)
+
+    def member_list(self, _request, a, b):
+        if len(a.members) == len(b.members):
+            self.used('client url')
+            for x, y in zip(a.members, b.members):
+                if len(x.clientURLs) == len(y.clientURLs):
+                    del x.clientURLs[:]
+                    x.clientURLs.extend(y.clientURLs)
+
+    def hash(self, _request, a, b):
+        self.used('hash of file')
+        a.hash = b.hash
+
+    def table(self):
+        width = max(map(len, RULES))
+        return '\n'.join(f'{self.counts[r]:8d}  {r:{width}}  {why}' for r, why in RULES.items())

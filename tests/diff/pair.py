@@ -1,0 +1,182 @@
+"""A real etcd and ours side by side: unary calls, and watch streams whose answers gather in the background."""
+import collections
+import pathlib
+import queue
+import sys
+import threading
+import time
+
+import grpc
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'e2e'))
+import conftest  # noqa: E402
+
+CALL_SECONDS = 30
+WATCH_SECONDS = 5
+OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1)]
+
+Answer = collections.namedtuple('Answer', 'code text body')  # body: the encoded message, b'' after an error
+
+
+def connect(endpoint):
+    return grpc.insecure_channel(endpoint, options=OPTIONS)
+
+
+class Side:
+    """One of the two servers and a connection to it."""
+
+    def __init__(self, name, program, folder, messages, flags=()):
+        self.name, self.rpc = name, messages.rpc
+        self.server = conftest.Server(program, folder / f'{name}.data', ['--log-level', 'warn', *flags],
+                                      folder / f'{name}.log', None, messages)
+        self.start()
+
+    def start(self):
+        self.server.start()
+        self.channel, self.stubs = connect(self.server.endpoint), {}
+
+    def stop(self):
+        self.channel.close()
+        self.server.stop()
+
+    def data_file(self):
+        return self.server.data_dir / 'member/snap/db'
+
+    def unary(self, path, body):
+        stub = self.stubs.get(path)
+        if stub is None:
+            stub = self.stubs[path] = self.channel.unary_unary(path)
+        try:
+            return Answer(0, '', stub(body, timeout=CALL_SECONDS))
+        except grpc.RpcError as e:
+            return Answer(e.code().value[0], e.details(), b'')
+
+    def exchange(self, path, bodies, response):
+        """Sends some messages on a stream of its own, half-closes it, and returns all that came back."""
+        stub = self.channel.stream_stream(path)
+        messages = []
+        try:
+            for body in stub(iter(bodies), timeout=CALL_SECONDS):
+                messages.append(response.FromString(body))
+            return 0, '', messages
+        except grpc.RpcError as e:
+            return e.code().value[0], e.details(), messages
+
+
+class WatchStream:
+    """One Watch call.  `log` holds every response since the last clear(), in order."""
+
+    def __init__(self, side):
+        self.rpc, self.log, self.changed = side.rpc, [], threading.Condition()
+        self.requests = queue.SimpleQueue()
+        self.call = side.channel.stream_stream('/etcdserverpb.Watch/Watch')(iter(self.requests.get, None))
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        try:
+            for body in self.call:
+                response = self.rpc.WatchResponse.FromString(body)
+                with self.changed:
+                    self.log.append(response)
+                    self.changed.notify_all()
+        except grpc.RpcError as e:
+            self.end = e.code(), e.details()
+
+    def send(self, body):
+        self.requests.put(body)
+
+    def wait(self, condition, seconds=WATCH_SECONDS):
+        """Waits until condition(log) holds; whether it came to hold."""
+        with self.changed:
+            return self.changed.wait_for(lambda: condition(self.log), seconds)
+
+    def close(self):
+        self.call.cancel()
+        self.requests.put(None)
+        self.reader.join()
+
+
+def flows(log):
+    """What happened to each watch of a stream, without regard to how events were grouped into responses."""
+    out = {}
+    for r in log:
+        flow = out.setdefault(r.watch_id, [])
+        if r.created or r.canceled:
+            flow.append(('control', r.created, r.canceled, r.cancel_reason, r.compact_revision, r.header.revision))
+        elif not r.events:
+            # Those for the whole stream (-1) come in no order with what is refused, which has that id, too.
+            out.setdefault((r.watch_id, 'progress'), []).append(r.header.revision)
+        for e in r.events:
+            flow.append(('event', e.SerializeToString()))
+    return out
+
+
+def groups(log):
+    """How events were grouped: for each watch the header revision and the number of events of every response."""
+    out = {}
+    for r in log:
+        if r.events:
+            out.setdefault(r.watch_id, []).append((r.header.revision, len(r.events), r.fragment))
+    return out
+
+
+class WatchPair:
+    """The same Watch call on both servers."""
+
+    def __init__(self, sides):
+        self.streams = [WatchStream(s) for s in sides]
+        self.ids = []           # watches believed to be there, oldest first
+        self.past = set()       # of these, the ones that may still be catching up with the past
+        self.past_since = 0.0
+
+    def send(self, request):
+        body = request.SerializeToString()
+        for s in self.streams:
+            s.send(body)
+
+    def wait(self, condition):
+        return all([s.wait(condition) for s in self.streams])
+
+    def difference(self, seconds=WATCH_SECONDS):
+        """Waits until both streams brought the same; None, or a text about what did not come to agree."""
+        end = time.monotonic() + seconds
+        while True:
+            a, b = (flows(list(s.log)) for s in self.streams)
+            if a == b:
+                break
+            if time.monotonic() > end:
+                return self.describe(a, b)
+            time.sleep(0.001)
+        return self.badly_grouped()
+
+    @staticmethod
+    def describe(a, b):
+        lines = []
+        for wid in sorted(set(a) | set(b), key=str):
+            x, y = a.get(wid, []), b.get(wid, [])
+            if x != y:
+                n = next((i for i, (p, q) in enumerate(zip(x, y)) if p != q), min(len(x), len(y)))
+                lines.append(f'watch {wid}, item {n} of {len(x)}/{len(y)}:\n  real {x[n:n + 3]}\n  ours {y[n:n + 3]}')
+        return '\n'.join(lines)
+
+    def badly_grouped(self):
+        """Watches that are not catching up get one response per revision, with that revision in its header."""
+        real, ours = (groups(s.log) for s in self.streams)
+        for wid, g in ours.items():
+            if wid not in self.past and g != real.get(wid):
+                return f'watch {wid}, (header revision, events, fragment):\n  real {real.get(wid)}\n  ours {g}'
+        for r in self.streams[1].log:
+            if r.events and r.header.revision < r.events[-1].kv.mod_revision:
+                return f'watch {r.watch_id}: header older than its events: {r}'
+        return None
+
+    def clear(self):
+        """After difference() said None: forget what was compared."""
+        for s in self.streams:
+            with s.changed:
+                s.log.clear()
+
+    def close(self):
+        for s in self.streams:
+            s.close()
