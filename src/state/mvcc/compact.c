@@ -46,6 +46,7 @@ void mvcc__compact_accept(struct mvcc *kv, int64_t revision)
 int mvcc_compact(struct mvcc *kv, int64_t revision)
 {
     ASSERT(!kv->txn.active);
+    ASSERT(kv->scheduled_compact <= kv->compact_revision || kv->compact_revision < 0);
     if (revision <= kv->compact_revision)
         return ERR_MVCC_COMPACTED;
     if (revision > kv->revision)
@@ -66,6 +67,8 @@ static struct key_entry *trimmed(struct mvcc *kv, const struct key_entry *e, uin
 {
     struct key_entry *n = entry_new(&kv->index, entry_key(e));
 
+    ASSERT(from > 0);
+    ASSERT(from <= e->history_n);
     n->create_main = e->create_main;
     n->version = e->version;
     n->mod_main = e->mod_main;
@@ -147,6 +150,7 @@ static enum store_keep decide(void *ctx, const struct store_record *r)
     struct revision at = {r->main, r->sub};
     bool kept;
 
+    ASSERT(r->main <= c->revision);
     if (!keep_set_covers(&c->keep, at)) {
         keep_set_restart(&c->keep, at);
         return STORE_STOP;
@@ -166,6 +170,8 @@ struct mvcc_compaction *mvcc_compaction_take(struct mvcc *kv)
     if (l == NULL)
         return NULL;
     c = CONTAINER_OF(l, struct mvcc_compaction, link);
+    ASSERT(c->view == NULL);
+    ASSERT(c->revision <= kv->compact_revision);
     c->view = mvcc__index_view_new(kv);
     c->step = (struct store_compact){.main_max = c->revision, .decide = decide, .ctx = c};
     keep_set_init(&c->keep, c->view->state.root, c->revision, KEEP_COMPACT);
@@ -176,6 +182,8 @@ int mvcc_compaction_step(struct mvcc_compaction *c, size_t records, bool *ret_do
 {
     bool no_memory = false;
 
+    ASSERT(records > 0);
+    ASSERT(c->view != NULL); /* taken */
     *ret_done = false;
     if (c->keep.walking) {
         keep_set_collect(&c->keep, records * COLLECT_KEYS_PER_RECORD, &no_memory);
@@ -195,6 +203,8 @@ static void keep_hash(struct mvcc *kv, const struct mvcc_compaction *c)
         memmove(h->v, h->v + 1, (h->n - 1) * sizeof h->v[0]);
         h->n--;
     }
+    ASSERT(h->n < MVCC_COMPACT_HASHES);
+    ASSERT(h->n == 0 || h->v[h->n - 1].hash_revision < c->revision);
     h->v[h->n++] = (struct mvcc_hash_result){
         .hash = c->hash.crc, .compact_revision = c->hash.compact, .hash_revision = c->revision};
 }

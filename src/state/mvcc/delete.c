@@ -28,6 +28,7 @@ static void add_event(struct mvcc *kv, const struct key_entry *e)
     if (NEVER(p == NULL))
         assert_fail(__FILE__, __LINE__, "out of memory for an event");
     kv_encode_exactly(&f, p, n);
+    ASSERT(entry_is_live(e));
     ev.kv = bytes_of(p, n);
     ev.key = bytes_of(p + 1 + pb_varint_size(f.key.n), f.key.n);
     if (entry_at(e, kv->txn.main - 1, &before)) {
@@ -51,6 +52,7 @@ bool mvcc__delete_key(struct mvcc *kv, struct bytes key)
     store_tombstone(kv, key);
     add_event(kv, e);
     e = mvcc__entry_advance(kv, &path, e, key, true, false, 0);
+    ASSERT(!entry_is_live(e));
     kv->txn.sub++;
     if (leased && kv->hooks.lease_detach != NULL)
         kv->hooks.lease_detach(kv->hooks.ctx, entry_key(e));
@@ -71,6 +73,7 @@ static size_t collect(struct mvcc *kv, const struct key_range *g)
             return n;
         if (!entry_is_live(e))
             continue;
+        ASSERT(n <= kv->scratch_cap);
         if (n == kv->scratch_cap) {
             kv->scratch_cap = MAX((size_t) 64, kv->scratch_cap * 2);
             kv->scratch = xmem_realloc(kv->scratch, kv->scratch_cap * sizeof *kv->scratch);
@@ -108,6 +111,7 @@ static void copy_prev(struct mvcc *kv, size_t n, struct answer *an, struct mvcc_
     for (size_t i = 0; i < n && !an->too_large; i++) {
         struct revision at = entry_mod(kv->scratch[i]);
 
+        ASSERT(entry_is_live(kv->scratch[i]));
         ret->v[i] = answer_copy(an, state_value(&st, at.main, at.sub));
     }
     ret->n = n;
@@ -128,6 +132,7 @@ void mvcc__apply_delete_range(struct mvcc *kv, const Etcdserverpb__DeleteRangeRe
         ASSERT(deleted);
     }
     ret->revision = mvcc__txn_revision(kv);
+    ASSERT(ret->revision >= kv->revision);
 }
 
 void mvcc_delete_range(struct mvcc *kv, const Etcdserverpb__DeleteRangeRequest *r, struct arena *a,
@@ -149,5 +154,6 @@ size_t mvcc_delete_keys(struct mvcc *kv, const struct bytes *keys, size_t n)
     for (size_t i = 0; i < n; i++)
         deleted += (size_t) mvcc__delete_key(kv, keys[i]);
     mvcc__txn_end(kv);
+    ASSERT(deleted <= n);
     return deleted;
 }

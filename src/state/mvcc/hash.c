@@ -12,6 +12,7 @@ void kv_hash_init(struct kv_hash *h, int64_t main, int64_t compact)
     struct bytes name = store_bucket_name(STORE_KEY);
 
     *h = (struct kv_hash){.main = main, .compact = compact};
+    ASSERT(compact >= NEVER_COMPACTED);
     h->crc = crc32c(0, name.p, name.n);
 }
 
@@ -23,6 +24,7 @@ void kv_hash_record(struct kv_hash *h, const struct store_record *r, bool kept)
     if (r->main > h->main || (r->main <= h->compact && !kept) ||
         (r->main == h->compact && r->tombstone))
         return;
+    ASSERT(r->sub >= 0);
     n = store_rev_key_put(raw, r->main, r->sub, r->tombstone);
     h->crc = crc32c(crc32c(h->crc, raw, n), r->value.p, r->value.n);
 }
@@ -96,6 +98,7 @@ int mvcc_hash_begin(const struct mvcc_view *v, int64_t revision, struct mvcc_has
 
 static void finish(struct mvcc_hash *h)
 {
+    ASSERT(!h->done);
     h->done = true;
     h->result.hash = h->hash.crc;
 }
@@ -106,6 +109,7 @@ static bool take(struct mvcc_hash *h, const struct store_record *r)
     struct revision at = {r->main, r->sub};
     bool kept = true;
 
+    ASSERT(r->main <= h->hash.main);
     if (r->main <= h->hash.compact) {
         if (!keep_set_covers(&h->keep, at)) {
             keep_set_restart(&h->keep, at);

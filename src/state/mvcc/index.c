@@ -1,4 +1,4 @@
-/* index.c -- the tree: find, set, remove with copies along the path; bulk build; cursor. */
+/* index.c -- the tree: find, set, remove, with copies along the path. */
 #include "state/mvcc/index.h"
 
 #include "base/alloc.h"
@@ -8,12 +8,12 @@
 
 _Static_assert(INDEX_FANOUT == 32, "live_bits has one bit for each entry");
 
-/* ---- garbage
- * ---------------------------------------------------------------------------------------- */
+/* ---- garbage ---- */
 
 void garbage_add(struct garbage *g, void *p, enum garbage_kind kind)
 {
     ASSERT(((uintptr_t) p & 3) == 0);
+    ASSERT(p != NULL);
     if (g->n == g->cap) {
         g->cap = MAX((size_t) 64, g->cap * 2);
         g->v = xmem_realloc(g->v, g->cap * sizeof *g->v);
@@ -57,6 +57,7 @@ void index_free_piece(struct index *ix, uintptr_t piece)
 {
     void *p = piece_address(piece);
 
+    ASSERT(p != NULL);
     switch ((enum garbage_kind)(piece & 3)) {
     case GARBAGE_NODE:
         ix->bytes -= index__node_bytes(p);
@@ -74,8 +75,7 @@ void index_free_piece(struct index *ix, uintptr_t piece)
     mem_free(p);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 void index_init(struct index *ix)
 {
@@ -128,6 +128,7 @@ struct key_history *history_new(struct index *ix, uint32_t cap)
 {
     struct key_history *h = xmem_alloc(history_bytes(cap));
 
+    ASSERT(cap > 0);
     h->epoch = ix->epoch;
     h->cap = cap;
     h->reserved = 0;
@@ -135,14 +136,14 @@ struct key_history *history_new(struct index *ix, uint32_t cap)
     return h;
 }
 
-/* ---- finding
- * ----------------------------------------------------------------------------------------- */
+/* ---- finding ---- */
 
 struct key_entry *index_get(const struct index_node *root, struct bytes key)
 {
     bool equal;
     unsigned i;
 
+    ASSERT(root->level < INDEX_DEPTH_MAX);
     while (root->level > 0)
         root = index__inner_const(root)->child[index__child_of(root, key)];
     i = index__search(root, key, &equal);
@@ -165,11 +166,12 @@ struct key_entry *index_find(struct index *ix, struct bytes key, struct index_pa
     i = index__search(n, key, &ret->found);
     ret->node[ret->depth] = n;
     ret->at[ret->depth++] = (uint16_t) i;
+    ASSERT(ret->depth == ix->root->level + 1);
+    ASSERT(!ret->found || i < n->n);
     return ret->found ? index__leaf(n)->entries[i] : NULL;
 }
 
-/* ---- copying
- * ----------------------------------------------------------------------------------------- */
+/* ---- copying ---- */
 
 /* The node itself when it is in no published view, else a copy of it (I2). */
 static struct index_node *node_own(struct index *ix, struct index_node *n)
@@ -189,6 +191,8 @@ static struct index_node *node_own(struct index *ix, struct index_node *n)
 
 static void path_own(struct index *ix, struct index_path *p)
 {
+    ASSERT(p->depth == ix->root->level + 1);
+    ASSERT(p->node[0] == ix->root); /* nothing has changed since it was found */
     for (unsigned i = 0; i < p->depth; i++) {
         p->node[i] = node_own(ix, p->node[i]);
         if (i == 0)
@@ -206,6 +210,8 @@ static void path_count(struct index_path *p, unsigned level)
         unsigned at = p->at[i - 1];
         uint64_t live = p->node[i]->live;
 
+        ASSERT(x->child[at] == p->node[i]);
+        ASSERT(x->h.live >= x->live[at]); /* I6 */
         x->h.live = x->h.live - x->live[at] + live;
         x->live[at] = live;
     }
@@ -215,6 +221,7 @@ static void leaf_set_live(struct index_node *n, unsigned at, bool live)
 {
     struct index_leaf *l = index__leaf(n);
 
+    ASSERT(at < n->n);
     n->live -= l->live_bits >> at & 1u;
     l->live_bits &= ~(1u << at);
     l->live_bits |= (uint32_t) live << at;
@@ -233,8 +240,7 @@ void index_set_live(struct index *ix, struct index_path *p, bool live)
     path_count(p, leaf);
 }
 
-/* ---- inserting
- * ----------------------------------------------------------------------------------------- */
+/* ---- inserting ---- */
 
 static bool path_is_last(const struct index_path *p)
 {
@@ -277,6 +283,8 @@ static unsigned path_split(struct index *ix, struct index_path *p, unsigned leve
     if (p->node[level - 1]->n == INDEX_FANOUT)
         level = path_split(ix, p, level - 1, INDEX_FANOUT / 2, key) + 1;
     left = p->node[level];
+    ASSERT(left->n == INDEX_FANOUT);
+    ASSERT(left->epoch == ix->epoch); /* I2 */
     right = index__node_new(ix, left->level);
     if (left->level == 0)
         sep = index__sep_between(ix, index__node_key(left, from - 1), index__node_key(left, from));
@@ -306,6 +314,7 @@ static void insert(struct index *ix, struct index_path *p, struct key_entry *e)
         /* Keys that arrive in order leave full nodes behind. */
         leaf = path_split(ix, p, leaf, last ? INDEX_FANOUT - 1 : INDEX_FANOUT / 2, entry_key(e));
     }
+    ASSERT(p->node[leaf]->level == 0);
     index__leaf_insert(p->node[leaf], p->at[leaf], e);
     path_count(p, leaf);
 }
@@ -318,14 +327,14 @@ void index_set(struct index *ix, struct index_path *p, struct key_entry *e)
         insert(ix, p, e);
         return;
     }
+    ASSERT(bytes_eq(entry_key(e), index__node_key(p->node[leaf], p->at[leaf])));
     path_own(ix, p);
     index__leaf(p->node[leaf])->entries[p->at[leaf]] = e;
     leaf_set_live(p->node[leaf], p->at[leaf], entry_is_live(e));
     path_count(p, leaf);
 }
 
-/* ---- removing
- * ------------------------------------------------------------------------------------------ */
+/* ---- removing ---- */
 
 static void node_retire(struct index *ix, struct index_node *n)
 {
@@ -339,6 +348,8 @@ static void child_remove(struct index *ix, struct index_node *parent, unsigned a
     struct index_inner *x = index__inner(parent);
     struct index_sep *sep = at > 0 ? x->sep[at] : parent->n > 1 ? x->sep[1] : NULL;
 
+    ASSERT(parent->epoch == ix->epoch); /* I2 */
+    ASSERT(x->child[at]->n == 0);
     if (sep != NULL)
         garbage_add(&ix->garbage, sep, GARBAGE_SEP);
     parent->live -= x->live[at];
@@ -357,6 +368,7 @@ static bool join(struct index *ix, struct index_node *parent, unsigned at)
     left = x->child[at] = node_own(ix, x->child[at]);
     right = x->child[at + 1];
     sep = x->sep[at + 1];
+    ASSERT(sep != NULL);
     index__append(left, right, sep);
     x->live[at] = left->live;
     if (left->level == 0)
@@ -373,6 +385,8 @@ static void shrink(struct index *ix, struct index_path *p, unsigned level)
     for (; level > 0 && p->node[level]->n < NODE_MIN; level--) {
         struct index_node *parent = p->node[level - 1];
         unsigned at = p->at[level - 1];
+
+        ASSERT(index__inner(parent)->child[at] == p->node[level]);
 
         if (join(ix, parent, at) || (at > 0 && join(ix, parent, at - 1)))
             continue;
@@ -403,222 +417,4 @@ void index_remove(struct index *ix, struct index_path *p)
     path_count(p, leaf);
     shrink(ix, p, leaf);
     collapse_root(ix);
-}
-
-/* ---- building
- * ------------------------------------------------------------------------------------------ */
-
-/* Puts level upon level: each pass makes the parents of the nodes before. */
-static void build_parents(struct index *ix, struct index_node **nodes, struct index_sep **seps,
-                          size_t n)
-{
-    while (n > 1) {
-        size_t m = 0;
-
-        for (size_t i = 0; i < n; m++) {
-            struct index_node *up = index__node_new(ix, (uint16_t) (nodes[i]->level + 1));
-            struct index_inner *x = index__inner(up);
-            struct index_sep *first = seps[i];
-
-            for (; i < n && up->n < INDEX_BULK_FILL; i++, up->n++) {
-                x->child[up->n] = nodes[i];
-                x->sep[up->n] = up->n == 0 ? NULL : seps[i];
-                x->live[up->n] = nodes[i]->live;
-                up->live += nodes[i]->live;
-            }
-            index__rehint(up);
-            nodes[m] = up;
-            seps[m] = first;
-        }
-        n = m;
-    }
-    ix->root = nodes[0];
-}
-
-static struct index_node *build_leaf(struct index *ix, struct key_entry **entries, size_t n)
-{
-    struct index_node *node = index__node_new(ix, 0);
-    struct index_leaf *l = index__leaf(node);
-
-    memcpy(l->entries, entries, n * sizeof entries[0]);
-    node->n = (uint16_t) n;
-    for (unsigned i = 0; i < n; i++)
-        l->live_bits |= (uint32_t) entry_is_live(entries[i]) << i;
-    node->live = (uint64_t) __builtin_popcount(l->live_bits);
-    index__rehint(node);
-    return node;
-}
-
-void index_build(struct index *ix, struct key_entry **entries, size_t n)
-{
-    size_t leaves = (n + INDEX_BULK_FILL - 1) / INDEX_BULK_FILL, at = 0;
-    struct index_node **nodes;
-    struct index_sep **seps;
-
-    ASSERT(ix->root->level == 0);
-    ASSERT(ix->root->n == 0);
-    if (n == 0)
-        return;
-    nodes = xmem_alloc(leaves * sizeof *nodes);
-    seps = xmem_calloc(leaves, sizeof *seps);
-    index_free_piece(ix, (uintptr_t) ix->root | GARBAGE_NODE);
-    for (size_t i = 0; i < leaves; i++) {
-        size_t take = MIN(n - at, (size_t) INDEX_BULK_FILL);
-
-        nodes[i] = build_leaf(ix, entries + at, take);
-        if (i > 0)
-            seps[i] = index__sep_between(ix, entry_key(entries[at - 1]), entry_key(entries[at]));
-        at += take;
-    }
-    build_parents(ix, nodes, seps, leaves);
-    mem_free(nodes);
-    mem_free(seps);
-}
-
-/* ---- counting and walking
- * ------------------------------------------------------------------------------ */
-
-uint64_t index_rank(const struct index_node *root, struct bytes key)
-{
-    uint64_t rank = 0;
-    uint32_t below;
-    bool equal;
-
-    while (root->level > 0) {
-        const struct index_inner *x = index__inner_const(root);
-        unsigned at = index__child_of(root, key);
-
-        for (unsigned i = 0; i < at; i++)
-            rank += x->live[i];
-        root = x->child[at];
-    }
-    below = (uint32_t) ((UINT64_C(1) << index__search(root, key, &equal)) - 1);
-    return rank + (uint64_t) __builtin_popcount(index__leaf_const(root)->live_bits & below);
-}
-
-static bool worth_entering(const struct index_cursor *c, const struct index_node *inner,
-                           unsigned at)
-{
-    return !c->live_only || index__inner_const(inner)->live[at] > 0;
-}
-
-/* From a place that may lie behind the end of its node to the next entry, or off the tree. */
-static void cursor_settle(struct index_cursor *c)
-{
-    while (c->depth > 0) {
-        const struct index_node *n = c->node[c->depth - 1];
-        unsigned at = c->at[c->depth - 1];
-
-        if (at >= n->n) {
-            c->depth--;
-            if (c->depth > 0)
-                c->at[c->depth - 1]++;
-        } else if (n->level == 0) {
-            return;
-        } else if (!worth_entering(c, n, at)) {
-            c->at[c->depth - 1]++;
-        } else {
-            ASSERT(c->depth < INDEX_DEPTH_MAX);
-            c->node[c->depth] = index__inner_const(n)->child[at];
-            c->at[c->depth++] = 0;
-        }
-    }
-}
-
-void index_seek(struct index_cursor *c, const struct index_node *root, struct bytes key,
-                bool live_only)
-{
-    bool equal;
-
-    c->depth = 0;
-    c->live_only = live_only;
-    while (root->level > 0) {
-        unsigned at = index__child_of(root, key);
-
-        c->node[c->depth] = root;
-        c->at[c->depth++] = (uint16_t) at;
-        root = index__inner_const(root)->child[at];
-    }
-    c->node[c->depth] = root;
-    c->at[c->depth++] = (uint16_t) index__search(root, key, &equal);
-    cursor_settle(c);
-}
-
-struct key_entry *index_cursor_entry(const struct index_cursor *c)
-{
-    if (c->depth == 0)
-        return NULL;
-    return index__leaf_const(c->node[c->depth - 1])->entries[c->at[c->depth - 1]];
-}
-
-void index_cursor_next(struct index_cursor *c)
-{
-    ASSERT(c->depth > 0);
-    c->at[c->depth - 1]++;
-    cursor_settle(c);
-}
-
-/* ---- checking
- * ------------------------------------------------------------------------------------------ */
-
-static void check_hints(const struct index_node *n)
-{
-    unsigned first = n->level == 0 ? 0 : 1;
-    bool equal;
-
-    for (unsigned i = first; i < n->n; i++) {
-        struct bytes key = index__node_key(n, i);
-
-        ASSERT(key.n >= n->prefix_n);
-        ASSERT(index__search(n, key, &equal) == i); /* I5, I7 */
-        ASSERT(equal);
-    }
-}
-
-static void check_entry(const struct key_entry *e, struct bytes low, struct bytes high,
-                        bool has_high)
-{
-    ASSERT(bytes_cmp(entry_key(e), low) >= 0); /* I5 */
-    if (has_high)
-        ASSERT(bytes_cmp(entry_key(e), high) < 0);
-    for (uint32_t i = 0; i < e->history_n; i++) {
-        struct key_revision a = entry_revision(e, i), b = entry_revision(e, i + 1);
-
-        ASSERT(a.main < b.main ||
-               (a.main == b.main && a.sub_tombstone >> 1 < b.sub_tombstone >> 1));
-    }
-}
-
-static void check_node(const struct index *ix, const struct index_node *n, struct bytes low,
-                       struct bytes high, bool has_high)
-{
-    uint64_t live = 0;
-
-    ASSERT(n->epoch <= ix->epoch);
-    ASSERT(n->n <= INDEX_FANOUT);
-    check_hints(n);
-    for (unsigned i = 0; i < n->n; i++) {
-        if (n->level == 0) {
-            const struct key_entry *e = index__leaf_const(n)->entries[i];
-
-            check_entry(e, low, high, has_high);
-            ASSERT((index__leaf_const(n)->live_bits >> i & 1u) == (uint32_t) entry_is_live(e));
-            live += (uint64_t) entry_is_live(e);
-        } else {
-            const struct index_inner *x = index__inner_const(n);
-
-            ASSERT(x->child[i]->level + 1 == n->level);
-            ASSERT(x->child[i]->n > 0);
-            ASSERT(x->live[i] == x->child[i]->live); /* I6 */
-            check_node(ix, x->child[i], i == 0 ? low : index__node_key(n, i),
-                       i + 1u < n->n ? index__node_key(n, i + 1) : high, i + 1u < n->n || has_high);
-            live += x->live[i];
-        }
-    }
-    ASSERT(n->live == live); /* I6 */
-}
-
-void index_check(const struct index *ix)
-{
-    check_node(ix, ix->root, BYTES_EMPTY, BYTES_EMPTY, false);
 }

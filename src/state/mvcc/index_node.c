@@ -13,6 +13,7 @@ struct index_node *index__node_new(struct index *ix, uint16_t level)
     size_t bytes = level == 0 ? sizeof(struct index_leaf) : sizeof(struct index_inner);
     struct index_node *n = xmem_calloc(1, bytes);
 
+    ASSERT(level < INDEX_DEPTH_MAX);
     n->epoch = ix->epoch;
     n->level = level;
     ix->bytes += bytes;
@@ -57,6 +58,7 @@ void index__rehint(struct index_node *n)
     n->prefix_n = (uint32_t) common_prefix(low, index__node_key(n, n->n - 1u));
     if (n->prefix_n > 0)
         memcpy(n->prefix, low.p, MIN(n->prefix_n, (uint32_t) INDEX_PREFIX_BYTES));
+    ASSERT(n->prefix_n <= low.n); /* I7 */
     for (unsigned i = first; i < n->n; i++)
         n->hints[i] = hint_of(index__node_key(n, i), n->prefix_n);
 }
@@ -82,6 +84,8 @@ static unsigned hints_lower_bound(const struct index_node *n, unsigned first, ui
     const uint32_t *base = n->hints + first;
     unsigned count = n->n - first;
 
+    ASSERT(n->n > first);
+    ASSERT(n->n <= INDEX_FANOUT);
     while (count > 1) {
         unsigned half = count / 2;
 
@@ -130,6 +134,8 @@ unsigned index__child_of(const struct index_node *inner, struct bytes key)
     bool equal;
     unsigned i = index__search(inner, key, &equal);
 
+    ASSERT(i >= 1);
+    ASSERT(i <= inner->n);
     return equal ? i : i - 1;
 }
 
@@ -139,6 +145,8 @@ static void hint_inserted(struct index_node *n, unsigned at)
     struct bytes key = index__node_key(n, at);
     unsigned other = at == first_key(n) ? at + 1u : first_key(n);
 
+    ASSERT(at < n->n);
+    ASSERT(at >= first_key(n));
     if (n->n <= first_key(n) + 1u || common_prefix(key, index__node_key(n, other)) < n->prefix_n)
         index__rehint(n);
     else
@@ -149,6 +157,7 @@ static void shift_up(void *array, size_t element, unsigned at, unsigned n)
 {
     char *p = array;
 
+    ASSERT(at <= n);
     memmove(p + (at + 1) * element, p + at * element, (n - at) * element);
 }
 
@@ -156,6 +165,7 @@ static void shift_down(void *array, size_t element, unsigned at, unsigned n)
 {
     char *p = array;
 
+    ASSERT(at < n);
     memmove(p + at * element, p + (at + 1) * element, (n - at - 1) * element);
 }
 
@@ -168,6 +178,7 @@ void index__leaf_insert(struct index_node *n, unsigned at, struct key_entry *e)
     ASSERT(at <= n->n);
     shift_up(l->entries, sizeof l->entries[0], at, n->n);
     shift_up(n->hints, sizeof n->hints[0], at, n->n);
+    ASSERT(n->live == (uint64_t) __builtin_popcount(l->live_bits)); /* I6 */
     l->entries[at] = e;
     l->live_bits = (l->live_bits & low) | (l->live_bits & ~low) << 1;
     if (entry_is_live(e)) {
@@ -186,6 +197,7 @@ void index__leaf_remove(struct index_node *n, unsigned at)
     ASSERT(at < n->n);
     shift_down(l->entries, sizeof l->entries[0], at, n->n);
     shift_down(n->hints, sizeof n->hints[0], at, n->n);
+    ASSERT(n->live == (uint64_t) __builtin_popcount(l->live_bits)); /* I6 */
     n->live -= l->live_bits >> at & 1u;
     l->live_bits = (l->live_bits & low) | (l->live_bits >> 1 & ~low);
     n->n--;
@@ -202,6 +214,8 @@ void index__inner_insert(struct index_node *n, unsigned at, struct index_node *c
     shift_up(x->sep, sizeof x->sep[0], at, n->n);
     shift_up(x->live, sizeof x->live[0], at, n->n);
     shift_up(n->hints, sizeof n->hints[0], at, n->n);
+    ASSERT(child->level + 1 == n->level);
+    ASSERT(sep != NULL);
     x->child[at] = child;
     x->sep[at] = sep;
     x->live[at] = child->live;
@@ -231,6 +245,7 @@ struct index_sep *index__sep_between(struct index *ix, struct bytes low, struct 
     struct index_sep *s = xmem_alloc(sizeof *s + n);
 
     ASSERT(n <= high.n);
+    ASSERT(bytes_cmp(low, high) < 0); /* I5 */
     s->epoch = ix->epoch;
     s->n = (uint32_t) n;
     memcpy(s->key, high.p, n);
@@ -243,6 +258,7 @@ static void move_leaf_tail(struct index_leaf *left, unsigned from, struct index_
     unsigned n = left->h.n - from;
     uint32_t low = (1u << from) - 1u;
 
+    ASSERT(from < left->h.n);
     memcpy(right->entries, left->entries + from, n * sizeof left->entries[0]);
     right->live_bits = from == INDEX_FANOUT ? 0 : left->live_bits >> from;
     left->live_bits &= low;
@@ -253,6 +269,7 @@ static void move_inner_tail(struct index_inner *left, unsigned from, struct inde
 {
     unsigned n = left->h.n - from;
 
+    ASSERT(from < left->h.n);
     memcpy(right->child, left->child + from, n * sizeof left->child[0]);
     memcpy(right->sep, left->sep + from, n * sizeof left->sep[0]);
     memcpy(right->live, left->live + from, n * sizeof left->live[0]);
@@ -273,6 +290,7 @@ void index__move_tail(struct index_node *left, unsigned from, struct index_node 
         move_inner_tail(index__inner(left), from, index__inner(right));
     right->n = (uint16_t) (left->n - from);
     left->n = (uint16_t) from;
+    ASSERT(right->live <= left->live); /* I6 */
     left->live -= right->live;
     index__rehint(left);
     index__rehint(right);

@@ -23,6 +23,7 @@ void keep_set_done(struct keep_set *k)
 
 void keep_set_restart(struct keep_set *k, struct revision from)
 {
+    ASSERT(k->limit.main == 0 || revision_cmp(from, k->from) > 0 || k->n == 0);
     k->from = from;
     k->limit = (struct revision){INT64_MAX, INT64_MAX};
     k->n = k->at = 0;
@@ -91,6 +92,7 @@ static bool cut_window(struct keep_set *k)
 {
     if (!sort_revisions(k->v, k->n))
         return false;
+    ASSERT(k->n > k->window_max);
     k->n = k->window_max;
     k->limit = k->v[k->n - 1];
     return true;
@@ -111,6 +113,7 @@ static bool add(struct keep_set *k, struct revision r)
         k->v = v;
         k->cap = cap;
     }
+    ASSERT(k->n < k->cap);
     k->v[k->n++] = r;
     return true;
 }
@@ -127,12 +130,14 @@ static bool kept_revision(const struct keep_set *k, const struct key_entry *e, s
     if (from >= upto)
         return false;
     r = entry_revision(e, from);
+    ASSERT(r.main <= k->main);
     *ret = (struct revision){r.main, key_revision_sub(r)};
     return true;
 }
 
 static bool window_end(struct keep_set *k, bool *ret_no_memory)
 {
+    ASSERT(k->n <= 2 * k->window_max);
     if (!sort_revisions(k->v, k->n)) {
         *ret_no_memory = true;
         return false;
@@ -172,6 +177,7 @@ bool keep_set_covers(const struct keep_set *k, struct revision r)
 bool keep_set_has(struct keep_set *k, struct revision r)
 {
     ASSERT(keep_set_covers(k, r));
+    ASSERT(revision_cmp(r, k->from) >= 0);
     while (k->at < k->n && revision_cmp(k->v[k->at], r) < 0)
         k->at++;
     return k->at < k->n && revision_cmp(k->v[k->at], r) == 0;

@@ -9,6 +9,7 @@ uint32_t entry_revisions_upto(const struct key_entry *e, int64_t main)
 {
     uint32_t lo = 0, hi = e->history_n;
 
+    ASSERT(e->history_n == 0 || e->history != NULL);
     if (e->mod_main <= main)
         return e->history_n + 1;
     while (lo < hi) {
@@ -19,6 +20,7 @@ uint32_t entry_revisions_upto(const struct key_entry *e, int64_t main)
         else
             hi = mid;
     }
+    ASSERT(lo <= e->history_n);
     return lo;
 }
 
@@ -29,6 +31,7 @@ bool entry_at(const struct key_entry *e, int64_t main, struct key_revision *ret)
     if (n == 0)
         return false;
     *ret = entry_revision(e, n - 1);
+    ASSERT(ret->main <= main);
     return !key_revision_is_tombstone(*ret);
 }
 
@@ -43,6 +46,8 @@ uint32_t entry_compact_from(const struct key_entry *e, int64_t main)
     if (n == 0)
         return 0;
     r = entry_revision(e, n - 1);
+    ASSERT(n <= e->history_n + 1);
+    ASSERT(r.main <= main);
     return key_revision_is_tombstone(r) && r.main < main ? n : n - 1;
 }
 
@@ -65,6 +70,7 @@ bool entry_hash_keep(const struct key_entry *e, int64_t main, struct revision *r
         if (key_revision_is_tombstone(r))
             return false;
     }
+    ASSERT(!key_revision_is_tombstone(last));
     *ret = (struct revision){last.main, key_revision_sub(last)};
     return true;
 }

@@ -6,6 +6,7 @@ int mvcc_open(struct store *s, const struct mvcc_hooks *hooks, struct mvcc **ret
     struct mvcc *kv = xmem_calloc(1, sizeof *kv);
     int rc;
 
+    ASSERT(s != NULL);
     kv->store = s;
     if (hooks != NULL)
         kv->hooks = *hooks;
@@ -65,6 +66,7 @@ enum api_error mvcc_api_error(int rc)
 
 struct kv_state mvcc__now(struct mvcc *kv, struct store_view *sv)
 {
+    ASSERT(kv->compact_revision <= kv->revision);
     store_view_peek(kv->store, sv);
     return (struct kv_state){kv->index.root, sv, mvcc__txn_revision(kv), kv->compact_revision};
 }
@@ -73,6 +75,7 @@ struct bytes state_value(const struct kv_state *st, int64_t main, int64_t sub)
 {
     struct bytes v;
 
+    ASSERT(main <= st->revision);
     /* The index promises what the store does not have: this member's state cannot be right. */
     if (NEVER(!store_view_get(st->store, main, sub, &v)))
         assert_fail(__FILE__, __LINE__, "the store lacks a revision that the index has");
@@ -94,6 +97,7 @@ int state_revision(const struct kv_state *st, int64_t asked, int64_t *ret)
         return ERR_MVCC_FUTURE_REV;
     if (at < st->compact_revision)
         return ERR_MVCC_COMPACTED;
+    ASSERT(at <= st->revision);
     *ret = at;
     return 0;
 }
@@ -119,6 +123,7 @@ void mvcc__txn_begin(struct mvcc *kv)
 void mvcc__txn_end(struct mvcc *kv)
 {
     ASSERT(kv->txn.active);
+    ASSERT(kv->txn.main == kv->revision + 1); /* K1 */
     if (kv->txn.sub > 0) {
         kv->revision = kv->txn.main;
         if (kv->hooks.events != NULL)
@@ -135,6 +140,8 @@ int64_t mvcc__txn_revision(const struct mvcc *kv)
 
 void mvcc__event_add(struct mvcc *kv, const struct mvcc_event *ev)
 {
+    ASSERT(kv->txn.active);
+    ASSERT(ev->main == kv->txn.main);
     if (kv->hooks.events == NULL)
         return;
     if (kv->events_n == kv->events_cap) {
@@ -149,6 +156,7 @@ bool mvcc_event_prev_kv(struct mvcc *kv, const struct mvcc_event *ev, struct byt
     struct store_view sv;
     struct kv_state st;
 
+    ASSERT(ev->prev_main < ev->main);
     if (ev->prev_main == 0 || ev->main - 1 < kv->compact_revision)
         return false;
     st = mvcc__now(kv, &sv);

@@ -11,6 +11,8 @@ static struct key_history *history_with_room(struct mvcc *kv, struct key_history
 {
     struct key_history *larger;
 
+    ASSERT(h != NULL || used == 0);
+    ASSERT(h == NULL || used <= h->cap);
     if (h != NULL && used < h->cap)
         return h;
     ASSERT(used < UINT32_MAX / 2);
@@ -48,6 +50,7 @@ struct key_entry *mvcc__entry_advance(struct mvcc *kv, struct index_path *p, str
         n->create_main = was_live ? n->create_main : kv->txn.main;
         n->version = was_live ? n->version + 1 : 1;
     }
+    ASSERT(value_bytes <= UINT32_MAX);
     n->mod_main = kv->txn.main;
     n->mod_sub_tombstone = (uint32_t) kv->txn.sub << 1 | (uint32_t) tombstone;
     n->value_bytes = (uint32_t) value_bytes;
@@ -67,6 +70,7 @@ static void event_prev(const struct mvcc *kv, const struct key_entry *before, st
 {
     struct key_revision r;
 
+    ASSERT(ev->prev_main == 0);
     if (before == NULL || !entry_at(before, kv->txn.main - 1, &r))
         return;
     ev->prev_main = r.main;
@@ -99,6 +103,8 @@ void mvcc__put_key(struct mvcc *kv, const struct put_args *a)
 
     ASSERT(kv->txn.active);
     ASSERT(a->key.n > 0);
+    ASSERT(f.version > 0);
+    ASSERT(f.create_main <= f.mod_main);
     ASSERT(kv->txn.sub < SUB_MAX);
     p = store_key_append(kv->store, kv->txn.main, kv->txn.sub, false, n);
     kv_encode_exactly(&f, p, n);
@@ -161,6 +167,7 @@ void mvcc__apply_put(struct mvcc *kv, const Etcdserverpb__PutRequest *r, struct 
             }
         }
     }
+    ASSERT(kv->txn.active);
     mvcc__put_key(kv, &a);
     ret->revision = mvcc__txn_revision(kv);
 }

@@ -45,6 +45,7 @@ static enum range_form form_of(const range_request *r)
 
 static void walk_begin(struct mvcc_range *g)
 {
+    ASSERT(!g->keys.single);
     index_seek(&g->cursor, g->state.root, g->keys.key, g->at_revision >= g->state.revision);
 }
 
@@ -58,6 +59,8 @@ static bool walk_next(struct mvcc_range *g, struct range_ref *ret)
             return false;
         index_cursor_next(&g->cursor);
         if (entry_at(e, g->at_revision, &ret->rev)) {
+            ASSERT(bytes_cmp(entry_key(e), g->keys.key) >= 0);
+            ASSERT(ret->rev.main <= g->at_revision);
             ret->entry = e;
             return true;
         }
@@ -76,6 +79,7 @@ static int64_t count_all(struct mvcc_range *g)
         uint64_t end = g->keys.to_the_end ? g->state.root->live
                                           : index_rank(g->state.root, g->keys.end);
 
+        ASSERT(end >= index_rank(g->state.root, g->keys.key));
         return (int64_t) (end - index_rank(g->state.root, g->keys.key));
     }
     for (walk_begin(g); walk_next(g, &ref);)
@@ -98,6 +102,7 @@ static bool refs_add(struct mvcc_range *g, size_t *n, size_t *cap, const struct 
         g->refs = v;
         *cap = more;
     }
+    ASSERT(*n < *cap);
     g->refs[(*n)++] = *ref;
     return true;
 }
@@ -198,6 +203,7 @@ static bool sort_refs(struct mvcc_range *g, const range_request *r, size_t n)
 
     if (tmp == NULL)
         return false;
+    ASSERT(n > 1);
     range_refs_sort(g->refs, tmp, n, prepare_order(g, r, n));
     return true;
 }
@@ -207,6 +213,7 @@ static void cut(struct mvcc_range *g, const range_request *r, int64_t n)
 {
     g->info.more = r->limit > 0 && n > r->limit;
     g->info.kvs_n = (uint64_t) (g->info.more ? r->limit : n);
+    ASSERT((int64_t) g->info.kvs_n <= g->info.count);
 }
 
 static int run_list(struct mvcc_range *g, const range_request *r)
@@ -220,6 +227,7 @@ static int run_list(struct mvcc_range *g, const range_request *r)
     if (n < 0 || (sorts(r) && n > 1 && !sort_refs(g, r, (size_t) n)))
         return ERR_NOMEM;
     cut(g, r, n);
+    ASSERT(n <= g->info.count);
     g->source = RANGE_REFS;
     return 0;
 }
@@ -229,6 +237,7 @@ static int run_one(struct mvcc_range *g, const range_request *r)
     const struct key_entry *e = index_get(g->state.root, g->keys.key);
     struct range_ref *ref;
 
+    ASSERT(g->keys.single);
     g->refs = ref = arena_calloc(g->arena, 1, sizeof *ref);
     if (ref == NULL)
         return ERR_NOMEM;
@@ -281,6 +290,7 @@ static int prepare(struct mvcc_range *g)
 {
     size_t longest;
 
+    ASSERT(g->source != RANGE_NONE || g->info.kvs_n == 0);
     if (g->info.kvs_n > 1 && g->form != RANGE_KEYS) {
         void *mem = arena_alloc(g->arena, store_cursor_bytes());
 
@@ -303,6 +313,8 @@ int range_run(const struct kv_state *st, const range_request *r, struct arena *a
 {
     int rc;
 
+    ASSERT(g->source == RANGE_NONE);
+    ASSERT(r->key.len > 0);
     g->state = *st;
     g->arena = a;
     g->keys = key_range_of(wire_bytes(r->key), wire_bytes(r->range_end));

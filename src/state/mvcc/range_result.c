@@ -10,6 +10,7 @@ const struct mvcc_range_info *mvcc_range_info(const struct mvcc_range *g)
 
 void mvcc_range_rewind(struct mvcc_range *g)
 {
+    ASSERT(g->given <= g->info.kvs_n);
     g->given = 0;
     if (g->source == RANGE_WALK)
         index_seek(&g->cursor, g->state.root, g->keys.key, g->at_revision >= g->state.revision);
@@ -20,6 +21,7 @@ static struct bytes ref_record(const struct mvcc_range *g, const struct range_re
     int64_t sub = key_revision_sub(ref->rev);
     struct bytes kv;
 
+    ASSERT(!key_revision_is_tombstone(ref->rev));
     if (g->records == NULL)
         return state_value(&g->state, ref->rev.main, sub);
     if (NEVER(!store_cursor_get(g->records, ref->rev.main, sub, &kv)))
@@ -41,6 +43,7 @@ void range_ref_fields(const struct mvcc_range *g, const struct range_ref *ref,
         return;
     }
     kv_decode_stored(ref_record(g, ref), ret);
+    ASSERT(ret->mod_main == ref->rev.main);
     ret->value = BYTES_EMPTY;
     ret->lease = 0;
 }
@@ -77,6 +80,7 @@ struct bytes range_ref_kv(struct mvcc_range *g, const struct range_ref *ref)
         return kv;
     }
     stripped_fields(g, ref, &f);
+    ASSERT(g->made != NULL);
     return bytes_of(g->made, (size_t) (kv_encode(&f, g->made) - g->made));
 }
 
@@ -132,6 +136,7 @@ static void copy_kvs(struct mvcc_range *from, struct answer *an, struct mvcc_ran
     to->copies.v = answer_alloc(an, from->info.kvs_n, sizeof kv);
     while (!an->too_large && mvcc_range_next(from, &kv))
         to->copies.v[n++] = answer_copy(an, kv);
+    ASSERT(an->too_large || n == from->info.kvs_n);
     to->copies.n = n;
     to->source = RANGE_COPIES;
 }
@@ -183,6 +188,7 @@ void mvcc_range_stream_init(struct mvcc_range_stream *t, const struct mvcc_view 
                                     .next = *r,
                                     .max_request_bytes = max_request_bytes,
                                     .chunk_limit = STREAM_FIRST_CHUNK};
+    ASSERT(max_request_bytes > 0);
     if (t->next.revision <= 0)
         t->next.revision = v->state.revision;
     t->next.sort_target =
@@ -191,6 +197,7 @@ void mvcc_range_stream_init(struct mvcc_range_stream *t, const struct mvcc_view 
 
 static void stream_next_limit(struct mvcc_range_stream *t)
 {
+    ASSERT(t->chunk_limit > 0);
     if (t->sent == 0)
         return;
     if (t->last_chunk_bytes < t->max_request_bytes / 2)
@@ -228,6 +235,7 @@ int mvcc_range_stream_next(struct mvcc_range_stream *t, struct arena *a, struct 
     if (rc != 0)
         return rc;
     left -= (int64_t) g->info.kvs_n;
+    ASSERT(left >= 0);
     t->done = !g->info.more || left == 0;
     if (!t->done)
         stream_move_on(t, g);

@@ -1,10 +1,8 @@
-/* reply.c -- results as wire bytes.
+/* reply.c -- results as wire bytes: making a reply (reply_read.c reads it).
  *
  * A reply is a list of segments in order: literal bytes, made when the reply is, and ranges, whose
  * KeyValues are fetched one by one while the reply is read. */
-#include "state/mvcc/mvcc_int.h"
-#include "state/mvcc/mvcc_reply.h"
-#include "wire/pb.h"
+#include "state/mvcc/reply_int.h"
 
 enum {
     HEADER_CLUSTER_ID = 1,
@@ -13,7 +11,6 @@ enum {
     HEADER_RAFT_TERM = 4,
 
     RESPONSE_HEADER = 1, /* of every response */
-    RANGE_KVS = 2,
     RANGE_MORE = 3,
     RANGE_COUNT = 4,
     PUT_PREV_KV = 2,
@@ -28,31 +25,7 @@ enum {
     CHUNK_RANGE = 1,
 };
 
-struct segment {
-    struct segment *next;
-    struct bytes bytes;       /* literal, or */
-    struct mvcc_range *range; /* its kvs fields */
-};
-
-struct mvcc_reply {
-    struct arena *arena;
-    struct segment *first;
-    struct segment *last;
-    uint64_t total;
-    uint64_t kvs;
-    bool no_memory;
-
-    /* Reading. */
-    struct segment *at;
-    size_t offset; /* in the literal, or in the current KeyValue with its head */
-    uint8_t head[1 + PB_VARINT_BYTES_MAX];
-    size_t head_n;
-    struct bytes kv;
-    bool have_kv;
-};
-
-/* ---- making
- * ------------------------------------------------------------------------------------------ */
+/* ---- making ---- */
 
 static struct mvcc_reply *reply_new(struct arena *a)
 {
@@ -67,13 +40,14 @@ static struct mvcc_reply *reply_end(struct mvcc_reply *r)
 {
     if (r->no_memory)
         return NULL;
+    ASSERT(r->total == 0 || r->first != NULL);
     r->at = r->first;
     return r;
 }
 
-static struct segment *segment_add(struct mvcc_reply *r)
+static struct reply_segment *segment_add(struct mvcc_reply *r)
 {
-    struct segment *s = arena_calloc(r->arena, 1, sizeof *s);
+    struct reply_segment *s = arena_calloc(r->arena, 1, sizeof *s);
 
     if (s == NULL) {
         r->no_memory = true;
@@ -90,7 +64,7 @@ static struct segment *segment_add(struct mvcc_reply *r)
 /* Room for n literal bytes, or NULL; *ret_end is where they must end. */
 static uint8_t *literal(struct mvcc_reply *r, size_t n)
 {
-    struct segment *s;
+    struct reply_segment *s;
     uint8_t *p;
 
     if (n == 0 || r->no_memory)
@@ -101,6 +75,7 @@ static uint8_t *literal(struct mvcc_reply *r, size_t n)
         r->no_memory = true;
         return NULL;
     }
+    ASSERT(s->range == NULL);
     s->bytes = bytes_of(p, n);
     r->total += n;
     return p;
@@ -160,13 +135,14 @@ static uint64_t range_bytes(const struct mvcc_range_info *info, const struct mvc
 
 static void range_kvs_add(struct mvcc_reply *r, struct mvcc_range *g)
 {
-    struct segment *s;
+    struct reply_segment *s;
 
     if (g->info.kvs_n == 0)
         return;
     s = segment_add(r);
     if (s == NULL)
         return;
+    ASSERT(g->info.kvs_bytes > 0);
     s->range = g;
     r->total += g->info.kvs_bytes;
     r->kvs += g->info.kvs_n;
@@ -229,8 +205,7 @@ static void delete_add(struct mvcc_reply *r, const struct mvcc_delete_result *x,
     r->kvs += x->prev_kvs.n;
 }
 
-/* ---- transactions: sizes first, from the inside out
- * ------------------------------------------------------ */
+/* ---- transactions: sizes first, from the inside out ---- */
 
 static uint64_t txn_bytes(const struct mvcc_txn_result *t, const struct mvcc_header *h);
 
@@ -329,8 +304,7 @@ static void txn_add(struct mvcc_reply *r, const struct mvcc_txn_result *t,
         op_add(r, &t->responses[i]);
 }
 
-/* ---- the replies
- * --------------------------------------------------------------------------------------------- */
+/* ---- the replies ---- */
 
 struct mvcc_reply *mvcc_reply_range(struct mvcc_range *g, const struct mvcc_header *h,
                                     struct arena *a)
@@ -412,77 +386,4 @@ uint64_t mvcc_reply_bytes(const struct mvcc_reply *r)
 uint64_t mvcc_reply_kvs(const struct mvcc_reply *r)
 {
     return r->kvs;
-}
-
-/* ---- reading
- * -------------------------------------------------------------------------------------------------
- */
-
-/* Copies from `part`, which begins at `at` within the current piece. */
-static size_t copy_part(struct mvcc_reply *r, struct bytes part, size_t at, uint8_t *p, size_t n)
-{
-    size_t from, take;
-
-    if (r->offset < at || r->offset >= at + part.n)
-        return 0;
-    from = r->offset - at;
-    take = MIN(n, part.n - from);
-    memcpy(p, part.p + from, take);
-    r->offset += take;
-    return take;
-}
-
-static void next_segment(struct mvcc_reply *r)
-{
-    r->at = r->at->next;
-    r->offset = 0;
-}
-
-static size_t read_literal(struct mvcc_reply *r, uint8_t *p, size_t n)
-{
-    size_t take = copy_part(r, r->at->bytes, 0, p, n);
-
-    if (r->offset == r->at->bytes.n)
-        next_segment(r);
-    return take;
-}
-
-static bool next_kv(struct mvcc_reply *r)
-{
-    r->have_kv = mvcc_range_next(r->at->range, &r->kv);
-    r->offset = 0;
-    if (r->have_kv)
-        r->head_n = (size_t) (pb_put_head(r->head, RANGE_KVS, r->kv.n) - r->head);
-    return r->have_kv;
-}
-
-static size_t read_range(struct mvcc_reply *r, uint8_t *p, size_t n)
-{
-    size_t done = 0;
-
-    while (done < n) {
-        if (!r->have_kv && !next_kv(r)) {
-            next_segment(r);
-            break;
-        }
-        done += copy_part(r, bytes_of(r->head, r->head_n), 0, p + done, n - done);
-        if (r->offset >= r->head_n)
-            done += copy_part(r, r->kv, r->head_n, p + done, n - done);
-        if (r->offset == r->head_n + r->kv.n)
-            r->have_kv = false;
-    }
-    return done;
-}
-
-size_t mvcc_reply_read(struct mvcc_reply *r, uint8_t *p, size_t n)
-{
-    size_t done = 0;
-
-    while (done < n && r->at != NULL) {
-        if (r->at->range != NULL)
-            done += read_range(r, p + done, n - done);
-        else
-            done += read_literal(r, p + done, n - done);
-    }
-    return done;
 }

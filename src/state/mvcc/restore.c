@@ -32,6 +32,7 @@ static struct slot *slot_of(struct restore *t, struct bytes key, uint32_t hash)
 {
     size_t i = hash & (t->cap - 1);
 
+    ASSERT(t->count < t->cap);
     while (t->slots[i].entry != NULL &&
            (t->slots[i].hash != hash || !bytes_eq(entry_key(t->slots[i].entry), key)))
         i = (i + 1) & (t->cap - 1);
@@ -70,6 +71,7 @@ static void push_history(struct mvcc *kv, struct key_entry *e)
         }
         e->history = h;
     }
+    ASSERT(e->history_n < h->cap);
     h->v[e->history_n] = entry_revision(e, e->history_n);
     e->history_n++;
 }
@@ -80,6 +82,7 @@ static void take_revision(struct restore *t, struct slot *s, const struct store_
 {
     struct key_entry *e = s->entry;
 
+    ASSERT(r->main > e->mod_main || (r->main == e->mod_main && r->sub > entry_mod(e).sub)); /* I8 */
     if (e->mod_main != 0) {
         if (r->tombstone && !entry_is_live(e))
             return; /* deletes what is not there: etcd passes over it, too */
@@ -105,6 +108,7 @@ static int take_record(struct restore *t, const struct store_record *r, struct e
                        r->sub);
     if (r->main <= 0 || r->sub >= SUB_MAX || f.key.n > KEY_BYTES_MAX)
         return err_set(e, ERR_CORRUPT, "record %" PRId64 "_%" PRId64 " cannot be", r->main, r->sub);
+    ASSERT(r->main >= t->last_main);
     if (t->count * 3 >= t->cap * 2)
         slots_grow(t);
     hash = hash_of(f.key);
@@ -212,8 +216,10 @@ static void build(struct restore *t)
     struct sort_key *v = sorted_keys(t);
     struct key_entry **entries = xmem_alloc((t->count + 1) * sizeof *entries);
 
-    for (size_t i = 0; i < t->count; i++)
+    for (size_t i = 0; i < t->count; i++) {
+        ASSERT(i == 0 || bytes_cmp(entry_key(v[i - 1].slot.entry), entry_key(v[i].slot.entry)) < 0);
         entries[i] = v[i].slot.entry;
+    }
     index_build(&t->kv->index, entries, t->count);
     for (size_t i = 0; i < t->count; i++)
         if (v[i].slot.lease != 0 && h->lease_attach != NULL)
@@ -265,6 +271,7 @@ int mvcc__restore(struct mvcc *kv, struct err *e)
     if (rc == 0) {
         build(&t);
         kv->revision = MAX(kv->revision, MAX(t.last_main, MAX(finished, scheduled)));
+        ASSERT(kv->revision >= t.last_main); /* K1 */
         kv->scheduled_compact = scheduled;
         kv->finished_compact = finished;
         kv->compact_revision = finished;

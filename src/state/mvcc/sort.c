@@ -21,6 +21,7 @@ static void merge(struct range_ref *v, size_t mid, size_t n, struct range_ref *t
 {
     size_t left = 0, right = mid, out = 0;
 
+    ASSERT(mid < n);
     memcpy(tmp, v, mid * sizeof *v);
     while (left < mid && right < n)
         v[out++] = cmp(&tmp[left], &v[right]) <= 0 ? tmp[left++] : v[right++];
@@ -31,6 +32,7 @@ void range_refs_sort(struct range_ref *v, struct range_ref *tmp, size_t n, range
 {
     size_t mid = n / 2;
 
+    ASSERT(n == 0 || v != NULL);
     if (n <= INSERTION_MAX) {
         insertion_sort(v, n, cmp);
         return;

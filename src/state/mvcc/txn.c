@@ -12,6 +12,7 @@ static void apply_op(struct mvcc *kv, const Etcdserverpb__RequestOp *op,
 {
     int rc;
 
+    ASSERT(kv->txn.active);
     switch (op->request_case) {
     case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE:
         ret->op = MVCC_OP_RANGE;
@@ -91,6 +92,7 @@ int mvcc_txn(struct mvcc *kv, const txn_request *r, struct arena *a, struct mvcc
         mvcc__txn_begin(kv);
         apply_ops(kv, r, path, &an, ret);
         ret->revision = mvcc__txn_revision(kv);
+        ASSERT(ret->succeeded == path->succeeded);
         mvcc__txn_end(kv);
         *ret_too_large = an.too_large;
     }
@@ -117,6 +119,7 @@ int mvcc_txn_read(const struct mvcc_view *v, const txn_request *r, struct arena 
     Etcdserverpb__RequestOp **ops;
     int rc;
 
+    ASSERT(r->n_success == 0 || r->success != NULL);
     if (path == NULL)
         return ERR_NOMEM;
     rc = txn_check(&v->state, &no_hooks, r, path);

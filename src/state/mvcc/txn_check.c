@@ -66,6 +66,7 @@ static int compare_order(const struct kv_state *st, const compare *c, const stru
 {
     struct kv_fields f = {.key = BYTES_EMPTY};
 
+    ASSERT(e == NULL || entry_is_live(e));
     if (e != NULL) {
         f.version = e->version;
         f.create_main = e->create_main;
@@ -105,6 +106,7 @@ static bool compare_holds(const struct kv_state *st, const compare *c)
     struct index_cursor cur;
     bool any = false;
 
+    ASSERT(c->key.len > 0);
     if (g.single) {
         e = state_live(st, g.key);
         return e == NULL ? holds_without_key(st, c)
@@ -159,6 +161,7 @@ static bool choose(const struct kv_state *st, const txn_request *r, struct arena
         if (ops[i]->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN &&
             !choose(st, ops[i]->request_txn, a, &ret->nested[at++]))
             return false;
+    ASSERT(at == nested);
     return true;
 }
 
@@ -186,6 +189,7 @@ static int check_put(const struct kv_state *st, const struct mvcc_hooks *hooks,
 {
     int rc = put_check_key(st, r);
 
+    ASSERT(r->key.len > 0);
     return rc == 0 ? put_check_lease(hooks, r) : rc;
 }
 

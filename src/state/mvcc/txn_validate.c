@@ -164,6 +164,7 @@ static bool puts_have(const struct writes *w, struct bytes key)
         else
             hi = mid;
     }
+    ASSERT(lo <= w->puts_n);
     return lo < w->puts_n && bytes_eq(w->puts[lo], key);
 }
 
@@ -200,6 +201,7 @@ static void dels_coalesce(struct writes *w)
             last->closed = d->closed;
         }
     }
+    ASSERT(w->dels_n == 0 || out < w->dels_n);
     w->dels_n = w->dels_n == 0 ? 0 : out + 1;
 }
 
@@ -245,6 +247,7 @@ static bool dels_cover(const struct writes *w, struct bytes key)
     }
     if (lo == 0)
         return false;
+    ASSERT(bytes_cmp(w->dels[lo - 1].begin, key) <= 0);
     c = bytes_cmp(key, w->dels[lo - 1].end);
     return c < 0 || (c == 0 && w->dels[lo - 1].closed);
 }

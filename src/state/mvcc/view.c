@@ -11,6 +11,7 @@ _Static_assert(sizeof(struct mvcc_reader) == 64, "one reader's slot per cache li
 
 static void view_free(struct mvcc *kv, struct mvcc_view *v)
 {
+    ASSERT(atomic_load_explicit(&v->refs, memory_order_relaxed) == 0); /* V1 */
     for (size_t i = 0; i < v->garbage.n; i++)
         index_free_piece(&kv->index, v->garbage.v[i]);
     mem_free(v->garbage.v);
@@ -24,6 +25,7 @@ static void view_publish(struct mvcc *kv)
 {
     struct mvcc_view *v = xmem_calloc(1, sizeof *v);
 
+    ASSERT(kv->revision >= kv->published_revision);
     v->epoch = kv->index.epoch;
     store_view_take(kv->store, &v->store);
     v->state = (struct kv_state){kv->index.root, &v->store, kv->revision, kv->compact_revision};
@@ -57,6 +59,8 @@ static void garbage_hand_down(struct mvcc_view *dead, struct mvcc_view *older)
 {
     size_t keep = 0;
 
+    ASSERT(older->epoch <= dead->epoch);
+    ASSERT(older->state.revision <= dead->state.revision);
     for (size_t i = 0; i < dead->garbage.n; i++) {
         uintptr_t piece = dead->garbage.v[i];
 
@@ -86,6 +90,7 @@ static void views_reclaim(struct mvcc *kv)
             garbage_hand_down(v, older);
         view_free(kv, v);
     }
+    ASSERT(views > 0);
     older = CONTAINER_OF(kv->views.next, struct mvcc_view, link);
     atomic_store_explicit(&kv->stat_views, views, memory_order_relaxed);
     atomic_store_explicit(&kv->stat_oldest, older->state.revision, memory_order_relaxed);
@@ -123,6 +128,7 @@ struct mvcc_view *mvcc__index_view_new(struct mvcc *kv)
 
     mvcc_publish(kv);
     newest = atomic_load_explicit(&kv->newest, memory_order_relaxed);
+    ASSERT(newest->garbage.n == 0); /* V2 */
     v->epoch = newest->epoch;
     v->state = newest->state;
     v->state.store = NULL;
@@ -133,6 +139,7 @@ struct mvcc_view *mvcc__index_view_new(struct mvcc *kv)
 
 void mvcc__views_init(struct mvcc *kv)
 {
+    ASSERT(list_empty(&kv->views));
     view_publish(kv);
     views_reclaim(kv);
 }
@@ -187,6 +194,7 @@ const struct mvcc_view *mvcc_view_pin(struct mvcc_reader *r)
 {
     struct mvcc_view *v = atomic_load_explicit(&r->kv->newest, memory_order_acquire);
 
+    ASSERT(atomic_load_explicit(&r->used, memory_order_relaxed));
     for (;;) {
         struct mvcc_view *now;
 
