@@ -181,6 +181,9 @@ static void watch(struct sim *s)
             if (!s->members[i].up)
                 sim_member_start(s, &s->members[i]);
     }
+    /* What this sets going must be over at the end, elections included. */
+    if (s->now + SIM_QUIET_S * SIM_S >= s->options.seconds * SIM_S)
+        return;
     (void) sim_at(s, SIM_S, SIM_WATCH, 0);
     best = most_advanced(s);
     for (uint32_t i = 0; best != NULL && best->raft->tracker.n > 0 && i < SIM_MEMBERS; i++) {

@@ -32,6 +32,7 @@ typedef uint64_t sim_us; /* simulated microseconds */
 #define SIM_MEMBERS 7
 #define SIM_FAULTS_MAX 64
 #define SIM_HEAL_S 15 /* at the end: faults stop, everything must recover */
+#define SIM_QUIET_S 6 /* at the very end: nobody interferes any more */
 #define SIM_WHY_BYTES 512
 #define SIM_TRACE_LINES 4096
 #define SIM_TRACE_BYTES 240
