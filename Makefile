@@ -15,7 +15,7 @@ endif
 BUILD := build/$(PRESET)
 BIN := $(if $(filter release,$(PRESET)),bin,$(BUILD)/bin)
 
-.PHONY: all help deps build run test unit e2e check format transcripts sim fuzz bench coverage clean
+.PHONY: all help deps build run test unit e2e check format transcripts sim diff fuzz bench coverage clean
 
 all: build
 
@@ -24,7 +24,7 @@ help:
 	@echo "make run        the same, then serve on 127.0.0.1:2379"
 	@echo "make test       the same, then pass every test      (SAN=address,undefined or SAN=thread)"
 	@echo "make check      format, layers, symbols, sizes"
-	@echo "make transcripts / make sim SEED=7 / make fuzz / make bench / make coverage"
+	@echo "make transcripts / make sim SEED=7 / make diff SEED=1 N=200000 / make fuzz / make bench / make coverage"
 
 # Debian's packages, by name; nothing happens where all are there.
 deps:
@@ -59,6 +59,9 @@ transcripts: build
 
 sim: build
 	@$(BUILD)/tests/sim_raft --seed $(SEED) --seconds 60
+
+diff: build
+	@KETCH_BIN=$(CURDIR)/$(BIN) KETCH_BUILD=$(CURDIR)/$(BUILD) $(PY) tests/diff/diff.py --seed $(SEED) --count $(or $(N),20000)
 
 fuzz:
 	@$(MAKE) --no-print-directory PRESET=fuzz build
