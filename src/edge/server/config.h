@@ -152,6 +152,10 @@ NODISCARD int config_check(struct config *c, struct err *e);
  * only while the member has no data yet. */
 NODISCARD int config_check_start(struct config *c, bool initialized, struct err *e);
 
+/* Warnings about what was given, and the line "starting an etcd server" with everything in it. */
+void config_log_warnings(const struct config *c, struct log *log);
+void config_log_start(const struct config *c, bool initialized, struct log *log);
+
 void config_print_usage(FILE *f);
 void config_print_help(FILE *f);
 void config_print_version(FILE *f, const struct config *c);

@@ -29,19 +29,21 @@ void kv_read_failed(struct call *c, int rc)
 
 /* ---- range ---- */
 
-static void observe_range(struct req *r, bool ok, mono_ns begin)
+static void observe_range(struct req *r, const struct mvcc_range *g, mono_ns begin)
 {
     struct server *s = r->io->server;
+    mono_ns took = clock_mono_ns(s->o.clock) - begin;
+    bool ok = g != NULL;
 
     metric_inc(s->m.ranges);
-    histogram_observe(s->m.range_seconds[ok], clock_mono_ns(s->o.clock) - begin);
+    histogram_observe(s->m.range_seconds[ok], took);
     histogram_observe(s->m.request_range[ok], loop_now_ns(r->io->loop) - call_started_ns(r->call));
 }
 
 static void range_run(struct req *r)
 {
     const struct mvcc_view *v;
-    struct mvcc_range *g;
+    struct mvcc_range *g = NULL;
     struct mvcc_header h;
     mono_ns begin;
     int rc;
@@ -51,7 +53,7 @@ static void range_run(struct req *r)
     begin = clock_mono_ns(r->io->server->o.clock);
     v = mvcc_view_pin(r->io->reader);
     rc = mvcc_range(v, r->user, call_arena(r->call), &g);
-    observe_range(r, rc == 0, begin);
+    observe_range(r, rc == 0 ? g : NULL, begin);
     if (rc != 0) {
         mvcc_view_unpin(v);
         kv_read_failed(r->call, rc);
@@ -108,12 +110,14 @@ static void txn_run(struct req *r)
     const struct mvcc_view *v;
     struct mvcc_txn_result res;
     struct mvcc_header h;
+    mono_ns begin = clock_mono_ns(s->o.clock);
     int rc;
 
     if (reply_failed(r->call, &r->node.result))
         return;
     v = mvcc_view_pin(r->io->reader);
     rc = mvcc_txn_read(v, r->user, call_arena(r->call), &res);
+    slow_txn(s, clock_mono_ns(s->o.clock) - begin, r->user);
     histogram_observe(s->m.request_txn[rc == 0],
                       loop_now_ns(r->io->loop) - call_started_ns(r->call));
     if (rc != 0) {

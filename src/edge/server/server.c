@@ -56,6 +56,24 @@ static void check_ready(struct loop_timer *t)
 
 /* ---- start ---- */
 
+static void log_starting(struct server *s)
+{
+    const struct config *c = s->config;
+
+    config_log_warnings(c, s->log);
+    if (s->o.argv != NULL) {
+        size_t n = 0;
+
+        while (s->o.argv[n] != NULL)
+            n++;
+        LOG_INFO(s->log,
+                 "Running: ", F_STRS("args", (const char *const *) (uintptr_t) s->o.argv, n));
+    }
+    LOG_INFO(s->log, "configuring client listeners",
+             F_STRS("listen-client-urls", c->listen_client_urls.v, c->listen_client_urls.n));
+    config_log_start(c, s->o.initialized, s->log);
+}
+
 int server_new(const struct server_options *o, struct server **ret, struct err *e)
 {
     struct server *s = mem_calloc(1, sizeof *s);
@@ -69,6 +87,7 @@ int server_new(const struct server_options *o, struct server **ret, struct err *
     s->metrics = o->metrics;
     s->version = config_version(o->config);
     loop_timer_init(&s->ready_timer, check_ready);
+    log_starting(s);
     s->ios_n = io_threads(o->config);
     s->ios = mem_calloc(s->ios_n, sizeof *s->ios);
     if (s->ios == NULL)

@@ -33,6 +33,7 @@ struct server_options {
     struct clock *clock;
     struct random *random;
     char *const *argv; /* for /debug/vars; may be NULL */
+    bool initialized;  /* the data directory has a member already: for the log */
 };
 
 /* "listen tcp 127.0.0.1:2379: bind: address already in use" and other words of engine/net. */

@@ -37,6 +37,7 @@ struct server_metrics {
     struct metric_family *healthcheck;  /* type, name */
     struct metric_family *healthchecks; /* type, name, status */
     struct metric *ranges;
+    struct metric *slow_apply;
     struct histogram *range_seconds[2]; /* by success */
     struct histogram *request_range[2]; /* of etcd_server_request_duration_seconds, by success */
     struct histogram *request_txn[2];

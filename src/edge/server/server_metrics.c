@@ -31,6 +31,9 @@ static void register_requests(struct server *s, struct metrics *m)
     }
     s->m.ranges = metrics_counter_hot(m, "etcd_mvcc_range_total",
                                       "Total number of ranges seen by this member.");
+    s->m.slow_apply = metrics_counter(
+        m, "etcd_server_slow_apply_total",
+        "The total number of slow apply requests (likely overloaded from slow disk).");
     s->m.client_requests = metrics_family(m, METRIC_COUNTER, METRIC_PLAIN,
                                           "etcd_server_client_requests_total",
                                           "The total number of client requests per client version.",

@@ -2,6 +2,7 @@
 #include "edge/server/config.h"
 
 #include <setjmp.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -512,6 +513,50 @@ static void test_load(void **state)
     free(err);
 }
 
+/* The lines about a configuration hold the substrings that scripts and etcd's own tests look for.
+ */
+static void test_log_lines(void **state)
+{
+    static const char *const wanted[] = {
+        "\"snapshot-catchup-entries\":1000,",
+        "\"v2-deprecation\":\"write-only\"}",
+        "--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.",
+        "\"election-timeout\":\"1s\"",
+        "\"wal-dir\":\"default.etcd/member/wal\",\"wal-dir-dedicated\":\"\"",
+        "\"auto-compaction-retention\":\"2h0m0s\",\"auto-compaction-interval\":\"1h0m0s\"",
+        "it isn't recommended to use default name",
+        "'data-dir' was empty; using default",
+    };
+    char path[] = "/tmp/ketch-config-test-XXXXXX", text[16384];
+    const char *const outputs[] = {path};
+    struct log_options o = {.outputs = outputs, .outputs_n = 1, .clock = clock_posix()};
+    struct err e = ERR_INIT;
+    struct log *log;
+    const char *rest;
+    int fd = mkstemp(path);
+    ssize_t n;
+
+    (void) state;
+    assert_int_equal(log_open(&o, &log, &e), 0);
+    assert_int_equal(PARSE(&rest, &e, ARG("--snapshot-catchup-entries=1000"),
+                           ARG("--max-snapshots=4"), ARG("--auto-compaction-retention=2")),
+                     CONFIG_PARSED);
+    assert_int_equal(config_check(&cfg, &e), 0);
+    assert_int_equal(config_check_start(&cfg, false, &e), 0);
+    config_log_warnings(&cfg, log);
+    config_log_start(&cfg, false, log);
+    log_close(log);
+    n = read(fd, text, sizeof text - 1);
+    assert_true(n > 0);
+    text[n] = 0;
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        if (strstr(text, wanted[i]) == NULL)
+            fail_msg("%s is not in %s", wanted[i], text);
+    }
+    close(fd);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +571,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_yaml, setup, teardown),
         cmocka_unit_test_setup_teardown(test_yaml_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_log_lines, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
