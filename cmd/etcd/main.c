@@ -175,7 +175,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                                 .metrics = p->metrics,
                                 .clock = clock_posix(),
                                 .random = random_posix(),
-                                .argv = argv};
+                                .argv = argv,
+                                .initialized = has_wal(&p->config)};
     struct node_config nc;
     struct node_env env = {.disk = disk_posix(),
                            .random = random_posix(),
