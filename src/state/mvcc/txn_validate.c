@@ -174,6 +174,7 @@ static void puts_merge(struct writes *w, const struct bytes *keys, size_t n)
     size_t i = w->puts_n, out = w->puts_n + n;
 
     w->puts_n = out;
+    ASSERT(n == 0 || keys != NULL);
     while (n > 0) {
         if (i > 0 && bytes_cmp(w->puts[i - 1], keys[n - 1]) > 0)
             w->puts[--out] = w->puts[--i];

@@ -18,6 +18,7 @@ int store__snapshot_new(struct store *s, struct store_snapshot **ret, struct err
         mem_free(sn);
         return rc;
     }
+    ASSERT(s->file != NULL);
     sn->store = s;
     sn->file = s->file;
     atomic_fetch_add_explicit(&s->file->refs, 1, memory_order_relaxed);
@@ -31,6 +32,7 @@ void store__snapshot_end(struct store_snapshot *sn)
 {
     struct store *s = sn->store;
 
+    ASSERT(atomic_load_explicit(&s->snapshots_open, memory_order_relaxed) > 0);
     bolt_rollback(sn->tx);
     store__file_unref(sn->file);
     mem_free(sn);
@@ -66,6 +68,7 @@ int store__committed(struct store *s, struct err *e)
     atomic_store_explicit(&s->db_size, st.size_bytes, memory_order_relaxed);
     atomic_store_explicit(&s->db_size_in_use, st.in_use_bytes, memory_order_relaxed);
     unseen = atomic_exchange_explicit(&s->fresh, sn, memory_order_acq_rel);
+    ASSERT(unseen == NULL || unseen->batch_seq <= sn->batch_seq); /* S2 */
     if (unseen != NULL) /* apply did not come by since the last commit */
         store__snapshot_end(unseen);
     return 0;
@@ -81,6 +84,7 @@ static int commit_ops(struct bolt_tx *tx, const struct store_batch *b, struct er
         const struct batch_op *op = &b->ops[i];
         struct bolt_bucket *bucket = &buckets[op->bucket];
 
+        ASSERT(op->bucket != STORE_KEY);
         if (!have[op->bucket])
             rc = bolt_bucket_get(tx, store_bucket_name(op->bucket), bucket, e);
         if (rc != 0)
@@ -105,6 +109,7 @@ static int commit_records(struct bolt_tx *tx, const struct store_batch *b, struc
     for (uint32_t i = 0; i < b->records && rc == 0; i++) {
         const struct batch_record *r = batch_record_at(b, i);
 
+        ASSERT(r->raw_key_bytes >= STORE_REV_KEY_BYTES);
         rc = bolt_put(&key, bytes_of(r->raw_key, r->raw_key_bytes), batch_record_value(r), e);
     }
     return rc;
@@ -157,6 +162,7 @@ int store_commit(struct store *s, struct err *e)
         bolt_rollback(tx);
     if (rc != 0)
         return err_wrap(e, rc, "commit batch");
+    ASSERT(b != NULL);
     s->committed_seq = b->seq;
     atomic_fetch_add_explicit(&s->commits, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->committed_bytes, bytes, memory_order_release);
@@ -191,12 +197,14 @@ static int compact_scan(struct bolt_bucket *key, struct store_compact *c, struct
             break;
         if (keep == STORE_REMOVE)
             gone[gone_n++] = k;
+        ASSERT(r.main > c->pos_main || (r.main == c->pos_main && r.sub >= c->pos_sub));
         c->pos_main = r.main;
         c->pos_sub = r.sub + 1;
         n++;
     }
     if (rc != 0 && rc != ERR_NOT_FOUND)
         return rc;
+    ASSERT(gone_n <= n);
     c->scanned += n;
     *ret_gone_n = gone_n;
     *ret_done = n < c->records && keep != STORE_STOP;

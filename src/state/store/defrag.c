@@ -26,6 +26,7 @@ int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e
     if (s->defrag != NULL)
         return err_set(e, ERR_AGAIN, "a defragmentation is under way");
     store__reap(s);
+    ASSERT(!s->cfg.read_only);
     d = xmem_calloc(1, sizeof *d);
     d->store = s;
     d->path = xmem_alloc(n);
@@ -86,6 +87,7 @@ static int copy_records(struct store_defrag *d, struct bolt_tx *from, struct bol
         memcpy(d->last, newest.p, newest.n);
         d->last_n = newest.n;
     }
+    ASSERT(n <= records);
     *ret_end = rc == ERR_NOT_FOUND;
     return 0;
 }
@@ -182,6 +184,7 @@ void store_defrag_end(struct store_defrag *d)
         rc = disk_remove(d->store->cfg.disk, d->path, &e);
         (void) rc; /* a leftover goes at the next start */
     }
+    ASSERT(d->store->defrag == d);
     d->store->defrag = NULL;
     mem_free(d->path);
     mem_free(d);

@@ -20,6 +20,7 @@ int store_copy_begin(struct store *s, struct store_copy **ret, struct err *e)
         return err_wrap(e, rc, "copy data file");
     }
     bolt_copy_init(&c->copy, c->snapshot->tx);
+    ASSERT(c->copy.total_bytes > 0);
     *ret = c;
     return 0;
 }
@@ -83,6 +84,7 @@ static int hash_next(struct store_hash *h, struct bytes *k, struct bytes *v, str
     struct bolt_bucket b;
     int rc;
 
+    ASSERT(h->bucket < STORE_BUCKETS);
     if (h->begun)
         return bolt_cursor_next(&h->cursor, k, v, e);
     rc = bolt_bucket_get(h->snapshot->tx, name, &b, e);

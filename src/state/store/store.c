@@ -54,6 +54,7 @@ int store__file_open(struct store *s, const char *path, struct store_file **ret,
         mem_free(f);
         return rc;
     }
+    ASSERT(f->db != NULL);
     atomic_init(&f->refs, 1);
     *ret = f;
     return 0;
@@ -154,6 +155,8 @@ int store_open(const struct store_config *cfg, struct store **ret, struct err *e
     struct store *s = xmem_calloc(1, sizeof *s);
     int rc;
 
+    ASSERT(cfg->path != NULL);
+    ASSERT(cfg->disk != NULL);
     s->cfg = *cfg;
     if (s->cfg.batch_ops_max == 0)
         s->cfg.batch_ops_max = STORE_BATCH_OPS_DEFAULT;

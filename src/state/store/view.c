@@ -7,6 +7,8 @@ void store__adopt(struct store *s)
 
     if (sn == NULL)
         return;
+    ASSERT(sn->refs == 0);
+    ASSERT(s->snapshot == NULL || s->snapshot->batch_seq <= sn->batch_seq); /* S2 */
     sn->refs = 1;
     if (s->snapshot != NULL && --s->snapshot->refs == 0)
         store__snapshot_drop(s->snapshot);
@@ -25,6 +27,7 @@ void store__adopt(struct store *s)
 static void view_add(struct store_view *v, struct store_batch *b)
 {
     ASSERT(v->batches_n < STORE_BATCHES_MAX);
+    ASSERT(b->records > 0);
     v->batches[v->batches_n++] = b;
     v->last_records = b->records;
 }
@@ -162,6 +165,7 @@ static bool file_at(struct store_cursor *c, int rc, const struct err *e)
 {
     if (rc != 0 && rc != ERR_NOT_FOUND)
         store__stop(e);
+    ASSERT(rc != 0 || c->key.n > 0);
     c->file_placed = rc == 0;
     return rc == 0;
 }
@@ -189,6 +193,7 @@ void store_cursor_seek(struct store_cursor *c, int64_t main, int64_t sub)
 {
     uint32_t i = view_batch_of(c->view, main, sub);
 
+    ASSERT(main >= 0);
     c->have_pending = false;
     c->batch = c->at = 0;
     c->in_batches = i < c->view->batches_n;
