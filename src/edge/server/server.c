@@ -6,7 +6,7 @@
 #include "edge/server/listen.h"
 
 #define READY_POLL_MS 2      /* until the node has published itself */
-#define IO_THREADS_DEFAULT 2 /* beyond that the apply thread is the limit */
+#define IO_THREADS_DEFAULT 2 /* at most: beyond that the apply thread is the limit */
 
 static size_t io_threads(const struct config *c)
 {
@@ -14,7 +14,8 @@ static size_t io_threads(const struct config *c)
 
     if (c->io_threads != 0)
         return (size_t) MIN(c->io_threads, (uint64_t) SERVER_IO_THREADS_MAX);
-    return (size_t) MAX(1, MIN(cores, IO_THREADS_DEFAULT));
+    /* One for two cores: the second would only take turns with the threads that do the work. */
+    return (size_t) MAX(1, MIN(cores / 2, IO_THREADS_DEFAULT));
 }
 
 /* ---- readiness ---- */
