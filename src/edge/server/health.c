@@ -22,8 +22,7 @@ static void list(struct call *c, struct bytes message)
 {
     Grpc__Health__V1__HealthListRequest *q;
     Grpc__Health__V1__HealthCheckResponse serving = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-    Grpc__Health__V1__HealthListResponse__Entry entry =
-        GRPC__HEALTH__V1__HEALTH_LIST_RESPONSE__ENTRY__INIT;
+    Grpc__Health__V1__HealthListResponse__Entry entry;
     Grpc__Health__V1__HealthListResponse__Entry *entries[] = {&entry};
     Grpc__Health__V1__HealthListResponse res = GRPC__HEALTH__V1__HEALTH_LIST_RESPONSE__INIT;
 
@@ -31,6 +30,7 @@ static void list(struct call *c, struct bytes message)
     if (!REQUEST_DECODE(c, grpc__health__v1__health_list_request, message, &q))
         return;
     serving.status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+    grpc__health__v1__health_list_response__entry__init(&entry);
     entry.value = &serving;
     res.statuses = entries;
     res.n_statuses = 1;

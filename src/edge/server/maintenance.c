@@ -69,8 +69,8 @@ static void status(struct call *c, struct bytes message)
 {
     struct server *s = call_server(c);
     Etcdserverpb__StatusRequest *q;
-    Etcdserverpb__StatusResponse res = ETCDSERVERPB__STATUS_RESPONSE__INIT;
-    Etcdserverpb__DowngradeInfo job = ETCDSERVERPB__DOWNGRADE_INFO__INIT;
+    Etcdserverpb__StatusResponse res;
+    Etcdserverpb__DowngradeInfo job;
     char *errors[STATUS_ALARMS_MAX + 1], *storage;
     const struct node_result none = {0};
     struct node_status st;
@@ -80,6 +80,8 @@ static void status(struct call *c, struct bytes message)
     if (!REQUEST_DECODE(c, etcdserverpb__status_request, message, &q))
         return;
     node_status(s->node, &st);
+    etcdserverpb__status_response__init(&res);
+    etcdserverpb__downgrade_info__init(&job);
     res.version = (char *) (uintptr_t) s->version;
     res.dbsize = (int64_t) st.db_bytes;
     res.dbsizeinuse = (int64_t) st.db_in_use_bytes;
@@ -231,12 +233,13 @@ bool downgrade_version_parse(const char *s, uint32_t *ret)
 
 static void downgrade_answer(struct call *c, const struct node_status *st)
 {
-    Etcdserverpb__DowngradeResponse res = ETCDSERVERPB__DOWNGRADE_RESPONSE__INIT;
+    Etcdserverpb__DowngradeResponse res;
     const struct node_result none = {0};
     bool old = strcmp(call_server(c)->config->emulated_version, "3.5") == 0;
     char *v = version_text(call_arena(c), st->cluster_version, old ? ".0" : "");
     struct mvcc_header h = header_current(call_io(c), &none);
 
+    etcdserverpb__downgrade_response__init(&res);
     if (v != NULL)
         res.version = v;
     reply_message(c, &h, &res.base);
