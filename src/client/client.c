@@ -263,13 +263,14 @@ void ketch_set_token(struct ketch_client *c, const char *token)
 int ketch_login(struct ketch_client *c, const char *user, const char *password, int64_t timeout_ms,
                 struct ketch_error *e)
 {
-    Etcdserverpb__AuthenticateRequest req = ETCDSERVERPB__AUTHENTICATE_REQUEST__INIT;
+    Etcdserverpb__AuthenticateRequest req;
     const Etcdserverpb__AuthenticateResponse *resp;
     struct ketch_reply *reply;
     char *name = xmem_strdup(user);
     char *secret = xmem_strdup(password);
     int rc;
 
+    etcdserverpb__authenticate_request__init(&req);
     req.name = name;
     req.password = secret;
     rc = ketch_authenticate(c, &req, timeout_ms, &reply, &resp, e);
