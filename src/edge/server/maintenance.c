@@ -53,10 +53,13 @@ static size_t status_errors(struct server *s, const struct node_status *st, stru
         ret[n++] = arena_printf(a, "%s", api_error_text(API_NO_LEADER));
     for (size_t i = 0; i < alarms_n; i++) {
         int kind = alarms[i].kind;
+        const char *name = kind >= 0 && kind <= 2 ? kinds[kind] : "UNKNOWN";
+        const char *end = trailing ? " " : "";
 
-        ret[n++] = arena_printf(a, "memberID:%" PRIu64 " alarm:%s%s", alarms[i].member_id,
-                                kind >= 0 && kind <= 2 ? kinds[kind] : "UNKNOWN",
-                                trailing ? " " : "");
+        /* The text form of a message leaves out what is zero. */
+        ret[n++] = alarms[i].member_id == 0 ? arena_printf(a, "alarm:%s%s", name, end)
+                                            : arena_printf(a, "memberID:%" PRIu64 " alarm:%s%s",
+                                                           alarms[i].member_id, name, end);
     }
     for (size_t i = 0; i < n; i++) {
         if (ret[i] == NULL)

@@ -215,6 +215,27 @@ static void test_maintenance(void **state)
     ask_fails("/etcdserverpb.Maintenance/Downgrade", &dq.base, 2, "etcdserver: unknown method");
 }
 
+/* Status tells of alarms in the text form of their message, without a member id that is zero. */
+static void test_alarm_texts(void **state)
+{
+    Etcdserverpb__StatusRequest sq = ETCDSERVERPB__STATUS_REQUEST__INIT;
+    Etcdserverpb__StatusResponse *st;
+    Etcdserverpb__AlarmRequest aq = ETCDSERVERPB__ALARM_REQUEST__INIT;
+
+    (void) state;
+    aq.action = ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE;
+    aq.alarm = ETCDSERVERPB__ALARM_TYPE__CORRUPT;
+    ASK_OK("/etcdserverpb.Maintenance/Alarm", &aq.base, alarm_response, NULL);
+    ASK_OK("/etcdserverpb.Maintenance/Status", &sq.base, status_response, &st);
+    assert_int_equal(st->n_errors, 1);
+    assert_string_equal(st->errors[0], "alarm:CORRUPT");
+    aq.memberid = 77;
+    ASK_OK("/etcdserverpb.Maintenance/Alarm", &aq.base, alarm_response, NULL);
+    ASK_OK("/etcdserverpb.Maintenance/Status", &sq.base, status_response, &st);
+    assert_int_equal(st->n_errors, 2);
+    assert_string_equal(st->errors[1], "memberID:77 alarm:CORRUPT");
+}
+
 /* The snapshot stream is the data file in pieces that count down, and then their SHA-256. */
 static void test_snapshot(void **state)
 {
@@ -326,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cluster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_maintenance, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alarm_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_health, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
