@@ -7,16 +7,16 @@
  *
  * It reads no clock, no chance, no disk and no socket, starts no thread, and allocates nothing in
  * its steady state.  A member that cannot get memory here stops: half a decision is worse than
- * none.
+ * no decision.
  *
  * The loop of its owner, with storage and apply on threads of their own (async_storage_writes):
  *
  *     on event:          raft_step / raft_tick / raft_propose / raft_read_index ...
  *     after a batch:     while (raft_has_update(r)) {
  *                            raft_take_update(r, &u);
- *                            send u.messages;
- *                            storage thread <- u.snapshot, u.entries, u.hard, u.after_store,
- * u.stored apply thread   <- u.snapshot, u.committed, u.applied
+ *                            send u.messages
+ *                            to storage: u.snapshot, u.entries, u.hard, u.after_store, u.stored
+ *                            to apply:   u.snapshot, u.committed, u.applied
  *                        }
  *     storage is done:   for each m of after_store: m.to == own id ? raft_step(r, m) : send m;
  *                        raft_stored(r, &stored);
@@ -27,7 +27,8 @@
  * acknowledges each in order.  What raft_storage answers must include the entries of a job before
  * its raft_stored; it may include them from the moment of raft_take_update on.  Messages in
  * u.messages do not depend on the write and go out in parallel with it; those in u.after_store are
- * promises, and may not leave before the write is durable.
+ * promises, and may not leave before the write is durable; they carry no entries, no context and no
+ * snapshot, so that copying the structs is enough to keep them.
  *
  * Synchronously: take an update, store, send u.messages and those of u.after_store that go to
  * others, apply u.snapshot and u.committed, then raft_advance, which does the acknowledging and the

@@ -13,10 +13,10 @@
  *
  * True in each state:
  *   FOLLOWER       lead is the leader of this term, or none when it is not known
- *   PRE-CANDIDATE  lead is none; term and vote are untouched: a member that cannot win disturbs
- * nobody CANDIDATE      lead is none; vote is this member LEADER         lead is this member; every
- * entry of its log up to `committed` is committed; it never removes an entry of its log; own
- * progress is REPLICATE while it is a member
+ *   PRE-CANDIDATE  lead is none; term and vote are untouched: who cannot win disturbs nobody
+ *   CANDIDATE      lead is none; vote is this member
+ *   LEADER         lead is this member; it never removes an entry of its log; its own progress is
+ *                  REPLICATE while it is a member
  */
 #ifndef KETCH_ENGINE_RAFT_RAFT_INT_H
 #define KETCH_ENGINE_RAFT_RAFT_INT_H

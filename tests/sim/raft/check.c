@@ -2,11 +2,10 @@
  *
  *   1. Election safety: one leader per term.
  *   2. A member votes once per term, whatever it forgets in a crash.
- *   3. Log matching: an entry of one index and term is the same everywhere, and follows the same
- * one.
+ *   3. Log matching: an entry of one index and term is the same everywhere, as is the one before.
  *   4. Leader completeness: a new leader has every committed entry.
- *   5. State machine safety: what is committed at an index is committed there for ever, and all
- * members apply the same there, with the same state behind it.
+ *   5. State machine safety: what is committed at an index is committed there for ever; all members
+ *      apply the same there, with the same state behind it.
  *   6. Nothing committed is lost: a commit means that a majority of each half has it on disk.
  *   7. Commit index and term of a member never move back.
  *   8. A read sees everything that was committed anywhere before it was asked for.
