@@ -263,7 +263,7 @@ void sim_check_end(struct sim *s)
         if (m->up && m->applied + 64 < leader->applied)
             sim_fail(s,
                      "member %" PRIu64 " has applied %" PRIu64 " of %" PRIu64
-                     " long after the last fault",
-                     p->id, m->applied, leader->applied);
+                     " long after the last fault, in the leader's eyes [%s]",
+                     p->id, m->applied, leader->applied, PROGRESS_TEXT(p));
     }
 }

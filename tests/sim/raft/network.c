@@ -112,8 +112,12 @@ void sim_report(struct sim *s, struct sim_event *e)
 {
     struct sim_member *m = &s->members[e->member];
 
-    if (!m->up || m->paused)
+    if (!m->up)
+        return; /* the process that wanted to know is gone */
+    if (m->paused) {
+        report(s, e->member, e->other, e->extra);
         return;
+    }
     if (e->extra == REPORT_UNREACHABLE)
         raft_report_unreachable(m->raft, e->other + 1);
     else
