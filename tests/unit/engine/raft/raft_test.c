@@ -262,6 +262,42 @@ static void applied_before_the_snapshot(void **state)
     owner_done(&o);
 }
 
+static void propose_batches(struct owner *o, struct raft_entry *v, size_t n, int batches)
+{
+    for (int i = 0; i < batches; i++) {
+        assert_int_equal(raft_propose(o->raft, v, n), 0);
+        assert_int_equal(raft_read_index(o->raft, BYTES_LIT("a read")), 0);
+        run(o);
+        if (i % 16 == 0)
+            (void) !raft_memory_storage_compact(o->memory, raft_get_applied(o->raft) - 1);
+    }
+}
+
+/* Once the load is steady nothing is allocated (counted in builds with KETCH_ALLOC_TEST). */
+static void steady_state_allocates_nothing(void **state)
+{
+    struct owner o;
+    struct payload *block = payload_new(64);
+    struct raft_entry v[16];
+    uint64_t before;
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(v); i++)
+        v[i] = (struct raft_entry){.data = bytes_of(block->data + 4 * i, 4), .owner = block};
+    memset(block->data, 'x', block->bytes);
+    owner_init(&o, 1);
+    owner_start(&o);
+    become_leader(&o);
+    propose_batches(&o, v, ARRAY_LEN(v), 500);
+    before = mem_alloc_count();
+    propose_batches(&o, v, ARRAY_LEN(v), 500);
+    assert_int_equal(mem_alloc_count() - before, 0);
+    assert_int_equal(o.applied, 1 + 1000 * ARRAY_LEN(v));
+    owner_done(&o);
+    assert_int_equal(atomic_load(&block->refs), 1);
+    payload_unref(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +311,7 @@ int main(void)
         cmocka_unit_test(applying_changes),
         cmocka_unit_test(status),
         cmocka_unit_test(applied_before_the_snapshot),
+        cmocka_unit_test(steady_state_allocates_nothing),
     };
 
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
