@@ -9,6 +9,7 @@ KETCH_BIN is the folder with the programs under test, KETCH_BUILD that of the bu
 import argparse
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class Difference(Exception):
 
 
 def show(message, limit=3000):
-    text = str(message).strip()
+    text = re.sub(r'(.)\1{40,}', lambda m: f'{m[1] * 10}...({len(m[0])})', str(message).strip())
     return text if len(text) <= limit else f'{text[:limit]} ... ({len(text)} characters)'
 
 
@@ -170,6 +171,30 @@ class Run:
         if real != ours:
             self.fail(path, '', real, ours)
 
+    def do_members(self, _r, q):
+        self.unary(*q)
+
+    def do_health(self, r, _q):
+        body = r.choice([b'', b'\x0a\x01x'])
+        real, ours = (s.unary('/grpc.health.v1.Health/Check', body) for s in self.sides)
+        if real != ours:
+            self.fail('Health/Check', body, real, ours)
+
+    def do_restart(self, _r, _q):
+        self.restart(lambda: None)
+        self.watches = [pair.WatchPair(self.sides) for _ in range(2)]
+
+    def restart(self, meanwhile):
+        self.settle()
+        for w in self.watches:
+            w.close()
+        for s in self.sides:
+            s.stop()
+        meanwhile()
+        for s in self.sides:
+            s.start()
+        self.known.restarted = True
+
     def do_invalid_sort(self, r, q):
         refused = {(3, 'etcdserver: invalid sort option')}
         if r.random() < 0.3:
@@ -263,6 +288,21 @@ class Run:
                 if not s.wait(lambda log: any(m.canceled and m.watch_id == created.watch_id for m in log)):
                     raise Difference(f'a watch from a compacted revision is not cancelled:\n{q}')
             w.ids.remove(created.watch_id)
+            self.cancel_compacted(w.streams[0], created.watch_id)
+
+    def cancel_compacted(self, stream, watch_id):
+        q = self.rpc.WatchRequest(cancel_request=self.rpc.WatchCancelRequest(watch_id=watch_id))
+
+        def answers(log):
+            return [m for m in log if m.watch_id == watch_id and m.canceled and m.compact_revision == 0]
+
+        before = len(answers(stream.log))
+        stream.send(q.SerializeToString())
+        if not stream.wait(lambda log: len(answers(log)) > before):
+            raise Difference(f'the real etcd does not answer the cancellation of watch {watch_id}')
+        with stream.changed:
+            stream.log.remove(answers(stream.log)[-1])
+        self.known.used('compacted watch')
 
     def cancel(self, w, watch_id):
         self.settle()
@@ -331,15 +371,8 @@ class Run:
 
     def finish(self):
         self.settle()
-        for w in self.watches:
-            w.close()
         self.everything()
-        for s in self.sides:
-            s.stop()
-        self.files()
-        for s in self.sides:
-            s.start()
-        self.watches = [pair.WatchPair(self.sides)]
+        self.restart(self.files)
         self.everything()
         for s in self.sides:
             s.stop()

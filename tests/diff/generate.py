@@ -39,6 +39,8 @@ class Generator:
             (0.3, 'chosen_lease', None), (0.3, 'short_lease', None), (0.5, 'invalid_sort', self.invalid_sort),
             (1, 'range_stream', self.range),
             (1.5, 'watch', self.watch), (0.5, 'watch_cancel', None), (0.1, 'watch_progress', None),
+            (0.1, 'members', self.members), (0.05, 'Maintenance/MoveLeader', self.move_leader),
+            (0.1, 'Maintenance/Downgrade', self.downgrade), (0.005, 'restart', None), (0.05, 'health', None),
             (0.02, 'watch_reopen', None), (0.1, 'watch_empty', None),
         ]
         self.weights, self.names, self.makers = zip(*ops)
@@ -58,7 +60,8 @@ class Generator:
 
     @staticmethod
     def key(r):
-        return b'' if r.random() < 0.01 else r.choice(KEYS)
+        x = r.random()
+        return b'' if x < 0.01 else b'w%03d' % r.randrange(300) if x < 0.05 else r.choice(KEYS)
 
     @staticmethod
     def end(r):
@@ -215,6 +218,23 @@ class Generator:
     def disarm(self, state):
         member, kind = min(state.alarms)
         return self.rpc.AlarmRequest(action=2, alarm=kind, memberID=member)
+
+    def members(self, r, _state):
+        """Changes that must be refused."""
+        rpc = self.rpc
+        return r.choice([
+            ('Cluster/MemberAdd', rpc.MemberAddRequest(peerURLs=r.choice([[], ['x'], ['http://a/b'], ['ftp://a:1']]))),
+            ('Cluster/MemberRemove', rpc.MemberRemoveRequest(ID=r.choice([0, 1]))),
+            ('Cluster/MemberUpdate', rpc.MemberUpdateRequest(ID=1, peerURLs=['http://a:1'])),
+            ('Cluster/MemberPromote', rpc.MemberPromoteRequest(ID=r.choice([0, 1]))),
+        ])
+
+    def move_leader(self, r, _state):
+        return self.rpc.MoveLeaderRequest(targetID=r.choice([0, 1]))
+
+    def downgrade(self, r, _state):
+        return self.rpc.DowngradeRequest(action=r.choice([0, 0, 1, 9]),
+                                         version=r.choice(['', 'x', '3', '3.9', '9.9.9', 'v3.4', '3.4.x', '-1.2', '3.3']))
 
     def hash_kv(self, r, state):
         return self.rpc.HashKVRequest(revision=self.revision(r, state))

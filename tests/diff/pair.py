@@ -101,12 +101,13 @@ def flows(log):
     """What happened to each watch of a stream, without regard to how events were grouped into responses."""
     out = {}
     for r in log:
-        flow = out.setdefault(r.watch_id, [])
+        # -1 is a watch of that id, and whatever concerns no watch: three things in no order among themselves.
+        kind = 'watch' if r.watch_id != -1 else 'refused' if r.created else 'stream'
+        flow = out.setdefault((r.watch_id, kind), [])
         if r.created or r.canceled:
             flow.append(('control', r.created, r.canceled, r.cancel_reason, r.compact_revision, r.header.revision))
         elif not r.events:
-            # Those for the whole stream (-1) come in no order with what is refused, which has that id, too.
-            out.setdefault((r.watch_id, 'progress'), []).append(r.header.revision)
+            flow.append(('progress', r.header.revision))
         for e in r.events:
             flow.append(('event', e.SerializeToString()))
     return out
@@ -153,7 +154,7 @@ class WatchPair:
     @staticmethod
     def describe(a, b):
         lines = []
-        for wid in sorted(set(a) | set(b), key=str):
+        for wid in sorted(set(a) | set(b)):
             x, y = a.get(wid, []), b.get(wid, [])
             if x != y:
                 n = next((i for i, (p, q) in enumerate(zip(x, y)) if p != q), min(len(x), len(y)))
