@@ -260,37 +260,54 @@ NORETURN static void end_by(int signum, const sigset_t *set)
     exit(1);
 }
 
+static void program_free(struct program *p)
+{
+    log_close(p->log);
+    metrics_free(p->metrics);
+    config_done(&p->config);
+    mem_free(p);
+}
+
+/* Runs until a signal ends it.  The signal, or 0 when the start failed. */
+static int serve(struct program *p, char *const *argv, const sigset_t *set)
+{
+    struct err e = ERR_INIT;
+    int signum = 0;
+
+    p->metrics = metrics_new();
+    if (p->metrics == NULL || open_log(p, &e) != 0 || open_all(p, argv, &e) != 0) {
+        LOG_ERROR(p->log, "failed to start etcd", F_ERR(&e));
+        close_all(p);
+        return 0;
+    }
+    sigwait(set, &signum);
+    LOG_INFO(p->log, "received signal; shutting down",
+             F_STR("signal", signum == SIGTERM ? "terminated" : "interrupt"));
+    close_all(p);
+    LOG_INFO(p->log, "closed etcd server", F_STR("name", p->config.name),
+             F_STR("data-dir", p->config.data_dir));
+    return signum;
+}
+
 int main(int argc, char **argv)
 {
     struct program *p = xmem_calloc(1, sizeof *p);
     struct config_source src = {.argv = argv, .envp = environ, .out = stdout, .err = stderr};
-    struct err e = ERR_INIT;
     sigset_t set;
-    int status = 0, signum = 0;
+    int status = 0, signum;
 
     (void) argc;
     block_signals(&set);
     raise_file_limit();
     p->log = first_log();
     config_init(&p->config);
-    if (config_load(&p->config, &src, p->log, &status) != 0)
+    if (config_load(&p->config, &src, p->log, &status) != 0) {
+        program_free(p);
         return status;
-    p->metrics = metrics_new();
-    if (p->metrics == NULL || open_log(p, &e) != 0 || open_all(p, argv, &e) != 0) {
-        LOG_ERROR(p->log, "failed to start etcd", F_ERR(&e));
-        close_all(p);
-        log_close(p->log);
-        return 1;
     }
-    sigwait(&set, &signum);
-    LOG_INFO(p->log, "received signal; shutting down",
-             F_STR("signal", signum == SIGTERM ? "terminated" : "interrupt"));
-    close_all(p);
-    LOG_INFO(p->log, "closed etcd server", F_STR("name", p->config.name),
-             F_STR("data-dir", p->config.data_dir));
-    log_close(p->log);
-    metrics_free(p->metrics);
-    config_done(&p->config);
-    mem_free(p);
+    signum = serve(p, argv, &set);
+    program_free(p);
+    if (signum == 0)
+        return 1;
     end_by(signum, &set);
 }
