@@ -8,11 +8,42 @@ struct node_metrics {
     struct metric *has_leader, *is_leader, *leader_changes;
     struct metric *committed, *applied, *pending, *failed;
     struct metric *quota, *db_size, *db_in_use, *read_txns;
-    struct metric *keys, *watchers, *revision, *compact_revision, *pending_events;
+    struct metric *keys, *revision, *compact_revision;
+    struct metric *puts, *deletes, *multi_txns, *put_bytes;
+    struct metric *leases_granted, *leases_revoked, *leases_renewed, *leases_expired;
     struct histogram *fsync, *commit;
     struct mvcc_reader *reader;
     mono_ns sync_began;
 };
+
+void node__count_events(struct node *n, const struct mvcc_event *ev, size_t k)
+{
+    struct node_metrics *m = n->metrics;
+    int64_t puts = 0, bytes = 0;
+
+    if (m == NULL)
+        return;
+    for (size_t i = 0; i < k; i++) {
+        puts += ev[i].type == MVCC_PUT;
+        bytes += ev[i].type == MVCC_PUT ? (int64_t) ev[i].kv.n : 0;
+    }
+    metric_add(m->puts, puts);
+    metric_add(m->deletes, (int64_t) k - puts);
+    metric_add(m->multi_txns, k > 1);
+    metric_add(m->put_bytes, bytes);
+}
+
+void node__count_lease(struct node *n, enum node_lease_count what)
+{
+    struct node_metrics *m = n->metrics;
+
+    if (m == NULL)
+        return;
+    metric_inc(what == NODE_LEASE_GRANTED   ? m->leases_granted
+               : what == NODE_LEASE_REVOKED ? m->leases_revoked
+               : what == NODE_LEASE_RENEWED ? m->leases_renewed
+                                            : m->leases_expired);
+}
 
 static void collect(void *arg)
 {
@@ -66,6 +97,18 @@ void node__metrics_init(struct node *n)
     m->revision = metrics_gauge(r, "etcd_debugging_mvcc_current_revision", "The store's revision.");
     m->compact_revision = metrics_gauge(r, "etcd_debugging_mvcc_compact_revision",
                                         "The compacted revision; -1 when there is none.");
+    m->puts = metrics_counter(r, "etcd_mvcc_put_total", "Puts executed by this member.");
+    m->deletes = metrics_counter(r, "etcd_mvcc_delete_total", "Keys deleted by this member.");
+    m->multi_txns = metrics_counter(r, "etcd_mvcc_txn_total",
+                                    "Write transactions with more than one change.");
+    m->put_bytes = metrics_gauge(r, "etcd_debugging_mvcc_total_put_size_in_bytes",
+                                 "Bytes of all records that were put.");
+    m->leases_granted = metrics_counter(r, "etcd_debugging_lease_granted_total", "Leases granted.");
+    m->leases_revoked = metrics_counter(r, "etcd_debugging_lease_revoked_total", "Leases revoked.");
+    m->leases_renewed = metrics_counter(r, "etcd_debugging_lease_renewed_total",
+                                        "Renewals by this leader.");
+    m->leases_expired = metrics_counter(r, "etcd_debugging_server_lease_expired_total",
+                                        "Leases this leader revoked because they expired.");
     m->fsync = metrics_histogram(r, "etcd_disk_wal_fsync_duration_seconds",
                                  "Time of a sync of the write-ahead log.", METRIC_B1.bounds,
                                  METRIC_B1.n, METRIC_NS_PER_S);

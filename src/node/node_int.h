@@ -322,6 +322,14 @@ void node__metrics_done(struct node *n);
 struct wal_observer node__wal_observer(struct node *n);
 void node__count_commit(struct node *n, mono_ns took);
 void node__count_leader_change(struct node *n);
+void node__count_events(struct node *n, const struct mvcc_event *ev, size_t k);
+enum node_lease_count {
+    NODE_LEASE_GRANTED,
+    NODE_LEASE_REVOKED,
+    NODE_LEASE_RENEWED,
+    NODE_LEASE_EXPIRED,
+};
+void node__count_lease(struct node *n, enum node_lease_count what);
 void node__count_failed_proposal(struct node *n);
 void node__count_pending(struct node *n, size_t pending);
 

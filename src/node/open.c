@@ -88,6 +88,7 @@ static void hook_lease_detach(void *ctx, struct bytes key)
 
 static void hook_events(void *ctx, int64_t main, const struct mvcc_event *ev, size_t k)
 {
+    node__count_events(ctx, ev, k);
     watch_publish(((struct node *) ctx)->apply.hub, main, ev, k);
 }
 

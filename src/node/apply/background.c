@@ -139,6 +139,7 @@ static void expire_leases(struct node *n)
         Etcdserverpb__LeaseRevokeRequest m = ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
 
         m.id = ids[i];
+        node__count_lease(n, NODE_LEASE_EXPIRED);
         atomic_fetch_add(&a->revokes, 1);
         node__propose_own(n, OP_LEASE_REVOKE, &m.base, lease_revoked, NULL);
     }

@@ -149,6 +149,7 @@ static void lease_keepalive(struct node *n, struct node_request *r)
 
     switch (rc) {
     case 0:
+        node__count_lease(n, NODE_LEASE_RENEWED);
         keepalive_answer(n, r, ttl);
         break;
     case ERR_LEASE_NOT_FOUND:

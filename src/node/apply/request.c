@@ -139,6 +139,7 @@ static void apply_lease_grant(struct node *n, const Etcdserverpb__LeaseGrantRequ
         refuse(n, w, lease_api_error(rc));
         return;
     }
+    node__count_lease(n, NODE_LEASE_GRANTED);
     res = reply_new(w, &etcdserverpb__lease_grant_response__descriptor);
     if (res != NULL) {
         res->id = r->id;
@@ -158,6 +159,7 @@ static void apply_lease_revoke(struct node *n, const Etcdserverpb__LeaseRevokeRe
         refuse(n, w, lease_api_error(rc));
         return;
     }
+    node__count_lease(n, NODE_LEASE_REVOKED);
     mvcc_delete_keys(a->mvcc, keys.keys, keys.n);
     lease_keys_free(&keys);
     reply_new(w, &etcdserverpb__lease_revoke_response__descriptor);
