@@ -421,7 +421,7 @@ void sim_member_start(struct sim *s, struct sim_member *m)
         .heartbeat_tick = 1,
         .storage = &m->storage,
         .msg_bytes_max = s->setup.msg_bytes_max,
-        .committed_bytes_max = 4 * s->setup.msg_bytes_max,
+        .committed_bytes_max = 4096 + 4 * s->setup.msg_bytes_max,
         .uncommitted_bytes_max = 1 << 20,
         .inflight_max = s->setup.inflight_max,
         .check_quorum = s->setup.check_quorum,

@@ -281,6 +281,7 @@ static void handle(struct sim *s, struct sim_event *e)
 void sim_setup_choose(struct sim *s)
 {
     static const uint8_t sizes[] = {3, 3, 3, 3, 5, 5, 5, 1, 2, 4};
+    static const uint32_t msg_sizes[] = {1 << 20, 1 << 20, 1024, 200, 1}; /* 1: one entry each */
     struct random_seeded *r = &s->setup_random;
 
     s->setup = (struct sim_setup){
@@ -289,7 +290,7 @@ void sim_setup_choose(struct sim *s)
         .pre_vote = sim_chance(r, 4) != 0,
         .check_quorum = sim_chance(r, 4) != 0,
         .step_down_on_removal = sim_chance(r, 2) == 0,
-        .msg_bytes_max = sim_chance(r, 2) == 0 ? 1 << 20 : 64 + sim_chance(r, 512),
+        .msg_bytes_max = msg_sizes[sim_chance(r, ARRAY_LEN(msg_sizes))],
         .inflight_max = sim_chance(r, 2) == 0 ? 256 : 1 + (uint32_t) sim_chance(r, 8),
         .loss_ppm = sim_chance(r, 2) == 0 ? 0 : (uint32_t) sim_chance(r, 50000),
         .double_ppm = sim_chance(r, 2) == 0 ? 0 : (uint32_t) sim_chance(r, 50000),
