@@ -50,8 +50,13 @@ class Run:
         self.real, self.ours = self.sides = [pair.Side(n, p, folder, messages) for n, p in programs.items()]
         self.state = generate.State()
         self.compacting = False         # a compaction may still be at work in the background
-        self.watches = [pair.WatchPair(self.sides) for _ in range(2)]
+        self.watches = []
         self.classes, self.requests = {}, 0
+
+    def start(self):
+        for s in self.sides:
+            s.start()
+        self.watches = [pair.WatchPair(self.sides) for _ in range(2)]
 
     # -- comparing
 
@@ -182,7 +187,6 @@ class Run:
 
     def do_restart(self, _r, _q):
         self.restart(lambda: None)
-        self.watches = [pair.WatchPair(self.sides) for _ in range(2)]
 
     def restart(self, meanwhile):
         self.settle()
@@ -191,8 +195,7 @@ class Run:
         for s in self.sides:
             s.stop()
         meanwhile()
-        for s in self.sides:
-            s.start()
+        self.start()
         self.known.restarted = True
 
     def do_invalid_sort(self, r, q):
@@ -379,8 +382,8 @@ class Run:
 
     def abandon(self):
         for s in self.sides:
-            s.channel.close()
-            if s.server.process.poll() is None:
+            s.disconnect()
+            if s.server.process is not None and s.server.process.poll() is None:
                 s.server.kill()
 
 
@@ -395,6 +398,7 @@ def run(programs, messages, seeds, say=None):
     folder = pathlib.Path(tempfile.mkdtemp(prefix='ketch-diff-', dir=base))
     it, i = Run(programs, folder, messages), -1
     try:
+        it.start()
         for i, seed in enumerate(seeds):
             it.step(seed)
             if i % CHECK_STEPS == CHECK_STEPS - 1:

@@ -13,7 +13,9 @@ import conftest  # noqa: E402
 
 CALL_SECONDS = 30
 WATCH_SECONDS = 5
-OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1)]
+# A pool of its own for each channel: two connections, so that calls and watches do not wake each other's threads.
+OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1),
+           ('grpc.use_local_subchannel_pool', 1)]
 
 Answer = collections.namedtuple('Answer', 'code text body')  # body: the encoded message, b'' after an error
 
@@ -29,14 +31,20 @@ class Side:
         self.name, self.rpc = name, messages.rpc
         self.server = conftest.Server(program, folder / f'{name}.data', ['--log-level', 'warn', *flags],
                                       folder / f'{name}.log', None, messages)
-        self.start()
+        self.channel = self.streams = None
 
     def start(self):
         self.server.start()
-        self.channel, self.stubs = connect(self.server.endpoint), {}
+        self.channel, self.streams = connect(self.server.endpoint), connect(self.server.endpoint)
+        self.stubs = {}
+
+    def disconnect(self):
+        for channel in (self.channel, self.streams):
+            if channel is not None:
+                channel.close()
 
     def stop(self):
-        self.channel.close()
+        self.disconnect()
         self.server.stop()
 
     def data_file(self):
@@ -53,7 +61,7 @@ class Side:
 
     def exchange(self, path, bodies, response):
         """Sends some messages on a stream of its own, half-closes it, and returns all that came back."""
-        stub = self.channel.stream_stream(path)
+        stub = self.streams.stream_stream(path)
         messages = []
         try:
             for body in stub(iter(bodies), timeout=CALL_SECONDS):
@@ -69,7 +77,7 @@ class WatchStream:
     def __init__(self, side):
         self.rpc, self.log, self.changed = side.rpc, [], threading.Condition()
         self.requests = queue.SimpleQueue()
-        self.call = side.channel.stream_stream('/etcdserverpb.Watch/Watch')(iter(self.requests.get, None))
+        self.call = side.streams.stream_stream('/etcdserverpb.Watch/Watch')(iter(self.requests.get, None))
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
