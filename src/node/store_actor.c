@@ -20,9 +20,21 @@ uint64_t node_snapshot_bytes(const struct node_snapshot *s)
 int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_max, size_t *ret_n,
                        struct err *e)
 {
-    int rc = store_copy_read(s->copy, s->piece, MIN(n_max, sizeof s->piece), ret_n, e);
+    size_t n = 0, more = 1;
+    int rc = 0;
 
-    *ret = s->piece;
+    /* The copy comes page by page at its beginning; clients get pieces of one size, as from etcd.
+     */
+    n_max = MIN(n_max, sizeof s->piece);
+    while (rc == 0 && n < n_max && more > 0) {
+        rc = store_copy_read(s->copy, s->piece + n, n_max - n, &more, e);
+        if (rc == 0)
+            n += more;
+    }
+    if (rc == 0) {
+        *ret = s->piece;
+        *ret_n = n;
+    }
     return rc;
 }
 
