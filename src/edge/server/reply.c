@@ -167,20 +167,26 @@ void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *v
 
 /* ---- requests ---- */
 
+const char *undecodable_text(const struct call *c)
+{
+    /* grpc-go's words, and those of Go's protobuf, which has one text for everything. */
+    return call_method(c)->kind == NET_UNARY
+               ? "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
+               : "grpc: failed to unmarshal the received message: proto: cannot parse invalid "
+                 "wire-format data";
+}
+
 bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes message,
                     void *ret)
 {
     struct err e = ERR_INIT;
-    char text[ERR_MSG_BYTES + 64];
     int rc = wire_decode(d, message, call_arena(c), ret, &e);
 
     if (rc == 0)
         return true;
-    if (rc == ERR_CORRUPT) {
-        snprintf(text, sizeof text, "grpc: error unmarshalling request: proto: %s", e.msg);
-        call_finish(c, GRPC_INTERNAL, text);
-    } else {
+    if (rc == ERR_CORRUPT)
+        call_finish(c, GRPC_INTERNAL, undecodable_text(c));
+    else
         call_finish(c, GRPC_RESOURCE_EXHAUSTED, e.msg);
-    }
     return false;
 }

@@ -183,6 +183,9 @@ bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct 
 #define REQUEST_DECODE(c, lower, message, ret) \
     request_decode((c), &lower##__descriptor, (message), (void *) (ret))
 
+/* What a call is told whose message is none of its method. */
+const char *undecodable_text(const struct call *c);
+
 /* ---- intercept.c ---- */
 
 int intercept_begin(struct call *c, void *user, const char **ret_text);
