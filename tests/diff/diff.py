@@ -38,9 +38,21 @@ def show(message, limit=3000):
     return text if len(text) <= limit else f'{text[:limit]} ... ({len(text)} characters)'
 
 
-def has_put(ops, nested):
-    return any(op.HasField('request_put') or nested and op.HasField('request_txn') and
-               (has_put(op.request_txn.success, True) or has_put(op.request_txn.failure, True)) for op in ops)
+def flat(ops):
+    """The operations of a list and of all nested ones."""
+    for op in ops:
+        yield op
+        if op.HasField('request_txn'):
+            yield from flat([*op.request_txn.success, *op.request_txn.failure])
+
+
+def deletes_from_key(ops):
+    """Such deletes are not seen when a transaction is checked for keys written twice."""
+    return any(op.request_delete_range.range_end == b'\0' for op in ops)
+
+
+def may_panic(ops):
+    return deletes_from_key(ops) and any(op.request_put.ignore_value or op.request_put.ignore_lease for op in ops)
 
 
 class Run:
@@ -125,8 +137,12 @@ class Run:
             self.unary(name, request)
 
     def do_Txn(self, _r, q):
-        if self.state.has_alarm(1) and has_put([*q.success, *q.failure], True) and \
-                not has_put([*q.success, *q.failure], False):
+        ops = [*q.success, *q.failure]
+        every = list(flat(ops))
+        if may_panic(every):
+            self.known.used('txn panic')
+        elif self.state.has_alarm(1) and any(op.HasField('request_put') for op in every) and \
+                not any(op.HasField('request_put') for op in ops):
             refusals = {(8, 'etcdserver: mvcc: database space exceeded'), (15, 'etcdserver: corrupt cluster')}
             real = self.real.unary('/etcdserverpb.KV/Txn', self.rpc.TxnRequest(
                 success=[*q.success, self.no_space_op()], compare=q.compare, failure=q.failure).SerializeToString())
@@ -134,6 +150,8 @@ class Run:
             self.ours_alone('nested put quota', 'KV/Txn', q, refusals)
         else:
             self.unary('KV/Txn', q)
+            if deletes_from_key(every):
+                self.state.reborn.add(self.state.revision)
 
     def no_space_op(self):
         """Makes even a 3.5 server see that a transaction puts something."""
@@ -156,6 +174,9 @@ class Run:
         self.unary('Maintenance/HashKV', q)
 
     def do_compact(self, _r, q):
+        while q.revision in self.state.reborn:
+            self.known.used('reborn key')
+            q.revision -= 1
         self.settle()
         self.barrier()
         if self.unary('KV/Compact', q).code == 0:

@@ -18,6 +18,7 @@ class State:
     def __init__(self):
         self.revision, self.compacted = 1, -1
         self.alarms = set()     # of (member, kind)
+        self.reborn = set()     # revisions in which a key may have been deleted and put again
 
     def has_alarm(self, kind):
         return any(k == kind for _, k in self.alarms)

@@ -14,6 +14,10 @@ RULES = {
     'txn check order': '3.5 checks all puts of a transaction, then its ranges; 3.7 all in their order: another error first',
     'compacted watch': 'a watch cancelled for a compacted revision stays in the books of a real etcd (no progress for its '
                        'stream, its id in use) until the client cancels it, too: sent to the real one alone',
+    'txn panic': 'a put with ignore_value or ignore_lease after a delete of its key in one transaction (the overlap check does '
+                 'not see deletes from a key on) stops every real member: not sent',
+    'reborn key': 'a key deleted and put again in one transaction is lost by a real etcd when compacted at just that '
+                  'revision: compacted one earlier',
     'range stream': 'RangeStream is new in 3.7: its pieces put together are compared with Range of the real one',
     'nested put quota': '3.7 counts puts of nested transactions against the quota; 3.5 executes them: ours alone',
     'alarm text': 'blanks in Status.errors depend on the version of the protobuf text format',
