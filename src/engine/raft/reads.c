@@ -45,13 +45,15 @@ static void answer_confirmed(struct raft *r)
     }
 }
 
-/* Proof of leadership, as the configuration asks for it. */
+/* Proof of leadership, as the configuration asks for it; nobody else can lead where there is no
+ * other voter. */
 static void prove(struct raft *r, raft_id from, struct bytes context)
 {
     struct raft_progress *self = raft__self(r);
 
     ASSERT(r->state == RAFT_LEADER);
-    if (r->config.read_only == RAFT_READ_ONLY_LEASE_BASED || PLANTED(READ_NO_QUORUM)) {
+    if (raft__tracker_is_single_voter(&r->tracker) ||
+        r->config.read_only == RAFT_READ_ONLY_LEASE_BASED || PLANTED(READ_NO_QUORUM)) {
         answer(r, from, r->log.committed, context);
         return;
     }
@@ -70,12 +72,9 @@ void raft__leader_read_index(struct raft *r, const struct raft_message *m)
     if (m->entries_n != 1 || m->entries[0].data.n > RAFT_READ_CONTEXT_BYTES_MAX)
         return;
     context = m->entries[0].data;
-    if (raft__tracker_is_single_voter(&r->tracker)) {
-        answer(r, m->from, r->log.committed, context);
-        return;
-    }
     /* Until an entry of this term is committed, the leader does not know how far its predecessors
-     * committed. */
+     * committed.  etcd-io/raft lets a single voter answer nevertheless; but its own commit index
+     * may have been lost in a power cut, and the read would miss what was acknowledged before. */
     if (!raft__committed_in_current_term(r) && !PLANTED(READ_BEFORE_COMMIT)) {
         (void) raft__reads_push(&r->postponed, m->from, 0, context);
         return;
