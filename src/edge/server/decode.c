@@ -3,9 +3,15 @@
 #include "wire/pb.h"
 #include "wire/wire.h"
 
-static bool known(const struct pb_field *f, uint32_t bytes_fields, uint32_t varint_fields)
+/* `taken`: the bytes of the whole field.  Tags and lengths in more bytes than they need are left to
+ * the generated decoder, which refuses some of them: what is accepted here is decoded by it when
+ * the entry is applied. */
+static bool known(const struct pb_field *f, size_t taken, uint32_t bytes_fields,
+                  uint32_t varint_fields)
 {
     if (f->number > 31)
+        return false;
+    if (taken != pb_head_size(f->number, f->value) + f->bytes.n) /* value: the length, too */
         return false;
     return (f->type == PB_LEN && (bytes_fields >> f->number & 1) != 0) ||
            (f->type == PB_VARINT && (varint_fields >> f->number & 1) != 0);
@@ -17,8 +23,9 @@ bool decode_put(struct bytes in, Etcdserverpb__PutRequest *ret)
     struct pb_field f;
 
     etcdserverpb__put_request__init(ret);
-    while (pb_next(&r, &f)) {
-        if (!known(&f, 1u << 1 | 1u << 2, 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6))
+    for (const uint8_t *at = r.p; pb_next(&r, &f); at = r.p) {
+        if (!known(&f, (size_t) (r.p - at), 1u << 1 | 1u << 2,
+                   1u << 3 | 1u << 4 | 1u << 5 | 1u << 6))
             return false;
         switch (f.number) {
         case 1:
@@ -49,8 +56,8 @@ bool decode_range(struct bytes in, Etcdserverpb__RangeRequest *ret)
     struct pb_field f;
 
     etcdserverpb__range_request__init(ret);
-    while (pb_next(&r, &f)) {
-        if (!known(&f, 1u << 1 | 1u << 2, 0x3ff8))
+    for (const uint8_t *at = r.p; pb_next(&r, &f); at = r.p) {
+        if (!known(&f, (size_t) (r.p - at), 1u << 1 | 1u << 2, 0x3ff8))
             return false;
         switch (f.number) {
         case 1:

@@ -140,6 +140,29 @@ static void test_unusual(void **state)
     assert_int_equal(put.key.len, 0);
 }
 
+/* A tag or a length in more bytes than it needs is left to the generated decoder too, which refuses
+ * it: a log with such an entry could not be applied. */
+static void test_overlong(void **state)
+{
+    static const struct bytes overlong[] = {
+        {(const uint8_t *) "\x8a\x80\x80\x80\x80\x00\x01x", 8}, /* the tag of the key */
+        {(const uint8_t *) "\x0a\x81\x80\x80\x80\x80\x00x", 8}, /* its length */
+    };
+    Etcdserverpb__PutRequest put, *slow;
+    Etcdserverpb__RangeRequest range;
+    struct arena a;
+
+    (void) state;
+    arena_init(&a, 1 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(overlong); i++) {
+        assert_false(decode_put(overlong[i], &put));
+        assert_false(decode_range(overlong[i], &range));
+        assert_int_equal(WIRE_DECODE(etcdserverpb__put_request, overlong[i], &a, &slow, NULL),
+                         ERR_CORRUPT);
+    }
+    arena_done(&a);
+}
+
 /* A field that comes twice counts as the last one. */
 static void test_twice(void **state)
 {
@@ -157,9 +180,8 @@ static void test_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put),
-        cmocka_unit_test(test_range),
-        cmocka_unit_test(test_unusual),
+        cmocka_unit_test(test_put),     cmocka_unit_test(test_range),
+        cmocka_unit_test(test_unusual), cmocka_unit_test(test_overlong),
         cmocka_unit_test(test_twice),
     };
 
