@@ -52,7 +52,9 @@ def deletes_from_key(ops):
 
 
 def may_panic(ops):
-    return deletes_from_key(ops) and any(op.request_put.ignore_value or op.request_put.ignore_lease for op in ops)
+    deleted = [op.request_delete_range.key for op in ops if op.request_delete_range.range_end == b'\0']
+    return any((op.request_put.ignore_value or op.request_put.ignore_lease) and op.request_put.key >= min(deleted)
+               for op in ops if deleted)
 
 
 class Run:
@@ -206,15 +208,15 @@ class Run:
         if real != ours:
             self.fail('Health/Check', body, real, ours)
 
-    def do_restart(self, _r, _q):
-        self.restart(lambda: None)
+    def do_restart(self, r, _q):
+        self.restart(pair.Side.kill if r.random() < 0.5 else pair.Side.stop)
 
-    def restart(self, meanwhile):
+    def restart(self, end, meanwhile=lambda: None):
         self.settle()
         for w in self.watches:
             w.close()
         for s in self.sides:
-            s.stop()
+            end(s)
         meanwhile()
         self.start()
         self.known.restarted = True
@@ -396,16 +398,14 @@ class Run:
     def finish(self):
         self.settle()
         self.everything()
-        self.restart(self.files)
+        self.restart(pair.Side.stop, self.files)
         self.everything()
         for s in self.sides:
             s.stop()
 
     def abandon(self):
         for s in self.sides:
-            s.disconnect()
-            if s.server.process is not None and s.server.process.poll() is None:
-                s.server.kill()
+            s.kill()
 
 
 def seeds_of(seed, count):

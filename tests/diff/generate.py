@@ -41,7 +41,7 @@ class Generator:
             (1, 'range_stream', self.range),
             (1.5, 'watch', self.watch), (0.5, 'watch_cancel', None), (0.1, 'watch_progress', None),
             (0.1, 'members', self.members), (0.05, 'Maintenance/MoveLeader', self.move_leader),
-            (0.1, 'Maintenance/Downgrade', self.downgrade), (0.005, 'restart', None), (0.05, 'health', None),
+            (0.1, 'Maintenance/Downgrade', self.downgrade), (0.01, 'restart', None), (0.05, 'health', None),
             (0.02, 'watch_reopen', None), (0.1, 'watch_empty', None),
         ]
         self.weights, self.names, self.makers = zip(*ops)

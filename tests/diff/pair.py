@@ -47,6 +47,11 @@ class Side:
         self.disconnect()
         self.server.stop()
 
+    def kill(self):
+        self.disconnect()
+        if self.server.process is not None and self.server.process.poll() is None:
+            self.server.kill()
+
     def data_file(self):
         return self.server.data_dir / 'member/snap/db'
 
