@@ -9,7 +9,7 @@ RULES = {
     'keys_only lease': '3.7 answers keys_only from the index alone, where the lease is not known; 3.5 had it',
     'hash_revision': 'since 3.6 HashKV says up to which revision it hashed',
     'invalid sort': '3.7 refuses unknown sort orders and targets; 3.5 ignores them or crashes: sent to ours alone',
-    'alarm action': 'an unknown action of Alarm makes a real etcd panic on every member; ours does nothing: ours alone',
+    'alarm action': 'an unknown action of Alarm makes a real etcd panic; ours does nothing: sent to ours alone',
     'sort ties': 'Go sorts more than 12 keys in an unstable way: which of equal ones comes first, or is cut, differs',
     'txn check order': '3.5 checks all puts of a transaction, then its ranges; 3.7 all in their order: another error first',
     'compacted watch': 'a watch cancelled for a compacted revision stays in the books of a real etcd (no progress for its '
