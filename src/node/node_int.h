@@ -44,7 +44,10 @@
 #define NODE_MONITOR_NS INT64_C(4000000000) /* versions are compared this often */
 #define NODE_EXPIRE_INFLIGHT_MAX 16         /* revokes under way */
 #define NODE_APPLY_TURN_ENTRIES_MAX 1024    /* entries applied between two published views */
-#define NODE_ALARMS_MAX 64                  /* alarms published for readers */
+/* Nesting in an entry: what clients may send, one level more for the entry, and room for what a
+ * member of etcd's, whose decoder knows no limit, has let in. */
+#define NODE_ENTRY_DEPTH_MAX (2 * WIRE_DEPTH_MAX)
+#define NODE_ALARMS_MAX 64 /* alarms published for readers */
 #define NODE_PURGE_NS INT64_C(30000000000)
 #define NODE_PREPARE_RETRY_NS INT64_C(10000000000)
 #define NODE_STORE_STEP_RECORDS 1000

@@ -37,7 +37,7 @@ static int check(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned 
     struct pb_field f;
 
     if (depth == 0)
-        return err_set(e, ERR_LIMIT, "message nested deeper than %d", WIRE_DEPTH_MAX);
+        return err_set(e, ERR_LIMIT, "message nested too deep");
     while (pb_next(&r, &f)) {
         const ProtobufCFieldDescriptor *fd = protobuf_c_message_descriptor_get_field(d, f.number);
         int rc;
@@ -69,8 +69,14 @@ static void unpack_free(void *a, void *p)
 int wire_decode(const ProtobufCMessageDescriptor *d, struct bytes in, struct arena *a,
                 ProtobufCMessage **ret, struct err *e)
 {
+    return wire_decode_deep(d, in, WIRE_DEPTH_MAX, a, ret, e);
+}
+
+int wire_decode_deep(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
+                     struct arena *a, ProtobufCMessage **ret, struct err *e)
+{
     ProtobufCAllocator alloc = {unpack_alloc, unpack_free, a};
-    int rc = check(d, in, WIRE_DEPTH_MAX, e);
+    int rc = check(d, in, depth, e);
 
     if (rc != 0)
         return rc;

@@ -24,6 +24,10 @@
 NODISCARD int wire_decode(const ProtobufCMessageDescriptor *d, struct bytes in, struct arena *a,
                           ProtobufCMessage **ret, struct err *e);
 
+/* The same with another limit on nesting, for what was accepted by somebody else's. */
+NODISCARD int wire_decode_deep(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
+                               struct arena *a, ProtobufCMessage **ret, struct err *e);
+
 /* The same with the type's name: WIRE_DECODE(etcdserverpb__put_request, Etcdserverpb__PutRequest,
  * ...) */
 #define WIRE_DECODE(lower, in, a, ret, e) \

@@ -93,7 +93,8 @@ static void apply_normal(struct node *n, const struct raft_entry *e, struct node
         apply_v2(n, e);
         return;
     }
-    if (WIRE_DECODE(etcdserverpb__internal_raft_request, e->data, &a->scratch, &r, &err) != 0)
+    if (wire_decode_deep(&etcdserverpb__internal_raft_request__descriptor, e->data,
+                         NODE_ENTRY_DEPTH_MAX, &a->scratch, (ProtobufCMessage **) &r, &err) != 0)
         node__die(n, "an entry of the log cannot be read", &err);
     node__apply_request(n, r, waiter);
 }

@@ -393,6 +393,41 @@ static void the_same_seed_gives_the_same_files(void **state)
     mem_free(log[1]);
 }
 
+/* A transaction nested as deep as a client may send it is one level deeper in the log, and is
+ * applied all the same. */
+static void the_deepest_transaction_is_applied(void **state)
+{
+    static Etcdserverpb__TxnRequest txns[WIRE_DEPTH_MAX / 2];
+    static Etcdserverpb__RequestOp ops[WIRE_DEPTH_MAX / 2], *op[WIRE_DEPTH_MAX / 2];
+    struct simdisk *disk = simdisk_new(11);
+    struct member *m = fresh(disk, 11);
+    Etcdserverpb__Compare compare = ETCDSERVERPB__COMPARE__INIT, *compares = &compare;
+    Etcdserverpb__TxnRequest *decoded;
+    struct call *c;
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(txns); i++) {
+        etcdserverpb__txn_request__init(&txns[i]);
+        etcdserverpb__request_op__init(&ops[i]);
+        ops[i].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN;
+        ops[i].request_txn = i + 1 < ARRAY_LEN(txns) ? &txns[i + 1] : NULL;
+        op[i] = &ops[i];
+        txns[i].success = &op[i];
+        txns[i].n_success = i + 1 < ARRAY_LEN(txns) ? 1 : 0;
+    }
+    compare.key = wire_binary(BYTES_LIT("k"));
+    txns[ARRAY_LEN(txns) - 1].compare = &compares;
+    txns[ARRAY_LEN(txns) - 1].n_compare = 1;
+    c = member_propose(m, 6, &txns[0].base);
+    assert_string_equal(m->died, "");
+    assert_true(c->answered);
+    assert_int_equal(WIRE_DECODE(etcdserverpb__txn_request, c->r.body, c->r.arena, &decoded, NULL),
+                     0);
+    assert_int_equal(c->r.result.err, API_OK);
+    call_free(c);
+    end(m, disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +443,7 @@ int main(void)
         cmocka_unit_test(the_member_is_listed),
         cmocka_unit_test(snapshots_are_taken),
         cmocka_unit_test(a_stop_answers_everybody),
+        cmocka_unit_test(the_deepest_transaction_is_applied),
         cmocka_unit_test(the_same_seed_gives_the_same_files),
     };
 
