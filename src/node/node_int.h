@@ -114,7 +114,7 @@ struct disk_snapshot {
 
 struct store_job {
     struct mpsc_node link;
-    struct list queue; /* in the store actor's list of work */
+    struct list queue; /* in apply's to_store, then in the store actor's list of work */
     enum store_work work;
     struct arena arena;
     struct mvcc_compaction *compaction;
@@ -225,6 +225,7 @@ struct apply_actor {
     uint64_t compactions_queued; /* accepted, not yet out of the file */
     uint64_t compactions_done;
     bool cluster_changed; /* what is published of the membership is old */
+    struct list to_store; /* store_job.queue: until what was applied before them can be sealed */
     struct list physical; /* compactions that wait until the file is rid of what went (age) */
     struct arena scratch; /* decoding of one entry */
     struct outbox out;
@@ -361,6 +362,7 @@ void node__apply_store_done(struct node *n);
 void node__apply_background(struct node *n);
 int64_t node__apply_next_due(struct node *n);
 void node__apply_to_store(struct node *n, struct store_job *j);
+void node__apply_hand_over(struct node *n);
 void node__work_hash_begin(struct node *n, struct node_request *r);
 int64_t node__store_next_step(struct node *n, mono_ns now);
 void node__publish_cluster(struct node *n);

@@ -114,7 +114,7 @@ static bool apply_idle(struct node *n)
     struct apply_actor *a = &n->apply;
 
     return a->current == NULL && a->queue_first == NULL && mpsc_empty(&a->jobs) &&
-           mpsc_empty(&a->requests);
+           mpsc_empty(&a->requests) && list_empty(&a->to_store);
 }
 
 int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
@@ -133,6 +133,7 @@ int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
     node__apply_publish(n);
     give_back(n, done);
     node__outbox_flush(n, &a->out);
+    node__apply_hand_over(n);
     seal_when_due(n);
     if (atomic_load(&n->stopping) && apply_idle(n) && node__actor_stopped(n, NODE_RAFT))
         node__mark_stopped(n, NODE_APPLY);

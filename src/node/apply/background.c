@@ -168,13 +168,29 @@ void node__apply_monitor(struct node *n)
 
 /* ---- to the store actor and back ---- */
 
-/* What was applied before goes first: seal, even when the batch is not due. */
+/* What was applied before goes first: seal, even when the batch is not due.  While the data file's
+ * disk is so slow that no more batches may wait, jobs wait here (N4 would not hold without that).
+ */
+void node__apply_hand_over(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    struct list *x;
+
+    if (list_empty(&a->to_store))
+        return;
+    if (store_seal(a->store))
+        a->last_seal = a->now;
+    if (!store_all_sealed(a->store))
+        return;
+    while ((x = list_pop(&a->to_store)) != NULL)
+        mpsc_push(&n->store.jobs, &CONTAINER_OF(x, struct store_job, queue)->link);
+    node__wake(n, NODE_STORE);
+}
+
 void node__apply_to_store(struct node *n, struct store_job *j)
 {
-    if (store_seal(n->apply.store))
-        n->apply.last_seal = n->apply.now;
-    mpsc_push(&n->store.jobs, &j->link);
-    node__wake(n, NODE_STORE);
+    list_push(&n->apply.to_store, &j->queue);
+    node__apply_hand_over(n);
 }
 
 static void compaction_came_back(struct node *n, struct store_job *j)

@@ -208,13 +208,18 @@ bool store_batch_due(const struct store *s, int64_t open_ms)
     return ops >= s->cfg.batch_ops_max || (ops > 0 && open_ms >= s->cfg.batch_interval_ms);
 }
 
+bool store_all_sealed(const struct store *s)
+{
+    return s->open->records == 0 && s->open->ops_n == 0 && s->applied_index == s->sealed_index;
+}
+
 bool store_seal(struct store *s)
 {
     struct store_batch *b = s->open;
 
     ASSERT(!s->cfg.read_only);
     store__adopt(s);
-    if (b->records == 0 && b->ops_n == 0 && s->applied_index == s->sealed_index)
+    if (store_all_sealed(s))
         return false;
     if (s->batches_n >= STORE_BATCHES_MAX - 2)
         return false;

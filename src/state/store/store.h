@@ -106,6 +106,9 @@ bool store_batch_due(const struct store *s, int64_t open_ms);
  * nothing is sealed and false is returned: seal again later. */
 bool store_seal(struct store *s);
 
+/* True when the store thread has been given all that was written. */
+bool store_all_sealed(const struct store *s);
+
 /* True while what is written but not committed passes STORE_PENDING_BYTES_MAX: apply no more
  * entries until it is false again. */
 bool store_must_pause(const struct store *s);
