@@ -140,14 +140,16 @@ static void start_apply(struct sim *s, struct sim_member *m)
 
 /* ---- the state machine ---- */
 
-static void retire_or_revive(struct sim *s, struct sim_member *m)
+/* An operator stops who was removed, and starts who is added again. */
+static void retire_or_revive(struct sim *s, struct sim_member *m, bool was_member)
 {
     struct sim_event *e;
 
     for (uint32_t i = 0; i < SIM_MEMBERS; i++)
         if (s->members[i].retired && raft__tracker_get(&m->raft->tracker, i + 1) != NULL)
             (void) sim_at(s, 10 * SIM_MS, SIM_RESTART, i);
-    if (raft__self(m->raft) == NULL) {
+    /* Not one that reads in an old part of the log that it was no member yet. */
+    if (was_member && raft__self(m->raft) == NULL) {
         e = sim_at(s, SIM_S, SIM_STOP, m->index);
         e->life = m->life;
     }
@@ -158,6 +160,7 @@ static void apply_conf_change(struct sim *s, struct sim_member *m, const struct 
     struct raft_conf_change_single single;
     struct raft_conf_change v1;
     struct raft_conf_change_v2 v2 = {0};
+    bool was_member = raft__self(m->raft) != NULL;
     struct err err = ERR_INIT;
     struct arena a;
     int rc;
@@ -178,7 +181,7 @@ static void apply_conf_change(struct sim *s, struct sim_member *m, const struct 
                  e->index, err.msg);
     sim_trace(s, m, "applied conf change %" PRIu64, e->index);
     s->result.conf_changes++;
-    retire_or_revive(s, m);
+    retire_or_revive(s, m, was_member);
 }
 
 static void apply_entries(struct sim *s, struct sim_member *m, const struct raft_entry *v, size_t n)
