@@ -230,6 +230,34 @@ static void test_range_stream(void **state)
     assert_string_equal(f.text, "RangeStream does not support custom sort orders");
 }
 
+/* A transaction that holds 127 others in one another is executed; one more is one too many. */
+static void test_nested_txn(void **state)
+{
+    static Etcdserverpb__TxnRequest txns[129];
+    static Etcdserverpb__RequestOp ops[129], *op[129];
+    Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
+    size_t last = ARRAY_LEN(txns) - 1;
+
+    (void) state;
+    p.key = bin("deep");
+    for (size_t i = 0; i <= last; i++) {
+        etcdserverpb__txn_request__init(&txns[i]);
+        etcdserverpb__request_op__init(&ops[i]);
+        op[i] = &ops[i];
+        txns[i].success = &op[i];
+        txns[i].n_success = 1;
+        ops[i].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN;
+        if (i < last)
+            ops[i].request_txn = &txns[i + 1];
+    }
+    ops[last].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    ops[last].request_put = &p;
+    ask_fails("/etcdserverpb.KV/Txn", &txns[0].base, 3,
+              "etcdserver: too many operations in txn request");
+    ASK_OK("/etcdserverpb.KV/Txn", &txns[1].base, txn_response, NULL);
+    assert_int_equal(del("deep"), 3); /* it was there: the deletion has a revision of its own */
+}
+
 /* Over the quota a put raises the alarm and is refused; deletes go on. */
 static void test_quota(void **state)
 {
@@ -258,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nested_txn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_range, setup, teardown),
         cmocka_unit_test_setup_teardown(test_range_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
