@@ -212,8 +212,8 @@ static void watch(struct sim *s)
 
 static void stop_removed(struct sim *s, struct sim_member *m)
 {
-    if (raft__self(m->raft) != NULL || s->healing)
-        return; /* back again; or watch() decides */
+    if (raft__self(m->raft) != NULL)
+        return; /* back again */
     sim_member_crash(s, m);
     m->retired = true;
 }
