@@ -91,8 +91,15 @@ bool node__actor_stopped(struct node *n, enum node_actor which)
     return (atomic_load(&n->stopped) & 1u << which) != 0;
 }
 
+void node_end_waits(struct node *n)
+{
+    atomic_store(&n->waits_over, true);
+    node__wake(n, NODE_APPLY);
+}
+
 void node_stop(struct node *n)
 {
+    atomic_store(&n->waits_over, true);
     atomic_store(&n->stopping, true);
     for (int i = 0; i < NODE_ACTORS; i++)
         node__wake(n, (enum node_actor) i);

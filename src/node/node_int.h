@@ -225,6 +225,7 @@ struct apply_actor {
     uint64_t compactions_queued; /* accepted, not yet out of the file */
     uint64_t compactions_done;
     bool cluster_changed; /* what is published of the membership is old */
+    struct list awaited;  /* keep-alives that wait for an expired lease to go */
     struct list to_store; /* store_job.queue: until what was applied before them can be sealed */
     struct list physical; /* compactions that wait until the file is rid of what went (age) */
     struct arena scratch; /* decoding of one entry */
@@ -257,6 +258,7 @@ struct node {
     struct node_sink internal; /* for requests that the node makes itself */
 
     _Atomic uint64_t next_id;
+    _Atomic bool waits_over; /* nobody may wait for what can take long */
     _Atomic bool stopping;
     _Atomic unsigned stopped; /* a bit for each actor that has nothing left */
 
@@ -363,6 +365,7 @@ void node__apply_background(struct node *n);
 int64_t node__apply_next_due(struct node *n);
 void node__apply_to_store(struct node *n, struct store_job *j);
 void node__apply_hand_over(struct node *n);
+void node__leases_end_waits(struct node *n);
 void node__work_hash_begin(struct node *n, struct node_request *r);
 int64_t node__store_next_step(struct node *n, mono_ns now);
 void node__publish_cluster(struct node *n);

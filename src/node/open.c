@@ -496,6 +496,7 @@ static void init_queues(struct node *n)
     list_init(&n->raft.reads_next);
     list_init(&n->raft.reads_round);
     list_init(&n->raft.reads_apply);
+    list_init(&n->apply.awaited);
     list_init(&n->apply.to_store);
     list_init(&n->apply.physical);
     list_init(&n->store.work);

@@ -104,5 +104,11 @@ void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
     if (own->request.arena == NULL || !wire_encode(m, &own->body))
         mem_exhausted("a proposal of the member's own");
     own->request.body = buf_bytes(&own->body);
+    if (node__actor_stopped(n, NODE_RAFT)) {
+        /* The last entries are being applied; the proposal would find nobody. */
+        own->request.result = (struct node_result){.err = API_STOPPED};
+        own_deliver(&n->internal, &own->request);
+        return;
+    }
     node_submit(n, &own->request);
 }

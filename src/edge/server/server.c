@@ -186,6 +186,8 @@ static void begin_stop(struct loop_task *t)
     /* One more than there are, so that none of them ends it before all are told. */
     s->stopping_n = 1;
     loop_timer_stop(s->ios[0].loop, &s->ready_timer);
+    if (s->node != NULL)
+        node_end_waits(s->node); /* a call ends when its request is back, however long that takes */
     if (s->clients != NULL) {
         s->stopping_n++;
         net_server_stop(s->clients, grace_ms, net_stopped, s);

@@ -145,6 +145,15 @@ static void expire_leases(struct node *n)
     }
 }
 
+static void end_waits(struct node *n)
+{
+    struct list *x;
+
+    node__leases_end_waits(n);
+    while ((x = list_pop(&n->apply.physical)) != NULL)
+        node__fail(n, &n->apply.out, CONTAINER_OF(x, struct node_request, age), API_STOPPED);
+}
+
 void node__apply_monitor(struct node *n)
 {
     struct apply_actor *a = &n->apply;
@@ -153,6 +162,8 @@ void node__apply_monitor(struct node *n)
         lessor_demote(a->lessor);
         a->is_primary = false;
     }
+    if (atomic_load(&n->waits_over))
+        end_waits(n);
     if (atomic_load(&n->stopping))
         return;
     publish_attributes(n);

@@ -76,6 +76,7 @@ static void member_list(struct node *n, struct node_request *r)
 
 struct awaited {
     struct lease_waiter waiter;
+    struct list link; /* in apply's awaited */
     struct node *node;
     struct node_request *request;
 };
@@ -102,6 +103,7 @@ static void lease_ended(struct lease_waiter *w, int rc)
 {
     struct awaited *x = CONTAINER_OF(w, struct awaited, waiter);
 
+    list_remove(&x->link);
     if (rc == ERR_LEASE_NOT_FOUND)
         keepalive_answer(x->node, x->request, 0);
     else
@@ -119,6 +121,20 @@ static void await_end(struct node *n, struct node_request *r)
     *x = (struct awaited){.waiter.done = lease_ended, .node = n, .request = r};
     if (lease_await(n->apply.lessor, r->lease_id, &x->waiter) == ERR_LEASE_NOT_FOUND)
         keepalive_answer(n, r, 0);
+    else
+        list_push(&n->apply.awaited, &x->link);
+}
+
+void node__leases_end_waits(struct node *n)
+{
+    struct list *x;
+
+    while ((x = list_pop(&n->apply.awaited)) != NULL) {
+        struct awaited *w = CONTAINER_OF(x, struct awaited, link);
+
+        lease_await_cancel(&w->waiter);
+        not_primary(n, w->request);
+    }
 }
 
 /* A recorded rest is cleared through the log before the lease is renewed. */
@@ -126,8 +142,15 @@ static void rest_cleared(struct node *n, struct node_request *own)
 {
     struct node_request *r = node__own_arg(own);
 
-    mpsc_push(&n->apply.requests, &r->link);
-    node__wake(n, NODE_APPLY);
+    if (own->result.err == API_OK && own->result.code == GRPC_OK) {
+        mpsc_push(&n->apply.requests, &r->link);
+        node__wake(n, NODE_APPLY);
+        return;
+    }
+    r->next = NULL;
+    r->result = (struct node_result){
+        .err = own->result.err, .code = own->result.code, .text = own->result.text};
+    r->sink->deliver(r->sink, r);
 }
 
 static void clear_rest(struct node *n, struct node_request *r)

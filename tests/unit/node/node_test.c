@@ -419,6 +419,60 @@ static void a_stop_answers_everybody(void **state)
     simdisk_free(disk);
 }
 
+static struct call *submit(struct member *m, enum node_request_kind kind, int64_t lease_id)
+{
+    struct call *c = xmem_calloc(1, sizeof *c);
+
+    c->r.kind = kind;
+    c->r.sink = &m->sink;
+    c->r.arena = arena_new((size_t) 1 << 20);
+    c->r.lease_id = lease_id;
+    node_submit(m->node, &c->r);
+    return c;
+}
+
+/* A keep-alive that waits for the end of a lease which cannot end (the CORRUPT alarm refuses its
+ * revocation), and a compaction that waits for the file, come back as soon as waits are over. */
+static void waits_end_before_the_stop(void **state)
+{
+    struct simdisk *disk = simdisk_new(13);
+    struct member *m = fresh(disk, 13);
+    Etcdserverpb__LeaseGrantRequest grant = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
+    Etcdserverpb__AlarmRequest alarm = ETCDSERVERPB__ALARM_REQUEST__INIT;
+    Etcdserverpb__CompactionRequest compact = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
+    struct call *c, *keep_alive, *physical;
+
+    (void) state;
+    grant.id = 7;
+    grant.ttl = 1;
+    call_free(member_propose(m, 8, &grant.base));
+    assert_int_equal(member_put(m, "a", "x"), 2);
+    assert_int_equal(member_put(m, "a", "x"), 3);
+    compact.revision = 3;
+    compact.physical = true;
+    physical = member_submit(m, 7, &compact.base);
+    run_without_store(m, 100);
+    alarm.action = ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE;
+    alarm.alarm = ETCDSERVERPB__ALARM_TYPE__CORRUPT;
+    c = member_submit(m, 10, &alarm.base);
+    run_without_store(m, 8000);
+    assert_true(c->answered);
+    call_free(c);
+    keep_alive = submit(m, NODE_REQ_LEASE_KEEPALIVE, 7);
+    run_without_store(m, 60000);
+    assert_false(keep_alive->answered);
+    assert_false(physical->answered);
+    node_end_waits(m->node);
+    run_without_store(m, 100);
+    assert_true(keep_alive->answered);
+    assert_string_equal(keep_alive->r.result.text, "not a primary lessor");
+    assert_true(physical->answered);
+    assert_int_equal(physical->r.result.err, API_STOPPED);
+    call_free(keep_alive);
+    call_free(physical);
+    end(m, disk);
+}
+
 /* The same seed gives the same bytes on disk: nothing of the outside leaks in. */
 static void the_same_seed_gives_the_same_files(void **state)
 {
@@ -497,6 +551,7 @@ int main(void)
         cmocka_unit_test(snapshots_are_taken),
         cmocka_unit_test(a_snapshot_waits_for_the_data_file),
         cmocka_unit_test(a_stop_answers_everybody),
+        cmocka_unit_test(waits_end_before_the_stop),
         cmocka_unit_test(the_deepest_transaction_is_applied),
         cmocka_unit_test(the_same_seed_gives_the_same_files),
     };
