@@ -32,7 +32,8 @@ class Generator:
             (20, 'KV/Txn', self.txn), (3, 'Lease/LeaseGrant', self.grant), (1.5, 'Lease/LeaseRevoke', self.revoke),
             (2, 'Lease/LeaseTimeToLive', self.time_to_live), (1, 'Lease/LeaseLeases', self.leases),
             (0.5, 'Maintenance/Status', lambda r, s: rpc.StatusRequest()),
-            (0.3, 'Maintenance/Alarm', self.alarm), (0.05, 'Maintenance/Defragment', lambda r, s: rpc.DefragmentRequest()),
+            (0.3, 'Maintenance/Alarm', self.alarm),
+            (0.05, 'Maintenance/Defragment', lambda r, s: rpc.DefragmentRequest()),
             (0.1, 'Maintenance/Hash', lambda r, s: rpc.HashRequest()),
             (0.3, 'Cluster/MemberList', lambda r, s: rpc.MemberListRequest(linearizable=r.random() < 0.5)),
             (0.05, 'oversized', self.oversized), (0.1, 'garbage', self.garbage), (0.05, 'unknown', None),
@@ -241,8 +242,8 @@ class Generator:
         return self.rpc.MoveLeaderRequest(targetID=r.choice([0, 1]))
 
     def downgrade(self, r, _state):
-        return self.rpc.DowngradeRequest(action=r.choice([0, 0, 1, 9]),
-                                         version=r.choice(['', 'x', '3', '3.9', '9.9.9', 'v3.4', '3.4.x', '-1.2', '3.3']))
+        version = r.choice(['', 'x', '3', '3.9', '9.9.9', 'v3.4', '3.4.x', '-1.2', '3.3'])
+        return self.rpc.DowngradeRequest(action=r.choice([0, 0, 1, 9]), version=version)
 
     def hash_kv(self, r, state):
         return self.rpc.HashKVRequest(revision=self.revision(r, state))

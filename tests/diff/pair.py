@@ -5,6 +5,7 @@ import queue
 import sys
 import threading
 import time
+import urllib.request
 
 import grpc
 
@@ -34,9 +35,21 @@ class Side:
         self.channel = self.streams = None
 
     def start(self):
-        self.server.start()
+        self.server.start(wait=False)
+
+    def wait_until_ready(self):
+        self.server.wait_for(self.serves, conftest.START_SECONDS)
         self.channel, self.streams = connect(self.server.endpoint), connect(self.server.endpoint)
         self.stubs = {}
+
+    def serves(self):
+        """Not by /health: with an alarm on that says no."""
+        assert self.server.process.poll() is None, self.server.log_text()[-3000:]
+        try:
+            with urllib.request.urlopen(f'http://{self.server.endpoint}/version', timeout=2) as r:
+                return r.status == 200
+        except OSError:
+            return False
 
     def disconnect(self):
         for channel in (self.channel, self.streams):

@@ -11,8 +11,8 @@ COUNT = int(os.environ.get('KETCH_DIFF_COUNT', 20000))
 
 
 def test_twenty_thousand_requests():
-    p = subprocess.run([sys.executable, str(HERE / 'diff.py'), '--seed', '1', '--count', str(COUNT)], capture_output=True,
-                       text=True)
+    command = [sys.executable, str(HERE / 'diff.py'), '--seed', '1', '--count', str(COUNT)]
+    p = subprocess.run(command, capture_output=True, text=True)
     if p.returncode and p.stderr.startswith('skipped: no reference etcd'):
         pytest.skip(p.stderr.strip())
     assert p.returncode == 0, p.stdout[-5000:] + p.stderr[-3000:]
