@@ -436,6 +436,37 @@ static void look_for_v2(struct node *n, const struct wal_contents *c)
     }
 }
 
+/* A first start that ended between the making of the log and its first save: no hard state is
+ * there, so nothing was promised, and what entries there are may be written again. */
+static bool never_began(const struct node *n, const struct wal_snapshot *at,
+                        const struct wal_contents *c)
+{
+    return at->index == 0 && n->apply.applied == 0 && c->hard_state.term == 0 &&
+           c->hard_state.commit == 0;
+}
+
+static int begin_again(struct node *n, struct err *e)
+{
+    struct cluster_strings urls;
+    const char **own = NULL;
+    size_t own_n = 0;
+    int rc = own_urls(n, &own, &own_n, e);
+
+    if (rc != 0)
+        return rc;
+    urls = (struct cluster_strings){own, own_n};
+    if (cluster_member_id(&urls, n->cfg.cluster_token, -1) != n->member_id)
+        rc = err_set(e, ERR_INVALID,
+                     "%s was made for another member by a start that did not end well: remove it",
+                     n->data_dir);
+    if (rc == 0)
+        rc = open_raft(n, 0, e);
+    if (rc == 0)
+        rc = bootstrap_raft(n, &urls, e);
+    mem_free((void *) own);
+    return rc;
+}
+
 static int open_again(struct node *n, struct err *e)
 {
     struct wal_options wo = {.disk = n->env.disk,
@@ -471,7 +502,8 @@ static int open_again(struct node *n, struct err *e)
     if (rc == 0)
         rc = new_log_memory(n, e);
     if (rc == 0)
-        rc = restore_raft(n, &at, &contents, &a, e);
+        rc = never_began(n, &at, &contents) ? begin_again(n, e)
+                                            : restore_raft(n, &at, &contents, &a, e);
     wal_contents_done(&contents);
     arena_done(&a);
     return rc;

@@ -419,6 +419,31 @@ static void a_stop_answers_everybody(void **state)
     simdisk_free(disk);
 }
 
+/* Power is cut at every point of a first start: the next one ends in a member that takes writes. */
+static void a_first_start_can_be_cut_short(void **state)
+{
+    (void) state;
+    for (uint64_t cut = 1; cut <= 80; cut++) {
+        struct simdisk *disk = simdisk_new(cut);
+        struct member *m = test_malloc(sizeof *m);
+        struct err e = ERR_INIT;
+
+        member_init(m, simdisk_disk(disk), cut);
+        member_may_die();
+        simdisk_cut_after(disk, cut);
+        if (member_open(m, &e) == 0) {
+            member_run(m, 3000, NULL);
+            member_abandon(m);
+        }
+        member_must_live();
+        simdisk_crash(disk, cut % 2 == 0 ? SIM_CRASH_DROP : SIM_CRASH_TEAR);
+        assert_int_equal(member_open(m, &e), 0);
+        assert_true(member_run(m, 3000, NULL));
+        assert_int_equal(member_put(m, "a", "1"), 2);
+        end(m, disk);
+    }
+}
+
 static struct call *submit(struct member *m, enum node_request_kind kind, int64_t lease_id)
 {
     struct call *c = xmem_calloc(1, sizeof *c);
@@ -551,6 +576,7 @@ int main(void)
         cmocka_unit_test(snapshots_are_taken),
         cmocka_unit_test(a_snapshot_waits_for_the_data_file),
         cmocka_unit_test(a_stop_answers_everybody),
+        cmocka_unit_test(a_first_start_can_be_cut_short),
         cmocka_unit_test(waits_end_before_the_stop),
         cmocka_unit_test(the_deepest_transaction_is_applied),
         cmocka_unit_test(the_same_seed_gives_the_same_files),
