@@ -48,6 +48,9 @@
  * member of etcd's, whose decoder knows no limit, has let in. */
 #define NODE_ENTRY_DEPTH_MAX (2 * WIRE_DEPTH_MAX)
 #define NODE_ALARMS_MAX 64 /* alarms published for readers */
+/* Memory to decode one entry in: at least this, for the log may hold entries that were allowed to
+ * be larger than today's --max-request-bytes. */
+#define NODE_ENTRY_ARENA_BYTES_MIN ((size_t) 256 << 20)
 #define NODE_PURGE_NS INT64_C(30000000000)
 #define NODE_PREPARE_RETRY_NS INT64_C(10000000000)
 #define NODE_STORE_STEP_RECORDS 1000

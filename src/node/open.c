@@ -534,7 +534,7 @@ static void init_queues(struct node *n)
     list_init(&n->store.work);
     list_init(&n->work.queue);
     map64_init(&n->raft.waiting);
-    arena_init(&n->apply.scratch, n->cfg.request_bytes_max * 64 + ((size_t) 1 << 20));
+    arena_init(&n->apply.scratch, MAX(n->cfg.request_bytes_max * 64, NODE_ENTRY_ARENA_BYTES_MIN));
     n->raft.batch = xmem_calloc(NODE_PROPOSE_BATCH_MAX, sizeof *n->raft.batch);
     n->raft.batch_requests = node__batch_new();
 }
