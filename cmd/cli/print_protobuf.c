@@ -44,10 +44,11 @@ PROTOBUF_HEADER(protobuf_leases, LeaseLeasesResponse)
 /* Copies the struct, borrows what it points to. */
 static void protobuf_watch(const struct print_what *w, const struct print_watch *r)
 {
-    Etcdserverpb__WatchResponse m = ETCDSERVERPB__WATCH_RESPONSE__INIT;
+    Etcdserverpb__WatchResponse m;
     Etcdserverpb__ResponseHeader header = ETCDSERVERPB__RESPONSE_HEADER__INIT;
     Mvccpb__Event **events = NULL;
 
+    etcdserverpb__watch_response__init(&m);
     if (r->header != NULL)
         header = *r->header;
     if (r->event_count > 0) {
