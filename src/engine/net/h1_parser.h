@@ -29,6 +29,13 @@ static inline size_t h1_parse(h1_parser *p, const h1_callbacks *cb, const uint8_
     return rc == HPE_OK ? n : (size_t) (llhttp_get_error_pos(p) - (const char *) in);
 }
 
+/* The other side has closed: the end of a body that has no length. */
+static inline void h1_finish(h1_parser *p, const h1_callbacks *cb)
+{
+    (void) cb;
+    (void) llhttp_finish(p);
+}
+
 static inline void h1_pause(h1_parser *p)
 {
     (void) p; /* the callback returns H1_PAUSED_RC */
@@ -78,6 +85,11 @@ static inline void h1_parser_init(h1_parser *p, bool request, const h1_callbacks
 static inline size_t h1_parse(h1_parser *p, const h1_callbacks *cb, const uint8_t *in, size_t n)
 {
     return http_parser_execute(p, cb, (const char *) in, n);
+}
+
+static inline void h1_finish(h1_parser *p, const h1_callbacks *cb)
+{
+    http_parser_execute(p, cb, NULL, 0);
 }
 
 static inline void h1_pause(h1_parser *p)

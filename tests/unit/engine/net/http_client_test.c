@@ -1,0 +1,381 @@
+/* The HTTP/1.1 client against our own server, and against bytes written by hand. */
+#define _GNU_SOURCE
+#include "engine/net/http_client.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "unit/engine/net/rig.h"
+
+#define UPLOAD_PARTS 100
+#define UPLOAD_PART_BYTES 10000
+
+/* ---- the server's side ---- */
+
+static size_t uploaded;
+static struct http_req *endless;
+static _Atomic int canceled;
+
+static void on_echo(struct http_req *r, struct bytes body, bool too_large)
+{
+    assert_false(too_large);
+    http_respond(r, 200, NULL, 0, body);
+}
+
+static void on_part(struct http_req *r, struct bytes part)
+{
+    (void) r;
+    uploaded += part.n;
+}
+
+static void on_upload_end(struct http_req *r)
+{
+    http_respond(r, 204, NULL, 0, BYTES_EMPTY);
+}
+
+static void on_cancel(struct http_req *r)
+{
+    canceled++;
+    endless = NULL;
+    http_end(r);
+}
+
+static void handler(struct http_req *r, void *user)
+{
+    static const struct http_field f[] = {{"X-Server-Version", "3.7.1"}};
+    struct bytes path = http_path(r);
+    struct bytes v;
+
+    (void) user;
+    if (bytes_eq(path, BYTES_LIT("/echo"))) {
+        assert_true(http_header(r, "x-raft-to", &v));
+        assert_true(bytes_eq(v, BYTES_LIT("abc")));
+        http_read_all(r, 1 << 20, on_echo);
+    } else if (bytes_eq(path, BYTES_LIT("/upload"))) {
+        uploaded = 0;
+        http_read_stream(r, on_part, on_upload_end);
+    } else if (bytes_eq(path, BYTES_LIT("/endless"))) {
+        endless = r;
+        http_on_cancel(r, on_cancel);
+        http_begin(r, 200, f, 1);
+    } else {
+        http_error(r, 404, "404 page not found");
+    }
+}
+
+static void open_rig(struct rig *g)
+{
+    struct net_server_options o = {.http = handler};
+
+    net_limits_default(&o.limits);
+    rig_server(g, NULL, 0, NULL, &o);
+}
+
+static struct http_client *open_client(struct rig *g, uint16_t port)
+{
+    struct http_client_options o = {.host = "127.0.0.1", .port = port};
+
+    return http_client_new(g->loop, &o);
+}
+
+/* ---- the client's side ---- */
+
+struct answer {
+    bool head;
+    bool got_data;
+    bool done;
+    bool ok;
+    int status;
+    char why[200];
+    char version[16];
+    size_t bytes;
+    char text[256];
+    int parts_sent;
+};
+
+static void on_head(struct http_out *x, int status)
+{
+    struct answer *a = http_out_user(x);
+    struct bytes v;
+
+    a->head = true;
+    a->status = status;
+    if (http_out_header(x, "x-server-version", &v))
+        snprintf(a->version, sizeof a->version, "%.*s", (int) v.n, (const char *) v.p);
+}
+
+static void on_data(struct http_out *x, struct bytes part)
+{
+    struct answer *a = http_out_user(x);
+    size_t at = MIN(a->bytes, sizeof a->text - 1), n = MIN(part.n, sizeof a->text - 1 - at);
+
+    memcpy(a->text + at, part.p, n);
+    a->bytes += part.n;
+    a->got_data = true;
+}
+
+static void on_end(struct http_out *x, const char *why)
+{
+    struct answer *a = http_out_user(x);
+
+    a->done = true;
+    a->ok = why == NULL;
+    if (why != NULL)
+        snprintf(a->why, sizeof a->why, "%s", why);
+}
+
+static struct http_out_options options(struct answer *a, const char *method, const char *path)
+{
+    memset(a, 0, sizeof *a);
+    return (struct http_out_options){
+        .method = method, .path = path, .head = on_head, .data = on_data, .end = on_end, .user = a};
+}
+
+static struct http_out *start(struct http_client *c, const struct http_out_options *o)
+{
+    struct http_out *x;
+    struct err e = ERR_INIT;
+
+    assert_int_equal(http_client_request(c, o, &x, &e), 0);
+    return x;
+}
+
+/* A request with a body and a field of its own is answered; the next one uses the same connection.
+ */
+static void requests_share_a_connection(void **state)
+{
+    static const struct http_field f[] = {{"X-Raft-To", "abc"}};
+    struct rig g;
+    struct answer a;
+    struct http_client *c;
+    struct net_counters before, after;
+
+    (void) state;
+    open_rig(&g);
+    c = open_client(&g, g.port);
+    for (int i = 0; i < 3; i++) {
+        struct http_out_options o = options(&a, "POST", "/echo");
+
+        o.fields = f;
+        o.fields_n = 1;
+        o.body = BYTES_LIT("hello");
+        start(c, &o);
+        rig_wait(&g, &a.done);
+        assert_true(a.ok);
+        assert_int_equal(a.status, 200);
+        assert_string_equal(a.text, "hello");
+        if (i == 0)
+            net_server_counters(g.server, &before);
+    }
+    net_server_counters(g.server, &after);
+    assert_int_equal(before.connections_total, 1);
+    assert_int_equal(after.connections_total, 1);
+    http_client_free(c);
+    rig_done(&g);
+}
+
+static void upload_more(struct http_out *x)
+{
+    struct answer *a = http_out_user(x);
+    static uint8_t part[UPLOAD_PART_BYTES];
+    struct net_piece p = net_piece_copied(part, sizeof part);
+
+    while (a->parts_sent < UPLOAD_PARTS && http_out_queued_bytes(x) < 3 * UPLOAD_PART_BYTES) {
+        assert_int_equal(http_out_write(x, &p, 1), 0);
+        a->parts_sent++;
+    }
+    if (a->parts_sent == UPLOAD_PARTS)
+        http_out_finish(x);
+    else
+        http_out_on_writable(x, UPLOAD_PART_BYTES, upload_more);
+}
+
+/* A streamed body leaves in pieces as the socket takes them, and nothing of it is lost. */
+static void body_is_streamed(void **state)
+{
+    struct rig g;
+    struct answer a;
+    struct http_client *c;
+    struct http_out_options o = options(&a, "POST", "/upload");
+
+    (void) state;
+    open_rig(&g);
+    c = open_client(&g, g.port);
+    o.streamed = true;
+    upload_more(start(c, &o));
+    rig_wait(&g, &a.done);
+    assert_true(a.ok);
+    assert_int_equal(a.status, 204);
+    assert_int_equal(uploaded, (size_t) UPLOAD_PARTS * UPLOAD_PART_BYTES);
+    http_client_free(c);
+    rig_done(&g);
+}
+
+/* An endless answer comes part by part; giving the request up tells the server. */
+static void endless_answer_comes_in_parts(void **state)
+{
+    struct rig g;
+    struct answer a;
+    struct http_client *c;
+    struct http_out_options o = options(&a, "GET", "/endless");
+    struct http_out *x;
+    struct net_piece p = net_piece_copied("abc", 3);
+
+    (void) state;
+    canceled = 0;
+    open_rig(&g);
+    c = open_client(&g, g.port);
+    x = start(c, &o);
+    rig_wait(&g, &a.head);
+    assert_string_equal(a.version, "3.7.1");
+    for (int i = 0; i < 3; i++) {
+        a.got_data = false;
+        assert_int_equal(http_write(endless, &p, 1), 0);
+        rig_wait(&g, &a.got_data);
+    }
+    assert_string_equal(a.text, "abcabcabc");
+    http_out_abort(x);
+    rig_turn(&g, 50);
+    assert_int_equal(canceled, 1);
+    assert_false(a.done);
+    http_client_free(c);
+    rig_done(&g);
+}
+
+/* A server that says nothing for too long is given up. */
+static void silence_ends_a_request(void **state)
+{
+    struct rig g;
+    struct answer a;
+    struct http_client *c;
+    struct http_out_options o = options(&a, "GET", "/endless");
+
+    (void) state;
+    open_rig(&g);
+    c = open_client(&g, g.port);
+    o.silence_ms = 30;
+    start(c, &o);
+    rig_wait(&g, &a.done);
+    assert_true(a.head);
+    assert_false(a.ok);
+    assert_string_equal(a.why, "i/o timeout");
+    http_client_free(c);
+    rig_done(&g);
+}
+
+/* Nobody listens: the words are Go's. */
+static void refused_connection_is_said(void **state)
+{
+    struct rig g;
+    struct answer a;
+    struct http_client *c;
+    struct http_out_options o = options(&a, "GET", "/x");
+
+    (void) state;
+    open_rig(&g);
+    c = open_client(&g, 1);
+    start(c, &o);
+    rig_wait(&g, &a.done);
+    assert_string_equal(a.why, "dial tcp 127.0.0.1:1: connect: connection refused");
+    http_client_free(c);
+    rig_done(&g);
+}
+
+/* Freeing the client ends what is under way, at once. */
+static void free_ends_requests(void **state)
+{
+    struct rig g;
+    struct answer a;
+    struct http_client *c;
+    struct http_out_options o = options(&a, "GET", "/endless");
+
+    (void) state;
+    open_rig(&g);
+    c = open_client(&g, g.port);
+    start(c, &o);
+    rig_wait(&g, &a.head);
+    http_client_free(c);
+    assert_true(a.done);
+    assert_string_equal(a.why, "client closed");
+    rig_done(&g);
+}
+
+/* ---- a server by hand ---- */
+
+static int listen_by_hand(uint16_t *port)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof sa;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *) &sa, n), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &sa, &n), 0);
+    *port = ntohs(sa.sin_port);
+    return fd;
+}
+
+/* What servers may answer, and what comes of it. */
+static void answers_by_hand(void **state)
+{
+    static const struct {
+        const char *bytes;
+        bool ok;
+        int status;
+        const char *text; /* of the body, or the failure */
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\n\r\nup to the end", true, 200, "up to the end"},
+        {"HTTP/1.0 404 Not Found\r\nContent-Length: 2\r\n\r\nno", true, 404, "no"},
+        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", true, 204, ""},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true, 200,
+         "abc"},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", false, 200, "unexpected EOF"},
+        {"", false, 0, "EOF"},
+        {"nonsense\r\n\r\n", false, 0, "malformed HTTP response"},
+    };
+    struct rig g;
+    uint16_t port;
+    int fd = listen_by_hand(&port);
+    struct http_client *c;
+
+    (void) state;
+    open_rig(&g);
+    c = open_client(&g, port);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct answer a;
+        struct http_out_options o = options(&a, "GET", "/x");
+        int s;
+
+        start(c, &o);
+        rig_turn(&g, 5);
+        s = accept(fd, NULL, NULL);
+        assert_true(s >= 0);
+        assert_int_equal(write(s, rows[i].bytes, strlen(rows[i].bytes)), strlen(rows[i].bytes));
+        shutdown(s, SHUT_WR);
+        rig_wait(&g, &a.done);
+        close(s);
+        assert_int_equal(a.ok, rows[i].ok);
+        assert_int_equal(a.status, rows[i].status);
+        assert_string_equal(rows[i].ok ? a.text : a.why, rows[i].text);
+        rig_turn(&g, 5);
+    }
+    close(fd);
+    http_client_free(c);
+    rig_done(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_share_a_connection),
+        cmocka_unit_test(body_is_streamed),
+        cmocka_unit_test(endless_answer_comes_in_parts),
+        cmocka_unit_test(silence_ends_a_request),
+        cmocka_unit_test(refused_connection_is_said),
+        cmocka_unit_test(free_ends_requests),
+        cmocka_unit_test(answers_by_hand),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
