@@ -90,7 +90,7 @@ class Side:
 
 
 class WatchStream:
-    """One Watch call.  `log` holds every response since the last clear(), in order."""
+    """One Watch call.  `log` holds every response that was not forgotten yet, in order."""
 
     def __init__(self, side):
         self.rpc, self.log, self.changed = side.rpc, [], threading.Condition()
@@ -116,6 +116,11 @@ class WatchStream:
         """Waits until condition(log) holds; whether it came to hold."""
         with self.changed:
             return self.changed.wait_for(lambda: condition(self.log), seconds)
+
+    def forget(self, n):
+        """The first n responses of the log have been dealt with."""
+        with self.changed:
+            del self.log[:n]
 
     def close(self):
         self.call.cancel()
@@ -166,16 +171,25 @@ class WatchPair:
         return all([s.wait(condition) for s in self.streams])
 
     def difference(self, seconds=WATCH_SECONDS):
-        """Waits until both streams brought the same; None, or a text about what did not come to agree."""
+        """Waits until both streams brought the same; None, or a text about what did not come to agree.
+
+        What was compared and is equal is then forgotten, and no more than that: a response may come in on one side
+        while the other side's is still under way.
+        """
         end = time.monotonic() + seconds
         while True:
-            a, b = (flows(list(s.log)) for s in self.streams)
+            seen = [list(s.log) for s in self.streams]
+            a, b = map(flows, seen)
             if a == b:
                 break
             if time.monotonic() > end:
                 return self.describe(a, b)
             time.sleep(0.001)
-        return self.badly_grouped()
+        text = self.badly_grouped(*seen)
+        if text is None:
+            for s, log in zip(self.streams, seen):
+                s.forget(len(log))
+        return text
 
     @staticmethod
     def describe(a, b):
@@ -187,22 +201,16 @@ class WatchPair:
                 lines.append(f'watch {wid}, item {n} of {len(x)}/{len(y)}:\n  real {x[n:n + 3]}\n  ours {y[n:n + 3]}')
         return '\n'.join(lines)
 
-    def badly_grouped(self):
+    def badly_grouped(self, real_log, our_log):
         """Watches that are not catching up get one response per revision, with that revision in its header."""
-        real, ours = (groups(s.log) for s in self.streams)
+        real, ours = groups(real_log), groups(our_log)
         for wid, g in ours.items():
             if wid not in self.past and g != real.get(wid):
                 return f'watch {wid}, (header revision, events, fragment):\n  real {real.get(wid)}\n  ours {g}'
-        for r in self.streams[1].log:
+        for r in our_log:
             if r.events and r.header.revision < r.events[-1].kv.mod_revision:
                 return f'watch {r.watch_id}: header older than its events: {r}'
         return None
-
-    def clear(self):
-        """After difference() said None: forget what was compared."""
-        for s in self.streams:
-            with s.changed:
-                s.log.clear()
 
     def close(self):
         for s in self.streams:

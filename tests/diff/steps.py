@@ -97,7 +97,6 @@ class Run:
             text = w.difference()
             if text:
                 raise Difference(f'watch stream {n}\n{text}')
-            w.clear()
 
     def settle(self):
         """Nothing is under way: watches have caught up, events have arrived."""
