@@ -32,6 +32,7 @@ static struct mpsc *queue_of(struct node *n, enum node_request_kind kind,
         *ret_actor = NODE_RAFT;
         return &n->raft.requests;
     case NODE_REQ_HASH_KV:
+    case NODE_REQ_SNAPSHOT_PIECE:
         *ret_actor = NODE_WORK;
         return &n->work.requests;
     default:

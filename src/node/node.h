@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mpsc.h"
+#include "base/payload.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "state/mvcc/history.h"
@@ -36,6 +37,7 @@
 #include "state/mvcc/watch.h"
 #include "state/mvcc/watch_codec.h"
 #include "sys/clock.h"
+#include "sys/digest.h"
 #include "sys/disk.h"
 #include "sys/random.h"
 #include "wire/api_error.h"
@@ -162,7 +164,9 @@ enum node_request_kind {
     NODE_REQ_HASH,    /* -> number: CRC-32C of the whole backend */
     NODE_REQ_HASH_KV, /* revision -> HashKVResponse */
     NODE_REQ_DEFRAGMENT,
-    NODE_REQ_SNAPSHOT, /* -> snapshot, to be read with node_snapshot_read */
+    NODE_REQ_SNAPSHOT,       /* -> snapshot, to be read with node_snapshot_read or in pieces */
+    NODE_REQ_SNAPSHOT_PIECE, /* snapshot -> piece; no arena.  Several may be under way, and come
+                                back in order */
 };
 
 struct node_snapshot;
@@ -176,6 +180,7 @@ enum node_answer {
     NODE_ANSWER_TXN,
     NODE_ANSWER_NUMBER,
     NODE_ANSWER_SNAPSHOT, /* owned by the caller: node_snapshot_free */
+    NODE_ANSWER_PIECE,    /* a reference of the caller's; no bytes: the end */
 };
 
 struct node_result {
@@ -196,6 +201,7 @@ struct node_result {
         struct mvcc_txn_result txn;
         uint64_t number;
         struct node_snapshot *snapshot;
+        struct payload *piece;
     };
 };
 
@@ -223,6 +229,7 @@ struct node_request {
     struct watcher *watcher;
     struct watch_stream *stream;
     size_t watchers_n;
+    struct node_snapshot *snapshot;
 
     struct node_result result;
 
@@ -291,9 +298,14 @@ bool node_quota_fits(struct node *n, uint64_t cost);
 
 /* Any one thread.  The next bytes of the copy, borrowed until the next call; *ret_n 0 at the end.
  */
+#define NODE_SNAPSHOT_PIECE_BYTES ((size_t) 256 << 10) /* of one answer to NODE_REQ_SNAPSHOT_PIECE */
+
 uint64_t node_snapshot_bytes(const struct node_snapshot *s);
 NODISCARD int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_max,
                                  size_t *ret_n, struct err *e);
-void node_snapshot_free(struct node_snapshot *s); /* NULL is accepted */
+/* The SHA-256 of all pieces, once, behind the last. */
+void node_snapshot_sum(struct node_snapshot *s, uint8_t ret[SHA256_BYTES]);
+/* No request about it may be under way.  NULL is accepted. */
+void node_snapshot_free(struct node_snapshot *s);
 
 #endif

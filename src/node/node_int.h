@@ -183,8 +183,9 @@ struct store_actor {
 };
 
 struct work_actor {
-    struct mpsc requests; /* HASH_KV and HASH */
-    struct list queue;    /* the one under way first (age) */
+    struct mpsc requests; /* HASH_KV, HASH and SNAPSHOT_PIECE */
+    struct list queue;    /* of hashes, the one under way first (age) */
+    struct list pieces;   /* of snapshots (age) */
     struct mvcc_hash *hash_kv;
     struct mvcc_reader *reader;
     mono_ns next_purge;
@@ -371,6 +372,8 @@ void node__apply_hand_over(struct node *n);
 void node__leases_end_waits(struct node *n);
 void node__work_hash_begin(struct node *n, struct node_request *r);
 int64_t node__store_next_step(struct node *n, mono_ns now);
+void node__snapshot_begin(struct node *n, struct node_request *r); /* store actor */
+void node__snapshot_piece(struct node *n, struct node_request *r); /* work actor */
 void node__publish_cluster(struct node *n);
 void node__raise_nospace(struct node *n, struct node_request *then);
 

@@ -533,6 +533,7 @@ static void init_queues(struct node *n)
     list_init(&n->apply.physical);
     list_init(&n->store.work);
     list_init(&n->work.queue);
+    list_init(&n->work.pieces);
     map64_init(&n->raft.waiting);
     arena_init(&n->apply.scratch, MAX(n->cfg.request_bytes_max * 64, NODE_ENTRY_ARENA_BYTES_MIN));
     n->raft.batch = xmem_calloc(NODE_PROPOSE_BATCH_MAX, sizeof *n->raft.batch);

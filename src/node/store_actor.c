@@ -4,63 +4,6 @@
 #include "base/alloc.h"
 #include "node/node_int.h"
 
-struct node_snapshot {
-    struct store_copy *copy;
-    struct err err;
-    uint8_t piece[64 * 1024];
-};
-
-/* ---- the stream of Maintenance.Snapshot ---- */
-
-uint64_t node_snapshot_bytes(const struct node_snapshot *s)
-{
-    return store_copy_bytes(s->copy);
-}
-
-int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_max, size_t *ret_n,
-                       struct err *e)
-{
-    size_t n = 0, more = 1;
-    int rc = 0;
-
-    /* The copy comes page by page at its beginning; clients get pieces of one size, as from etcd.
-     */
-    n_max = MIN(n_max, sizeof s->piece);
-    while (rc == 0 && n < n_max && more > 0) {
-        rc = store_copy_read(s->copy, s->piece + n, n_max - n, &more, e);
-        if (rc == 0)
-            n += more;
-    }
-    if (rc == 0) {
-        *ret = s->piece;
-        *ret_n = n;
-    }
-    return rc;
-}
-
-void node_snapshot_free(struct node_snapshot *s)
-{
-    if (s == NULL)
-        return;
-    store_copy_end(s->copy);
-    mem_free(s);
-}
-
-static void begin_snapshot(struct node *n, struct node_request *r)
-{
-    struct node_snapshot *s = mem_calloc(1, sizeof *s);
-    struct err e = ERR_INIT;
-
-    if (s == NULL || store_copy_begin(n->apply.store, &s->copy, &e) != 0) {
-        mem_free(s);
-        node__fail_text(n, &n->store.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
-        return;
-    }
-    r->result.answer = NODE_ANSWER_SNAPSHOT;
-    r->result.snapshot = s;
-    node__finish(n, &n->store.out, r);
-}
-
 /* ---- work in steps: true when it is over ---- */
 
 static bool step_compaction(struct node *n, struct store_job *j, mono_ns now)
@@ -120,7 +63,7 @@ static bool step_request(struct node *n, struct store_job *j)
     if (r->kind == NODE_REQ_DEFRAGMENT)
         return step_defragment(n, j);
     if (r->kind == NODE_REQ_SNAPSHOT) {
-        begin_snapshot(n, r);
+        node__snapshot_begin(n, r);
     } else {
         ASSERT(r->kind == NODE_REQ_HASH);
         node__work_hash_begin(n, r);

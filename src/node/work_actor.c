@@ -139,15 +139,18 @@ static void take_requests(struct work_actor *wa)
 
         next = x->next;
         list_init(&r->age);
-        list_push(&wa->queue, &r->age);
+        list_push(r->kind == NODE_REQ_SNAPSHOT_PIECE ? &wa->pieces : &wa->queue, &r->age);
     }
 }
 
 int64_t node__run_work(struct node *n, mono_ns now)
 {
     struct work_actor *wa = &n->work;
+    struct list *piece;
 
     take_requests(wa);
+    if ((piece = list_pop(&wa->pieces)) != NULL)
+        node__snapshot_piece(n, CONTAINER_OF(piece, struct node_request, age));
     if (!list_empty(&wa->queue)) {
         struct node_request *r = CONTAINER_OF(wa->queue.next, struct node_request, age);
         struct list *at = &r->age;
@@ -159,7 +162,7 @@ int64_t node__run_work(struct node *n, mono_ns now)
     prepare_segment(n, now);
     purge(n, now);
     node__outbox_flush(n, &wa->out);
-    if (!list_empty(&wa->queue))
+    if (!list_empty(&wa->queue) || !list_empty(&wa->pieces))
         return 0;
     if (atomic_load(&n->stopping) && mpsc_empty(&wa->requests) &&
         node__actor_stopped(n, NODE_STORE))

@@ -1,63 +1,87 @@
 /* Maintenance.Snapshot: the data file in pieces of 32 KiB, then the SHA-256 of all of them.
  *
- * The file is read only as fast as the client takes it: never more than SNAPSHOT_QUEUED_BYTES wait.
+ * The node's work actor reads and sums up; this thread only frames what it was given.  Two requests
+ * for a piece are under way in turn, so that one is read while the other is sent, and no more: what
+ * waits is bounded by two pieces and SNAPSHOT_QUEUED_BYTES, and the file is read only as fast as
+ * the client takes it.
+ *
+ *     opened -> [ piece asked for -> arrived -> sent ] ... -> sum sent -> over
+ *
+ * A stream that is to end while the node still has one of its requests waits for that (I1): the
+ * request lies in the call's arena.  The client sees the end at once only where it caused it.
  */
 #include "edge/server/maintenance.h"
-#include "sys/digest.h"
 #include "wire/pb.h"
 
 #define SNAPSHOT_BLOB_BYTES 32768
 #define SNAPSHOT_QUEUED_BYTES (256u << 10)
-#define SNAPSHOT_TURN_BYTES \
-    (1u << 20) /* read in one go: other calls of the thread wait meanwhile */
+#define SNAPSHOT_PIECES 2
+
+/* A client that takes nothing for this long is told to go: what it holds keeps pages of the file
+ * from being used again. */
+#define SNAPSHOT_STALL_MS 300000
+
+struct snapshot_piece {
+    struct req req;
+    struct payload *bytes; /* arrived, not sent whole; else NULL */
+    size_t sent;
+};
 
 struct snapshot_stream {
     struct req req;
     struct node_snapshot *snapshot;
-    struct digest *digest;
-    uint64_t left; /* bytes not yet sent */
+    struct snapshot_piece pieces[SNAPSHOT_PIECES]; /* asked for and sent in turn */
+    unsigned at;                                   /* the one to be sent next */
+    unsigned under_way;                            /* requests with the node */
+    uint64_t left;                                 /* bytes not yet sent */
     char version[16];
-    struct loop_task task;
-    bool posted; /* the task is on its way */
-    bool ended;  /* the call was ended; the record waits for its task */
+    struct loop_timer stall_timer;
+    bool over; /* to be ended with `code` and `text` once nothing is under way */
+    int code;
+    const char *text; /* static, or in the snapshot */
     mono_ns begin;
 };
 
-/* Frees what is not in the arena; the call may be ended after that. */
-static void release(struct snapshot_stream *t)
+/* Frees what is not in the arena and ends the call, behind which there is no arena. */
+static void end_now(struct snapshot_stream *t)
 {
-    node_snapshot_free(t->snapshot);
-    digest_free(t->digest);
-    t->snapshot = NULL;
-    t->digest = NULL;
+    struct node_snapshot *snapshot = t->snapshot;
+    struct io *io = t->req.io;
+
+    ASSERT(t->over);
+    ASSERT(t->under_way == 0);
+    loop_timer_stop(io->loop, &t->stall_timer);
+    for (size_t i = 0; i < SNAPSHOT_PIECES; i++)
+        payload_unref(t->pieces[i].bytes);
+    io->outstanding--;
+    histogram_observe(io->server->m.snapshot_seconds, loop_now_ns(io->loop) - t->begin);
+    call_finish(t->req.call, t->code, t->text);
+    node_snapshot_free(snapshot); /* `text` may lie in it */
 }
 
 static void end(struct snapshot_stream *t, int code, const char *text)
 {
-    release(t);
-    if (t->posted) {
-        /* The task still points here: it ends the call. */
-        t->ended = true;
+    ASSERT(!t->over);
+    t->over = true;
+    t->code = code;
+    t->text = text;
+    if (t->under_way == 0)
+        end_now(t);
+    else
         call_on_writable(t->req.call, 0, NULL);
-        return;
-    }
-    t->req.io->outstanding--;
-    histogram_observe(t->req.io->server->m.snapshot_seconds,
-                      loop_now_ns(t->req.io->loop) - t->begin);
-    call_finish(t->req.call, code, text);
 }
 
-static int send_piece(struct snapshot_stream *t, const uint8_t *p, size_t n)
+static int send_blob(struct snapshot_stream *t, struct net_piece blob)
 {
     uint8_t head[40], tail[24], *h = head, *w = tail;
     struct net_piece v[3];
 
     h = pb_put_u64(h, 2, t->left);
-    h = pb_put_head(h, 3, n);
+    h = pb_put_head(h, 3, blob.bytes.n);
     if (*t->version != 0)
         w = pb_put_bytes(w, 4, bytes_str(t->version));
     v[0] = net_piece_copied(head, (size_t) (h - head));
-    v[1] = net_piece_copied(p, n);
+    v[1] = blob;
     v[2] = net_piece_copied(tail, (size_t) (w - tail));
     count_sent(t->req.io, METHOD_SNAPSHOT);
     return call_send(t->req.call, v, ARRAY_LEN(v));
@@ -68,9 +92,8 @@ static void finish(struct snapshot_stream *t)
     uint8_t sum[SHA256_BYTES];
     int rc;
 
-    digest_end(t->digest, sum);
-    t->digest = NULL;
-    rc = send_piece(t, sum, sizeof sum);
+    node_snapshot_sum(t->snapshot, sum);
+    rc = send_blob(t, net_piece_copied(sum, sizeof sum));
     LOG_INFO(t->req.io->server->log, "successfully sent database snapshot to client",
              F_U64("total-bytes", node_snapshot_bytes(t->snapshot)),
              F_NS("took", loop_now_ns(t->req.io->loop) - t->begin));
@@ -78,54 +101,91 @@ static void finish(struct snapshot_stream *t)
         rc == 0 ? NULL : "etcdserver: out of memory");
 }
 
-/* Sends until enough waits for the client or this thread has other things to do. */
+static void ask(struct snapshot_stream *t, struct snapshot_piece *p)
+{
+    ASSERT(p->bytes == NULL);
+    t->under_way++;
+    req_submit(&p->req);
+}
+
+/* The next blob of a piece. */
+static int send_next(struct snapshot_stream *t, struct snapshot_piece *p)
+{
+    struct net_piece blob = net_piece_counted(p->bytes);
+
+    blob.bytes.p += p->sent;
+    blob.bytes.n = MIN(blob.bytes.n - p->sent, (size_t) SNAPSHOT_BLOB_BYTES);
+    ASSERT(blob.bytes.n <= t->left);
+    t->left -= blob.bytes.n;
+    p->sent += blob.bytes.n;
+    return send_blob(t, blob);
+}
+
+static void restart_stall_timer(struct snapshot_stream *t)
+{
+    if (loop_timer_start(t->req.io->loop, &t->stall_timer, SNAPSHOT_STALL_MS) != 0)
+        end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
+}
+
+/* Sends what is there until enough waits for the client. */
 static void pump(struct snapshot_stream *t)
 {
-    size_t sent = 0;
+    struct snapshot_piece *p = &t->pieces[t->at];
 
-    while (t->left > 0 && sent < SNAPSHOT_TURN_BYTES &&
-           call_queued_bytes(t->req.call) < SNAPSHOT_QUEUED_BYTES) {
-        struct err e = ERR_INIT;
-        const uint8_t *p;
-        size_t n;
-
-        if (node_snapshot_read(t->snapshot, &p, SNAPSHOT_BLOB_BYTES, &n, &e) != 0 || n == 0 ||
-            n > t->left) {
-            end(t, GRPC_UNKNOWN, e.code == 0 ? "snapshot ended early" : e.msg);
-            return;
-        }
-        t->left -= n;
-        digest_add(t->digest, p, n);
-        if (send_piece(t, p, n) != 0) {
+    while (p->bytes != NULL && call_queued_bytes(t->req.call) < SNAPSHOT_QUEUED_BYTES) {
+        if (send_next(t, p) != 0) {
             end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
             return;
         }
-        sent += n;
+        if (p->sent < p->bytes->bytes)
+            continue;
+        payload_unref(p->bytes);
+        p->bytes = NULL;
+        t->at = (t->at + 1) % SNAPSHOT_PIECES;
+        if (t->left > 0)
+            ask(t, p);
+        p = &t->pieces[t->at];
     }
-    if (t->left == 0) {
+    if (t->left > 0)
+        restart_stall_timer(t);
+    else if (t->under_way == 0)
         finish(t);
-    } else if (sent >= SNAPSHOT_TURN_BYTES && !t->posted) {
-        t->posted = true;
-        loop_post(t->req.io->loop, &t->task);
-    }
 }
 
-static void step(struct loop_task *task)
+static void arrived(struct req *r)
 {
-    struct snapshot_stream *t = CONTAINER_OF(task, struct snapshot_stream, task);
+    struct snapshot_piece *p = CONTAINER_OF(r, struct snapshot_piece, req);
+    struct snapshot_stream *t = r->user;
+    const struct node_result *res = &r->node.result;
 
-    t->posted = false;
-    if (t->ended)
-        end(t, GRPC_CANCELED, "context canceled");
-    else
-        pump(t);
+    t->under_way--;
+    if (res->answer == NODE_ANSWER_PIECE) {
+        p->bytes = res->piece;
+        p->sent = 0;
+    }
+    if (t->over) {
+        if (t->under_way == 0)
+            end_now(t);
+        return;
+    }
+    if (res->answer != NODE_ANSWER_PIECE) {
+        ASSERT(res->err == API_OK); /* the work actor knows no API errors of a piece */
+        end(t, (int) res->code, res->text);
+        return;
+    }
+    if (p->bytes->bytes == 0) {
+        /* Asked for ahead, and there was nothing more. */
+        payload_unref(p->bytes);
+        p->bytes = NULL;
+    }
+    pump(t);
 }
 
 static void writable(struct call *c)
 {
     struct snapshot_stream *t = call_user(c);
 
-    if (!t->ended && !t->posted && t->snapshot != NULL)
+    if (!t->over)
         pump(t);
 }
 
@@ -134,36 +194,61 @@ static void canceled(struct call *c, enum call_cancel_reason why)
     struct snapshot_stream *t = call_user(c);
 
     (void) why;
-    if (!t->ended)
+    if (!t->over)
         end(t, GRPC_CANCELED, "context canceled");
 }
 
-static void opened(struct req *r)
+static void stalled(struct loop_timer *timer)
 {
-    struct snapshot_stream *t = CONTAINER_OF(r, struct snapshot_stream, req);
-    struct server *s = r->io->server;
+    struct snapshot_stream *t = CONTAINER_OF(timer, struct snapshot_stream, stall_timer);
+
+    if (t->over)
+        return;
+    LOG_WARN(t->req.io->server->log, "ending a snapshot stream whose client takes nothing",
+             F_U64("bytes-left", t->left));
+    end(t, GRPC_ABORTED, "etcdserver: snapshot not taken by its client");
+}
+
+static void prepare(struct snapshot_stream *t)
+{
+    struct server *s = t->req.io->server;
     struct node_status st;
 
-    if (reply_failed(r->call, &r->node.result))
-        return;
-    t->snapshot = r->node.result.snapshot;
-    t->digest = digest_sha256_new();
-    r->io->outstanding++; /* until `end` */
-    if (t->digest == NULL || call_canceled(r->call) != CALL_NOT_CANCELED) {
-        end(t, GRPC_CANCELED, "context canceled");
-        return;
-    }
     t->left = node_snapshot_bytes(t->snapshot);
     node_status(s->node, &st);
     if (st.storage_version != 0 && strcmp(s->config->emulated_version, "3.5") != 0)
         snprintf(t->version, sizeof t->version, "%u.%u.0", st.storage_version >> 16,
                  st.storage_version & 0xffff);
-    LOG_INFO(s->log, "sending database snapshot to client", F_U64("total-bytes", t->left),
-             F_STR("storage-version", t->version));
+    for (size_t i = 0; i < SNAPSHOT_PIECES; i++) {
+        struct req *r = &t->pieces[i].req;
+
+        *r = (struct req){.io = t->req.io, .call = t->req.call, .then = arrived, .user = t};
+        r->node.kind = NODE_REQ_SNAPSHOT_PIECE;
+        r->node.sink = &t->req.io->sink;
+        r->node.snapshot = t->snapshot;
+    }
+}
+
+static void opened(struct req *r)
+{
+    struct snapshot_stream *t = CONTAINER_OF(r, struct snapshot_stream, req);
+
+    if (reply_failed(r->call, &r->node.result))
+        return;
+    t->snapshot = r->node.result.snapshot;
+    r->io->outstanding++; /* until end_now */
+    if (call_canceled(r->call) != CALL_NOT_CANCELED) {
+        end(t, GRPC_CANCELED, "context canceled");
+        return;
+    }
+    prepare(t);
+    LOG_INFO(r->io->server->log, "sending database snapshot to client",
+             F_U64("total-bytes", t->left), F_STR("storage-version", t->version));
     call_set_user(r->call, t);
     call_on_cancel(r->call, canceled);
     call_on_writable(r->call, SNAPSHOT_QUEUED_BYTES, writable);
-    pump(t);
+    for (size_t i = 0; i < SNAPSHOT_PIECES; i++)
+        ask(t, &t->pieces[i]);
 }
 
 void maintenance_snapshot(struct call *c, struct bytes message)
@@ -185,7 +270,7 @@ void maintenance_snapshot(struct call *c, struct bytes message)
     t->req.io = call_io(c);
     t->req.call = c;
     t->req.then = opened;
-    t->task.run = step;
+    loop_timer_init(&t->stall_timer, stalled);
     t->begin = loop_now_ns(call_loop(c));
     req_submit(&t->req);
 }

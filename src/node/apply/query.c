@@ -286,6 +286,7 @@ void node__apply_query(struct node *n, struct node_request *r)
     case NODE_REQ_PROPOSE:
     case NODE_REQ_READ_INDEX:
     case NODE_REQ_HASH_KV:
+    case NODE_REQ_SNAPSHOT_PIECE:
         UNREACHABLE();
     }
     r->result = (struct node_result){0};
