@@ -24,7 +24,7 @@ help:
 	@echo "make run        the same, then serve on 127.0.0.1:2379"
 	@echo "make test       the same, then pass every test      (SAN=address,undefined or SAN=thread)"
 	@echo "make check      format, layers, symbols, sizes"
-	@echo "make transcripts / make sim SEED=7 / make diff SEED=1 N=200000 / make fuzz / make bench / make coverage"
+	@echo "make transcripts / make sim SEED=7 / make diff SEED=1 N=200000 / make fuzz / make bench CASE=put-64x1 / make coverage"
 
 # Debian's packages, by name; nothing happens where all are there.
 deps:
@@ -67,8 +67,9 @@ fuzz:
 	@$(MAKE) --no-print-directory PRESET=fuzz build
 	@tools/fuzz build/fuzz $(or $(SECONDS_EACH),60)
 
+# CASE="put-64x1 memory" and ROUNDS=5 choose; BENCH="..." is passed on (tests/bench/README.md).
 bench: build
-	@KETCH_BIN=$(CURDIR)/bin $(PY) tests/bench/compare.py
+	@KETCH_BIN=$(CURDIR)/bin $(PY) tests/bench/compare.py --rounds $(or $(ROUNDS),3) $(addprefix --case ,$(CASE)) $(BENCH)
 
 coverage:
 	@$(MAKE) --no-print-directory PRESET=coverage build

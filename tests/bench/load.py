@@ -1,0 +1,71 @@
+"""Load: h2load for equal unary calls, our own connection for data with many keys."""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import wire
+
+UNITS = {'us': 1e-3, 'ms': 1, 's': 1e3}
+SIZES = {'B': 1, 'KB': 2**10, 'MB': 2**20, 'GB': 2**30}
+
+
+class Load:
+    """One h2load run: start() it, then wait() for its figures."""
+
+    def __init__(self, server, method, message, connections=1, streams=1, seconds=None, count=None):
+        self.method = method
+        self.slots = connections * streams
+        self.seconds = seconds
+        self.folder = tempfile.TemporaryDirectory(prefix='h2load', dir=server.folder)
+        body = pathlib.Path(self.folder.name) / 'body'
+        body.write_bytes(wire.grpc_message(message))
+        self.log = pathlib.Path(self.folder.name) / 'log'
+        amount = ['-D', str(seconds)] if seconds else ['-n', str(count)]
+        self.p = subprocess.Popen(
+            ['h2load', '-t1', f'-c{connections}', f'-m{streams}', *amount, '-H', 'content-type: application/grpc', '-H',
+             'te: trailers', '-d', str(body), f'--log-file={self.log}', f'{server.url}/etcdserverpb.{method}'],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def wait(self, may_fail=False):
+        out = self.p.communicate()[0]
+        try:
+            self._read(out)
+        except TypeError:
+            sys.exit(f'h2load of {self.method} said:\n{out}')
+        if not may_fail and (self.done == 0 or self.failed):
+            sys.exit(f'{self.method}: {self.failed} failed\n{out}')
+        self.folder.cleanup()
+        return self
+
+    def _read(self, out):
+        self.done = int(re.search(r'requests: .*?(\d+) done, (\d+) succeeded', out)[2])
+        self.failed = int(re.search(r'(\d+) failed', out)[1])
+        number, unit = re.search(r'finished in ([\d.]+)(us|ms|s)', out).groups()
+        self.took_s = float(number) * UNITS[unit] / 1000
+        self.data_bytes = int(re.search(r'traffic: .*\((\d+)\) data', out)[1])
+        self.rate = self.done / (self.seconds or self.took_s)
+        # start time in us, status, response time in us
+        times = sorted(int(line.split('\t')[2]) for line in open(self.log))
+        self.p50_ms, self.p99_ms = (times[min(len(times) - 1, len(times) * q // 100)] / 1000 if times else 0
+                                    for q in (50, 99))
+
+
+def h2load(server, method, message, **how):
+    return Load(server, method, message, **how).wait()
+
+
+def put_all(server, pairs):
+    """A put for each of the pairs, many at a time on one connection."""
+    c = server.connect()
+    try:
+        return c.call_many('KV/Put', (wire.put(k, v) for k, v in pairs))
+    finally:
+        c.close()
+
+
+def numbered(what, n, size):
+    """n pairs: WHAT and eight digits, values of this size."""
+    value = b'v' * size
+    return ((b'%s%08d' % (what, i), value) for i in range(n))
