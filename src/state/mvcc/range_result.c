@@ -191,8 +191,7 @@ void mvcc_range_stream_init(struct mvcc_range_stream *t, const struct mvcc_view 
     ASSERT(max_request_bytes > 0);
     if (t->next.revision <= 0)
         t->next.revision = v->state.revision;
-    t->next.sort_target =
-        ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY; /* whatever was asked for */
+    t->next.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY; /* see sort_chunk */
 }
 
 static void stream_next_limit(struct mvcc_range_stream *t)
@@ -221,24 +220,54 @@ static void stream_move_on(struct mvcc_range_stream *t, struct mvcc_range *g)
     mvcc_range_rewind(g);
 }
 
+/* An order of NONE with a target sorts every chunk by itself, as in etcd.  The keys of the chunk
+ * are chosen before: where etcd sorts first and then cuts to the limit, it loses keys. */
+static int sort_chunk(const struct mvcc_range_stream *t, const Etcdserverpb__RangeRequest *chunk,
+                      struct arena *a, struct mvcc_range **g)
+{
+    Etcdserverpb__RangeRequest r = *chunk;
+    struct mvcc_range *sorted;
+    int rc;
+
+    r.sort_target = t->request->sort_target;
+    r.limit = 0;
+    if ((*g)->info.more)
+        r.range_end = t->next.key;
+    rc = mvcc_range(t->view, &r, a, &sorted);
+    if (rc != 0)
+        return rc;
+    ASSERT(sorted->info.kvs_n == (*g)->info.kvs_n);
+    sorted->info.count = (*g)->info.count;
+    sorted->info.more = (*g)->info.more;
+    *g = sorted;
+    return 0;
+}
+
 int mvcc_range_stream_next(struct mvcc_range_stream *t, struct arena *a, struct mvcc_range **ret,
                            bool *ret_last)
 {
+    bool sorts = t->request->sort_target != ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY;
     int64_t left = t->request->limit > 0 ? t->request->limit - t->sent : INT64_MAX;
+    Etcdserverpb__RangeRequest chunk;
     struct mvcc_range *g;
     int rc;
 
     ASSERT(!t->done);
     stream_next_limit(t);
     t->next.limit = MIN(t->chunk_limit, left);
+    chunk = t->next;
     rc = mvcc_range(t->view, &t->next, a, &g);
     if (rc != 0)
         return rc;
     left -= (int64_t) g->info.kvs_n;
     ASSERT(left >= 0);
     t->done = !g->info.more || left == 0;
-    if (!t->done)
+    if (g->info.more)
         stream_move_on(t, g);
+    if (sorts && g->info.kvs_n > 0)
+        rc = sort_chunk(t, &chunk, a, &g);
+    if (rc != 0)
+        return rc;
     g->info.count += t->sent; /* those of this chunk and behind it, and those sent before */
     t->sent += (int64_t) g->info.kvs_n;
     t->last_chunk_bytes = g->info.kvs_bytes;

@@ -192,6 +192,14 @@ static Etcdserverpb__RangeResponse *chunk(struct flow *f, size_t i)
     return m->range_response;
 }
 
+static void stream_all(struct flow *f, Etcdserverpb__RangeRequest *q)
+{
+    flow_open(f, "/etcdserverpb.KV/RangeStream");
+    flow_send(f, &q->base);
+    rpc_half_close(f->rpc);
+    flow_wait_end(f);
+}
+
 /* RangeStream gives growing chunks; only the last has header and count; bad orders are refused. */
 static void test_range_stream(void **state)
 {
@@ -207,10 +215,7 @@ static void test_range_stream(void **state)
     }
     q.key = bin("s");
     q.range_end = bin("t");
-    flow_open(&f, "/etcdserverpb.KV/RangeStream");
-    flow_send(&f, &q.base);
-    rpc_half_close(f.rpc);
-    flow_wait_end(&f);
+    stream_all(&f, &q);
     assert_int_equal(f.code, 0);
     assert_int_equal(f.n, 3);
     assert_int_equal(chunk(&f, 0)->n_kvs, 10);
@@ -222,12 +227,41 @@ static void test_range_stream(void **state)
     assert_int_equal(chunk(&f, 2)->count, 35);
     assert_int_equal(chunk(&f, 2)->header->revision, 36);
     q.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
-    flow_open(&f, "/etcdserverpb.KV/RangeStream");
-    flow_send(&f, &q.base);
-    rpc_half_close(f.rpc);
-    flow_wait_end(&f);
+    stream_all(&f, &q);
     assert_int_equal(f.code, 12);
     assert_string_equal(f.text, "RangeStream does not support custom sort orders");
+}
+
+/* A target without an order sorts each chunk by itself; no key is lost at a border. */
+static void test_range_stream_target(void **state)
+{
+    static struct flow f;
+    Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    char key[16], value[16];
+    size_t first[] = {0, 10, 12}; /* with a limit of 12: two chunks */
+
+    (void) state;
+    for (int i = 0; i < 15; i++) {
+        snprintf(key, sizeof key, "t%03d", i);
+        snprintf(value, sizeof value, "%03d", 100 - i);
+        put(key, value);
+    }
+    q.key = bin("t");
+    q.range_end = bin("u");
+    q.limit = 12;
+    q.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
+    stream_all(&f, &q);
+    assert_int_equal(f.code, 0);
+    assert_int_equal(f.n, 2);
+    for (size_t c = 0; c < f.n; c++) {
+        assert_int_equal(chunk(&f, c)->n_kvs, first[c + 1] - first[c]);
+        for (size_t i = 0; i < chunk(&f, c)->n_kvs; i++) {
+            snprintf(key, sizeof key, "t%03zu", first[c + 1] - 1 - i);
+            assert_memory_equal(chunk(&f, c)->kvs[i]->key.data, key, 4);
+        }
+    }
+    assert_int_equal(chunk(&f, 1)->count, 15);
+    assert_true(chunk(&f, 1)->more);
 }
 
 /* A transaction that holds 127 others in one another is executed; one more is one too many. */
@@ -289,6 +323,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nested_txn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_range, setup, teardown),
         cmocka_unit_test_setup_teardown(test_range_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_range_stream_target, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
     };
 

@@ -363,9 +363,12 @@ static inline void check_stream_on(struct driver *d, const struct mvcc_view *v, 
     plain = *r;
     plain.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY;
     want = naive_range(&d->m, &plain, rev, compact);
+    want.no_lease = r->keys_only &&
+                    r->sort_target != ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
     mvcc_range_stream_init(&t, v, r, 1 + take(d) * 8);
     while (!last) {
         Etcdserverpb__RangeStreamResponse *x;
+        struct naive_list chunk;
         struct mvcc_range *g;
         int rc = mvcc_range_stream_next(&t, &d->a, &g, &last);
 
@@ -374,10 +377,12 @@ static inline void check_stream_on(struct driver *d, const struct mvcc_view *v, 
             return;
         DECODE(d, range_stream_response,
                reply_bytes(d, mvcc_reply_range_chunk(g, last, &driver_header, &d->a)), &x);
-        for (size_t i = 0; i < x->range_response->n_kvs; i++) {
-            ASSERT(at < want.kvs.n);
-            same_kv(x->range_response->kvs[i], want.kvs.v[at++], want.no_value, want.no_lease);
-        }
+        chunk = (struct naive_list){want.kvs.v + at, x->range_response->n_kvs};
+        ASSERT(chunk.n <= want.kvs.n - at);
+        naive_sort(&chunk, (int) r->sort_target, false);
+        for (size_t i = 0; i < chunk.n; i++)
+            same_kv(x->range_response->kvs[i], chunk.v[i], want.no_value, want.no_lease);
+        at += chunk.n;
         ASSERT((x->range_response->header != NULL) == last);
         if (last) {
             ASSERT(x->range_response->header->revision == rev);
