@@ -38,8 +38,10 @@ enum file_lock_kind {
 };
 
 enum file_sync_kind {
-    FILE_SYNC_DATA, /* fdatasync: contents, and the length when it changed */
-    FILE_SYNC_ALL,  /* fsync */
+    FILE_SYNC_DATA,  /* fdatasync: contents, and the length when it changed */
+    FILE_SYNC_ALL,   /* fsync */
+    FILE_WRITE_BACK, /* begin to write what is dirty, so that a later sync finds little to do;
+                        promises nothing */
 };
 
 struct disk_stat {

@@ -41,14 +41,20 @@ uint64_t sim__used_bytes(const struct simdisk *s)
     uint64_t n = 0;
 
     for (size_t i = 0; i < s->now.count; i++)
-        n += s->now.v[i].inode->now.n;
+        n += s->now.v[i].inode->room_n * SECTOR_BYTES;
     return n;
 }
 
-bool sim__is_full(const struct simdisk *s, const struct inode *ino, uint64_t end)
+bool sim__is_full(const struct simdisk *s, const char *path, const struct inode *ino, uint64_t off,
+                  uint64_t end)
 {
-    return s->capacity != 0 && end > ino->now.n &&
-           sim__used_bytes(s) + (end - ino->now.n) > s->capacity;
+    uint64_t missing = sim__room_missing(ino, off, end);
+
+    if (missing == 0)
+        return false;
+    if (s->full_for != NULL && strstr(path, s->full_for) != NULL)
+        return true;
+    return s->capacity != 0 && sim__used_bytes(s) + missing > s->capacity;
 }
 
 /* ---- the disk ---- */
@@ -345,9 +351,11 @@ void simdisk_free(struct simdisk *s)
         sim__changes_free(ino);
         free(ino->now.p);
         free(ino->durable.p);
+        free(ino->room);
         free(ino);
     }
     pthread_mutex_destroy(&s->lock);
+    free(s->full_for);
     free(s);
 }
 
@@ -389,6 +397,7 @@ void simdisk_put_file(struct simdisk *s, const char *path, const void *p, size_t
     ino = sim__inode_new(s, false, 0600);
     sim__names_set(&s->now, clean, ino);
     sim__names_set(&s->durable, clean, ino);
+    sim__room_take(ino, 0, n);
     sim__content_write(&ino->now, 0, p, n);
     sim__content_write(&ino->durable, 0, p, n);
     pthread_mutex_unlock(&s->lock);
@@ -467,6 +476,14 @@ uint64_t simdisk_calls(struct simdisk *s, unsigned calls)
 void simdisk_set_capacity(struct simdisk *s, uint64_t bytes)
 {
     s->capacity = bytes;
+}
+
+void simdisk_set_full(struct simdisk *s, const char *part)
+{
+    pthread_mutex_lock(&s->lock);
+    free(s->full_for);
+    s->full_for = part == NULL ? NULL : strdup(part);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void simdisk_crash(struct simdisk *s, enum simdisk_crash_mode mode)

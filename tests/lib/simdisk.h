@@ -73,9 +73,13 @@ uint64_t simdisk_calls(struct simdisk *s, unsigned calls);
  * machine has stopped.  simdisk_crash then decides what is found afterwards. */
 void simdisk_cut_after(struct simdisk *s, uint64_t nth);
 
-/* The disk is full once files hold this many bytes together (0: no limit): writes, truncates and
- * allocations beyond fail with ERR_NO_SPACE. */
+/* The disk is full once files have room for this many bytes together, in sectors of 512 (0: no
+ * limit): writes and allocations that need more fail with ERR_NO_SPACE.  As on a real disk a
+ * truncate that makes a file longer takes no room: it leaves a hole, and it is the write into the
+ * hole that fails. What has room can be written again for ever. */
 void simdisk_set_capacity(struct simdisk *s, uint64_t bytes);
+/* The same at once, but only for files in whose path `part` occurs; NULL: there is room again. */
+void simdisk_set_full(struct simdisk *s, const char *part);
 
 enum simdisk_crash_mode {
     SIM_CRASH_KEEP, /* the process died, the machine did not: everything written is there */

@@ -95,6 +95,42 @@ void sim__changes_free(struct inode *ino)
     ino->changes_end = &ino->changes;
 }
 
+uint64_t sim__room_missing(const struct inode *ino, uint64_t off, uint64_t end)
+{
+    uint64_t n = 0;
+
+    for (uint64_t i = off / SECTOR_BYTES; i * SECTOR_BYTES < end; i++)
+        n += i >= ino->room_cap || ino->room[i] == 0;
+    return n * SECTOR_BYTES;
+}
+
+void sim__room_take(struct inode *ino, uint64_t off, uint64_t end)
+{
+    uint64_t last = (end + SECTOR_BYTES - 1) / SECTOR_BYTES;
+
+    if (last > ino->room_cap) {
+        uint64_t cap = MAX(last, ino->room_cap * 2);
+
+        ino->room = realloc(ino->room, cap);
+        if (ino->room == NULL)
+            abort();
+        memset(ino->room + ino->room_cap, 0, cap - ino->room_cap);
+        ino->room_cap = cap;
+    }
+    for (uint64_t i = off / SECTOR_BYTES; i < last; i++) {
+        ino->room_n += ino->room[i] == 0;
+        ino->room[i] = 1;
+    }
+}
+
+void sim__room_cut(struct inode *ino, uint64_t bytes)
+{
+    for (uint64_t i = (bytes + SECTOR_BYTES - 1) / SECTOR_BYTES; i < ino->room_cap; i++) {
+        ino->room_n -= ino->room[i];
+        ino->room[i] = 0;
+    }
+}
+
 static void change_add(struct inode *ino, bool is_truncate, uint64_t off, const void *p, size_t n)
 {
     struct change *c = malloc(sizeof *c + n);
@@ -114,6 +150,7 @@ void sim__inode_write(struct inode *ino, uint64_t off, const void *p, size_t n)
 
     if (n == 0)
         return;
+    sim__room_take(ino, off, off + n);
     change_add(ino, false, off, p, n);
     sim__content_write(&ino->now, off, p, n);
     sim__mappings_show(ino, off, n, resized);
@@ -123,6 +160,7 @@ void sim__inode_truncate(struct inode *ino, uint64_t bytes)
 {
     size_t before = ino->now.n;
 
+    sim__room_cut(ino, bytes);
     change_add(ino, true, bytes, NULL, 0);
     content_resize(&ino->now, (size_t) bytes);
     sim__mappings_show(ino, MIN(before, (size_t) bytes), ino->now.n, true);
@@ -175,6 +213,7 @@ void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_m
     free(memory.p);
     sim__changes_free(ino);
     sim__content_copy(&ino->now, &ino->durable);
+    sim__room_cut(ino, ino->now.n);
     ino->exclusive_locks = ino->shared_locks = 0;
     /* What maps the file belongs to the dead process: it keeps what it shows. */
     while (list_pop(&ino->mappings) != NULL)

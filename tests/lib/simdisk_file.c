@@ -71,7 +71,7 @@ static int sf_write(struct file *file, const struct bytes *v, size_t vn, uint64_
         return leave(f, rc);
     if (rc == 0 && (f->flags & DISK_WRITE) == 0)
         return leave(f, err_set(e, ERR_IO, "write %s: not open for writing", f->path));
-    if (rc == 0 && sim__is_full(f->disk, f->inode, end))
+    if (rc == 0 && sim__is_full(f->disk, f->path, f->inode, off, end))
         rc = err_set(e, ERR_NO_SPACE, "write %s: no space left on device", f->path);
     if (rc != 0) {
         write_half(f->inode, v, vn, off);
@@ -89,8 +89,7 @@ static int sf_sync(struct file *file, enum file_sync_kind kind, struct err *e)
     struct sim_file *f = sim_of(file);
     int rc = enter(f, SIM_SYNC, "sync", e);
 
-    (void) kind;
-    if (rc == 0)
+    if (rc == 0 && kind != FILE_WRITE_BACK)
         sim__inode_sync(f->inode);
     return leave(f, rc);
 }
@@ -110,8 +109,6 @@ static int sf_truncate(struct file *file, uint64_t bytes, struct err *e)
     struct sim_file *f = sim_of(file);
     int rc = enter(f, SIM_TRUNCATE, "truncate", e);
 
-    if (rc == 0 && sim__is_full(f->disk, f->inode, bytes))
-        rc = err_set(e, ERR_NO_SPACE, "truncate %s: no space left on device", f->path);
     if (rc == 0)
         sim__inode_truncate(f->inode, bytes);
     return leave(f, rc);
@@ -122,8 +119,10 @@ static int sf_allocate(struct file *file, uint64_t off, uint64_t n, struct err *
     struct sim_file *f = sim_of(file);
     int rc = enter(f, SIM_ALLOCATE, "allocate", e);
 
-    if (rc == 0 && sim__is_full(f->disk, f->inode, off + n))
+    if (rc == 0 && sim__is_full(f->disk, f->path, f->inode, off, off + n))
         rc = err_set(e, ERR_NO_SPACE, "allocate %s: no space left on device", f->path);
+    if (rc == 0)
+        sim__room_take(f->inode, off, off + n);
     if (rc == 0 && off + n > f->inode->now.n)
         sim__inode_truncate(f->inode, off + n);
     return leave(f, rc);

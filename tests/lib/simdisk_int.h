@@ -50,6 +50,9 @@ struct inode {
     struct change *changes; /* from durable to now */
     struct change **changes_end;
     struct list mappings;
+    uint8_t *room;     /* by sector: 1 where the disk has given room; 0 in a hole */
+    uint64_t room_cap; /* sectors */
+    uint64_t room_n;   /* sectors with room */
     unsigned exclusive_locks;
     unsigned shared_locks;
 };
@@ -81,6 +84,7 @@ struct simdisk {
     struct names durable;
     struct name_change *name_changes;
     uint64_t capacity;
+    char *full_for;     /* part of the paths for which there is no more room; NULL: none */
     uint64_t calls[32]; /* by bit of enum simdisk_call */
     unsigned fail_calls;
     uint64_t fail_after; /* 0: off */
@@ -117,6 +121,10 @@ void sim__changes_free(struct inode *ino);
 void sim__inode_write(struct inode *ino, uint64_t off, const void *p, size_t n);
 void sim__inode_truncate(struct inode *ino, uint64_t bytes);
 void sim__inode_sync(struct inode *ino);
+/* Bytes of the sectors of [off, end) that lie in a hole, or behind the file. */
+uint64_t sim__room_missing(const struct inode *ino, uint64_t off, uint64_t end);
+void sim__room_take(struct inode *ino, uint64_t off, uint64_t end);
+void sim__room_cut(struct inode *ino, uint64_t bytes); /* the file became that short */
 void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_mode mode);
 
 /* ---- simdisk_names.c ---- */
@@ -139,7 +147,9 @@ void sim__names_crash(struct simdisk *s, enum simdisk_crash_mode mode);
 int sim__call(struct simdisk *s, enum simdisk_call kind);
 int sim__fault(struct err *e, int code, const char *what);
 uint64_t sim__used_bytes(const struct simdisk *s);
-bool sim__is_full(const struct simdisk *s, const struct inode *ino, uint64_t end);
+/* True when [off, end) of the file cannot be given room. */
+bool sim__is_full(const struct simdisk *s, const char *path, const struct inode *ino, uint64_t off,
+                  uint64_t end);
 
 extern const struct file_ops sim__file_ops;
 

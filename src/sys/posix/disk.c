@@ -94,8 +94,13 @@ static int pf_write(struct file *f, const struct bytes *v, size_t vn, uint64_t o
 static int pf_sync(struct file *f, enum file_sync_kind kind, struct err *e)
 {
     struct posix_file *pf = posix_of(f);
-    int rc = kind == FILE_SYNC_DATA ? fdatasync(pf->fd) : fsync(pf->fd);
+    int rc;
 
+    if (kind == FILE_WRITE_BACK) {
+        rc = sync_file_range(pf->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        return rc == 0 || errno == ENOSYS ? 0 : err_sys(e, errno, "write back %s", pf->path);
+    }
+    rc = kind == FILE_SYNC_DATA ? fdatasync(pf->fd) : fsync(pf->fd);
     /* Not retried, not even after EINTR: a second call could report success for lost pages. */
     return rc == 0 ? 0 : err_sys(e, errno, "sync %s", pf->path);
 }

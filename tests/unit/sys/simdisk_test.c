@@ -309,24 +309,50 @@ static void test_cut(void **state)
     file_close(a);
 }
 
-/* A full disk refuses growth and still allows overwriting; what is removed makes room. */
+/* A full disk refuses what needs room and still allows overwriting; what is removed makes room.  A
+ * truncate needs none: the hole that it leaves is refused when it is written to. */
 static void test_capacity(void **state)
 {
     struct fixture *f = *state;
     struct file *a = file_new(f, "a");
+    static const uint8_t sector[512];
     uint64_t room;
 
-    simdisk_put_file(f->sim, "b", "0123456789", 10);
-    simdisk_set_capacity(f->sim, 20);
+    simdisk_put_file(f->sim, "b", sector, sizeof sector);
+    simdisk_set_capacity(f->sim, 3 * 512);
     write_text(a, 0, "12345");
     assert_int_equal(disk_space(f->disk, "/", &room, NULL), 0);
-    assert_int_equal(room, 5);
-    assert_int_equal(file_truncate(a, 11, NULL), ERR_NO_SPACE);
-    assert_int_equal(file_allocate(a, 0, 11, NULL), ERR_NO_SPACE);
+    assert_int_equal(room, 512);
+    assert_int_equal(file_allocate(a, 0, 3 * 512, NULL), ERR_NO_SPACE);
     write_text(a, 0, "54321");
+    assert_int_equal(file_truncate(a, 3 * 512, NULL), 0);
+    assert_int_equal(file_write_one(a, "x", 1, 2 * 512, NULL), 0);
+    assert_int_equal(file_write_one(a, "x", 1, 512, NULL), ERR_NO_SPACE);
     assert_int_equal(disk_remove(f->disk, "b", NULL), 0);
-    assert_int_equal(file_allocate(a, 0, 11, NULL), 0);
+    assert_int_equal(file_allocate(a, 0, 3 * 512, NULL), 0);
+    assert_int_equal(file_write_one(a, "x", 1, 512, NULL), 0);
+    assert_int_equal(file_truncate(a, 0, NULL), 0);
+    assert_int_equal(disk_space(f->disk, "/", &room, NULL), 0);
+    assert_int_equal(room, 3 * 512);
     file_close(a);
+}
+
+/* A disk can be full for some files only; a crash gives back what was cut off by it. */
+static void test_full_for_some(void **state)
+{
+    struct fixture *f = *state;
+    struct file *a = file_new(f, "a"), *b = file_new(f, "b");
+
+    write_text(a, 0, "12345");
+    simdisk_set_full(f->sim, "a");
+    write_text(b, 0, "12345");
+    write_text(a, 0, "54321");
+    assert_int_equal(file_write_one(a, "x", 1, 512, NULL), ERR_NO_SPACE);
+    assert_int_equal(file_allocate(a, 0, 1024, NULL), ERR_NO_SPACE);
+    simdisk_set_full(f->sim, NULL);
+    assert_int_equal(file_write_one(a, "x", 1, 512, NULL), 0);
+    file_close(a);
+    file_close(b);
 }
 
 int main(void)
@@ -335,7 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_what_survives), T(test_keep),       T(test_tear),     T(test_rename),
         T(test_directories),   T(test_open_flags), T(test_locks),    T(test_map),
-        T(test_faults),        T(test_cut),        T(test_capacity),
+        T(test_faults),        T(test_cut),        T(test_capacity), T(test_full_for_some),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,10 +103,10 @@ static void test_client_leaves(void **state)
     (void) state;
     pause_ms(300); /* batches that are committed later would count too */
     before = metric("etcd_mvcc_db_open_read_transactions");
-    for (size_t n = 0; n < 24; n++) {
+    for (size_t n = 0; n < 12; n++) {
         snapshot_open(&f);
         if (n > 0)
-            flow_wait(&f, n * 5);
+            flow_wait(&f, n * 10);
         if (!f.ended)
             rpc_cancel(f.rpc);
         flow_wait_end(&f);
