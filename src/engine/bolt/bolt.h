@@ -72,6 +72,10 @@ struct bolt_options {
     /* Address space to reserve.  0: as initial_map_bytes.  When the file outgrows it a second,
      * larger mapping is made; open transactions keep the old one and nobody notices. */
     uint64_t reserve_bytes;
+
+    /* Commits write and do not sync: for a copy that nobody counts on before it is whole.  It
+     * becomes durable, and a database like any other, with bolt_sync. */
+    bool unsynced;
 };
 
 #define BOLT_MAP_SMALL 1
@@ -89,12 +93,17 @@ NODISCARD int bolt_open(struct disk *d, const char *path, const struct bolt_opti
 /* All transactions have ended.  NULL is accepted. */
 void bolt_close(struct bolt_db *db);
 
+/* Ends `unsynced`: everything committed so far is durable on return (the file's name is not). After
+ * an error nobody knows what the disk holds, and the file is of no use. */
+NODISCARD int bolt_sync(struct bolt_db *db, struct err *e);
+
 struct bolt_stats {
     uint32_t page_bytes;
     uint64_t txid;          /* of the last commit */
     uint64_t size_bytes;    /* pages ever used x page size: what etcd calls dbSize */
     uint64_t in_use_bytes;  /* the same without free pages: dbSizeInUse */
     uint64_t file_bytes;    /* length of the file */
+    bool low_on_space;      /* the last commit lived on the room held in reserve: see bolt_commit */
     uint64_t free_pages;    /* can be used by the next write transaction */
     uint64_t pending_pages; /* freed, but maybe still seen by a reader */
     uint64_t readers;       /* open read transactions */
@@ -120,9 +129,13 @@ NODISCARD int bolt_begin_read(struct bolt_db *db, struct bolt_tx **ret, struct e
 NODISCARD int bolt_begin_write(struct bolt_db *db, struct bolt_tx **ret, struct err *e);
 
 /* Makes the changes durable, then visible.  The transaction has ended when this returns, whatever
- * it returns.  After ERR_NOMEM, ERR_CORRUPT and a refused extension of the file nothing has changed
- * and the database stays usable; after any other failure it refuses all later writes (ERR_CLOSED
- * above), while reads of the last state go on. */
+ * it returns.  After ERR_NOMEM, ERR_CORRUPT and a refused extension of the file (ERR_NO_SPACE)
+ * nothing has changed and the database stays usable; after any other failure it refuses all later
+ * writes (ERR_CLOSED above), while reads of the last state go on.
+ *
+ * Room on the disk is asked for BOLT_SPACE_RESERVE_BYTES before it is needed.  While it is refused
+ * commits live on what there is, and `low_on_space` in the statistics says so: time to stop taking
+ * new data and to give pages back. */
 NODISCARD int bolt_commit(struct bolt_tx *tx, struct err *e);
 
 /* Ends a transaction, a read transaction too.  NULL is accepted. */

@@ -94,6 +94,8 @@ struct bolt_db {
     atomic_bool writing; /* a write transaction is open */
     bool poisoned;       /* a write or sync of a commit failed */
     uint64_t file_bytes;
+    uint64_t roomy_bytes;    /* up to here the disk has given room: no write can find it full */
+    bool low_on_space;       /* it has refused more */
     uint64_t map_rule_bytes; /* the size that bbolt's mapping would have */
 
     /* A read transaction takes this lock twice for a dozen instructions; a commit takes it once to
@@ -109,6 +111,10 @@ struct bolt_db {
 };
 
 /* ---- map.c ---- */
+
+/* Files whose mapping (by bbolt's rule) is larger grow by this much, smaller ones with the mapping.
+ */
+#define BOLT_LARGE_MAP_BYTES (UINT64_C(16) << 20)
 
 /* The size that bbolt gives its mapping for this many bytes. */
 uint64_t bolt__map_rule(uint64_t bytes, uint32_t page_bytes);

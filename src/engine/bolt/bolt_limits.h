@@ -21,4 +21,7 @@
  */
 #define BOLT_READERS_MAX 65536u
 
+/* Room on the disk is asked for when less than this is left behind the last page used. */
+#define BOLT_SPACE_RESERVE_BYTES (UINT64_C(8) << 20)
+
 #endif

@@ -1,7 +1,7 @@
 /* commit.c -- the order of a commit (bolt.md section 7).
  *
  *     rebalance and spill       memory only; every failure up to here is undone
- *     extend the file, fsync    a refused extension is undone too
+ *     room on the disk, fsync   a refused extension is undone too
  *     data pages, fdatasync
  *     meta page, fdatasync
  *     publish                   readers that begin from now on see it
@@ -38,27 +38,57 @@ static int commit_prepare(struct bolt_writer *w, struct err *e)
     return rc;
 }
 
-/* Extends the file as bbolt would.  *ret_doubt: a sync failed. */
+static int commit_sync(struct bolt_db *db, enum file_sync_kind kind, struct err *e)
+{
+    return file_sync(db->file, db->opt.unsynced ? FILE_WRITE_BACK : kind, e);
+}
+
+/* Gives [roomy_bytes, bytes) of the file room on the disk: what bbolt left there is a hole, and a
+ * write into it could find the disk full when there is no way back. */
+static int make_room(struct bolt_db *db, uint64_t bytes, struct err *e)
+{
+    int rc = file_allocate(db->file, db->roomy_bytes, bytes - db->roomy_bytes, e);
+
+    ASSERT(bytes > db->roomy_bytes);
+    if (rc == ERR_UNSUPPORTED)
+        rc = bytes > db->file_bytes ? file_truncate(db->file, bytes, e) : 0;
+    return rc;
+}
+
+/* Extends the file as bbolt would, a little ahead of need where the disk may become full
+ * (BOLT_SPACE_RESERVE_BYTES).  *ret_doubt: a sync failed. */
 static int commit_grow(struct bolt_writer *w, bool *ret_doubt, struct err *e)
 {
     struct bolt_db *db = w->tx.db;
     uint64_t needed = (w->tx.meta.high_water + 1) * db->page_bytes, bytes;
+    bool large;
     int rc;
 
     *ret_doubt = false;
-    if (w->tx.meta.high_water == w->old_high_water)
+    if (w->tx.meta.high_water == w->old_high_water && !db->low_on_space)
         return 0;
     if (needed >= db->map_rule_bytes)
         db->map_rule_bytes = bolt__map_rule(MAX(needed, db->file_bytes), db->page_bytes);
-    if (needed <= db->file_bytes)
+    large = db->map_rule_bytes > BOLT_LARGE_MAP_BYTES;
+    if (needed + (large ? BOLT_SPACE_RESERVE_BYTES : 0) <= db->roomy_bytes) {
+        db->low_on_space = false;
         return 0;
-    bytes = bolt_grown_bytes(needed, db->map_rule_bytes);
+    }
+    bytes = MAX(bolt_grown_bytes(needed, db->map_rule_bytes), db->file_bytes);
     ASSERT(bytes >= needed);
-    rc = file_truncate(db->file, bytes, e);
+    rc = make_room(db, bytes, e);
+    db->low_on_space = rc == ERR_NO_SPACE;
+    if (db->low_on_space && needed <= db->roomy_bytes)
+        return 0;
+    if (db->low_on_space) { /* perhaps not all that, but what there must be */
+        bytes = needed;
+        rc = make_room(db, bytes, e);
+    }
     if (rc != 0)
         return rc;
-    db->file_bytes = bytes;
-    rc = file_sync(db->file, FILE_SYNC_ALL, e);
+    db->roomy_bytes = bytes;
+    db->file_bytes = MAX(db->file_bytes, bytes);
+    rc = commit_sync(db, FILE_SYNC_ALL, e);
     *ret_doubt = rc != 0;
     return rc;
 }
@@ -115,7 +145,7 @@ static int commit_write(struct bolt_writer *w, struct err *e)
         rc = file_write(db->file, v, vn, w->dirty[i].id * db->page_bytes, e);
         i += taken;
     }
-    return rc == 0 ? file_sync(db->file, FILE_SYNC_DATA, e) : rc;
+    return rc == 0 ? commit_sync(db, FILE_SYNC_DATA, e) : rc;
 }
 
 static int commit_meta(struct bolt_writer *w, struct err *e)
@@ -126,8 +156,7 @@ static int commit_meta(struct bolt_writer *w, struct err *e)
 
     ASSERT(slot != db->meta.txid % 2); /* B1: not where the present one is */
     rc = file_write_one(db->file, w->meta_page, db->page_bytes, slot * db->page_bytes, e);
-
-    return rc == 0 ? file_sync(db->file, FILE_SYNC_DATA, e) : rc;
+    return rc == 0 && !db->opt.unsynced ? commit_sync(db, FILE_SYNC_DATA, e) : rc;
 }
 
 /* A larger mapping when the file has outgrown the present one, else NULL. */
@@ -161,6 +190,7 @@ static void commit_publish(struct bolt_writer *w, struct bolt_map *map)
     db->stats.free_pages = db->freelist.free_count;
     db->stats.pending_pages = db->freelist.pending_count;
     db->stats.file_bytes = db->file_bytes;
+    db->stats.low_on_space = db->low_on_space;
     pthread_mutex_unlock(&db->lock);
     bolt__map_close(unused);
 }
@@ -186,6 +216,18 @@ static int commit_disk(struct bolt_writer *w, bool *ret_doubt, struct err *e)
     else
         bolt__map_close(map);
     return rc;
+}
+
+int bolt_sync(struct bolt_db *db, struct err *e)
+{
+    int rc;
+
+    ASSERT(db->opt.unsynced);
+    ASSERT(!atomic_load(&db->writing));
+    rc = file_sync(db->file, FILE_SYNC_ALL, e);
+    db->poisoned |= rc != 0;
+    db->opt.unsynced = false;
+    return err_wrap(e, rc, "sync");
 }
 
 int bolt_commit(struct bolt_tx *tx, struct err *e)

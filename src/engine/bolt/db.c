@@ -132,9 +132,9 @@ static int file_create(struct bolt_db *db, struct err *e)
     if (image == NULL)
         return err_set(e, ERR_NOMEM, "out of memory for a new file");
     rc = file_write_one(db->file, image, n, 0, e);
-    if (rc == 0)
+    if (rc == 0 && !db->opt.unsynced)
         rc = file_sync(db->file, FILE_SYNC_DATA, e);
-    if (rc == 0)
+    if (rc == 0 && !db->opt.unsynced)
         rc = sync_parent_dir(db, e);
     mem_free(image);
     if (rc == 0)
@@ -195,6 +195,7 @@ static int meta_load(struct bolt_db *db, struct err *e)
     if (rc != 0)
         return rc;
     db->page_bytes = db->meta.page_bytes;
+    db->roomy_bytes = db->meta.high_water * db->page_bytes; /* each of these was written once */
     ASSERT(db->file_bytes >= 2 * (uint64_t) db->page_bytes);
     if (db->meta.high_water > db->file_bytes / db->page_bytes)
         return err_set(e, ERR_CORRUPT,
@@ -237,7 +238,7 @@ static int file_warm(struct bolt_db *db, struct err *e)
 static int prepare_writing(struct bolt_db *db, struct err *e)
 {
     struct bolt_tx tx = {.db = db, .map = db->map, .meta = db->meta};
-    int rc = file_sync(db->file, FILE_SYNC_DATA, e);
+    int rc = db->opt.unsynced ? 0 : file_sync(db->file, FILE_SYNC_DATA, e);
 
     if (rc == 0)
         rc = file_warm(db, e);

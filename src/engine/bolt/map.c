@@ -7,7 +7,7 @@
 
 #define MAP_RULE_MIN (32 * KIB)
 #define MAP_RULE_STEP GIB
-#define GROW_STEP (16 * MIB)
+#define GROW_STEP BOLT_LARGE_MAP_BYTES
 
 uint64_t bolt__map_rule(uint64_t bytes, uint32_t page_bytes)
 {
