@@ -66,9 +66,10 @@ enum call_cancel_reason {
 };
 
 /* `fn` runs at most once, on the loop, never from within a function of this header, and never after
- * the call was ended.  After CALL_DEADLINE and CALL_SERVER_STOPPING the service may still answer
- * from within `fn`, in its own words; if it does not, the client gets DeadlineExceeded "context
- * deadline exceeded", or Unavailable "transport is closing", right after. */
+ * the call was ended.  After CALL_DEADLINE the service may still answer from within `fn`, in its
+ * own words; if it does not, the client gets DeadlineExceeded "context deadline exceeded" right
+ * after.  Before CALL_SERVER_STOPPING the client was answered Unavailable "transport is closing".
+ */
 void call_on_cancel(struct call *c, void (*fn)(struct call *c, enum call_cancel_reason why));
 enum call_cancel_reason call_canceled(const struct call *c);
 

@@ -274,9 +274,11 @@ void h2_server__cut(struct h2_server *h2)
     LIST_EACH_SAFE (x, &h2->calls) {
         struct call *c = CONTAINER_OF(x, struct call, link);
 
-        if (c->owned && !c->answered)
-            call__cancel(c, CALL_SERVER_STOPPING);
-        call__fail(c, 200, GRPC_STATUS_UNAVAILABLE, "transport is closing");
+        /* The service has no word in this: a watch or a keep-alive that ended Canceled would be
+         * over for its client, while Unavailable makes it go on elsewhere or later. */
+        if (!c->answered)
+            call__answer(c, 200, GRPC_STATUS_UNAVAILABLE, "transport is closing");
+        call__cancel(c, CALL_SERVER_STOPPING);
     }
     conn__close_soon(&h2->sc->conn);
 }
