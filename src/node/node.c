@@ -56,6 +56,11 @@ bool node_read_now(struct node *n)
     return atomic_load(&n->pub.lone_leader);
 }
 
+bool node_is_alone(struct node *n)
+{
+    return atomic_load_explicit(&n->pub.alone, memory_order_relaxed);
+}
+
 uint64_t node_next_id(struct node *n)
 {
     return atomic_fetch_add_explicit(&n->next_id, 1, memory_order_relaxed);

@@ -255,6 +255,9 @@ uint64_t node_next_id(struct node *n);
  * leads and has applied all it committed).  False: submit a NODE_REQ_READ_INDEX and wait. */
 bool node_read_now(struct node *n);
 
+/* Any thread.  True while this is the only member: nobody waits to hear from it during a sync. */
+bool node_is_alone(struct node *n);
+
 /* ---- what is published, any thread, no lock ---- */
 
 struct node_status {

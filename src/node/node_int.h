@@ -274,6 +274,7 @@ struct node {
         _Atomic uint64_t applied;
         _Atomic bool is_leader;
         _Atomic bool lone_leader; /* this member is the only voter and leads: reads need no round */
+        _Atomic bool alone;       /* there is no other member, not even a learner */
         _Atomic bool nospace;
         _Atomic bool corrupt;
         _Atomic uint32_t cluster_version;

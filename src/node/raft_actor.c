@@ -193,11 +193,15 @@ static void drain_updates(struct node *n)
 static void publish_lone(struct node *n)
 {
     struct raft_actor *ra = &n->raft;
+    struct raft_status st;
     bool lone = ra->is_leader && raft_is_single_voter(ra->raft) &&
                 ra->applied >= ra->lead_first_index && ra->lead_first_index != 0;
 
     if (lone != atomic_load_explicit(&n->pub.lone_leader, memory_order_relaxed))
         atomic_store(&n->pub.lone_leader, lone);
+    raft_get_status(ra->raft, &st);
+    atomic_store_explicit(&n->pub.alone, st.peers_n == 1 && raft_is_single_voter(ra->raft),
+                          memory_order_relaxed);
 }
 
 /* ---- time ---- */

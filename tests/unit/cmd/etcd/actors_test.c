@@ -1,0 +1,320 @@
+/* actors_test.c -- a real node on real threads, over real files whose syncs can be made to hang. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "etcd/actors.h"
+
+/* ---- files that hang ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool shut;
+    int waiting; /* syncs of the log that hang */
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static const struct file_ops *real_file;
+static struct file_ops gated_file;
+
+static void gate_pass(void)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.waiting++;
+    while (gate.shut)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    gate.waiting--;
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void gate_set(bool shut)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.shut = shut;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static bool gate_has_waiter(void)
+{
+    bool has;
+
+    pthread_mutex_lock(&gate.lock);
+    has = gate.waiting > 0;
+    pthread_mutex_unlock(&gate.lock);
+    return has;
+}
+
+static int gated_sync(struct file *f, enum file_sync_kind kind, struct err *e)
+{
+    gate_pass();
+    return real_file->sync(f, kind, e);
+}
+
+/* Only the log's files hang: the data file's are the store's, which nobody waits for here. */
+static int gated_open(struct disk *d, const char *path, unsigned flags, unsigned mode,
+                      struct file **ret, struct err *e)
+{
+    int rc = disk_posix()->ops->open(d, path, flags, mode, ret, e);
+
+    if (rc == 0 && strstr(path, "/member/wal") != NULL) {
+        if (real_file == NULL) { /* the first file of all, before there are threads */
+            real_file = (*ret)->ops;
+            gated_file = *real_file;
+            gated_file.sync = gated_sync;
+        }
+        (*ret)->ops = &gated_file;
+    }
+    return rc;
+}
+
+/* ---- a member ---- */
+
+struct world {
+    char dir[64];
+    struct disk_ops ops;
+    struct disk disk;
+    struct actors actors;
+    struct node *node;
+    struct node_sink sink;
+};
+
+struct request {
+    struct node_request r;
+    _Atomic bool answered;
+};
+
+NORETURN static void fatal(void *ctx, const char *why)
+{
+    (void) ctx;
+    fprintf(stderr, "fatal: %s\n", why);
+    abort();
+}
+
+static void deliver(struct node_sink *s, struct node_request *first)
+{
+    (void) s;
+    while (first != NULL) {
+        struct node_request *next = first->next;
+
+        atomic_store(&CONTAINER_OF(first, struct request, r)->answered, true);
+        first = next;
+    }
+}
+
+static struct request *ask(struct world *w, enum node_request_kind kind, const char *key)
+{
+    struct request *q = test_calloc(1, sizeof *q);
+    uint8_t *body;
+
+    q->r.kind = kind;
+    q->r.sink = &w->sink;
+    q->r.arena = arena_new(1 << 20);
+    if (key != NULL) { /* a put of that key: field 1 of PutRequest */
+        size_t n = strlen(key);
+
+        body = arena_alloc(q->r.arena, n + 2);
+        body[0] = 0x0a;
+        body[1] = (uint8_t) n;
+        memcpy(body + 2, key, n);
+        q->r.op = 4;
+        q->r.body = bytes_of(body, n + 2);
+    }
+    node_submit(w->node, &q->r);
+    return q;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+static void wait_answered(const struct request *q)
+{
+    for (int i = 0; i < 20000 && !atomic_load(&q->answered); i++)
+        pause_ms(1);
+    assert_true(atomic_load(&q->answered));
+    assert_int_equal(q->r.result.err, API_OK);
+}
+
+static void request_free(struct request *q)
+{
+    arena_free(q->r.arena);
+    test_free(q);
+}
+
+static struct world *world_new(void)
+{
+    static const char *const names[] = {"m"}, *const urls[] = {"http://localhost:2380"};
+    struct world *w = test_calloc(1, sizeof *w);
+    struct node_config cfg = {
+        .name = "m",
+        .cluster_token = "etcd-cluster",
+        .initial_names = names,
+        .initial_urls = urls,
+        .initial_n = 1,
+        .peer_urls = urls,
+        .peer_urls_n = 1,
+        .client_urls = urls,
+        .client_urls_n = 1,
+        .tick_ms = 100,
+        .election_ticks = 10,
+        .snapshot_count = 10000,
+        .catchup_entries = 5000,
+        .request_bytes_max = 1572864,
+        .batch_interval_ms = 100,
+        .batch_ops_max = 10000,
+        .compaction_batch = 1000,
+        .compaction_sleep_ms = 10,
+        .level = NODE_LEVEL_3_7,
+        .wal_segment_bytes = 256 * 1024,
+    };
+    struct node_env env = {.random = random_posix(),
+                           .clock = clock_posix(),
+                           .wake = actors_wake,
+                           .wake_ctx = &w->actors,
+                           .fatal = fatal};
+    struct err e = ERR_INIT;
+
+    snprintf(w->dir, sizeof w->dir, "/tmp/ketch-actors-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    w->ops = *disk_posix()->ops;
+    w->ops.open = gated_open;
+    w->disk.ops = &w->ops;
+    env.disk = &w->disk;
+    cfg.data_dir = w->dir;
+    actors_init(&w->actors);
+    assert_int_equal(node_open(&cfg, &env, clock_mono_ns(clock_posix()),
+                               clock_wall_ms(clock_posix()), &w->node, &e),
+                     0);
+    w->sink.deliver = deliver;
+    node_sink_add(w->node, &w->sink);
+    assert_int_equal(actors_start(&w->actors, w->node, &e), 0);
+    for (int i = 0; i < 20000 && !node_read_now(w->node); i++)
+        pause_ms(1);
+    assert_true(node_read_now(w->node));
+    assert_true(node_is_alone(w->node));
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    char command[128];
+
+    node_stop(w->node);
+    while (!node_stopped(w->node))
+        pause_ms(1);
+    actors_stop(&w->actors);
+    node_close(w->node);
+    snprintf(command, sizeof command, "rm -rf %s", w->dir);
+    assert_int_equal(system(command), 0);
+    test_free(w);
+}
+
+/* ---- the tests ---- */
+
+/* While a sync of the log hangs, what needs no sync is answered, and a put is not; when the disk
+ * answers again, the put is, and so is what came meanwhile.  Several times, so that each of the two
+ * threads has had to take over from the other. */
+static void a_hung_sync_stops_only_what_waits_for_it(void **state)
+{
+    struct world *w = world_new();
+
+    (void) state;
+    for (int i = 0; i < 4; i++) {
+        struct request *put, *later, *list;
+
+        gate_set(true);
+        put = ask(w, NODE_REQ_PROPOSE, "a");
+        for (int k = 0; k < 20000 && !gate_has_waiter(); k++)
+            pause_ms(1);
+        assert_true(gate_has_waiter());
+        later = ask(w, NODE_REQ_PROPOSE, "b");
+        list = ask(w, NODE_REQ_LEASE_LIST, NULL);
+        wait_answered(list);
+        assert_false(atomic_load(&put->answered));
+        assert_false(atomic_load(&later->answered));
+        gate_set(false);
+        wait_answered(put);
+        wait_answered(later);
+        assert_true(put->r.index < later->r.index);
+        request_free(put);
+        request_free(later);
+        request_free(list);
+    }
+    world_free(w);
+}
+
+struct client {
+    struct world *w;
+    pthread_t thread;
+    raft_index last;
+};
+
+static void *put_many(void *arg)
+{
+    struct client *c = arg;
+
+    for (int i = 0; i < 200; i++) {
+        struct request *q = ask(c->w, NODE_REQ_PROPOSE, "k");
+
+        while (!atomic_load(&q->answered))
+            pause_ms(0);
+        assert_int_equal(q->r.result.err, API_OK);
+        assert_true(q->r.index > c->last);
+        c->last = q->r.index;
+        request_free(q);
+    }
+    return NULL;
+}
+
+/* Puts of several threads are all answered, each thread's in order; revisions are as many as puts.
+ */
+static void puts_of_many_threads_are_all_answered(void **state)
+{
+    struct world *w = world_new();
+    struct client c[4] = {0};
+    struct request *q;
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        c[i].w = w;
+        assert_int_equal(pthread_create(&c[i].thread, NULL, put_many, &c[i]), 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        pthread_join(c[i].thread, NULL);
+    q = ask(w, NODE_REQ_PROPOSE, "last");
+    wait_answered(q);
+    assert_int_equal(q->r.result.revision, 1 + 200 * ARRAY_LEN(c) + 1);
+    request_free(q);
+    world_free(w);
+}
+
+/* Threads that were started end, whether or not anything was ever asked of them. */
+static void threads_end_that_had_nothing_to_do(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 3; i++)
+        world_free(world_new());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hung_sync_stops_only_what_waits_for_it),
+        cmocka_unit_test(puts_of_many_threads_are_all_answered),
+        cmocka_unit_test(threads_end_that_had_nothing_to_do),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
