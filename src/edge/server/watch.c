@@ -12,7 +12,7 @@ static void submit(struct wstream *s, struct wwatch *w, struct req *r, enum node
                                .sink = &s->io->sink,
                                .watcher = w == NULL ? NULL : &w->hub,
                                .stream = &s->hub,
-                               .watchers_n = s->watches_n},
+                               .watchers_n = s->watches_n - s->leaving_n},
                       .io = s->io,
                       .then = then,
                       .user = s};
@@ -88,6 +88,7 @@ static void leave(struct wwatch *w)
     }
     w->state = WWATCH_LEAVING;
     w->leaving = true;
+    s->leaving_n++;
     submit(s, w, w->leave, NODE_REQ_WATCH_LEAVE, leave_returned);
     w->leave->user = w;
 }
@@ -108,6 +109,8 @@ void wwatch_drop(struct wwatch *w)
     list_remove(&w->order.link);
     list_remove(&w->link);
     s->watches_n--;
+    if (w->state == WWATCH_LEAVING)
+        s->leaving_n--;
     metric_add(s->io->server->m.watchers, -1);
     w->dead = true;
     watch_free(w);
@@ -392,7 +395,7 @@ static void progress_returned(struct req *r)
 
 static void progress_next(struct wstream *s)
 {
-    if (s->progress_busy || s->progress_wanted == 0 || s->watches_n == 0) {
+    if (s->progress_busy || s->progress_wanted == 0 || s->watches_n == s->leaving_n) {
         s->progress_wanted = s->progress_busy ? s->progress_wanted : 0;
         return;
     }

@@ -73,6 +73,7 @@ struct wstream {
     struct map64 by_id;
     struct list watches;
     size_t watches_n;
+    size_t leaving_n; /* of these: no longer there for the client */
     int64_t next_id;
     struct list orders;        /* creations not yet answered, oldest first */
     struct list stalled;       /* CATCHING, while the client does not read */

@@ -263,6 +263,25 @@ static void test_progress(void **state)
     assert_int_equal(m->header->revision, 2);
 }
 
+/* A watch that was cancelled right before does not stand in the way of a progress request. */
+static void test_progress_after_cancel(void **state)
+{
+    (void) state;
+    create_simple("p", "", 0);
+    create_simple("q", "", 0);
+    assert_true(response(1)->created);
+    cancel(0);
+    progress();
+    assert_true(response(2)->canceled);
+    assert_int_equal(response(3)->watch_id, -1);
+    assert_int_equal(response(3)->n_events, 0);
+    cancel(1);
+    progress(); /* no watch is left: nothing */
+    assert_true(response(4)->canceled);
+    pause_ms(20);
+    assert_int_equal(w.n, 5);
+}
+
 /* Watches that asked for it get a progress report each interval in which nothing happened to them.
  */
 static void test_progress_timer(void **state)
@@ -414,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_options, setup, teardown),
         cmocka_unit_test_setup_teardown(test_progress, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_progress_after_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_progress_timer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fragments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_client, setup, teardown),
