@@ -93,6 +93,10 @@ NODISCARD int bolt_open(struct disk *d, const char *path, const struct bolt_opti
 /* All transactions have ended.  NULL is accepted. */
 void bolt_close(struct bolt_db *db);
 
+/* Asks for the room that the next commits need without committing anything.  ERR_NO_SPACE: refused;
+ * ERR_AGAIN and ERR_CLOSED as for bolt_begin_write. */
+NODISCARD int bolt_ask_room(struct bolt_db *db, struct err *e);
+
 /* Ends `unsynced`: everything committed so far is durable on return (the file's name is not). After
  * an error nobody knows what the disk holds, and the file is of no use. */
 NODISCARD int bolt_sync(struct bolt_db *db, struct err *e);

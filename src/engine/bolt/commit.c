@@ -218,6 +218,23 @@ static int commit_disk(struct bolt_writer *w, bool *ret_doubt, struct err *e)
     return rc;
 }
 
+int bolt_ask_room(struct bolt_db *db, struct err *e)
+{
+    struct bolt_tx *tx;
+    bool doubt = false;
+    int rc = bolt_begin_write(db, &tx, e);
+
+    if (rc != 0)
+        return rc;
+    db->low_on_space = true; /* or commit_grow would not ask */
+    rc = commit_grow(tx->writer, &doubt, e);
+    db->poisoned = doubt;
+    if (rc == 0 && db->low_on_space)
+        rc = err_set(e, ERR_NO_SPACE, "no room beyond %" PRIu64 " bytes", db->roomy_bytes);
+    bolt_rollback(tx);
+    return err_wrap(e, rc, "extend %s", db->path);
+}
+
 int bolt_sync(struct bolt_db *db, struct err *e)
 {
     int rc;

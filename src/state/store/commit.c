@@ -67,6 +67,7 @@ int store__committed(struct store *s, struct err *e)
     bolt_get_stats(s->file->db, &st);
     atomic_store_explicit(&s->db_size, st.size_bytes, memory_order_relaxed);
     atomic_store_explicit(&s->db_size_in_use, st.in_use_bytes, memory_order_relaxed);
+    atomic_store_explicit(&s->low_on_space, st.low_on_space, memory_order_relaxed);
     unseen = atomic_exchange_explicit(&s->fresh, sn, memory_order_acq_rel);
     ASSERT(unseen == NULL || unseen->batch_seq <= sn->batch_seq); /* S2 */
     if (unseen != NULL) /* apply did not come by since the last commit */
@@ -131,54 +132,167 @@ static int commit_applied(struct bolt_tx *tx, const struct store_batch *b, uint8
     return rc;
 }
 
-int store_commit(struct store *s, struct err *e)
-{
-    struct mpsc_node *first = mpsc_take(&s->sealed);
-    const struct store_batch *b = NULL;
-    uint64_t bytes = 0;
-    struct bolt_tx *tx;
-    uint8_t be[16];
-    int rc;
+/* ---- compaction ---- */
 
-    store__reap(s);
-    if (first == NULL)
-        return 0;
-    rc = bolt_begin_write(s->file->db, &tx, e);
+static struct removal *removal_add(struct removals *r)
+{
+    if (r->n == r->cap) {
+        r->cap = MAX((size_t) 256, r->cap * 2);
+        r->v = xmem_realloc(r->v, r->cap * sizeof *r->v);
+    }
+    return &r->v[r->n++];
+}
+
+/* A key that is gone already was decided on by a compaction that was given up later. */
+static int commit_removals(struct bolt_tx *tx, const struct removals *r, struct err *e)
+{
+    struct bolt_bucket key;
+    int rc = bolt_bucket_get(tx, store_bucket_name(STORE_KEY), &key, e);
+
     if (rc != 0)
-        return err_wrap(e, rc, "commit batch");
-    for (struct mpsc_node *n = first; n != NULL && rc == 0; n = n->next) {
+        return rc;
+    bolt_bucket_set_fill(&key, KEY_FILL_PERCENT);
+    for (size_t i = 0; i < r->n && rc == 0; i++) {
+        rc = bolt_delete(&key, bytes_of(r->v[i].key, r->v[i].n), e);
+        if (rc == ERR_NOT_FOUND)
+            rc = 0;
+    }
+    return rc;
+}
+
+static int commit_finished(struct bolt_tx *tx, int64_t main, uint8_t rev[STORE_REV_KEY_BYTES_MAX],
+                           struct err *e)
+{
+    struct bolt_bucket meta;
+    int rc = bolt_bucket_get(tx, store_bucket_name(STORE_META), &meta, e);
+    size_t n = store_rev_key_put(rev, main, 0, false);
+
+    if (rc != 0)
+        return rc;
+    return bolt_put(&meta, BYTES_LIT(STORE_META_FINISHED_COMPACT), bytes_of(rev, n), e);
+}
+
+/* ---- one transaction ---- */
+
+/* What goes into one; `tx` borrows the bytes until it ends. */
+struct work {
+    struct mpsc_node *batches; /* NULL: none */
+    int64_t finished_main;     /* 0: no compaction ends with it */
+    uint64_t bytes;            /* of the batches */
+    uint64_t seq;              /* of the last one */
+    uint8_t applied[16];
+    uint8_t finished[STORE_REV_KEY_BYTES_MAX];
+};
+
+static int fill(struct store *s, struct bolt_tx *tx, struct work *w, struct err *e)
+{
+    const struct store_batch *b = NULL;
+    int rc = 0;
+
+    for (struct mpsc_node *n = w->batches; n != NULL && rc == 0; n = n->next) {
         b = CONTAINER_OF(n, struct store_batch, sealed_link);
         ASSERT(b->seq > s->committed_seq);
-        bytes += b->bytes;
+        w->bytes += b->bytes;
+        w->seq = b->seq;
         rc = commit_ops(tx, b, e);
         if (rc == 0 && b->records > 0)
             rc = commit_records(tx, b, e);
     }
-    if (rc == 0)
-        rc = commit_applied(tx, b, be, e);
+    if (rc == 0 && b != NULL)
+        rc = commit_applied(tx, b, w->applied, e);
+    if (rc == 0 && s->removals.n > 0)
+        rc = commit_removals(tx, &s->removals, e);
+    if (rc == 0 && w->finished_main != 0)
+        rc = commit_finished(tx, w->finished_main, w->finished, e);
+    return rc;
+}
+
+static int commit(struct store *s, struct work *w, struct err *e)
+{
+    struct bolt_tx *tx;
+    int rc = bolt_begin_write(s->file->db, &tx, e);
+
+    if (rc != 0)
+        return rc;
+    rc = fill(s, tx, w, e);
     if (rc == 0)
         rc = bolt_commit(tx, e);
     else
         bolt_rollback(tx);
+    if (rc == ERR_NO_SPACE)
+        atomic_store_explicit(&s->low_on_space, true, memory_order_relaxed);
     if (rc != 0)
-        return err_wrap(e, rc, "commit batch");
-    ASSERT(b != NULL);
-    s->committed_seq = b->seq;
+        return rc;
+    s->removals.n = 0;
+    if (w->batches != NULL) {
+        s->waiting = s->waiting_last = NULL;
+        s->committed_seq = w->seq;
+    }
     atomic_fetch_add_explicit(&s->commits, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->committed_bytes, bytes, memory_order_release);
+    atomic_fetch_add_explicit(&s->committed_bytes, w->bytes, memory_order_release);
     return store__committed(s, e);
 }
 
-/* Looks at the next records; those to be removed go to `gone` (keys that bolt keeps in place until
- * the transaction ends). */
-static int compact_scan(struct bolt_bucket *key, struct store_compact *c, struct bytes *gone,
-                        size_t *ret_gone_n, bool *ret_done, struct err *e)
+static void take_sealed(struct store *s)
+{
+    struct mpsc_node *n = mpsc_take(&s->sealed);
+
+    if (n == NULL)
+        return;
+    if (s->waiting == NULL)
+        s->waiting = n;
+    else
+        s->waiting_last->next = n;
+    while (n->next != NULL)
+        n = n->next;
+    s->waiting_last = n;
+}
+
+int store_commit(struct store *s, struct err *e)
+{
+    struct work all = {0}, less = {0};
+    struct err ignored = ERR_INIT;
+    int rc;
+
+    store__reap(s);
+    take_sealed(s);
+    all.batches = s->waiting;
+    if (all.batches == NULL && s->removals.n == 0)
+        return 0;
+    rc = commit(s, &all, e);
+    /* On a full disk removals alone may still fit: they need little room and free some. */
+    if (rc == ERR_NO_SPACE && all.batches != NULL && s->removals.n > 0) {
+        int alone = commit(s, &less, &ignored);
+
+        if (alone != 0 && alone != ERR_NO_SPACE) {
+            *e = ignored;
+            rc = alone;
+        }
+        atomic_store_explicit(&s->low_on_space, true, memory_order_relaxed);
+    }
+    return err_wrap(e, rc, "commit batch");
+}
+
+int store_ask_room(struct store *s, struct err *e)
+{
+    int rc = bolt_ask_room(s->file->db, e);
+
+    if (rc == 0)
+        atomic_store_explicit(&s->low_on_space, s->waiting != NULL, memory_order_relaxed);
+    return rc;
+}
+
+/* ---- compaction, in steps ---- */
+
+/* Looks at the next records and lists those that are to go. */
+static int compact_scan(struct store *s, struct bolt_bucket *key, struct store_compact *c,
+                        struct err *e)
 {
     uint8_t from[STORE_REV_KEY_BYTES_MAX];
     struct store_record r;
     struct bolt_cursor cur;
     struct bytes k, v;
-    size_t n = 0, gone_n = 0;
+    size_t n = 0;
     enum store_keep keep = STORE_KEEP;
     int rc;
 
@@ -195,8 +309,13 @@ static int compact_scan(struct bolt_bucket *key, struct store_compact *c, struct
         keep = c->decide(c->ctx, &r);
         if (keep == STORE_STOP)
             break;
-        if (keep == STORE_REMOVE)
-            gone[gone_n++] = k;
+        if (keep == STORE_REMOVE) {
+            struct removal *gone = removal_add(&s->removals);
+
+            memcpy(gone->key, k.p, k.n); /* of 17 or 18 bytes: store_rev_key_get has seen to it */
+            gone->n = (uint8_t) k.n;
+            c->removed++;
+        }
         ASSERT(r.main > c->pos_main || (r.main == c->pos_main && r.sub >= c->pos_sub));
         c->pos_main = r.main;
         c->pos_sub = r.sub + 1;
@@ -204,75 +323,45 @@ static int compact_scan(struct bolt_bucket *key, struct store_compact *c, struct
     }
     if (rc != 0 && rc != ERR_NOT_FOUND)
         return rc;
-    ASSERT(gone_n <= n);
     c->scanned += n;
-    *ret_gone_n = gone_n;
-    *ret_done = n < c->records && keep != STORE_STOP;
+    c->at_end = n < c->records && keep != STORE_STOP;
     return 0;
 }
 
-static int compact_finish(struct bolt_tx *tx, int64_t main, uint8_t rev[STORE_REV_KEY_BYTES_MAX],
-                          struct err *e)
-{
-    struct bolt_bucket meta;
-    int rc = bolt_bucket_get(tx, store_bucket_name(STORE_META), &meta, e);
-    size_t n = store_rev_key_put(rev, main, 0, false);
-
-    if (rc != 0)
-        return rc;
-    return bolt_put(&meta, BYTES_LIT(STORE_META_FINISHED_COMPACT), bytes_of(rev, n), e);
-}
-
-static int compact_in(struct bolt_tx *tx, struct store_compact *c, struct bytes *gone,
-                      uint8_t rev[STORE_REV_KEY_BYTES_MAX], bool *ret_done, size_t *ret_gone_n,
-                      struct err *e)
+static int compact_look(struct store *s, struct store_compact *c, struct err *e)
 {
     struct bolt_bucket key;
-    int rc = bolt_bucket_get(tx, store_bucket_name(STORE_KEY), &key, e);
+    struct bolt_tx *tx;
+    int rc = bolt_begin_read(s->file->db, &tx, e);
 
-    if (rc == 0)
-        rc = compact_scan(&key, c, gone, ret_gone_n, ret_done, e);
     if (rc != 0)
         return rc;
-    bolt_bucket_set_fill(&key, KEY_FILL_PERCENT);
-    for (size_t i = 0; i < *ret_gone_n && rc == 0; i++)
-        rc = bolt_delete(&key, gone[i], e);
-    if (rc == 0 && *ret_done)
-        rc = compact_finish(tx, c->main_max, rev, e);
+    rc = bolt_bucket_get(tx, store_bucket_name(STORE_KEY), &key, e);
+    if (rc == 0)
+        rc = compact_scan(s, &key, c, e);
+    bolt_rollback(tx);
     return rc;
 }
 
 int store_compact_step(struct store *s, struct store_compact *c, bool *ret_done, struct err *e)
 {
-    uint8_t rev[STORE_REV_KEY_BYTES_MAX];
-    struct bytes *gone;
-    size_t gone_n = 0;
-    struct bolt_tx *tx;
-    bool done = false;
-    int rc;
+    struct work w = {0};
+    int rc = 0;
 
     ASSERT(c->records > 0);
     *ret_done = false;
-    if (s->defrag != NULL)
+    if (s->defrag != NULL) /* S3 */
         return 0;
-    gone = xmem_calloc(c->records, sizeof *gone);
     store__reap(s);
-    rc = bolt_begin_write(s->file->db, &tx, e);
-    if (rc != 0)
-        goto out;
-    rc = compact_in(tx, c, gone, rev, &done, &gone_n, e);
-    if (rc != 0 || (gone_n == 0 && !done)) {
-        bolt_rollback(tx); /* a step that removes nothing costs no sync */
-        goto out;
-    }
-    rc = bolt_commit(tx, e);
-    if (rc == 0)
-        rc = store__committed(s, e);
-    c->removed += gone_n;
-out:
-    mem_free(gone);
+    if (!c->at_end && s->removals.n < STORE_REMOVALS_MAX)
+        rc = compact_look(s, c, e);
+    if (c->at_end)
+        w.finished_main = c->main_max;
+    if (rc == 0 && (c->at_end || s->removals.n >= STORE_REMOVALS_MAX ||
+                    (s->removals.n > 0 && store_low_on_space(s))))
+        rc = commit(s, &w, e);
     if (rc != 0)
         return err_wrap(e, rc, "compact at revision %" PRId64, c->main_max);
-    *ret_done = done;
+    *ret_done = c->at_end;
     return 0;
 }

@@ -4,7 +4,8 @@
  * the place that the copy has reached, so it is met in due course; nothing before that place
  * changes, because compaction rests.  When the end is reached the small buckets are copied in one
  * go, all within one step of the store thread, so that nothing can be committed in between; then
- * the copy takes the file's name. Readers keep the old file open until their snapshots end. */
+ * the copy is synced, once, and takes the file's name. Readers keep the old file open until their
+ * snapshots end. */
 #include "state/store/store_int.h"
 
 #define FILL_PERCENT 90
@@ -17,6 +18,14 @@ struct store_defrag {
     size_t last_n;
 };
 
+static void remove_copy(struct store_defrag *d)
+{
+    struct err e = ERR_INIT;
+    int rc = disk_remove(d->store->cfg.disk, d->path, &e);
+
+    (void) rc; /* a leftover goes at the next start */
+}
+
 int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e)
 {
     struct store_defrag *d;
@@ -27,12 +36,16 @@ int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e
         return err_set(e, ERR_AGAIN, "a defragmentation is under way");
     store__reap(s);
     ASSERT(!s->cfg.read_only);
+    rc = s->removals.n == 0 ? 0 : store_commit(s, e); /* of a compaction that was given up: S3 */
+    if (rc != 0)
+        return rc;
     d = xmem_calloc(1, sizeof *d);
     d->store = s;
     d->path = xmem_alloc(n);
     snprintf(d->path, n, "%s/db.tmp.defrag", s->dir);
-    rc = store__file_open(s, d->path, &d->copy, e);
+    rc = store__file_open(s, d->path, true, &d->copy, e);
     if (rc != 0) {
+        remove_copy(d);
         mem_free(d->path);
         mem_free(d);
         return err_wrap(e, rc, "defragment");
@@ -65,7 +78,7 @@ static int copy_records(struct store_defrag *d, struct bolt_tx *from, struct bol
     struct bolt_bucket src, dst;
     struct bolt_cursor c;
     struct bytes newest = BYTES_EMPTY;
-    size_t n = 0;
+    size_t n = 0, bytes = 0;
     int rc = bolt_bucket_get(from, name, &src, e);
 
     if (rc == 0)
@@ -74,9 +87,11 @@ static int copy_records(struct store_defrag *d, struct bolt_tx *from, struct bol
         return rc;
     bolt_bucket_set_fill(&dst, FILL_PERCENT);
     bolt_cursor_init(&c, &src);
-    for (rc = place(d, &c, &k, &v, e); rc == 0 && n < records; n++) {
+    for (rc = place(d, &c, &k, &v, e); rc == 0 && n < records && bytes < STORE_DEFRAG_STEP_BYTES;
+         n++) {
         rc = bolt_put(&dst, k, v, e);
         newest = k;
+        bytes += v.n;
         if (rc == 0)
             rc = bolt_cursor_next(&c, &k, &v, e);
     }
@@ -165,6 +180,8 @@ int store_defrag_step(struct store_defrag *d, size_t records, bool *ret_done, st
         bolt_rollback(to);
     bolt_rollback(from);
     if (rc == 0 && end)
+        rc = bolt_sync(d->copy->db, e);
+    if (rc == 0 && end)
         rc = switch_files(d, e);
     if (rc != 0)
         return err_wrap(e, rc, "defragment");
@@ -177,12 +194,8 @@ void store_defrag_end(struct store_defrag *d)
     if (d == NULL)
         return;
     if (d->copy != NULL) {
-        struct err e = ERR_INIT;
-        int rc;
-
         store__file_unref(d->copy);
-        rc = disk_remove(d->store->cfg.disk, d->path, &e);
-        (void) rc; /* a leftover goes at the next start */
+        remove_copy(d);
     }
     ASSERT(d->store->defrag == d);
     d->store->defrag = NULL;

@@ -40,9 +40,11 @@ static int remove_leftovers(struct store *s, struct err *e)
     return rc;
 }
 
-int store__file_open(struct store *s, const char *path, struct store_file **ret, struct err *e)
+int store__file_open(struct store *s, const char *path, bool unsynced, struct store_file **ret,
+                     struct err *e)
 {
-    struct bolt_options opt = {.read_only = s->cfg.read_only, .reserve_bytes = s->cfg.map_bytes};
+    struct bolt_options opt = {
+        .read_only = s->cfg.read_only, .reserve_bytes = s->cfg.map_bytes, .unsynced = unsynced};
     struct store_file *f = xmem_calloc(1, sizeof *f);
     int rc;
 
@@ -139,7 +141,7 @@ static int open_file(struct store *s, struct err *e)
     if (!s->cfg.read_only)
         rc = remove_leftovers(s, e);
     if (rc == 0)
-        rc = store__file_open(s, s->path, &s->file, e);
+        rc = store__file_open(s, s->path, false, &s->file, e);
     if (rc == 0 && !s->cfg.read_only)
         rc = ensure_buckets(s, e);
     if (rc == 0)
@@ -199,6 +201,7 @@ void store_close(struct store *s)
     batch_unref(s->open);
     if (s->file != NULL)
         store__file_unref(s->file);
+    mem_free(s->removals.v);
     mem_free(s->path);
     mem_free(s->dir);
     mem_free(s);
@@ -251,6 +254,11 @@ uint64_t store_pending_bytes(const struct store *s)
     uint64_t committed = atomic_load_explicit(&s->committed_bytes, memory_order_acquire);
 
     return atomic_load_explicit(&s->written_bytes, memory_order_relaxed) - committed;
+}
+
+bool store_low_on_space(const struct store *s)
+{
+    return atomic_load_explicit(&s->low_on_space, memory_order_relaxed);
 }
 
 uint64_t store_commits(const struct store *s)

@@ -34,9 +34,11 @@
 #define STORE_BATCH_INTERVAL_MS_DEFAULT 100            /* --backend-batch-interval */
 #define STORE_PENDING_BYTES_MAX ((uint64_t) 256 << 20) /* written but not committed: then pause */
 #define STORE_MAP_BYTES_LARGE ((uint64_t) 1 << 30)
-#define STORE_COMPACT_RECORDS_DEFAULT                                                \
-    1000                       /* --compaction-batch-limit: scanned per small commit \
-                                */
+#define STORE_COMPACT_RECORDS_DEFAULT                                                  \
+    1000                         /* --compaction-batch-limit: scanned per small commit \
+                                  */
+#define STORE_REMOVALS_MAX 10000 /* records that a compaction removes in one transaction */
+#define STORE_DEFRAG_STEP_BYTES (1 << 20)
 #define STORE_REV_KEY_BYTES 17 /* of a put; a tombstone has one more */
 #define STORE_BATCHES_MAX 8    /* batches that one view can need */
 
@@ -167,14 +169,26 @@ NODISCARD int store_scan(struct store *s, enum store_bucket b,
 
 /* ---- the file: store thread ---- */
 
-/* Commits all sealed batches in one transaction; durable on return.  Nothing to do: 0.  After an
- * error nobody knows what the disk holds: the process stops. */
+/* Commits all sealed batches, and what a compaction has decided to remove, in one transaction;
+ * durable on return.  Nothing to do: 0.
+ *
+ *   ERR_NO_SPACE   the disk is full: the file is as it was, the batches wait in memory; call again
+ *                  later
+ * After any other error nobody knows what the disk holds: the process stops. */
 NODISCARD int store_commit(struct store *s, struct err *e);
 
-/* Physical compaction in small commits.  Looks at up to `records` records of bucket `key` from
- * where the step before ended, none above `main_max`, asks `decide` about each in order of
- * revision, removes those it names, and commits.  At the end writes finishedCompactRev = main_max
- * in the same transaction and sets *ret_done.  A step that removes nothing costs no commit. */
+/* For while store_low_on_space says true and nothing is committed: asks the disk again.
+ * ERR_NO_SPACE: still full. */
+NODISCARD int store_ask_room(struct store *s, struct err *e);
+
+/* Physical compaction.  Looks at up to `records` records of bucket `key` from where the step before
+ * ended, none above `main_max`, and asks `decide` about each in order of revision.  Those it names
+ * leave with the next store_commit, or in a transaction of their own once there are
+ * STORE_REMOVALS_MAX: a sync of the data file keeps the log's waiting, so there should be few.  At
+ * the end writes finishedCompactRev = main_max in the same transaction as the last removals and
+ * sets *ret_done.
+ *
+ *   ERR_NO_SPACE   as for store_commit: step again later */
 enum store_keep {
     STORE_KEEP,
     STORE_REMOVE,
@@ -188,6 +202,7 @@ struct store_compact {
     void *ctx;
     int64_t pos_main; /* where to go on; 0, 0 at first */
     int64_t pos_sub;
+    bool at_end; /* all records were looked at */
     uint64_t scanned;
     uint64_t removed;
 };
@@ -196,7 +211,8 @@ NODISCARD int store_compact_step(struct store *s, struct store_compact *c, bool 
 
 /* Defragmentation: copies the file in steps while commits go on between them, then switches.  One
  * at a time: ERR_AGAIN.  An error leaves the old file in use. store_defrag_step copies up to
- * `records` records; the step that sets *ret_done has also synced, renamed and switched. */
+ * `records` records, or STORE_DEFRAG_STEP_BYTES; the step that sets *ret_done has also synced,
+ * renamed and switched. */
 struct store_defrag;
 NODISCARD int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e);
 NODISCARD int store_defrag_step(struct store_defrag *d, size_t records, bool *ret_done,
@@ -226,6 +242,9 @@ uint64_t store_db_size(const struct store *s); /* pages ever used: dbSize, and f
 uint64_t store_db_size_in_use(const struct store *s); /* without the free pages */
 uint64_t store_pending_bytes(const struct store *s);  /* written and not committed */
 uint64_t store_commits(const struct store *s);
+/* True while the disk refuses the data file the room it will need next, and while batches wait for
+ * room: no new data should be taken. */
+bool store_low_on_space(const struct store *s);
 uint32_t store_snapshots_open(const struct store *s); /* held by views, copies and hashes */
 
 /* ---- revision keys ---- */

@@ -96,6 +96,16 @@ struct store_snapshot {
     uint32_t refs;
 };
 
+/* Keys of records that a compaction has decided to remove: they go with the next commit (S4). */
+struct removals {
+    struct removal {
+        uint8_t key[STORE_REV_KEY_BYTES_MAX];
+        uint8_t n;
+    } * v;
+    size_t n;
+    size_t cap;
+};
+
 struct store {
     struct store_config cfg;
     char *path;
@@ -122,15 +132,20 @@ struct store {
     _Atomic uint64_t db_size;
     _Atomic uint64_t db_size_in_use;
     _Atomic uint64_t commits;
+    _Atomic bool low_on_space; /* of the data file: see store_low_on_space */
     _Atomic uint32_t snapshots_open;
 
     /* Store thread. */
     struct store_file *file;
+    struct mpsc_node *waiting; /* batches taken from `sealed` and not in the file, oldest first */
+    struct mpsc_node *waiting_last;
+    struct removals removals;
     uint64_t committed_seq;
     struct store_defrag *defrag; /* under way */
 };
 
-int store__file_open(struct store *s, const char *path, struct store_file **ret, struct err *e);
+int store__file_open(struct store *s, const char *path, bool unsynced, struct store_file **ret,
+                     struct err *e);
 void store__file_unref(struct store_file *f);
 
 /* Store thread: a snapshot of what is committed now, not counted by anybody yet. */

@@ -94,7 +94,9 @@ static void test_reserve(void **state)
     delete_one(f.db, 1);
     OK(put_mib(f.db, i++, &e), &e);
     assert_true(is_low(f.db));
+    assert_int_equal(bolt_ask_room(f.db, &e), ERR_NO_SPACE);
     simdisk_set_full(f.sim, NULL);
+    OK(bolt_ask_room(f.db, &e), &e);
     for (unsigned k = 0; k < 20; k++)
         OK(put_mib(f.db, i++, &e), &e);
     assert_false(is_low(f.db));
