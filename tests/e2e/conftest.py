@@ -108,13 +108,17 @@ class Server:
 
     def grpc(self, method, timeout=10):
         """A function that calls one unary method: keyword arguments are the request's fields."""
+        call, request = self.grpc_call(method)
+        return lambda **fields: call(request(**fields), timeout=timeout)
+
+    def grpc_call(self, method, kind='unary_unary'):
+        """The callable of grpcio and the class of the request."""
         import grpc
         if self.channel is None:
             self.channel = grpc.insecure_channel(self.endpoint)
         request, response = self.messages.of(method)
-        call = self.channel.unary_unary('/' + method, request_serializer=request.SerializeToString,
-                                        response_deserializer=response.FromString)
-        return lambda **fields: call(request(**fields), timeout=timeout)
+        return getattr(self.channel, kind)('/' + method, request_serializer=request.SerializeToString,
+                                           response_deserializer=response.FromString), request
 
 
 class Messages:
@@ -125,11 +129,14 @@ class Messages:
         subprocess.run(['protoc', f'-I{ROOT / "proto"}', f'--python_out={folder}', *map(str, protos)], check=True)
         sys.path.insert(0, str(folder))
         self.rpc = importlib.import_module('rpc_pb2')
+        self.modules = {'v3lockpb.Lock': importlib.import_module('v3lock_pb2'),
+                        'v3electionpb.Election': importlib.import_module('v3election_pb2')}
 
     def of(self, method):
-        name = method.split('/')[1]
-        prefix = {'Compact': 'Compaction'}.get(name, name)
-        return getattr(self.rpc, prefix + 'Request'), getattr(self.rpc, prefix + 'Response')
+        service, name = method.split('/')
+        module = self.modules.get(service, self.rpc)
+        prefix = {'Compact': 'Compaction', 'Observe': 'Leader'}.get(name, name)
+        return getattr(module, prefix + 'Request'), getattr(module, prefix + 'Response')
 
 
 @pytest.fixture(scope='session')

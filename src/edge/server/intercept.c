@@ -54,7 +54,7 @@ int intercept_begin(struct call *c, void *user, const char **ret_text)
     enum method_id id = (enum method_id) call_method(c)->tag;
     struct bytes version = BYTES_LIT("unknown");
 
-    metric_inc(s->m.methods[id].started);
+    methods_count_started(&s->m.methods, id);
     if (UNLIKELY(!learner_may(id))) {
         struct node_status st;
 
@@ -89,16 +89,13 @@ void intercept_end(struct call *c, int code, void *user)
 {
     struct server *s = user;
     enum method_id id = (enum method_id) call_method(c)->tag;
-    struct method_metrics *m = &s->m.methods[id];
     mono_ns took = loop_now_ns(call_loop(c)) - call_started_ns(c);
 
-    ASSERT(code >= 0 && code < METHOD_CODES_N);
-    metric_inc(m->handled[code]);
-    histogram_observe(m->seconds, took);
+    methods_count_handled(&s->m.methods, id, code, took);
     if (methods[id].kind != NET_UNARY)
         return;
     if (code == GRPC_OK)
-        metric_inc(m->sent);
+        methods_count_sent(&s->m.methods, id);
     if (took > s->config->warning_unary_request_duration)
         log_slow(c, s, code, took);
 }

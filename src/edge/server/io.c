@@ -33,7 +33,7 @@ static void deliver(struct node_sink *sink, struct node_request *first)
 
 static void deliver_watch(struct watch_sink *sink, struct watch_batch *first)
 {
-    struct io *io = CONTAINER_OF(sink, struct io, watch_sink);
+    struct watch_inbox *in = CONTAINER_OF(sink, struct watch_inbox, sink);
     struct watch_batch *newest = NULL, *oldest = first, *top;
 
     while (first != NULL) {
@@ -45,11 +45,11 @@ static void deliver_watch(struct watch_sink *sink, struct watch_batch *first)
     }
     if (newest == NULL)
         return;
-    top = atomic_load(&io->batches);
+    top = atomic_load(&in->batches);
     do
         oldest->next = top;
-    while (!atomic_compare_exchange_weak(&io->batches, &top, newest));
-    wake(io);
+    while (!atomic_compare_exchange_weak(&in->batches, &top, newest));
+    wake(in->io);
 }
 
 static struct node_request *take_finished(struct io *io)
@@ -66,9 +66,9 @@ static struct node_request *take_finished(struct io *io)
     return out;
 }
 
-static struct watch_batch *take_batches(struct io *io)
+static struct watch_batch *take_batches(struct watch_inbox *in)
 {
-    struct watch_batch *b = atomic_exchange(&io->batches, NULL), *out = NULL;
+    struct watch_batch *b = atomic_exchange(&in->batches, NULL), *out = NULL;
 
     while (b != NULL) {
         struct watch_batch *next = b->next;
@@ -85,12 +85,13 @@ static void run(struct loop_task *t)
 {
     struct io *io = CONTAINER_OF(t, struct io, task);
     struct node_request *n;
-    struct watch_batch *b;
+    struct watch_batch *watches, *follows;
 
     /* Cleared before taking: what comes later posts the task again. */
     atomic_store(&io->posted, false);
     n = take_finished(io);
-    b = take_batches(io);
+    watches = take_batches(&io->watches);
+    follows = take_batches(&io->follows);
     while (n != NULL) {
         struct req *r = CONTAINER_OF(n, struct req, node);
 
@@ -99,8 +100,10 @@ static void run(struct loop_task *t)
         io->outstanding--;
         r->then(r);
     }
-    if (b != NULL)
-        watch_io_batches(io, b);
+    if (watches != NULL)
+        watch_io_batches(io, watches);
+    if (follows != NULL)
+        follow_io_batches(follows);
 }
 
 /* ---- the end of the thread: I3 ---- */
@@ -123,6 +126,13 @@ static void drain_again(struct loop_timer *t)
     drain_step(CONTAINER_OF(t, struct io, drain_timer));
 }
 
+static void inbox_init(struct watch_inbox *in, struct io *io)
+{
+    in->io = io;
+    atomic_init(&in->batches, NULL);
+    watch_sink_init(&in->sink, deliver_watch);
+}
+
 int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
 {
     char name[16];
@@ -135,9 +145,9 @@ int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
         return rc;
     loop_set_user(io->loop, io);
     atomic_init(&io->finished, NULL);
-    atomic_init(&io->batches, NULL);
     atomic_init(&io->posted, false);
-    watch_sink_init(&io->watch_sink, deliver_watch);
+    inbox_init(&io->watches, io);
+    inbox_init(&io->follows, io);
     list_init(&io->guarded);
     loop_timer_init(&io->leader_timer, leader_timer_fire);
     io->drain_task.run = drain;

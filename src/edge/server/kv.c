@@ -15,25 +15,36 @@ static void alarm_raised(struct req *r)
     reply_error(r->call, API_NO_SPACE);
 }
 
-/* True when the write fits.  If not, this member's alarm is raised and the call ends after that. */
-bool kv_quota_fits(struct call *c, uint64_t cost)
+void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r))
 {
-    struct server *s = call_server(c);
+    uint64_t member = call_server(c)->member_id;
+    size_t n = pb_u64_size(1, 1) + pb_u64_size(2, member) + pb_u64_size(3, 1);
+    struct req *r = req_new(c, NODE_REQ_PROPOSE, then);
     uint8_t *body, *p;
-    size_t n = pb_u64_size(1, 1) + pb_u64_size(2, s->member_id) + pb_u64_size(3, 1);
 
-    if (node_quota_fits(s->node, cost))
-        return true;
+    if (r == NULL)
+        return;
     body = arena_alloc(call_arena(c), n);
     if (body == NULL) {
         reply_no_memory(c);
-        return false;
+        return;
     }
     p = pb_put_u64(body, 1, 1); /* action: ACTIVATE */
-    p = pb_put_u64(p, 2, s->member_id);
+    p = pb_put_u64(p, 2, member);
     p = pb_put_u64(p, 3, 1); /* alarm: NOSPACE */
     ASSERT((size_t) (p - body) == n);
-    req_propose(c, OP_ALARM, bytes_of(body, n), alarm_raised);
+    r->node.op = OP_ALARM;
+    r->node.body = bytes_of(body, n);
+    r->user = user;
+    req_submit(r);
+}
+
+/* True when the write fits.  If not, this member's alarm is raised and the call ends after that. */
+bool kv_quota_fits(struct call *c, uint64_t cost)
+{
+    if (node_quota_fits(call_server(c)->node, cost))
+        return true;
+    kv_raise_no_space(c, NULL, alarm_raised);
     return false;
 }
 

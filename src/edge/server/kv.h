@@ -5,6 +5,8 @@
 #include "edge/server/server_int.h"
 
 bool kv_quota_fits(struct call *c, uint64_t cost);
+/* Raises this member's NOSPACE alarm; `then` runs when it is on, whatever came of it. */
+void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r));
 
 void kv_range(struct call *c, struct bytes message);
 void kv_range_stream(struct call *c, struct bytes message);

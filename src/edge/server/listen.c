@@ -113,6 +113,8 @@ int services_add(struct server *s, struct err *e)
         {cluster_methods, cluster_methods_n},
         {maintenance_methods, maintenance_methods_n},
         {health_methods, health_methods_n},
+        {lock_methods, lock_methods_n},
+        {election_methods, election_methods_n},
     };
     size_t n = 0;
     int rc = 0;

@@ -4,6 +4,7 @@
 
 #include "engine/net/server.h"
 #include "obs/metrics.h"
+#include "sys/clock.h"
 
 #define METHOD_CODES_N 17 /* gRPC status codes 0 to 16 */
 
@@ -37,7 +38,14 @@
     X(DOWNGRADE, "etcdserverpb.Maintenance", "Downgrade", UNARY) \
     X(HEALTH_CHECK, "grpc.health.v1.Health", "Check", UNARY) \
     X(HEALTH_LIST, "grpc.health.v1.Health", "List", UNARY) \
-    X(HEALTH_WATCH, "grpc.health.v1.Health", "Watch", SERVER_STREAM)
+    X(HEALTH_WATCH, "grpc.health.v1.Health", "Watch", SERVER_STREAM) \
+    X(LOCK, "v3lockpb.Lock", "Lock", UNARY) \
+    X(UNLOCK, "v3lockpb.Lock", "Unlock", UNARY) \
+    X(CAMPAIGN, "v3electionpb.Election", "Campaign", UNARY) \
+    X(PROCLAIM, "v3electionpb.Election", "Proclaim", UNARY) \
+    X(LEADER, "v3electionpb.Election", "Leader", UNARY) \
+    X(OBSERVE, "v3electionpb.Election", "Observe", SERVER_STREAM) \
+    X(RESIGN, "v3electionpb.Election", "Resign", UNARY)
 /* clang-format on */
 
 enum method_id {
@@ -56,7 +64,12 @@ struct method_info {
 
 extern const struct method_info methods[METHODS_N];
 
-/* The series of one method: all of them exist from the start, with 0. */
+/* The methods from here on have their series from their first use on, the others from the start. */
+#define METHODS_LATE METHOD_LOCK
+
+enum method_count { METHOD_STARTED, METHOD_RECEIVED, METHOD_SENT, METHOD_HANDLED, METHOD_COUNTS_N };
+
+/* The series of one method; NULL for a late one. */
 struct method_metrics {
     struct metric *started;
     struct metric *handled[METHOD_CODES_N];
@@ -65,7 +78,44 @@ struct method_metrics {
     struct histogram *seconds; /* NULL unless --metrics=extensive */
 };
 
-void methods_register(struct metrics *m, bool extensive, struct method_metrics ret[METHODS_N]);
+struct methods_metrics {
+    struct method_metrics of[METHODS_N];
+    struct metric_family *families[METHOD_COUNTS_N];
+    struct metric_family *seconds;
+};
+
+void methods_register(struct metrics *m, bool extensive, struct methods_metrics *ret);
+
+/* Counts for a late method.  code: of METHOD_HANDLED only. */
+void methods_count_late(struct methods_metrics *m, enum method_id id, enum method_count what,
+                        int code);
+
+static inline void methods_count_started(struct methods_metrics *m, enum method_id id)
+{
+    if (LIKELY(id < METHODS_LATE))
+        metric_inc(m->of[id].started);
+    else
+        methods_count_late(m, id, METHOD_STARTED, 0);
+}
+
+static inline void methods_count_received(struct methods_metrics *m, enum method_id id)
+{
+    if (LIKELY(id < METHODS_LATE))
+        metric_inc(m->of[id].received);
+    else
+        methods_count_late(m, id, METHOD_RECEIVED, 0);
+}
+
+static inline void methods_count_sent(struct methods_metrics *m, enum method_id id)
+{
+    if (LIKELY(id < METHODS_LATE))
+        metric_inc(m->of[id].sent);
+    else
+        methods_count_late(m, id, METHOD_SENT, 0);
+}
+
+/* A call has ended. */
+void methods_count_handled(struct methods_metrics *m, enum method_id id, int code, mono_ns took);
 
 /* A row of a service's table. */
 #define METHOD_UNARY(id, fn)                                   \

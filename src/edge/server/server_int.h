@@ -29,7 +29,7 @@
 struct watch_io;
 
 struct server_metrics {
-    struct method_metrics methods[METHODS_N];
+    struct methods_metrics methods;
     struct metric_family *client_requests; /* type, client_api_version */
     struct metric_family *stream_failures; /* Type, API */
     struct metric *health_success;
@@ -63,6 +63,13 @@ struct server_metrics {
     struct metric *fd_limit;
 };
 
+/* What the hub sends to an I/O thread. */
+struct watch_inbox {
+    struct watch_sink sink;
+    struct io *io;
+    _Atomic(struct watch_batch *) batches; /* newest first */
+};
+
 /* One I/O thread. */
 struct io {
     struct server *server;
@@ -71,9 +78,9 @@ struct io {
     unsigned id;
     struct node_sink sink;
     _Atomic(struct node_request *) finished; /* newest first */
-    struct watch_sink watch_sink;
-    _Atomic(struct watch_batch *) batches; /* newest first */
-    _Atomic bool posted;                   /* `task` is on its way to the loop */
+    struct watch_inbox watches; /* of the Watch service */
+    struct watch_inbox follows; /* of follow.h */
+    _Atomic bool posted;        /* `task` is on its way to the loop */
     struct loop_task task;
     struct mvcc_reader *reader;
     size_t outstanding;
@@ -193,12 +200,12 @@ void intercept_end(struct call *c, int code, void *user);
 
 static inline void count_received(struct call *c, enum method_id id)
 {
-    metric_inc(call_server(c)->m.methods[id].received);
+    methods_count_received(&call_server(c)->m.methods, id);
 }
 
 static inline void count_sent(struct io *io, enum method_id id)
 {
-    metric_inc(io->server->m.methods[id].sent);
+    methods_count_sent(&io->server->m.methods, id);
 }
 
 /* A stream opened with "hasleader: true": `lost` is called when the member has had no leader for
@@ -218,9 +225,9 @@ void leader_timer_fire(struct loop_timer *t);
 NODISCARD int services_add(struct server *s, struct err *e);
 
 extern const struct net_method kv_methods[], lease_methods[], watch_methods[], cluster_methods[],
-    maintenance_methods[], health_methods[];
+    maintenance_methods[], health_methods[], lock_methods[], election_methods[];
 extern const size_t kv_methods_n, lease_methods_n, watch_methods_n, cluster_methods_n,
-    maintenance_methods_n, health_methods_n;
+    maintenance_methods_n, health_methods_n, lock_methods_n, election_methods_n;
 
 /* When a linearizable read may run: at once, or after a read-index round. */
 void read_when(struct call *c, bool serializable, void *user, void (*run)(struct req *r));
@@ -228,6 +235,7 @@ void read_when(struct call *c, bool serializable, void *user, void (*run)(struct
 NODISCARD int watch_io_init(struct io *io, struct err *e);
 void watch_io_done(struct io *io);
 void watch_io_batches(struct io *io, struct watch_batch *first); /* oldest first */
+void follow_io_batches(struct watch_batch *first);
 
 /* ---- pages
  * ------------------------------------------------------------------------------------------------

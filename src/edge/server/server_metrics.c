@@ -289,7 +289,7 @@ void server_metrics_register(struct server *s)
 
     if (m == NULL)
         return;
-    methods_register(m, strcmp(s->config->metrics, "extensive") == 0, s->m.methods);
+    methods_register(m, strcmp(s->config->metrics, "extensive") == 0, &s->m.methods);
     register_requests(s, m);
     register_health(s, m);
     register_watch(s, m);

@@ -455,7 +455,7 @@ static void open_stream(struct call *c)
     list_init(&s->watches);
     list_init(&s->orders);
     list_init(&s->stalled);
-    watch_stream_init(&s->hub, &io->watch_sink);
+    watch_stream_init(&s->hub, &io->watches.sink);
     loop_timer_init(&s->timer, tick);
     s->settle.run = settle_task;
     s->interval_ms = interval_ms(io->server);

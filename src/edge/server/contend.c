@@ -1,0 +1,287 @@
+#include "edge/server/contend.h"
+
+#define LOOK_BYTES_MAX \
+    (64u << 20) /* memory for all contenders of one name, for as long as a look */
+
+/* ---- transactions on one key ---- */
+
+struct held_txn {
+    Etcdserverpb__TxnRequest q;
+    Etcdserverpb__Compare compare;
+    Etcdserverpb__Compare *compares[1];
+    Etcdserverpb__RequestOp then_op, else_op;
+    Etcdserverpb__RequestOp *thens[1], *elses[1];
+};
+
+static void held_txn_init(struct held_txn *t, struct bytes key, int64_t rev)
+{
+    etcdserverpb__txn_request__init(&t->q);
+    etcdserverpb__compare__init(&t->compare);
+    etcdserverpb__request_op__init(&t->then_op);
+    etcdserverpb__request_op__init(&t->else_op);
+    t->compare.key = wire_binary(key);
+    t->compare.target = ETCDSERVERPB__COMPARE__COMPARE_TARGET__CREATE;
+    t->compare.target_union_case = ETCDSERVERPB__COMPARE__TARGET_UNION_CREATE_REVISION;
+    t->compare.create_revision = rev;
+    t->compares[0] = &t->compare;
+    t->thens[0] = &t->then_op;
+    t->elses[0] = &t->else_op;
+    t->q.compare = t->compares;
+    t->q.n_compare = 1;
+    t->q.success = t->thens;
+    t->q.n_success = 1;
+    t->q.failure = t->elses;
+}
+
+static void put_op(Etcdserverpb__RequestOp *op, Etcdserverpb__PutRequest *put, struct bytes key,
+                   struct bytes value, int64_t lease)
+{
+    etcdserverpb__put_request__init(put);
+    put->key = wire_binary(key);
+    put->value = wire_binary(value);
+    put->lease = lease;
+    op->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    op->request_put = put;
+}
+
+void contest_put_held(struct call *c, struct bytes key, int64_t rev, struct bytes value,
+                      int64_t lease, void *user, void (*then)(struct req *r))
+{
+    Etcdserverpb__PutRequest put;
+    struct held_txn t;
+
+    held_txn_init(&t, key, rev);
+    put_op(&t.then_op, &put, key, value, lease);
+    self_txn(c, &t.q, user, then);
+}
+
+void contest_delete_held(struct call *c, struct bytes key, int64_t rev, void *user,
+                         void (*then)(struct req *r))
+{
+    Etcdserverpb__DeleteRangeRequest del = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
+    struct held_txn t;
+
+    held_txn_init(&t, key, rev);
+    del.key = wire_binary(key);
+    t.then_op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE;
+    t.then_op.request_delete_range = &del;
+    self_txn(c, &t.q, user, then);
+}
+
+/* Puts the key unless it is there; else reads it. */
+static void put_or_find(struct contender *c, void (*then)(struct req *r))
+{
+    Etcdserverpb__RangeRequest get = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    Etcdserverpb__PutRequest put;
+    struct held_txn t;
+
+    held_txn_init(&t, c->key, 0);
+    put_op(&t.then_op, &put, c->key, c->value, c->lease);
+    get.key = wire_binary(c->key);
+    t.else_op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
+    t.else_op.request_range = &get;
+    t.q.n_failure = 1;
+    self_txn(c->call, &t.q, c, then);
+}
+
+/* ---- giving up ---- */
+
+static void taken_back(struct req *r)
+{
+    struct contender *c = r->user;
+
+    call_finish(c->call, c->code, c->text);
+}
+
+void contend_give_up(struct contender *c, int code, const char *text)
+{
+    ASSERT(!c->following);
+    c->code = code;
+    c->text = text;
+    contest_delete_held(c->call, c->key, c->rev, c, taken_back);
+}
+
+static int canceled_code(const struct call *call, const char **ret_text)
+{
+    bool late = call_canceled(call) == CALL_DEADLINE;
+
+    *ret_text = late ? "context deadline exceeded" : "context canceled";
+    return late ? GRPC_DEADLINE_EXCEEDED : GRPC_CANCELED;
+}
+
+bool contend_canceled(struct contender *c)
+{
+    const char *text;
+    int code;
+
+    if (call_canceled(c->call) == CALL_NOT_CANCELED)
+        return false;
+    code = canceled_code(c->call, &text);
+    contend_give_up(c, code, text);
+    return true;
+}
+
+/* What is under way comes back by itself, and is seen to be for nobody then. */
+static void canceled(struct call *call, enum call_cancel_reason why)
+{
+    struct contender *c = call_user(call);
+
+    (void) why;
+    if (c->following)
+        follow_stop(&c->follow);
+}
+
+/* ---- waiting ---- */
+
+static int look(struct contender *c, const struct mvcc_view *v, int64_t revision,
+                struct bytes *ret_key)
+{
+    struct contest_kv kv;
+    struct arena a;
+    int rc;
+
+    arena_init(&a, LOOK_BYTES_MAX);
+    rc = contest_before(&c->contest, v, c->rev, revision, &a, &kv);
+    if (rc == 0 && ret_key != NULL) {
+        const void *p = arena_dup(call_arena(c->call), kv.key.p, kv.key.n);
+
+        *ret_key = bytes_of(p, kv.key.n);
+        rc = p == NULL ? ERR_NOMEM : 0;
+    }
+    arena_done(&a);
+    return rc;
+}
+
+int contend_first(struct contender *c)
+{
+    const struct mvcc_view *v = mvcc_view_pin(c->io->reader);
+    int rc = look(c, v, c->header.revision, NULL);
+
+    mvcc_view_unpin(v);
+    return rc;
+}
+
+static void before_went(struct follow *f, const struct follow_event *ev)
+{
+    if (ev->is_delete)
+        follow_stop(f);
+}
+
+static void before_stopped(struct follow *f)
+{
+    struct contender *c = CONTAINER_OF(f, struct contender, follow);
+
+    c->following = false;
+    if (!contend_canceled(c))
+        contend_wait(c);
+}
+
+static const struct follow_hooks before_hooks = {
+    .event = before_went,
+    .lost = follow_stop, /* looks again from where the store is now */
+    .stopped = before_stopped,
+};
+
+/* The one right before this contender is enough: when it goes, whoever is left is before it, too.
+ * The view may be older than what another member has applied, but it holds the contender's own key:
+ * of those before it, it can only show too many. */
+void contend_wait(struct contender *c)
+{
+    const struct mvcc_view *v = mvcc_view_pin(c->io->reader);
+    int64_t revision = mvcc_view_revision(v);
+    struct bytes before;
+    int rc;
+
+    ASSERT(revision >= c->rev);
+    rc = look(c, v, 0, &before);
+    mvcc_view_unpin(v);
+    if (rc == ERR_NOT_FOUND) {
+        c->hooks->won(c);
+    } else if (rc != 0) {
+        contend_give_up(c, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
+    } else {
+        c->following = true;
+        follow_start(&c->follow, c->io, before, BYTES_EMPTY, WATCH_NOPUT, revision + 1,
+                     &before_hooks);
+    }
+}
+
+/* ---- the beginning ---- */
+
+static struct bytes found_kv(const struct mvcc_txn_result *txn)
+{
+    struct bytes raw = BYTES_EMPTY;
+
+    ASSERT(txn->responses_n == 1);
+    ASSERT(txn->responses[0].op == MVCC_OP_RANGE);
+    if (!mvcc_range_next(txn->responses[0].range, &raw))
+        UNREACHABLE(); /* the compare has just seen it */
+    return raw;
+}
+
+static bool ended_before_entering(struct contender *c)
+{
+    const char *text;
+    int code;
+
+    if (call_canceled(c->call) == CALL_NOT_CANCELED)
+        return false;
+    code = canceled_code(c->call, &text);
+    call_finish(c->call, code, text);
+    return true;
+}
+
+static void entered(struct req *r)
+{
+    const struct node_result *res = &r->node.result;
+    struct contender *c = r->user;
+    struct contest_kv found;
+
+    if (self_failed(c->call, res))
+        return;
+    ASSERT(res->answer == NODE_ANSWER_TXN);
+    c->header = self_header(r);
+    c->made = res->txn.succeeded;
+    if (c->made) {
+        c->rev = res->revision;
+        if (!contend_canceled(c))
+            c->hooks->entered(c, NULL);
+        return;
+    }
+    contest_kv_read(found_kv(&res->txn), &found);
+    c->rev = found.create_revision;
+    /* A key that was found stays: whoever put it may be waiting still. */
+    if (!ended_before_entering(c))
+        c->hooks->entered(c, &found);
+}
+
+static void enter(struct contender *c)
+{
+    if (contest_key(&c->contest, c->lease, call_arena(c->call), &c->key))
+        put_or_find(c, entered);
+    else
+        reply_no_memory(c->call);
+}
+
+static void granted(struct req *r)
+{
+    struct contender *c = r->user;
+
+    if (self_failed(c->call, &r->node.result) || ended_before_entering(c))
+        return;
+    c->lease = self_granted(r);
+    enter(c);
+}
+
+void contend(struct contender *c)
+{
+    c->io = call_io(c->call);
+    call_set_user(c->call, c);
+    call_on_cancel(c->call, canceled);
+    if (!contest_of(c->name, call_arena(c->call), &c->contest))
+        reply_no_memory(c->call);
+    else if (c->lease == 0)
+        self_grant(c->call, SESSION_TTL_S, c, granted);
+    else
+        enter(c);
+}

@@ -1,0 +1,221 @@
+/* The Election service (v3electionpb); Observe is in observe.c. */
+#include "edge/server/election.h"
+#include "edge/server/contend.h"
+#include "v3election.pb-c.h"
+
+/* ---- campaign ---- */
+
+/* The header is that of the answer which put the key, however long ago. */
+static void won(struct contender *c)
+{
+    V3electionpb__LeaderKey leader = V3ELECTIONPB__LEADER_KEY__INIT;
+    V3electionpb__CampaignResponse m = V3ELECTIONPB__CAMPAIGN_RESPONSE__INIT;
+
+    leader.name = wire_binary(c->name);
+    leader.key = wire_binary(c->key);
+    leader.rev = c->rev;
+    leader.lease = c->lease;
+    m.leader = &leader;
+    reply_message(c->call, &c->header, &m.base);
+}
+
+static void value_changed(struct req *r)
+{
+    struct contender *c = r->user;
+    const char *text;
+    int code = self_code(&r->node.result, &text);
+
+    if (contend_canceled(c))
+        return;
+    if (code != GRPC_OK)
+        contend_give_up(c, code, text);
+    else if (!r->node.result.txn.succeeded)
+        call_finish(c->call, GRPC_UNKNOWN, ELECTION_NOT_LEADER);
+    else
+        contend_wait(c);
+}
+
+static void entered(struct contender *c, const struct contest_kv *found)
+{
+    if (found == NULL || bytes_eq(found->value, c->value))
+        contend_wait(c);
+    else
+        contest_put_held(c->call, c->key, c->rev, c->value, c->lease, c, value_changed);
+}
+
+static const struct contender_hooks campaign_hooks = {entered, won};
+
+static void campaign(struct call *call, struct bytes message)
+{
+    struct contender *c = arena_calloc(call_arena(call), 1, sizeof *c);
+    V3electionpb__CampaignRequest *q;
+
+    count_received(call, METHOD_CAMPAIGN);
+    if (c == NULL) {
+        reply_no_memory(call);
+        return;
+    }
+    if (!REQUEST_DECODE(call, v3electionpb__campaign_request, message, &q))
+        return;
+    c->call = call;
+    c->hooks = &campaign_hooks;
+    c->name = wire_bytes(q->name);
+    c->value = wire_bytes(q->value);
+    c->lease = q->lease;
+    contend(c);
+}
+
+/* ---- proclaim and resign ---- */
+
+struct tenure {
+    struct call *call;
+    const V3electionpb__LeaderKey *leader;
+    struct bytes value;
+    int64_t lease;
+    void (*act)(struct tenure *t);
+};
+
+static void session_made(struct req *r)
+{
+    struct tenure *t = r->user;
+
+    if (self_failed(t->call, &r->node.result))
+        return;
+    t->lease = self_granted(r);
+    t->act(t);
+}
+
+/* A leader key without a lease gets one, whatever becomes of it, as etcd does. */
+static void tenure_begin(struct call *c, const V3electionpb__LeaderKey *leader, struct bytes value,
+                         void (*act)(struct tenure *t))
+{
+    struct tenure *t;
+
+    if (leader == NULL) {
+        call_finish(c, GRPC_UNKNOWN, "\"leader\" field must be provided");
+        return;
+    }
+    t = arena_alloc(call_arena(c), sizeof *t);
+    if (t == NULL) {
+        reply_no_memory(c);
+        return;
+    }
+    *t = (struct tenure){
+        .call = c, .leader = leader, .value = value, .lease = leader->lease, .act = act};
+    if (t->lease == 0)
+        self_grant(c, SESSION_TTL_S, t, session_made);
+    else
+        act(t);
+}
+
+static void proclaimed(struct req *r)
+{
+    struct mvcc_header h;
+
+    if (self_failed(r->call, &r->node.result))
+        return;
+    if (!r->node.result.txn.succeeded) {
+        call_finish(r->call, GRPC_UNKNOWN, ELECTION_NOT_LEADER);
+        return;
+    }
+    h = self_header(r);
+    reply_header(r->call, &h);
+}
+
+static void proclaim_act(struct tenure *t)
+{
+    contest_put_held(t->call, wire_bytes(t->leader->key), t->leader->rev, t->value, t->lease, t,
+                     proclaimed);
+}
+
+static void proclaim(struct call *c, struct bytes message)
+{
+    V3electionpb__ProclaimRequest *q;
+
+    count_received(c, METHOD_PROCLAIM);
+    if (REQUEST_DECODE(c, v3electionpb__proclaim_request, message, &q))
+        tenure_begin(c, q->leader, wire_bytes(q->value), proclaim_act);
+}
+
+/* Who does not lead any more has nothing to give up: that is no error. */
+static void resigned(struct req *r)
+{
+    struct mvcc_header h;
+
+    if (self_failed(r->call, &r->node.result))
+        return;
+    h = self_header(r);
+    reply_header(r->call, &h);
+}
+
+static void resign_act(struct tenure *t)
+{
+    contest_delete_held(t->call, wire_bytes(t->leader->key), t->leader->rev, t, resigned);
+}
+
+static void resign(struct call *c, struct bytes message)
+{
+    V3electionpb__ResignRequest *q;
+
+    count_received(c, METHOD_RESIGN);
+    if (REQUEST_DECODE(c, v3electionpb__resign_request, message, &q))
+        tenure_begin(c, q->leader, BYTES_EMPTY, resign_act);
+}
+
+/* ---- leader ---- */
+
+size_t election_pieces(const struct mvcc_header *h, struct bytes kv,
+                       uint8_t head[ELECTION_HEAD_BYTES_MAX], struct net_piece ret[2])
+{
+    size_t n = header_field_put(h, head);
+
+    n = (size_t) (pb_put_head(head + n, 2, kv.n) - head);
+    ASSERT(n <= ELECTION_HEAD_BYTES_MAX);
+    ret[0] = net_piece_copied(head, n);
+    ret[1] = net_piece_copied(kv.p, kv.n);
+    return 2;
+}
+
+static void leader_run(struct req *r)
+{
+    const struct mvcc_view *v;
+    struct mvcc_header h;
+    uint8_t head[ELECTION_HEAD_BYTES_MAX];
+    struct net_piece pieces[2];
+    struct contest_kv kv;
+    int rc;
+
+    if (self_failed(r->call, &r->node.result))
+        return;
+    v = mvcc_view_pin(r->io->reader);
+    rc = contest_holder(r->user, v, call_arena(r->call), &kv);
+    h = header_make(r->io->server, mvcc_view_revision(v), 0);
+    if (rc == 0)
+        call_reply(r->call, pieces, election_pieces(&h, kv.raw, head, pieces));
+    else if (rc == ERR_NOT_FOUND)
+        call_finish(r->call, GRPC_UNKNOWN, "election: no leader");
+    else
+        reply_no_memory(r->call);
+    mvcc_view_unpin(v);
+}
+
+static void leader(struct call *c, struct bytes message)
+{
+    struct contest *k = arena_alloc(call_arena(c), sizeof *k);
+    V3electionpb__LeaderRequest *q;
+
+    count_received(c, METHOD_LEADER);
+    if (!REQUEST_DECODE(c, v3electionpb__leader_request, message, &q))
+        return;
+    if (k == NULL || !contest_of(wire_bytes(q->name), call_arena(c), k))
+        reply_no_memory(c);
+    else
+        read_when(c, false, k, leader_run);
+}
+
+const struct net_method election_methods[] = {
+    METHOD_UNARY(CAMPAIGN, campaign), METHOD_UNARY(PROCLAIM, proclaim),
+    METHOD_UNARY(LEADER, leader),     METHOD_SERVER_STREAM(OBSERVE, election_observe),
+    METHOD_UNARY(RESIGN, resign),
+};
+const size_t election_methods_n = ARRAY_LEN(election_methods);
