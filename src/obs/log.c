@@ -358,10 +358,23 @@ static bool sample(struct log_core *c, enum log_level level, const char *msg, wa
     return false;
 }
 
+static void line_write(struct log_core *c, const char *p, size_t n)
+{
+    if (atomic_load(&c->running)) {
+        enqueue(c, p, n);
+        return;
+    }
+    pthread_mutex_lock(&c->direct);
+    outputs_write(c, p, n);
+    pthread_mutex_unlock(&c->direct);
+}
+
 void log_write(struct log *l, enum log_level level, struct log_site at, const char *msg,
                const struct log_field *f)
 {
-    static _Thread_local char buffer[LOG_LINE_BYTES_MAX];
+    /* The room for the longest line is taken for the call: kept by each thread it would be most
+     * of what an idle member holds.  Without memory the line loses its last fields. */
+    char little[1024], *room;
     struct log_core *c;
     wall_ms now;
     size_t n;
@@ -372,18 +385,14 @@ void log_write(struct log *l, enum log_level level, struct log_site at, const ch
     now = clock_wall_ms(c->clock);
     if (c->fds_n == 0 || !sample(c, level, msg, now))
         return;
+    room = mem_alloc(LOG_LINE_BYTES_MAX);
     n = log__compose(
         c->format,
         &(struct log__line){
             .level = level, .now = now, .name = l->name, .at = at, .msg = msg, .fields = f},
-        buffer, sizeof buffer);
-    if (atomic_load(&c->running)) {
-        enqueue(c, buffer, n);
-        return;
-    }
-    pthread_mutex_lock(&c->direct);
-    outputs_write(c, buffer, n);
-    pthread_mutex_unlock(&c->direct);
+        room != NULL ? room : little, room != NULL ? LOG_LINE_BYTES_MAX : sizeof little);
+    line_write(c, room != NULL ? room : little, n);
+    mem_free(room);
 }
 
 void log_die(struct log *l, enum log_level level, struct log_site at, const char *msg,

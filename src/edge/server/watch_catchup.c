@@ -85,6 +85,13 @@ static void deliver(struct watch_io *wio, struct history_want *want, const struc
         wwatch_drop(w);
 }
 
+/* Memory was short: again in a moment. */
+static void later(struct watch_io *wio)
+{
+    if (loop_timer_start(wio->io->loop, &wio->retry, WATCH_RETRY_MS) != 0)
+        LOG_WARN(wio->io->server->log, "cannot catch up watchers; out of memory");
+}
+
 static void scan(struct watch_io *wio, struct history_want *wants, size_t n)
 {
     const struct mvcc_view *v = mvcc_view_pin(wio->io->reader);
@@ -93,8 +100,7 @@ static void scan(struct watch_io *wio, struct history_want *wants, size_t n)
 
     if (rc == ERR_NOMEM) {
         mvcc_view_unpin(v);
-        if (loop_timer_start(wio->io->loop, &wio->retry, WATCH_RETRY_MS) != 0)
-            LOG_WARN(wio->io->server->log, "cannot catch up watchers; out of memory");
+        later(wio);
         return;
     }
     if (rc != 0)
@@ -115,16 +121,23 @@ static void scan(struct watch_io *wio, struct history_want *wants, size_t n)
 static void step(struct loop_task *t)
 {
     struct watch_io *wio = CONTAINER_OF(t, struct watch_io, task);
-    static _Thread_local struct history_want wants[WATCH_WANTS_MAX];
-    size_t n;
+    struct history_want *wants = NULL;
+    size_t n = 0;
 
     wio->posted = false;
-    n = choose(wio, wants);
-    if (n == 0)
-        return;
-    scan(wio, wants, n);
-    if (!loop_timer_active(&wio->retry))
-        schedule(wio);
+    if (!list_empty(&wio->catching)) {
+        wants = mem_alloc(WATCH_WANTS_MAX * sizeof *wants);
+        if (wants == NULL)
+            later(wio);
+        else
+            n = choose(wio, wants);
+    }
+    if (n > 0) {
+        scan(wio, wants, n);
+        if (!loop_timer_active(&wio->retry))
+            schedule(wio);
+    }
+    mem_free(wants);
 }
 
 static void retry(struct loop_timer *t)

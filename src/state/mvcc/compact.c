@@ -65,20 +65,26 @@ bool mvcc_compact_index_pending(const struct mvcc *kv)
 /* A copy of the entry without its first `from` revisions. */
 static struct key_entry *trimmed(struct mvcc *kv, const struct key_entry *e, uint32_t from)
 {
-    struct key_entry *n = entry_new(&kv->index, entry_key(e));
+    const struct key_past *was = entry_past_const(e);
+    uint32_t left = e->history_n - from;
+    bool past = left > 0 || was->create_main != e->mod_main || was->version != 1;
+    struct key_entry *n = entry_new(&kv->index, entry_key(e), past);
 
     ASSERT(from > 0);
     ASSERT(from <= e->history_n);
-    n->create_main = e->create_main;
-    n->version = e->version;
     n->mod_main = e->mod_main;
     n->mod_sub_tombstone = e->mod_sub_tombstone;
     n->value_bytes = e->value_bytes;
-    n->key_n_lease = e->key_n_lease;
-    n->history_n = e->history_n - from;
-    if (n->history_n > 0) {
-        n->history = history_new(&kv->index, n->history_n);
-        memcpy(n->history->v, e->history->v + from, n->history_n * sizeof n->history->v[0]);
+    entry_set_leased(n, entry_has_lease(e));
+    n->history_n = left;
+    if (past)
+        *entry_past(n) = (struct key_past){.create_main = was->create_main,
+                                           .version = was->version};
+    if (left > 0) {
+        struct key_history *h = history_new(&kv->index, left);
+
+        memcpy(h->v, was->history->v + from, left * sizeof h->v[0]);
+        entry_past(n)->history = h;
     }
     return n;
 }
@@ -96,8 +102,8 @@ static void compact_entry(struct mvcc *kv, struct key_entry *e)
         index_remove(&kv->index, &path);
     else
         index_set(&kv->index, &path, trimmed(kv, e, from));
-    if (e->history != NULL)
-        garbage_add(&kv->index.garbage, e->history, GARBAGE_HISTORY);
+    if (entry_history(e) != NULL)
+        garbage_add(&kv->index.garbage, entry_history(e), GARBAGE_HISTORY);
     garbage_add(&kv->index.garbage, e, GARBAGE_ENTRY);
 }
 

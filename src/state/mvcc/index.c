@@ -43,9 +43,9 @@ bool garbage_visible(uintptr_t piece, uint64_t epoch, int64_t revision)
     UNREACHABLE();
 }
 
-static size_t entry_bytes(const struct key_entry *e)
+static size_t entry_bytes(size_t key_n, bool with_past)
 {
-    return sizeof *e + entry_key(e).n;
+    return sizeof(struct key_entry) + (with_past ? sizeof(struct key_past) : 0) + key_n;
 }
 
 static size_t history_bytes(uint32_t cap)
@@ -56,23 +56,32 @@ static size_t history_bytes(uint32_t cap)
 void index_free_piece(struct index *ix, uintptr_t piece)
 {
     void *p = piece_address(piece);
+    size_t n = 0;
 
     ASSERT(p != NULL);
     switch ((enum garbage_kind)(piece & 3)) {
     case GARBAGE_NODE:
-        ix->bytes -= index__node_bytes(p);
+        n = index__node_bytes(p);
         break;
     case GARBAGE_ENTRY:
-        ix->bytes -= entry_bytes(p);
+        n = entry_bytes(entry_key(p).n, entry_has_past(p));
         break;
     case GARBAGE_HISTORY:
-        ix->bytes -= history_bytes(((struct key_history *) p)->cap);
+        n = history_bytes(((struct key_history *) p)->cap);
         break;
     case GARBAGE_SEP:
-        ix->bytes -= sizeof(struct index_sep) + ((struct index_sep *) p)->n;
+        n = sizeof(struct index_sep) + ((struct index_sep *) p)->n;
         break;
     }
-    mem_free(p);
+    ASSERT(ix->bytes >= slab_object_bytes(n));
+    ix->bytes -= slab_object_bytes(n);
+    slab_free(&ix->slab, p, n);
+}
+
+void *index__alloc(struct index *ix, size_t n)
+{
+    ix->bytes += slab_object_bytes(n);
+    return slab_alloc(&ix->slab, n);
 }
 
 /* ---- life ---- */
@@ -80,59 +89,67 @@ void index_free_piece(struct index *ix, uintptr_t piece)
 void index_init(struct index *ix)
 {
     *ix = (struct index){.epoch = 1};
+    slab_init(&ix->slab);
     ix->root = index__node_new(ix, 0);
 }
 
-static void free_tree(struct index_node *n)
+void index__entry_free(struct index *ix, struct key_entry *e)
+{
+    if (entry_history(e) != NULL)
+        index_free_piece(ix, (uintptr_t) entry_history(e) | GARBAGE_HISTORY);
+    index_free_piece(ix, (uintptr_t) e | GARBAGE_ENTRY);
+}
+
+static void free_tree(struct index *ix, struct index_node *n)
 {
     if (n->level > 0) {
         struct index_inner *x = index__inner(n);
 
         for (unsigned i = 0; i < n->n; i++) {
-            free_tree(x->child[i]);
-            mem_free(x->sep[i]);
+            free_tree(ix, x->child[i]);
+            if (x->sep[i] != NULL)
+                index_free_piece(ix, (uintptr_t) x->sep[i] | GARBAGE_SEP);
         }
     } else {
-        for (unsigned i = 0; i < n->n; i++) {
-            mem_free(index__leaf(n)->entries[i]->history);
-            mem_free(index__leaf(n)->entries[i]);
-        }
+        for (unsigned i = 0; i < n->n; i++)
+            index__entry_free(ix, index__leaf(n)->entries[i]);
     }
-    mem_free(n);
+    index_free_piece(ix, (uintptr_t) n | GARBAGE_NODE);
 }
 
 void index_done(struct index *ix)
 {
+    if (ix->root == NULL)
+        return;
     for (size_t i = 0; i < ix->garbage.n; i++)
-        mem_free(piece_address(ix->garbage.v[i]));
+        index_free_piece(ix, ix->garbage.v[i]);
     mem_free(ix->garbage.v);
-    if (ix->root != NULL)
-        free_tree(ix->root);
+    free_tree(ix, ix->root);
+    slab_done(&ix->slab);
     *ix = (struct index){0};
 }
 
-struct key_entry *entry_new(struct index *ix, struct bytes key)
+struct key_entry *entry_new(struct index *ix, struct bytes key, bool with_past)
 {
-    struct key_entry *e = xmem_alloc(sizeof *e + key.n);
+    size_t n = entry_bytes(key.n, with_past);
+    struct key_entry *e = index__alloc(ix, n);
 
     ASSERT(key.n <= KEY_BYTES_MAX);
-    memset(e, 0, sizeof *e);
-    e->key_n_lease = (uint32_t) key.n << 1;
+    memset(e, 0, n - key.n);
+    e->key_n_flags = (uint32_t) key.n << 2 | (with_past ? ENTRY_PAST : 0);
     if (key.n != 0)
-        memcpy(e->key, key.p, key.n);
-    ix->bytes += entry_bytes(e);
+        memcpy((uint8_t *) e + n - key.n, key.p, key.n);
     return e;
 }
 
 struct key_history *history_new(struct index *ix, uint32_t cap)
 {
-    struct key_history *h = xmem_alloc(history_bytes(cap));
+    struct key_history *h = index__alloc(ix, history_bytes(cap));
 
     ASSERT(cap > 0);
     h->epoch = ix->epoch;
     h->cap = cap;
     h->reserved = 0;
-    ix->bytes += history_bytes(cap);
     return h;
 }
 
@@ -182,9 +199,9 @@ static struct index_node *node_own(struct index *ix, struct index_node *n)
     ASSERT(n->epoch <= ix->epoch);
     if (n->epoch == ix->epoch)
         return n;
-    copy = xmem_dup(n, bytes);
+    copy = index__alloc(ix, bytes);
+    memcpy(copy, n, bytes);
     copy->epoch = ix->epoch;
-    ix->bytes += bytes;
     garbage_add(&ix->garbage, n, GARBAGE_NODE);
     return copy;
 }

@@ -6,7 +6,8 @@
  *                     |          |
  *          leaf    [ entry entry entry ... ]
  *                     |
- *          key_entry  newest revision of a key -> key_history  older ones, oldest first
+ *          key_entry  newest revision of a key; when it has a past -> key_history  older ones,
+ *                     oldest first
  *
  * Invariants:
  *   I1  a node, entry or history that a published view can reach never changes, except that a
@@ -18,12 +19,16 @@
  * count is the number of live entries below it; I7  all keys (in an inner node: separators) of a
  * node agree in their first prefix_n bytes, and hints[i] holds the four bytes behind them, zero
  * padded: most steps of a search stay inside the node. I8  revisions of an entry ascend: history
- * first to last, then the newest.
+ * first to last, then the newest; I9  an entry without a past was created by its newest revision
+ * and is live.
+ *
+ * Nodes, entries, histories and separators live in the index's slab: most keys of most stores have
+ * no past, and such a key of eight bytes takes 32 bytes and its place in a leaf.
  */
 #ifndef KETCH_STATE_MVCC_INDEX_H
 #define KETCH_STATE_MVCC_INDEX_H
 
-#include "base/base.h"
+#include "base/slab.h"
 
 #define INDEX_FANOUT 32
 #define INDEX_DEPTH_MAX 16    /* nodes but the root hold at least 8: 8^15 keys */
@@ -59,23 +64,64 @@ struct key_history {
     struct key_revision v[];
 };
 
-struct key_entry {
+/* What only an entry has that was not created by its newest revision, or no longer lives. */
+struct key_past {
     int64_t create_main; /* of the current life; 0 in a tombstone */
     int64_t version;     /* puts in the current life; 0 in a tombstone */
-    int64_t mod_main;
     struct key_history *history;
+};
+
+struct key_entry {
+    int64_t mod_main;
     uint32_t mod_sub_tombstone;
     uint32_t value_bytes;
     uint32_t history_n;
-    uint32_t key_n_lease; /* key bytes << 1 | the newest value has a lease */
-    uint8_t key[];
+    uint32_t key_n_flags; /* key bytes << 2 | ENTRY_... */
+    uint8_t rest[];       /* a key_past when there is one, then the key */
 };
 
-#define KEY_BYTES_MAX (UINT32_MAX >> 1)
+_Static_assert(sizeof(struct key_entry) == 24, "what a key costs is a promise");
+
+#define ENTRY_LEASED 1u /* the newest value has a lease */
+#define ENTRY_PAST 2u
+#define KEY_BYTES_MAX (UINT32_MAX >> 2)
+
+static inline bool entry_has_past(const struct key_entry *e)
+{
+    return (e->key_n_flags & ENTRY_PAST) != 0;
+}
+
+static inline struct key_past *entry_past(struct key_entry *e)
+{
+    DEBUG_ASSERT(entry_has_past(e));
+    return (struct key_past *) (void *) e->rest;
+}
+
+static inline const struct key_past *entry_past_const(const struct key_entry *e)
+{
+    DEBUG_ASSERT(entry_has_past(e));
+    return (const struct key_past *) (const void *) e->rest;
+}
 
 static inline struct bytes entry_key(const struct key_entry *e)
 {
-    return bytes_of(e->key, e->key_n_lease >> 1);
+    return bytes_of(e->rest + (entry_has_past(e) ? sizeof(struct key_past) : 0),
+                    e->key_n_flags >> 2);
+}
+
+static inline int64_t entry_create_main(const struct key_entry *e) /* I9 */
+{
+    return entry_has_past(e) ? entry_past_const(e)->create_main : e->mod_main;
+}
+
+static inline int64_t entry_version(const struct key_entry *e)
+{
+    return entry_has_past(e) ? entry_past_const(e)->version : 1;
+}
+
+static inline struct key_history *entry_history(const struct key_entry *e)
+{
+    return entry_has_past(e) ? entry_past_const(e)->history : NULL;
 }
 
 static inline bool entry_is_live(const struct key_entry *e)
@@ -85,7 +131,12 @@ static inline bool entry_is_live(const struct key_entry *e)
 
 static inline bool entry_has_lease(const struct key_entry *e)
 {
-    return (e->key_n_lease & 1) != 0;
+    return (e->key_n_flags & ENTRY_LEASED) != 0;
+}
+
+static inline void entry_set_leased(struct key_entry *e, bool leased)
+{
+    e->key_n_flags = (e->key_n_flags & ~ENTRY_LEASED) | (leased ? ENTRY_LEASED : 0);
 }
 
 static inline struct revision entry_mod(const struct key_entry *e)
@@ -98,7 +149,7 @@ static inline struct key_revision entry_revision(const struct key_entry *e, uint
 {
     if (i == e->history_n)
         return (struct key_revision){e->mod_main, e->mod_sub_tombstone, e->value_bytes};
-    return e->history->v[i];
+    return entry_past_const(e)->history->v[i];
 }
 
 static inline bool key_revision_is_tombstone(struct key_revision r)
@@ -172,6 +223,7 @@ struct index {
     uint64_t epoch;
     struct garbage garbage; /* taken out since the last publish */
     uint64_t bytes;         /* of all nodes, entries, histories and separators, garbage included */
+    struct slab slab;       /* where they are */
 };
 
 void index_init(struct index *ix);
@@ -199,7 +251,7 @@ void index_remove(struct index *ix, struct index_path *p);
 /* The entry of the path was changed in place: it is live now, or not. */
 void index_set_live(struct index *ix, struct index_path *p, bool live);
 
-struct key_entry *entry_new(struct index *ix, struct bytes key);
+struct key_entry *entry_new(struct index *ix, struct bytes key, bool with_past);
 struct key_history *history_new(struct index *ix, uint32_t cap);
 
 /* Builds the tree of an empty index from entries in ascending order of keys. */
@@ -261,6 +313,9 @@ static inline struct bytes index__node_key(const struct index_node *n, unsigned 
     return bytes_of(index__inner_const(n)->sep[i]->key, index__inner_const(n)->sep[i]->n);
 }
 
+void *index__alloc(struct index *ix, size_t n);
+/* An entry that is in no tree, with its history. */
+void index__entry_free(struct index *ix, struct key_entry *e);
 struct index_node *index__node_new(struct index *ix, uint16_t level);
 size_t index__node_bytes(const struct index_node *n);
 unsigned index__search(const struct index_node *n, struct bytes key, bool *ret_equal);

@@ -21,6 +21,7 @@ static void check_entry(const struct key_entry *e, struct bytes low, struct byte
     ASSERT(bytes_cmp(entry_key(e), low) >= 0); /* I5 */
     if (has_high)
         ASSERT(bytes_cmp(entry_key(e), high) < 0);
+    ASSERT(entry_has_past(e) || e->history_n == 0); /* I9 */
     for (uint32_t i = 0; i < e->history_n; i++) {
         struct key_revision a = entry_revision(e, i), b = entry_revision(e, i + 1);
 
@@ -61,4 +62,5 @@ static void check_node(const struct index *ix, const struct index_node *n, struc
 void index_check(const struct index *ix)
 {
     check_node(ix, ix->root, BYTES_EMPTY, BYTES_EMPTY, false);
+    slab_check(&ix->slab);
 }

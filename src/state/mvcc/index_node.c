@@ -11,12 +11,12 @@ size_t index__node_bytes(const struct index_node *n)
 struct index_node *index__node_new(struct index *ix, uint16_t level)
 {
     size_t bytes = level == 0 ? sizeof(struct index_leaf) : sizeof(struct index_inner);
-    struct index_node *n = xmem_calloc(1, bytes);
+    struct index_node *n = index__alloc(ix, bytes);
 
     ASSERT(level < INDEX_DEPTH_MAX);
+    memset(n, 0, bytes);
     n->epoch = ix->epoch;
     n->level = level;
-    ix->bytes += bytes;
     return n;
 }
 
@@ -242,14 +242,13 @@ void index__inner_remove(struct index_node *n, unsigned at)
 struct index_sep *index__sep_between(struct index *ix, struct bytes low, struct bytes high)
 {
     size_t n = common_prefix(low, high) + 1;
-    struct index_sep *s = xmem_alloc(sizeof *s + n);
+    struct index_sep *s = index__alloc(ix, sizeof *s + n);
 
     ASSERT(n <= high.n);
     ASSERT(bytes_cmp(low, high) < 0); /* I5 */
     s->epoch = ix->epoch;
     s->n = (uint32_t) n;
     memcpy(s->key, high.p, n);
-    ix->bytes += sizeof *s + n;
     return s;
 }
 

@@ -9,13 +9,13 @@ uint32_t entry_revisions_upto(const struct key_entry *e, int64_t main)
 {
     uint32_t lo = 0, hi = e->history_n;
 
-    ASSERT(e->history_n == 0 || e->history != NULL);
+    ASSERT(e->history_n == 0 || entry_history(e) != NULL);
     if (e->mod_main <= main)
         return e->history_n + 1;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
 
-        if (e->history->v[mid].main <= main)
+        if (entry_revision(e, mid).main <= main)
             lo = mid + 1;
         else
             hi = mid;

@@ -24,37 +24,41 @@ static struct key_history *history_with_room(struct mvcc *kv, struct key_history
     return larger;
 }
 
+/* What `n` knows of the past once the newest revision of `e` belongs to it; n may be e. */
+static void past_advance(struct mvcc *kv, struct key_entry *n, const struct key_entry *e,
+                         bool tombstone)
+{
+    struct key_revision before = entry_revision(e, e->history_n);
+    struct key_past p = {.create_main = entry_create_main(e),
+                         .version = entry_version(e) + 1,
+                         .history = history_with_room(kv, entry_history(e), e->history_n)};
+
+    if (tombstone)
+        p.create_main = p.version = 0;
+    else if (!entry_is_live(e))
+        p.create_main = kv->txn.main, p.version = 1;
+    p.history->v[e->history_n] = before;
+    n->history_n = e->history_n + 1;
+    *entry_past(n) = p;
+}
+
 struct key_entry *mvcc__entry_advance(struct mvcc *kv, struct index_path *p, struct key_entry *e,
                                       struct bytes key, bool tombstone, bool leased,
                                       size_t value_bytes)
 {
-    bool in_place = e != NULL && e->mod_main > kv->published_revision; /* I3 */
-    struct key_entry *n = in_place ? e : entry_new(&kv->index, key);
-    bool was_live = e != NULL && entry_is_live(e);
+    bool in_place = e != NULL && entry_has_past(e) && e->mod_main > kv->published_revision; /* I3 */
+    struct key_entry *n = in_place ? e : entry_new(&kv->index, key, e != NULL);
 
     ASSERT(e == NULL ||
            revision_cmp(entry_mod(e), (struct revision){kv->txn.main, kv->txn.sub}) < 0);
     ASSERT(e != NULL || !tombstone);
-    if (e != NULL) {
-        struct key_revision before = entry_revision(e, e->history_n);
-
-        n->history = history_with_room(kv, e->history, e->history_n);
-        n->history->v[e->history_n] = before;
-        n->version = e->version;
-        n->create_main = e->create_main;
-        n->history_n = e->history_n + 1;
-    }
-    if (tombstone) {
-        n->create_main = n->version = 0;
-    } else {
-        n->create_main = was_live ? n->create_main : kv->txn.main;
-        n->version = was_live ? n->version + 1 : 1;
-    }
+    if (e != NULL)
+        past_advance(kv, n, e, tombstone);
     ASSERT(value_bytes <= UINT32_MAX);
     n->mod_main = kv->txn.main;
     n->mod_sub_tombstone = (uint32_t) kv->txn.sub << 1 | (uint32_t) tombstone;
     n->value_bytes = (uint32_t) value_bytes;
-    n->key_n_lease = (n->key_n_lease & ~1u) | (uint32_t) leased;
+    entry_set_leased(n, leased);
     if (in_place) {
         index_set_live(&kv->index, p, !tombstone);
     } else {
@@ -93,9 +97,9 @@ void mvcc__put_key(struct mvcc *kv, const struct put_args *a)
     bool leased = live && entry_has_lease(e);
     struct kv_fields f = {.key = a->key,
                           .value = a->value,
-                          .create_main = live ? e->create_main : kv->txn.main,
+                          .create_main = live ? entry_create_main(e) : kv->txn.main,
                           .mod_main = kv->txn.main,
-                          .version = live ? e->version + 1 : 1,
+                          .version = live ? entry_version(e) + 1 : 1,
                           .lease = a->lease};
     struct mvcc_event ev = {.type = MVCC_PUT, .main = kv->txn.main, .sub = kv->txn.sub};
     size_t n = kv_encoded_bytes(&f);
@@ -113,8 +117,8 @@ void mvcc__put_key(struct mvcc *kv, const struct put_args *a)
     ev.key = bytes_of(p + 1 + pb_varint_size(a->key.n), a->key.n); /* field 1, right at the front */
     event_prev(kv, e, &ev);
     e = mvcc__entry_advance(kv, &path, e, a->key, false, a->lease != 0, n);
-    ASSERT(e->version == f.version);
-    ASSERT(e->create_main == f.create_main);
+    ASSERT(entry_version(e) == f.version);
+    ASSERT(entry_create_main(e) == f.create_main);
     mvcc__event_add(kv, &ev);
     kv->txn.sub++;
     lease_follow(kv, a->key, leased, a->lease);

@@ -37,9 +37,9 @@ void range_ref_fields(const struct mvcc_range *g, const struct range_ref *ref,
 
     if (ref->rev.main == e->mod_main && ref->rev.sub_tombstone == e->mod_sub_tombstone) {
         *ret = (struct kv_fields){.key = entry_key(e),
-                                  .create_main = e->create_main,
+                                  .create_main = entry_create_main(e),
                                   .mod_main = e->mod_main,
-                                  .version = e->version};
+                                  .version = entry_version(e)};
         return;
     }
     kv_decode_stored(ref_record(g, ref), ret);

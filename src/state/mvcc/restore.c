@@ -61,19 +61,34 @@ static void slots_grow(struct restore *t)
 /* The newest revision of an entry that nobody sees yet becomes the last of its history. */
 static void push_history(struct mvcc *kv, struct key_entry *e)
 {
-    struct key_history *h = e->history;
+    struct key_history *h = entry_history(e), *before = h;
 
     if (h == NULL || e->history_n == h->cap) {
         h = history_new(&kv->index, h == NULL ? 2 : h->cap * 2);
-        if (e->history != NULL) {
-            memcpy(h->v, e->history->v, e->history_n * sizeof h->v[0]);
-            index_free_piece(&kv->index, (uintptr_t) e->history | GARBAGE_HISTORY);
+        if (before != NULL) {
+            memcpy(h->v, before->v, e->history_n * sizeof h->v[0]);
+            index_free_piece(&kv->index, (uintptr_t) before | GARBAGE_HISTORY);
         }
-        e->history = h;
+        entry_past(e)->history = h;
     }
     ASSERT(e->history_n < h->cap);
     h->v[e->history_n] = entry_revision(e, e->history_n);
     e->history_n++;
+}
+
+/* The entry with room for a past: another one when it had none. */
+static struct key_entry *with_past(struct mvcc *kv, struct key_entry *e)
+{
+    struct key_entry *n;
+
+    if (entry_has_past(e))
+        return e;
+    n = entry_new(&kv->index, entry_key(e), true);
+    n->mod_main = e->mod_main;
+    n->mod_sub_tombstone = e->mod_sub_tombstone;
+    n->value_bytes = e->value_bytes;
+    index__entry_free(&kv->index, e);
+    return n;
 }
 
 /* One more revision of a key, newer than all before. */
@@ -81,20 +96,24 @@ static void take_revision(struct restore *t, struct slot *s, const struct store_
                           const struct kv_fields *f)
 {
     struct key_entry *e = s->entry;
+    bool first = e->mod_main == 0;
 
     ASSERT(r->main > e->mod_main || (r->main == e->mod_main && r->sub > entry_mod(e).sub)); /* I8 */
-    if (e->mod_main != 0) {
-        if (r->tombstone && !entry_is_live(e))
-            return; /* deletes what is not there: etcd passes over it, too */
+    if (!first && r->tombstone && !entry_is_live(e))
+        return; /* deletes what is not there: etcd passes over it, too */
+    if (!first || r->tombstone || f->create_main != r->main || f->version != 1)
+        s->entry = e = with_past(t->kv, e); /* I9 */
+    if (!first)
         push_history(t->kv, e);
+    if (entry_has_past(e)) {
+        entry_past(e)->create_main = r->tombstone ? 0 : f->create_main;
+        entry_past(e)->version = r->tombstone ? 0 : f->version;
     }
-    e->create_main = r->tombstone ? 0 : f->create_main;
-    e->version = r->tombstone ? 0 : f->version;
     e->mod_main = r->main;
     e->mod_sub_tombstone = (uint32_t) r->sub << 1 | (uint32_t) r->tombstone;
     e->value_bytes = r->tombstone ? 0 : (uint32_t) r->value.n;
     s->lease = r->tombstone ? 0 : f->lease;
-    e->key_n_lease = (e->key_n_lease & ~1u) | (uint32_t) (s->lease != 0);
+    entry_set_leased(e, s->lease != 0);
 }
 
 static int take_record(struct restore *t, const struct store_record *r, struct err *e)
@@ -114,7 +133,7 @@ static int take_record(struct restore *t, const struct store_record *r, struct e
     hash = hash_of(f.key);
     s = slot_of(t, f.key, hash);
     if (s->entry == NULL) {
-        s->entry = entry_new(&t->kv->index, f.key);
+        s->entry = entry_new(&t->kv->index, f.key, false);
         s->hash = hash;
         t->count++;
     }
@@ -247,12 +266,8 @@ static int meta_revision(struct mvcc *kv, const char *key, int64_t *ret, struct 
 static void forget(struct restore *t)
 {
     for (size_t i = 0; i < t->cap; i++) {
-        struct key_entry *e = t->slots[i].entry;
-
-        if (e == NULL)
-            continue;
-        mem_free(e->history);
-        mem_free(e);
+        if (t->slots[i].entry != NULL)
+            index__entry_free(&t->kv->index, t->slots[i].entry);
     }
 }
 

@@ -68,8 +68,8 @@ static int compare_order(const struct kv_state *st, const compare *c, const stru
 
     ASSERT(e == NULL || entry_is_live(e));
     if (e != NULL) {
-        f.version = e->version;
-        f.create_main = e->create_main;
+        f.version = entry_version(e);
+        f.create_main = entry_create_main(e);
         f.mod_main = e->mod_main;
         if (c->target == ETCDSERVERPB__COMPARE__COMPARE_TARGET__VALUE ||
             c->target == ETCDSERVERPB__COMPARE__COMPARE_TARGET__LEASE)

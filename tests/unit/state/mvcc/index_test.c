@@ -63,7 +63,7 @@ static size_t model_find(struct bytes key, bool *ret_found)
 
 static struct key_entry *entry_of(struct bytes key, bool live)
 {
-    struct key_entry *e = entry_new(&ix, key);
+    struct key_entry *e = entry_new(&ix, key, false);
 
     e->mod_main = ++main_rev;
     e->mod_sub_tombstone = !live;
@@ -204,7 +204,7 @@ static void keys_in_order_fill_the_leaves(void **state)
         struct bytes key = bytes_of(text, (size_t) snprintf(text, KEY_BYTES, "key%08d", i));
 
         set(key, true);
-        entries += sizeof(struct key_entry) + key.n;
+        entries += slab_object_bytes(sizeof(struct key_entry) + key.n);
         if (i % 100 == 0)
             publish();
     }
@@ -303,10 +303,10 @@ static void a_walk_over_live_keys_passes_over_dead_subtrees(void **state)
  * main. */
 static struct key_entry *entry_with(const int *v, uint32_t n)
 {
-    struct key_entry *e = entry_new(&ix, BYTES_LIT("k"));
+    struct key_entry *e = entry_new(&ix, BYTES_LIT("k"), true);
     uint32_t sub = 0;
 
-    e->history = history_new(&ix, n);
+    entry_past(e)->history = history_new(&ix, n);
     for (uint32_t i = 0; i < n; i++) {
         int64_t main = v[i] < 0 ? -v[i] : v[i];
         uint32_t st;
@@ -314,7 +314,7 @@ static struct key_entry *entry_with(const int *v, uint32_t n)
         sub = i > 0 && main == (v[i - 1] < 0 ? -v[i - 1] : v[i - 1]) ? sub + 1 : 0;
         st = sub << 1 | (uint32_t) (v[i] < 0);
         if (i + 1 < n) {
-            e->history->v[i] = (struct key_revision){main, st, 0};
+            entry_history(e)->v[i] = (struct key_revision){main, st, 0};
         } else {
             e->mod_main = main;
             e->mod_sub_tombstone = st;
@@ -326,8 +326,7 @@ static struct key_entry *entry_with(const int *v, uint32_t n)
 
 static void entry_gone(struct key_entry *e)
 {
-    index_free_piece(&ix, (uintptr_t) e->history | GARBAGE_HISTORY);
-    index_free_piece(&ix, (uintptr_t) e | GARBAGE_ENTRY);
+    index__entry_free(&ix, e);
 }
 
 static void revisions_of_a_key_answer_as_generations_do(void **state)
