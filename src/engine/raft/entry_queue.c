@@ -45,9 +45,12 @@ void raft__queue_push(struct raft_entry_queue *q, const struct raft_entry *e)
 
 void raft__queue_drop_front(struct raft_entry_queue *q, size_t count)
 {
-    struct raft_entry *v = q->array + q->start;
+    struct raft_entry *v;
 
     ASSERT(count <= q->n);
+    if (count == 0)
+        return; /* there may be no array yet, and NULL + 0 is not defined */
+    v = q->array + q->start;
     for (size_t i = 0; i < count; i++) {
         ASSERT(q->data_bytes >= v[i].data.n);
         q->data_bytes -= v[i].data.n;

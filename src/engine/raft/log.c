@@ -185,7 +185,8 @@ bool raft__log_maybe_append(struct raft_log *l, struct raft_entry_id prev,
     if (PLANTED(TRUNCATE_ON_STALE_APPEND))
         while (from < n && v[from].index <= l->committed)
             from++;
-    raft__log_append(l, v + from, n - from);
+    if (from < n)
+        raft__log_append(l, v + from, n - from);
     /* Only what this message vouches for: beyond it the log may still be another leader's. */
     if (PLANTED(COMMIT_BEYOND_APPEND))
         last = MAX(last, raft__log_last_index(l));

@@ -1,17 +1,10 @@
 /* Configuration changes against a version in bit masks, on random sequences. */
 #include "lib/cm.h"
 
-#include "engine/raft/confchange.h"
+#include "unit/engine/raft/confchange_model.h"
 
-#define IDS 6
 #define SEQUENCES 2000
 #define STEPS 30
-
-/* Bit i is id i; bit 0 is unused. */
-struct model {
-    unsigned in, out, learners, next;
-    bool auto_leave;
-};
 
 static uint64_t random_state;
 
@@ -21,166 +14,23 @@ static unsigned below(unsigned n)
     return (unsigned) (random_state >> 33) % n;
 }
 
-static unsigned bit(raft_id id)
-{
-    return 1u << id;
-}
-
-static unsigned count(unsigned mask)
-{
-    unsigned n = 0;
-
-    for (; mask != 0; mask &= mask - 1)
-        n++;
-    return n;
-}
-
-/* ---- the slow version ---- */
-
-static bool is_member(const struct model *m, raft_id id)
-{
-    return ((m->in | m->out | m->learners) & bit(id)) != 0;
-}
-
-static void model_change(struct model *m, const struct raft_conf_change_single *c)
-{
-    unsigned b = bit(c->node_id);
-
-    if (c->node_id == 0)
-        return;
-    switch (c->type) {
-    case RAFT_CONF_ADD_NODE:
-        m->in |= b;
-        m->learners &= ~b;
-        m->next &= ~b;
-        break;
-    case RAFT_CONF_ADD_LEARNER_NODE:
-        if ((m->learners & b) != 0)
-            break;
-        m->in &= ~b;
-        if ((m->out & b) != 0)
-            m->next |= b;
-        else
-            m->learners |= b;
-        break;
-    case RAFT_CONF_REMOVE_NODE:
-        m->in &= ~b;
-        m->learners &= ~b;
-        m->next &= ~b;
-        break;
-    case RAFT_CONF_UPDATE_NODE:
-        break;
-    }
-}
-
-static bool model_simple(struct model *m, const struct raft_conf_change_single *v, size_t n)
-{
-    struct model after = *m;
-
-    if (m->out != 0)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        model_change(&after, &v[i]);
-    if (after.in == 0 || count(m->in ^ after.in) > 1)
-        return false;
-    *m = after;
-    return true;
-}
-
-static bool model_enter(struct model *m, bool auto_leave, const struct raft_conf_change_single *v,
-                        size_t n)
-{
-    struct model after = *m;
-
-    if (m->out != 0 || m->in == 0)
-        return false;
-    after.out = after.in;
-    for (size_t i = 0; i < n; i++)
-        model_change(&after, &v[i]);
-    if (after.in == 0)
-        return false;
-    after.auto_leave = auto_leave;
-    *m = after;
-    return true;
-}
-
-static bool model_leave(struct model *m)
-{
-    if (m->out == 0)
-        return false;
-    m->learners |= m->next;
-    m->next = m->out = 0;
-    m->auto_leave = false;
-    return true;
-}
-
-/* ---- the comparison ---- */
-
-static unsigned mask_of(const struct raft_id_set *s)
-{
-    unsigned mask = 0;
-
-    for (size_t i = 0; i < s->n; i++)
-        mask |= bit(s->v[i]);
-    return mask;
-}
-
-static void assert_same(const struct raft_tracker *t, const struct model *m)
-{
-    assert_int_equal(mask_of(&t->members.incoming), m->in);
-    assert_int_equal(mask_of(&t->members.outgoing), m->out);
-    assert_int_equal(mask_of(&t->members.learners), m->learners);
-    assert_int_equal(mask_of(&t->members.learners_next), m->next);
-    assert_int_equal(t->members.auto_leave, m->auto_leave);
-    for (raft_id id = 1; id <= IDS; id++)
-        assert_int_equal(raft__tracker_get(t, id) != NULL, is_member(m, id));
-    raft__tracker_check(t);
-}
-
-static struct raft_tracker empty_tracker(void)
-{
-    return (struct raft_tracker){.inflight_max = 8};
-}
-
-/* Restoring the ConfState of any configuration gives that configuration. */
-static void assert_restores(struct raft_tracker *t)
-{
-    struct raft_tracker copy = empty_tracker();
-    struct raft_conf_state cs = raft__tracker_conf_state(t), again;
-    struct err e = ERR_INIT;
-
-    assert_int_equal(raft__conf_restore(&copy, 5, &cs, &e), 0);
-    again = raft__tracker_conf_state(&copy);
-    assert_true(raft__conf_state_equal(&cs, &again));
-    raft__tracker_done(&copy);
-}
-
 static size_t random_changes(struct raft_conf_change_single *v, size_t max)
 {
     size_t n = below((unsigned) max + 1);
 
     for (size_t i = 0; i < n; i++)
         v[i] = (struct raft_conf_change_single){(enum raft_conf_change_type) below(4),
-                                                below(IDS + 1)};
+                                                below(MODEL_IDS + 1)};
     return n;
 }
 
-static void step(struct raft_tracker *t, struct model *m, raft_index last)
+static void step(struct raft_tracker *t, struct conf_model *m, raft_index last)
 {
     struct raft_conf_change_single v[4];
-    size_t n = random_changes(v, 4);
-    struct raft_conf_change_v2 c = {.changes = v, .changes_n = n};
-    bool expected;
+    struct raft_conf_change_v2 c = {.changes = v, .changes_n = random_changes(v, 4)};
 
     c.transition = (enum raft_conf_transition) below(3);
-    if (c.transition == RAFT_CONF_AUTO && n == 0)
-        expected = model_leave(m);
-    else if (c.transition == RAFT_CONF_AUTO && n == 1)
-        expected = model_simple(m, v, n);
-    else
-        expected = model_enter(m, c.transition != RAFT_CONF_JOINT_EXPLICIT, v, n);
-    assert_int_equal(raft__conf_apply(t, last, &c, NULL) == 0, expected);
-    assert_same(t, m);
+    conf_step(t, m, last, &c);
 }
 
 /* Random changes lead to the same configurations and the same refusals as the version in masks;
@@ -190,16 +40,12 @@ static void random_sequences(void **state)
     (void) state;
     for (random_state = 1; random_state < SEQUENCES;) {
         uint64_t seed = random_state;
-        struct raft_tracker t = empty_tracker();
-        struct model m = {0};
-        struct raft_conf_change_single first = {RAFT_CONF_ADD_NODE, 1 + below(IDS)};
+        struct raft_tracker t;
+        struct conf_model m;
 
-        assert_int_equal(raft__conf_simple(&t, 0, &first, 1, NULL), 0);
-        assert_true(model_simple(&m, &first, 1));
-        for (raft_index i = 1; i < STEPS; i++) {
+        conf_begin(&t, &m, 1 + below(MODEL_IDS));
+        for (raft_index i = 1; i < STEPS; i++)
             step(&t, &m, i);
-            assert_restores(&t);
-        }
         raft__tracker_done(&t);
         random_state = seed + 1;
     }

@@ -142,6 +142,26 @@ static void strange_messages(void **state)
     owner_done(&o);
 }
 
+/* A member that lost its last terms in a power cut asks for pre-votes again; the answer to what it
+ * asked before, for a higher term than the next, is counted and stops nothing. */
+static void pre_vote_of_an_earlier_life(void **state)
+{
+    struct owner o;
+
+    (void) state;
+    owner_init(&o, 3);
+    o.config.pre_vote = true;
+    owner_start(&o);
+    raft_campaign(o.raft);
+    run(&o);
+    assert_int_equal(raft_get_state(o.raft), RAFT_PRE_CANDIDATE);
+    step(&o, (struct raft_message){
+                 .type = RAFT_MSG_PRE_VOTE_RESP, .from = 2, .term = raft_get_term(o.raft) + 3});
+    assert_int_equal(raft_get_state(o.raft), RAFT_CANDIDATE);
+    assert_int_equal(raft_get_term(o.raft), 1);
+    owner_done(&o);
+}
+
 /* With synchronous writes raft_advance acknowledges, and steps what is addressed to oneself. */
 static void synchronous(void **state)
 {
@@ -306,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_cluster_of_one),
         cmocka_unit_test(too_many_founders),
         cmocka_unit_test(strange_messages),
+        cmocka_unit_test(pre_vote_of_an_earlier_life),
         cmocka_unit_test(synchronous),
         cmocka_unit_test(acknowledged_by_messages),
         cmocka_unit_test(applying_changes),
