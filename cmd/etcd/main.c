@@ -148,7 +148,11 @@ static int open_peers(struct program *p, struct err *e)
     struct peer_options po = {.listen = where,
                               .listen_n = n,
                               .version = config_version(c),
+                              .peer_urls = c->initial_advertise_peer_urls.v,
+                              .peer_urls_n = c->initial_advertise_peer_urls.n,
+                              .dial_timeout_ms = 1000 + (int64_t) c->election_timeout,
                               .log = p->log,
+                              .metrics = p->metrics,
                               .clock = clock_posix()};
 
     for (size_t i = 0; where != NULL && i < n; i++) {
@@ -195,6 +199,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
         rc = open_peers(p, e);
     if (rc == 0)
         rc = server_new(&so, &p->server, e);
+    if (rc == 0)
+        env.transport = peer_transport(p->peers);
     if (rc == 0)
         rc = node_open(&nc, &env, clock_mono_ns(clock_posix()), clock_wall_ms(clock_posix()),
                        &p->node, e);

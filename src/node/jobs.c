@@ -81,6 +81,7 @@ void node__store_job_free(struct store_job *j)
 
 void node__jobs_done(struct node *n)
 {
+    node__raft_log_done(n);
     while (n->raft.idle_wal != NULL) {
         struct wal_job *j = node__wal_job_new(n);
 

@@ -124,6 +124,8 @@ void node__publish_cluster(struct node *n)
     size_t k = MIN(v->alarms_n, (size_t) NODE_ALARMS_MAX);
 
     n->apply.cluster_changed = false;
+    if (n->env.transport != NULL)
+        n->env.transport->members(n->env.transport->ctx, v);
     atomic_fetch_add(&n->pub.alarms_seq, 1);
     for (size_t i = 0; i < k; i++) {
         atomic_store(&n->pub.alarms[2 * i], v->alarms[i].member_id);
@@ -159,11 +161,16 @@ static int64_t effective_quota(const struct node *n)
     return n->cfg.quota_bytes == 0 ? NODE_QUOTA_DEFAULT_BYTES : n->cfg.quota_bytes;
 }
 
-bool node_quota_fits(struct node *n, uint64_t cost)
+bool node__quota_fits(struct node *n, uint64_t cost)
 {
     int64_t quota = effective_quota(n);
 
     return quota == 0 || cost == 0 || store_db_size(n->apply.store) + cost < (uint64_t) quota;
+}
+
+bool node_quota_fits(struct node *n, uint64_t cost)
+{
+    return cost == 0 || (!node_disk_full(n) && node__quota_fits(n, cost));
 }
 
 raft_id node_leader(struct node *n)

@@ -28,6 +28,7 @@
 #include "base/list.h"
 #include "base/mpsc.h"
 #include "base/payload.h"
+#include "node/transport.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "state/mvcc/history.h"
@@ -61,7 +62,9 @@ struct node_config {
     const char *const *initial_names; /* --initial-cluster, one pair per URL */
     const char *const *initial_urls;
     size_t initial_n;
-    bool initial_existing;        /* --initial-cluster-state=existing */
+    bool initial_existing;     /* --initial-cluster-state=existing */
+    uint64_t joined_member_id; /* then, for a new directory: what the members said */
+    uint64_t joined_cluster_id;
     const char *const *peer_urls; /* --initial-advertise-peer-urls */
     size_t peer_urls_n;
     const char *const *client_urls; /* --advertise-client-urls: published through raft */
@@ -96,6 +99,7 @@ struct node_env {
     struct metrics *metrics;                             /* NULL: none */
     void (*wake)(void *wake_ctx, enum node_actor which); /* any thread: let that actor run soon */
     void *wake_ctx;
+    const struct node_transport *transport; /* to the other members; NULL: there are none */
     /* A promise of the machine was broken (failed fsync, damaged state): say why and stop the
      * process. Called on an actor's thread; must not return. */
     NORETURN void (*fatal)(void *ctx, const char *why);
@@ -292,18 +296,21 @@ size_t node_alarms(struct node *n, struct node_alarm *ret, size_t n_max);
 /* Readers' entry to views: mvcc_view_acquire(node_mvcc(n), ...). */
 struct mvcc *node_mvcc(struct node *n);
 
-/* Quota check of the API layer: true when `cost` more bytes fit.  If not, the caller raises the
- * alarm (a proposal with op 10: ACTIVATE, NOSPACE, its own member id) and answers API_NO_SPACE
- * after that. */
+/* Quota check of the API layer: true when `cost` more bytes fit.  If not, the caller answers
+ * API_NO_SPACE; unless node_disk_full says why, it first raises the alarm (a proposal with op 10:
+ * ACTIVATE, NOSPACE, its own member id). */
 bool node_quota_fits(struct node *n, uint64_t cost);
+/* Any thread.  True while the disk has no room for what this member will have to write next. */
+bool node_disk_full(struct node *n);
 
 /* ---- snapshot of the data file ---- */
 
-/* Any one thread.  The next bytes of the copy, borrowed until the next call; *ret_n 0 at the end.
- */
-#define NODE_SNAPSHOT_PIECE_BYTES ((size_t) 256 << 10) /* of one answer to NODE_REQ_SNAPSHOT_PIECE */
+#define NODE_SNAPSHOT_PIECE_BYTES \
+    ((size_t) 256 << 10) /* of one answer to NODE_REQ_SNAPSHOT_PIECE */
 
 uint64_t node_snapshot_bytes(const struct node_snapshot *s);
+/* Any one thread.  The next bytes of the copy, borrowed until the next call; *ret_n 0 at the end.
+ */
 NODISCARD int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_max,
                                  size_t *ret_n, struct err *e);
 /* The SHA-256 of all pieces, once, behind the last. */

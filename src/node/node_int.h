@@ -36,14 +36,25 @@
 #define NODE_WAL_BATCH_MAX 64 /* jobs in one write */
 #define NODE_RAFT_MSG_BYTES_MAX (1 << 20) /* etcd's numbers */
 #define NODE_RAFT_INFLIGHT_MAX 512
-#define NODE_LOG_COMPACT_STEP                                                                     \
-    100                           /* applied entries between two compactions of the log in memory \
-                                   */
+#define NODE_LOG_COMPACT_STEP                                           \
+    100 /* applied entries between two compactions of the log in memory \
+         */
+/* Entries that stay in memory behind what is applied; a follower that is further behind is served
+ * from the write-ahead log.  Nobody follows a lone member: the few are for who joins. */
+#define NODE_LOG_ENTRIES_MAX 4096
+#define NODE_LOG_BYTES_MAX (UINT64_C(8) << 20)
+#define NODE_LOG_ALONE_ENTRIES_MAX 128
+#define NODE_LOG_ALONE_BYTES_MAX (UINT64_C(128) << 10)
+#define NODE_LOG_READ_BYTES ((size_t) 4 << 20) /* read back at once, for several messages */
+#define NODE_LOG_READ_PATIENCE \
+    3                           /* what was read for one follower waits while others ask so often */
+#define NODE_LOG_READ_KEEP 1000 /* apply jobs until what was read is dropped unused */
 #define NODE_TICKS_AT_ONCE_MAX 10 /* after a pause, so many ticks and no more */
 #define NODE_READ_RETRY_NS INT64_C(500000000)
-#define NODE_MONITOR_NS INT64_C(4000000000) /* versions are compared this often */
-#define NODE_EXPIRE_INFLIGHT_MAX 16         /* revokes under way */
-#define NODE_APPLY_TURN_ENTRIES_MAX 1024    /* entries applied between two published views */
+#define NODE_MONITOR_NS INT64_C(4000000000)        /* versions are compared this often */
+#define NODE_VERSION_FRESH_NS INT64_C(12000000000) /* what a member said is good for so long */
+#define NODE_EXPIRE_INFLIGHT_MAX 16                /* revokes under way */
+#define NODE_APPLY_TURN_ENTRIES_MAX 1024           /* entries applied between two published views */
 /* Nesting in an entry: what clients may send, one level more for the entry, and room for what a
  * member of etcd's, whose decoder knows no limit, has let in. */
 #define NODE_ENTRY_DEPTH_MAX (2 * WIRE_DEPTH_MAX)
@@ -54,6 +65,13 @@
 #define NODE_PURGE_NS INT64_C(30000000000)
 #define NODE_PREPARE_RETRY_NS INT64_C(10000000000)
 #define NODE_STORE_STEP_RECORDS 1000
+/* Between two steps of a defragmentation: about a MiB is written in each, and the log writes to the
+ * same disk. */
+#define NODE_DEFRAG_REST_NS INT64_C(4000000)
+#define NODE_SNAPSHOT_RETRY_NS INT64_C(10000000000)
+#define NODE_FULL_RETRY_NS INT64_C(1000000000) /* a full disk is asked this often */
+/* Kept of the log for what consensus stores when no further segment can be made. */
+#define NODE_LOG_LAST_BYTES (UINT64_C(8) << 20)
 
 /* ---- jobs ---- */
 
@@ -131,10 +149,15 @@ struct store_job {
 /* ---- the actors ---- */
 
 struct raft_actor {
-    struct mpsc requests;     /* node_request.link: PROPOSE and READ_INDEX */
-    struct mpsc stored_jobs;  /* wal_job, done */
-    struct mpsc applied_jobs; /* apply_job, done */
-    struct mpsc markers;      /* store_job: a .snap file is on disk */
+    struct mpsc requests;          /* node_request.link: PROPOSE and READ_INDEX */
+    struct mpsc stored_jobs;       /* wal_job, done */
+    struct mpsc applied_jobs;      /* apply_job, done */
+    struct mpsc markers;           /* store_job: a .snap file is on disk */
+    struct mpsc messages;          /* node_message: from the other members */
+    struct mpsc reports;           /* peer_report: what became of ours */
+    struct raft_message *outgoing; /* scratch: messages of one turn to others */
+    size_t outgoing_n;
+    size_t outgoing_cap;
 
     struct raft *raft;
     struct raft_memory_storage *log;
@@ -157,6 +180,8 @@ struct raft_actor {
     struct batch *batch_requests; /* scratch, too */
     raft_index lead_first_index;  /* leader: the empty entry that began its term; else 0 */
     raft_index compacted;         /* of the log in memory */
+    raft_index commit_stored;     /* the commit index that is in the write-ahead log */
+    struct log_reading *reading;  /* raft_log.c */
 
     /* reads that wait for an index, and the round they wait for */
     struct list reads_next;  /* gathered for the next round */
@@ -176,9 +201,12 @@ struct wal_actor {
 };
 
 struct store_actor {
-    struct mpsc jobs; /* store_job */
-    struct list work; /* compactions and the like, one step a turn */
-    bool idle;        /* nothing sealed, no job */
+    struct mpsc jobs;  /* store_job */
+    struct list held;  /* taken, but a commit that should come before them found no room */
+    struct list work;  /* compactions and the like, one step a turn */
+    bool waiting;      /* batches do */
+    mono_ns ask_again; /* not before: a full disk */
+    bool idle;         /* nothing sealed, no job */
     struct outbox out;
 };
 
@@ -193,10 +221,20 @@ struct work_actor {
     struct outbox out;
 };
 
+/* What release another member runs, and when it said so. */
+struct member_version {
+    raft_id id;
+    cluster_version version;
+    mono_ns at;
+};
+
 struct apply_actor {
-    struct mpsc jobs;       /* apply_job from raft */
-    struct mpsc requests;   /* node_request: queries and watches */
-    struct mpsc store_done; /* store_job back from the store actor */
+    struct mpsc jobs;                /* apply_job from raft */
+    struct mpsc requests;            /* node_request: queries and watches */
+    struct mpsc store_done;          /* store_job back from the store actor */
+    struct mpsc versions_in;         /* version_report: of the other members */
+    struct member_version *versions; /* what they said last */
+    size_t versions_n;
     _Atomic bool committed; /* the store actor has committed: publish anew */
 
     struct store *store;
@@ -213,11 +251,14 @@ struct apply_actor {
     raft_term applied_term;
     raft_term term; /* the newest seen with a job */
     bool is_leader;
-    bool is_primary; /* the lessor was promoted in this term */
+    bool is_primary;        /* the lessor was promoted, */
+    raft_term primary_term; /* in this term */
+    mono_ns primary_since;
     mono_ns last_seal;
     bool dirty; /* something changed since the last published view */
     raft_index last_disk_snapshot;
     bool snapshot_under_way;
+    mono_ns snapshot_again;       /* not before: the disk was full */
     bool want_disk_snapshot;      /* v2 requests in the log, or a level was left */
     _Atomic bool published;       /* our attributes have been applied */
     _Atomic bool publishing;      /* a proposal is under way */
@@ -276,6 +317,7 @@ struct node {
         _Atomic bool lone_leader; /* this member is the only voter and leads: reads need no round */
         _Atomic bool alone;       /* there is no other member, not even a learner */
         _Atomic bool nospace;
+        _Atomic unsigned disk_full; /* space.c: NODE_FULL_... */
         _Atomic bool corrupt;
         _Atomic uint32_t cluster_version;
         _Atomic uint32_t storage_version;
@@ -344,6 +386,12 @@ void node__count_lease(struct node *n, enum node_lease_count what);
 void node__count_failed_proposal(struct node *n);
 void node__count_pending(struct node *n, size_t pending);
 
+/* peers.c: the raft actor and the other members */
+void node__peers_take(struct node *n);
+void node__peers_send(struct node *n, const struct raft_message *m, size_t k); /* may wait for */
+void node__peers_flush(struct node *n);                                        /* this */
+void node__peers_drop(struct node *n); /* at the end: what nobody takes any more */
+
 /* raft_requests.c, read_index.c, raft_log.c: parts of the raft actor */
 struct batch *node__batch_new(void);
 struct node_request *node__waiting_take(struct node *n, const struct raft_entry *e);
@@ -355,7 +403,11 @@ void node__raft_read_state(struct node *n, const struct raft_read_state *rs);
 void node__raft_reads_fail(struct node *n, enum api_error err);
 void node__raft_reads_applied(struct node *n);
 void node__raft_marker_stored(struct node *n, struct wal_job *j);
+void node__raft_log_init(struct node *n);
+void node__raft_log_done(struct node *n);
 void node__raft_log_compact(struct node *n);
+void node__raft_log_stored(struct node *n, const struct wal_job *j);
+void node__raft_log_read(struct node *n); /* work actor */
 
 /* apply/: parts of the apply actor */
 void node__apply_entry(struct node *n, const struct raft_entry *e, struct node_request *waiter,
@@ -365,6 +417,9 @@ void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest
 void node__apply_query(struct node *n, struct node_request *r);
 void node__apply_publish(struct node *n);
 void node__apply_monitor(struct node *n);
+void node__versions_take(struct node *n); /* versions.c */
+void node__versions_monitor(struct node *n);
+void node__versions_done(struct node *n);
 void node__apply_store_done(struct node *n);
 void node__apply_background(struct node *n);
 int64_t node__apply_next_due(struct node *n);
@@ -372,10 +427,18 @@ void node__apply_to_store(struct node *n, struct store_job *j);
 void node__apply_hand_over(struct node *n);
 void node__leases_end_waits(struct node *n);
 void node__work_hash_begin(struct node *n, struct node_request *r);
-int64_t node__store_next_step(struct node *n, mono_ns now);
 void node__snapshot_begin(struct node *n, struct node_request *r); /* store actor */
 void node__snapshot_piece(struct node *n, struct node_request *r); /* work actor */
+int64_t node__store_next_step(struct node *n, mono_ns now);
 void node__publish_cluster(struct node *n);
+
+/* space.c */
+#define NODE_FULL_DATA 1u
+#define NODE_FULL_LOG 2u
+#define NODE_LOG_ENDS 4u
+void node__disk_full(struct node *n, unsigned bit, bool full);
+void node__log_room(struct node *n); /* wal actor: says whether the log ends */
+bool node__quota_fits(struct node *n, uint64_t cost);
 void node__raise_nospace(struct node *n, struct node_request *then);
 
 static inline void node__wake(struct node *n, enum node_actor which)

@@ -17,14 +17,16 @@ static void storage_done(struct node *n)
 
         next = x->next;
         for (size_t i = 0; i < j->after_n; i++) {
-            ASSERT(j->after[i].to == n->member_id);
-            if (raft_step(ra->raft, &j->after[i]) != 0)
+            if (j->after[i].to != n->member_id)
+                node__peers_send(n, &j->after[i], 1);
+            else if (raft_step(ra->raft, &j->after[i]) != 0)
                 UNREACHABLE();
         }
         if (j->has_mark)
             raft_stored(ra->raft, &j->mark);
         if (j->has_marker)
             node__raft_marker_stored(n, j);
+        node__raft_log_stored(n, j);
         node__wal_job_free(n, j);
     }
 }
@@ -178,8 +180,8 @@ static void drain_updates(struct node *n)
         raft_take_update(ra->raft, &u);
         if (u.soft_changed)
             leader_changed(n, &u.soft);
-        /* Until the transport between members exists, a member is alone. */
-        ASSERT(u.messages_n == 0);
+        node__peers_send(n, u.messages, u.messages_n);
+        node__peers_flush(n); /* before u is gone, which the messages point into */
         atomic_store(&n->pub.term, raft_get_term(ra->raft));
         atomic_store(&n->pub.commit, raft_get_commit(ra->raft));
         for (size_t i = 0; i < u.read_states_n; i++)
@@ -187,6 +189,7 @@ static void drain_updates(struct node *n)
         send_to_wal(n, &u);
         send_to_apply(n, &u);
     }
+    node__peers_flush(n); /* promises whose jobs are done */
 }
 
 /* A lone voter that has committed in its own term needs no round for a read. */
@@ -266,6 +269,7 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
     storage_done(n);
     apply_done(n);
     markers_arrive(n);
+    node__peers_take(n);
     node__raft_take_requests(n, now);
     ticks(n, now);
     campaign_alone(n);

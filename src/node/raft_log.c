@@ -1,15 +1,170 @@
 /* raft_log.c -- how much of the log stays in memory, and what happens when a snapshot is on disk.
- */
+ *
+ * The log reaches back `catchup_entries` behind what is applied, so that a follower that was away
+ * for a moment need not be sent the whole store.  Only its newest part is in memory; the rest is
+ * read back from the write-ahead log, by the work actor:
+ *
+ *     IDLE --(raft wants entries that are not in memory)--> ASKED --(work has read)--> READY
+ *      ^                                                                                |
+ *      '------------- raft has used them, or wants others, or needs none any more ------'
+ *
+ * While ASKED the reading belongs to the work actor, else to the raft actor, which tells the core
+ * to ask again. */
+#include "base/alloc.h"
 #include "node/node_int.h"
 
-/* The log in memory keeps `catchup_entries` behind what is applied, so that a follower that was
- * away for a moment need not be sent the whole store. */
+enum { READING_IDLE, READING_ASKED, READING_READY };
+
+struct log_reading {
+    _Atomic int state;
+    raft_index lo;
+    raft_index hi;
+    struct wal_entries got;
+    int rc;
+    bool used;
+    unsigned passed_over; /* others asked meanwhile */
+    unsigned unused_for;  /* compactions of the log */
+    struct wal_reader *wal;
+};
+
+/* ---- reading back: the raft actor ---- */
+
+static void reading_ask(struct node *n, raft_index lo)
+{
+    struct log_reading *r = n->raft.reading;
+
+    wal_entries_done(&r->got);
+    r->lo = lo;
+    r->hi = raft_memory_storage_usage(n->raft.log).first_in_memory;
+    r->used = false;
+    r->passed_over = r->unused_for = 0;
+    ASSERT(r->lo < r->hi);
+    atomic_store_explicit(&r->state, READING_ASKED, memory_order_release);
+    node__wake(n, NODE_WORK);
+}
+
+static bool reading_has(const struct log_reading *r, raft_index i)
+{
+    return r->got.n > 0 && i >= r->got.v[0].index && i - r->got.v[0].index < r->got.n;
+}
+
+static void hand_out(struct log_reading *r, raft_index lo, raft_index hi, uint64_t bytes_max,
+                     struct raft_entry_list *ret)
+{
+    const struct raft_entry *v = r->got.v, *end = v + r->got.n;
+    uint64_t bytes = 0;
+
+    for (v += lo - v[0].index; v < end && v->index < hi; v++) {
+        bytes += raft_entry_size(v);
+        if (v->index > lo && bytes > bytes_max)
+            break;
+        raft_entry_list_add(ret, v);
+    }
+    r->used = true;
+    r->unused_for = 0;
+}
+
+static int read_back(void *arg, raft_index lo, raft_index hi, uint64_t bytes_max,
+                     struct raft_entry_list *ret)
+{
+    struct node *n = arg;
+    struct log_reading *r = n->raft.reading;
+    int state = atomic_load_explicit(&r->state, memory_order_acquire);
+
+    if (state == READING_ASKED)
+        return ERR_AGAIN;
+    if (state == READING_READY && r->rc == 0 && reading_has(r, lo)) {
+        hand_out(r, lo, hi, bytes_max, ret);
+        return 0;
+    }
+    if (state == READING_READY && r->rc != 0 && r->lo == lo) {
+        atomic_store_explicit(&r->state, READING_IDLE, memory_order_relaxed);
+        return r->rc;
+    }
+    /* What was read for another follower waits for it a few times. */
+    if (state == READING_READY && r->rc == 0 && !r->used &&
+        r->passed_over++ < NODE_LOG_READ_PATIENCE)
+        return ERR_AGAIN;
+    reading_ask(n, lo);
+    return ERR_AGAIN;
+}
+
+/* ---- reading back: the work actor ---- */
+
+void node__raft_log_read(struct node *n)
+{
+    struct log_reading *r = n->raft.reading;
+    struct err e = ERR_INIT;
+
+    if (atomic_load_explicit(&r->state, memory_order_acquire) != READING_ASKED)
+        return;
+    r->rc = r->wal != NULL ? 0 : wal_reader_open(n->env.disk, n->wal_dir, &r->wal, &e);
+    if (r->rc == 0)
+        r->rc = wal_reader_entries(r->wal, r->lo, r->hi, NODE_LOG_READ_BYTES, &r->got, &e);
+    if (r->rc != 0)
+        LOG_WARN(n->env.log, "a follower needs entries that cannot be read back",
+                 F_U64("first-index", r->lo), F_ERR(&e));
+    atomic_store_explicit(&r->state, READING_READY, memory_order_release);
+    node__wake(n, NODE_RAFT);
+}
+
+/* ---- what stays ---- */
+
+void node__raft_log_init(struct node *n)
+{
+    n->raft.reading = xmem_calloc(1, sizeof *n->raft.reading);
+}
+
+void node__raft_log_done(struct node *n)
+{
+    struct log_reading *r = n->raft.reading;
+
+    if (r == NULL)
+        return;
+    wal_entries_done(&r->got);
+    wal_reader_close(r->wal);
+    mem_free(r);
+}
+
+/* Only what the write-ahead log itself shows to be committed can be read back from it. */
+void node__raft_log_stored(struct node *n, const struct wal_job *j)
+{
+    if (j->has_hard)
+        n->raft.commit_stored = MAX(n->raft.commit_stored, j->hard.commit);
+}
+
+static void offload(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+    bool alone = atomic_load_explicit(&n->pub.alone, memory_order_relaxed);
+    struct raft_memory_options o = {
+        .entries_max = alone ? NODE_LOG_ALONE_ENTRIES_MAX : NODE_LOG_ENTRIES_MAX,
+        .bytes_max = alone ? NODE_LOG_ALONE_BYTES_MAX : NODE_LOG_BYTES_MAX,
+        .reader = {read_back, n}};
+
+    raft_memory_storage_offload(ra->log, &o, MIN(ra->applied, ra->commit_stored));
+}
+
+/* What nobody has asked for in a long while. */
+static void forget_reading(struct node *n)
+{
+    struct log_reading *r = n->raft.reading;
+
+    if (atomic_load_explicit(&r->state, memory_order_acquire) != READING_READY ||
+        r->unused_for++ < NODE_LOG_READ_KEEP)
+        return;
+    wal_entries_done(&r->got);
+    atomic_store_explicit(&r->state, READING_IDLE, memory_order_relaxed);
+}
+
 void node__raft_log_compact(struct node *n)
 {
     struct raft_actor *ra = &n->raft;
     raft_index to;
     int rc;
 
+    offload(n);
+    forget_reading(n);
     if (ra->applied <= n->cfg.catchup_entries)
         return;
     to = ra->applied - n->cfg.catchup_entries;

@@ -153,6 +153,10 @@ static void add_to_batch(struct node *n, struct batch *b, struct node_request *r
 {
     size_t bytes;
 
+    if ((atomic_load(&n->pub.disk_full) & NODE_LOG_ENDS) != 0) {
+        node__fail(n, &n->raft.out, r, API_NO_SPACE);
+        return;
+    }
     if (backlog_is_long(n)) {
         node__fail(n, &n->raft.out, r, API_REQUEST_TOO_MANY_REQUESTS);
         return;

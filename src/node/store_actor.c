@@ -9,12 +9,14 @@
 static bool step_compaction(struct node *n, struct store_job *j, mono_ns now)
 {
     struct err e = ERR_INIT;
+    int rc;
 
     if (now < j->not_before)
         return false;
-    if (mvcc_compaction_step(j->compaction, n->cfg.compaction_batch, &j->done, &e) != 0)
+    rc = mvcc_compaction_step(j->compaction, n->cfg.compaction_batch, &j->done, &e);
+    if (rc != 0 && rc != ERR_NO_SPACE)
         node__die(n, "failed to compact the data file", &e);
-    j->not_before = now + n->cfg.compaction_sleep_ms * 1000000;
+    j->not_before = now + (rc == 0 ? n->cfg.compaction_sleep_ms * 1000000 : NODE_FULL_RETRY_NS);
     atomic_store(&n->apply.committed, true);
     if (!j->done && !atomic_load(&n->stopping)) {
         node__wake(n, NODE_APPLY);
@@ -44,11 +46,14 @@ static bool end_defragment(struct node *n, struct store_job *j, const struct err
     return true;
 }
 
-static bool step_defragment(struct node *n, struct store_job *j)
+static bool step_defragment(struct node *n, struct store_job *j, mono_ns now)
 {
     struct err e = ERR_INIT;
     bool done = false;
 
+    if (now < j->not_before)
+        return false;
+    j->not_before = now + NODE_DEFRAG_REST_NS;
     if (j->defrag == NULL && store_defrag_begin(n->apply.store, &j->defrag, &e) != 0)
         return end_defragment(n, j, &e);
     if (store_defrag_step(j->defrag, NODE_STORE_STEP_RECORDS, &done, &e) != 0)
@@ -56,12 +61,12 @@ static bool step_defragment(struct node *n, struct store_job *j)
     return done ? end_defragment(n, j, NULL) : false;
 }
 
-static bool step_request(struct node *n, struct store_job *j)
+static bool step_request(struct node *n, struct store_job *j, mono_ns now)
 {
     struct node_request *r = j->request;
 
     if (r->kind == NODE_REQ_DEFRAGMENT)
-        return step_defragment(n, j);
+        return step_defragment(n, j, now);
     if (r->kind == NODE_REQ_SNAPSHOT) {
         node__snapshot_begin(n, r);
     } else {
@@ -80,8 +85,15 @@ static bool save_disk_snapshot(struct node *n, struct store_job *j)
         .data = j->snap.payload,
         .meta = {.conf_state = j->snap.conf_state, .index = j->snap.index, .term = j->snap.term}};
     struct err e = ERR_INIT;
+    int rc = snap_save(n->env.disk, n->snap_dir, &s, &e);
 
-    if (snap_save(n->env.disk, n->snap_dir, &s, &e) != 0)
+    if (rc == ERR_NO_SPACE) {
+        LOG_WARN(n->env.log, "no room for a snapshot; will try again", F_ERR(&e));
+        mpsc_push(&n->apply.store_done, &j->link);
+        node__wake(n, NODE_APPLY);
+        return true;
+    }
+    if (rc != 0)
         node__die(n, "failed to save a snapshot", &e);
     mpsc_push(&n->raft.markers, &j->link);
     node__wake(n, NODE_RAFT);
@@ -94,7 +106,7 @@ static bool step(struct node *n, struct store_job *j, mono_ns now)
     case STORE_WORK_COMPACTION:
         return step_compaction(n, j, now);
     case STORE_WORK_REQUEST:
-        return step_request(n, j);
+        return step_request(n, j, now);
     case STORE_WORK_DISK_SNAPSHOT:
         return save_disk_snapshot(n, j);
     }
@@ -121,19 +133,78 @@ static void step_all(struct node *n, mono_ns now)
     }
 }
 
-static void commit(struct node *n)
+/* Whether the jobs that were taken before it may begin: all that was sealed ahead of them is in the
+ * file. */
+static bool commit(struct node *n, mono_ns now)
 {
+    struct store_actor *sa = &n->store;
     struct err e = ERR_INIT;
     uint64_t before = store_commits(n->apply.store);
     mono_ns began = clock_mono_ns(n->env.clock);
+    int rc;
 
-    if (store_commit(n->apply.store, &e) != 0)
+    if (sa->waiting && now < sa->ask_again)
+        return false;
+    rc = store_commit(n->apply.store, &e);
+    if (rc != 0 && rc != ERR_NO_SPACE)
         node__die(n, "failed to commit to the data file", &e);
-    if (store_commits(n->apply.store) == before)
+    sa->waiting = rc == ERR_NO_SPACE;
+    if (sa->waiting)
+        sa->ask_again = now + NODE_FULL_RETRY_NS;
+    if (store_commits(n->apply.store) != before) {
+        node__count_commit(n, clock_mono_ns(n->env.clock) - began);
+        atomic_store(&n->apply.committed, true);
+        node__wake(n, NODE_APPLY);
+    }
+    return !sa->waiting;
+}
+
+/* While nothing is committed nobody else finds out that there is room again. */
+static void ask_room(struct node *n, mono_ns now)
+{
+    struct store *store = n->apply.store;
+    struct err e = ERR_INIT;
+
+    if (store_low_on_space(store) && now >= n->store.ask_again) {
+        int rc = store_ask_room(store, &e);
+
+        if (rc != 0 && rc != ERR_NO_SPACE)
+            node__die(n, "failed to extend the data file", &e);
+        n->store.ask_again = now + NODE_FULL_RETRY_NS;
+    }
+    node__disk_full(n, NODE_FULL_DATA, store_low_on_space(store));
+}
+
+/* A member that stops cannot wait for room. */
+static void give_up(struct node *n, struct store_job *j)
+{
+    if (j->work != STORE_WORK_REQUEST) {
+        mpsc_push(&n->apply.store_done, &j->link);
+        node__wake(n, NODE_APPLY);
         return;
-    node__count_commit(n, clock_mono_ns(n->env.clock) - began);
-    atomic_store(&n->apply.committed, true);
-    node__wake(n, NODE_APPLY);
+    }
+    node__fail(n, &n->store.out, j->request, API_STOPPED);
+    node__store_job_free(j);
+}
+
+/* Jobs begin behind the commit of what came before them; only a defragmentation, which may make
+ * room, does not wait while that fails. */
+static void begin_jobs(struct node *n, bool committed)
+{
+    bool stopping = atomic_load(&n->stopping);
+
+    LIST_EACH_SAFE (x, &n->store.held) {
+        struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
+
+        if (committed ||
+            (j->work == STORE_WORK_REQUEST && j->request->kind == NODE_REQ_DEFRAGMENT)) {
+            list_remove(x);
+            list_push(&n->store.work, x);
+        } else if (stopping) {
+            list_remove(x);
+            give_up(n, j);
+        }
+    }
 }
 
 int64_t node__run_store(struct node *n, mono_ns now)
@@ -142,24 +213,23 @@ int64_t node__run_store(struct node *n, mono_ns now)
     struct mpsc_node *x = mpsc_take(&sa->jobs), *next;
 
     /* Jobs are taken before the commit: what was sealed ahead of each of them is then in it. */
-    commit(n);
     for (; x != NULL; x = next) {
         next = x->next;
-        list_push(&sa->work, &CONTAINER_OF(x, struct store_job, link)->queue);
+        list_push(&sa->held, &CONTAINER_OF(x, struct store_job, link)->queue);
     }
+    begin_jobs(n, commit(n, now));
     step_all(n, now);
+    ask_room(n, now);
     node__outbox_flush(n, &sa->out);
-    if (atomic_load(&n->stopping) && list_empty(&sa->work) && mpsc_empty(&sa->jobs) &&
-        node__actor_stopped(n, NODE_APPLY))
+    if (atomic_load(&n->stopping) && list_empty(&sa->work) && list_empty(&sa->held) &&
+        mpsc_empty(&sa->jobs) && node__actor_stopped(n, NODE_APPLY))
         node__mark_stopped(n, NODE_STORE);
-    if (list_empty(&sa->work))
-        return -1;
     return node__store_next_step(n, now);
 }
 
 int64_t node__store_next_step(struct node *n, mono_ns now)
 {
-    int64_t due = -1;
+    int64_t due = store_low_on_space(n->apply.store) ? MAX(n->store.ask_again - now, 0) : -1;
 
     LIST_EACH (x, &n->store.work) {
         struct store_job *j = CONTAINER_OF(x, struct store_job, queue);

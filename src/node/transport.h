@@ -43,6 +43,8 @@ struct node_message {
     struct raft_message m;
     /* Called once by the node, on the raft thread, when it has done with the message. */
     void (*release)(struct node_message *x);
+    void *owner; /* the transport's own */
+    size_t bytes;
 };
 
 /* What the transport tells the node; any thread. */
@@ -53,5 +55,9 @@ void node_receive(struct node *n, struct node_message *first);
 /* The last messages to this member were lost. */
 void node_report_unreachable(struct node *n, raft_id id);
 void node_report_snapshot(struct node *n, raft_id id, bool arrived);
+/* What release another member runs, as it said just now. */
+void node_report_version(struct node *n, raft_id id, cluster_version v);
+/* Another member says that this one was removed from the cluster: it stops. */
+void node_report_removed(struct node *n);
 
 #endif

@@ -32,6 +32,8 @@ int64_t node__run_wal(struct node *n, mono_ns now)
 
         wa->pending = x == NULL ? NULL : CONTAINER_OF(x, struct wal_job, link);
     }
+    if ((atomic_load(&n->pub.disk_full) & NODE_LOG_ENDS) != 0)
+        node__log_room(n);
     k = take_batch(wa, jobs, saves);
     if (k != 0) {
         struct err e = ERR_INIT;
@@ -44,8 +46,10 @@ int64_t node__run_wal(struct node *n, mono_ns now)
             mpsc_push(&n->raft.stored_jobs, &jobs[i]->link);
         }
         node__wake(n, NODE_RAFT);
-        if (wal_wants_prepare(wa->wal))
+        if (wal_wants_prepare(wa->wal)) {
+            node__log_room(n);
             node__wake(n, NODE_WORK);
+        }
     }
     if (wa->pending != NULL || !mpsc_empty(&wa->jobs))
         return 0;

@@ -103,17 +103,31 @@ static bool step_hash(struct node *n, struct node_request *r)
 
 /* ---- files ---- */
 
-/* A failure harms nothing yet (a full disk, most often); it is not tried again at every write. */
+/* A failure harms nothing yet: the present segment has room.  It is not tried again at every write.
+ */
 static void prepare_segment(struct node *n, mono_ns now)
 {
     struct err e = ERR_INIT;
+    int rc;
 
     if (!wal_wants_prepare(n->wal.wal) || now < n->work.prepare_again)
         return;
-    if (wal_prepare(n->wal.wal, &e) == 0)
+    rc = wal_prepare(n->wal.wal, &e);
+    node__disk_full(n, NODE_FULL_LOG, rc == ERR_NO_SPACE);
+    if (rc == 0) {
+        n->work.prepare_again = 0;
+        node__wake(n, NODE_WAL); /* which may have stopped taking requests */
         return;
-    n->work.prepare_again = now + NODE_PREPARE_RETRY_NS;
-    LOG_WARN(n->env.log, "failed to prepare the next WAL segment", F_ERR(&e));
+    }
+    n->work.prepare_again = now + (rc == ERR_NO_SPACE ? NODE_FULL_RETRY_NS : NODE_PREPARE_RETRY_NS);
+    if (rc != ERR_NO_SPACE)
+        LOG_WARN(n->env.log, "failed to prepare the next WAL segment", F_ERR(&e));
+}
+
+/* INT64_MAX: nothing failed. */
+static mono_ns next_prepare(const struct node *n)
+{
+    return n->work.prepare_again == 0 ? INT64_MAX : n->work.prepare_again;
 }
 
 static void purge(struct node *n, mono_ns now)
@@ -148,6 +162,7 @@ int64_t node__run_work(struct node *n, mono_ns now)
     struct work_actor *wa = &n->work;
     struct list *piece;
 
+    node__raft_log_read(n);
     take_requests(wa);
     if ((piece = list_pop(&wa->pieces)) != NULL)
         node__snapshot_piece(n, CONTAINER_OF(piece, struct node_request, age));
@@ -167,5 +182,5 @@ int64_t node__run_work(struct node *n, mono_ns now)
     if (atomic_load(&n->stopping) && mpsc_empty(&wa->requests) &&
         node__actor_stopped(n, NODE_STORE))
         node__mark_stopped(n, NODE_WORK);
-    return MAX(wa->next_purge - now, 0);
+    return MAX(MIN(wa->next_purge, next_prepare(n)) - now, 0);
 }

@@ -1,115 +1,61 @@
-/* The peer listeners of a member: their life, and the pages that need no membership. */
+/* The peer listeners and connections of a member: their life. */
 #include "edge/peer/peer.h"
 
 #include "base/alloc.h"
-#include "engine/net/http.h"
+#include "edge/peer/peer_int.h"
 
 #define STOP_MS 1000 /* etcd gives its peer listeners a second */
 
-struct peer_server {
-    struct peer_options o;
-    struct loop *loop;
-    struct net_server *net;
-    struct node *node;
-    uint16_t port;
-    bool running;
-};
+#define URLS_BYTES_MAX ((size_t) 1 << 20) /* of our own, joined */
 
-/* ---- pages ---- */
-
-static const char *version_text(uint32_t v, const char *unknown, char ret[24])
+static char *join(const char *const *v, size_t n)
 {
-    if (v == 0)
-        return unknown;
-    snprintf(ret, 24, "%u.%u.0", (unsigned) (v >> 16), (unsigned) (v & 0xffff));
-    return ret;
+    struct buf b;
+    char *s;
+
+    buf_init(&b, URLS_BYTES_MAX);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "%s%s", i > 0 ? "," : "", v[i]);
+    s = xmem_strdup(buf_cstr(&b));
+    buf_done(&b);
+    return s;
 }
 
-static void respond(struct http_req *r, const char *type, const char *body)
+static int listen_all(struct peer_server *p, struct err *e)
 {
-    const struct http_field f[] = {{"Content-Type", type}};
+    int rc = 0;
 
-    http_respond(r, 200, f, ARRAY_LEN(f), bytes_str(body));
-}
+    for (size_t i = 0; i < p->o.listen_n && rc == 0; i++) {
+        struct net_listen where = p->o.listen[i];
 
-static void version_page(struct http_req *r, struct peer_server *p)
-{
-    struct node_status st;
-    char body[256], cluster[24], storage[24];
-
-    node_status(p->node, &st);
-    snprintf(body, sizeof body, "{\"etcdserver\":\"%s\",\"etcdcluster\":\"%s\",\"storage\":\"%s\"}",
-             p->o.version, version_text(st.cluster_version, "not_decided", cluster),
-             version_text(st.storage_version, "unknown", storage));
-    respond(r, "application/json", body);
-}
-
-/* Seconds since 1970 as RFC 3339 (H. Hinnant, "chrono-compatible low-level date algorithms"). */
-static void rfc3339(wall_ms wall, char *ret, size_t n)
-{
-    int64_t s = wall / 1000, z = s / 86400 + 719468, era = z / 146097, doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    int month = (int) (mp < 10 ? mp + 3 : mp - 9);
-
-    snprintf(ret, n, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int) (yoe + era * 400 + (month <= 2)),
-             month, (int) (doy - (153 * mp + 2) / 5 + 1), (int) (s % 86400 / 3600),
-             (int) (s % 3600 / 60), (int) (s % 60), (int) (wall % 1000));
-}
-
-static void probing_page(struct http_req *r, struct peer_server *p)
-{
-    char now[32], body[64];
-
-    rfc3339(clock_wall_ms(p->o.clock), now, sizeof now);
-    snprintf(body, sizeof body, "{\"OK\":true,\"Now\":\"%s\"}\n", now);
-    respond(r, "text/plain; charset=utf-8", body);
-}
-
-static void page(struct http_req *r, void *user)
-{
-    struct peer_server *p = user;
-    struct bytes path = http_path(r);
-    bool version = bytes_eq(path, BYTES_LIT("/version"));
-
-    if (!version && !bytes_eq(path, BYTES_LIT("/raft/probing"))) {
-        http_error(r, 404, "404 page not found");
-    } else if (!bytes_eq(http_method(r), BYTES_LIT("GET"))) {
-        const struct http_field f[] = {{"Allow", "GET"},
-                                       {"Content-Type", "text/plain; charset=utf-8"}};
-
-        http_respond(r, 405, f, ARRAY_LEN(f), BYTES_LIT("Method Not Allowed\n"));
-    } else if (version) {
-        version_page(r, p);
-    } else {
-        probing_page(r, p);
+        where.serves = NET_SERVES_HTTP;
+        rc = net_server_listen(p->net, &where, i == 0 ? &p->port : NULL, e);
     }
+    return rc;
 }
-
-/* ---- life ---- */
 
 int peer_new(const struct peer_options *o, struct peer_server **ret, struct err *e)
 {
     struct peer_server *p = mem_calloc(1, sizeof *p);
-    struct net_server_options no = {.loops_n = 1, .http = page};
+    struct net_server_options no = {.loops_n = 1, .http = peer__page};
     int rc;
 
     if (p == NULL)
         return err_set(e, ERR_NOMEM, "start peer server: out of memory");
     p->o = *o;
+    p->own_urls = join(o->peer_urls, o->peer_urls_n);
+    list_init(&p->peers);
+    peer__transport_open(p);
     net_limits_default(&no.limits);
+    no.limits.http_body_bytes_max = PEER_POST_BYTES_MAX;
     rc = loop_new("peer", &p->loop, e);
     if (rc == 0) {
         no.loops = &p->loop;
         no.http_user = p;
         rc = net_server_new(&no, &p->net, e);
     }
-    for (size_t i = 0; i < o->listen_n && rc == 0; i++) {
-        struct net_listen where = o->listen[i];
-
-        where.serves = NET_SERVES_HTTP;
-        rc = net_server_listen(p->net, &where, i == 0 ? &p->port : NULL, e);
-    }
+    if (rc == 0)
+        rc = listen_all(p, e);
     if (rc != 0) {
         peer_stop(p);
         peer_free(p);
@@ -119,11 +65,21 @@ int peer_new(const struct peer_options *o, struct peer_server **ret, struct err 
     return 0;
 }
 
+const struct node_transport *peer_transport(struct peer_server *p)
+{
+    return &p->transport;
+}
+
 int peer_start(struct peer_server *p, struct node *n, struct err *e)
 {
+    struct node_status st;
     int rc;
 
+    node_status(n, &st);
     p->node = n;
+    p->id = st.member_id;
+    cluster_id_text(st.member_id, p->hex);
+    cluster_id_text(st.cluster_id, p->cluster_hex);
     net_server_start(p->net);
     rc = loop_start(p->loop, e);
     p->running = rc == 0;
@@ -135,11 +91,23 @@ static void stopped(void *user)
     loop_stop(((struct peer_server *) user)->loop);
 }
 
+/* On the loop: connections of ours first, or the servers at their other ends would be waited for.
+ */
+static void on_stop(struct loop_task *t)
+{
+    struct peer_server *p = CONTAINER_OF(t, struct peer_server, stop);
+
+    p->stopping = true;
+    peer__free_all(p);
+    net_server_stop(p->net, p->running ? STOP_MS : 0, stopped, p);
+}
+
 void peer_stop(struct peer_server *p)
 {
     if (p == NULL || p->net == NULL)
         return;
-    net_server_stop(p->net, p->running ? STOP_MS : 0, stopped, p);
+    p->stop.run = on_stop;
+    loop_post(p->loop, &p->stop);
     if (p->running)
         loop_join(p->loop);
     else
@@ -154,7 +122,11 @@ void peer_free(struct peer_server *p)
     if (p == NULL)
         return;
     ASSERT(p->net == NULL);
+    p->stopping = true;
+    peer__transport_close(p);
     loop_free(p->loop);
+    cluster_view_unref(p->view);
+    mem_free(p->own_urls);
     mem_free(p);
 }
 

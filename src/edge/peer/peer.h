@@ -1,12 +1,13 @@
-/* peer.h -- what other members talk to: one member's peer listeners.
- *
- * So far a member is alone, so what is served is what anyone may ask of a member before it is a
- * peer: its version, and whether it is there.  Everything else is answered as by a member that
- * knows nobody.
+/* peer.h -- what members say to one another: one member's peer listeners, and its connections to
+ * the others (etcd's rafthttp).
  *
  *      peer_new        takes the addresses
- *      peer_start      answers, on a loop of its own, so that the load of clients delays no member
- *      peer_stop       cuts what is open and joins the loop;   peer_free
+ *      peer_transport  what node_open is given, so that the node can send
+ *      peer_start      answers and dials, on a loop of its own, so that the load of clients delays
+ * no heartbeat peer_stop       cuts what is open and joins the loop;   peer_free
+ *
+ * Each pair of members has four long streams, two in each direction: one for appends, one for the
+ * rest; each is dialed by the one who reads.  A member that has not dialed yet is sent POSTs.
  *
  * Threads: all of these by one thread, the program's main one.   Memory: options are borrowed for
  * the peer server's life.
@@ -17,7 +18,9 @@
 #include "base/err.h"
 #include "engine/net/server.h"
 #include "node/node.h"
+#include "node/transport.h"
 #include "obs/log.h"
+#include "obs/metrics.h"
 #include "sys/clock.h"
 
 struct peer_server;
@@ -26,17 +29,25 @@ struct peer_options {
     const struct net_listen *listen;
     size_t listen_n;
     const char *version; /* "3.7.1", or that of the release it stands for */
+    const char *const
+        *peer_urls; /* --initial-advertise-peer-urls: where others reach this member */
+    size_t peer_urls_n;
+    int64_t dial_timeout_ms; /* 1 s + election timeout */
     struct log *log;
+    struct metrics *metrics; /* NULL: none */
     struct clock *clock;
 };
 
 /* "listen tcp 127.0.0.1:2380: bind: address already in use" and other words of engine/net. */
 NODISCARD int peer_new(const struct peer_options *o, struct peer_server **ret, struct err *e);
 
+/* For node_env; valid for the peer server's life.  Messages handed over before peer_start wait. */
+const struct node_transport *peer_transport(struct peer_server *p);
+
 NODISCARD int peer_start(struct peer_server *p, struct node *n, struct err *e);
 
 void peer_stop(struct peer_server *p); /* NULL is accepted; stopped ones too */
-void peer_free(struct peer_server *p); /* NULL is accepted */
+void peer_free(struct peer_server *p); /* NULL is accepted; after the node was closed */
 
 /* The port of the first listener, for tests that listen on port 0. */
 uint16_t peer_port(const struct peer_server *p);

@@ -6,7 +6,6 @@
 
 #define OP_LEASE_REVOKE 9
 #define OP_ALARM 10
-#define OP_CLUSTER_VERSION_SET 1300
 #define OP_MEMBER_ATTR_SET 1301
 
 /* ---- alarms ---- */
@@ -81,32 +80,6 @@ static void publish_attributes(struct node *n)
     node__propose_own(n, OP_MEMBER_ATTR_SET, &m.base, attributes_published, NULL);
 }
 
-static void version_set(struct node *n, struct node_request *own)
-{
-    (void) own;
-    atomic_store(&n->apply.setting_version, false);
-}
-
-/* The leader raises the cluster version to the lowest level among the members.  Alone, that is its
- * own. */
-static void monitor_versions(struct node *n)
-{
-    struct apply_actor *a = &n->apply;
-    const struct cluster_view *v = cluster_view(a->cluster);
-    cluster_version own = CLUSTER_VERSION(3, (unsigned) n->cfg.level % 10);
-    Membershippb__ClusterVersionSetRequest m;
-    char text[CLUSTER_VERSION_TEXT_BYTES];
-
-    if (!a->is_primary || v->members_n != 1 || v->version >= own || !atomic_load(&a->published) ||
-        atomic_load(&a->setting_version))
-        return;
-    cluster_version_text(own, text);
-    membershippb__cluster_version_set_request__init(&m);
-    m.ver = text;
-    atomic_store(&a->setting_version, true);
-    node__propose_own(n, OP_CLUSTER_VERSION_SET, &m.base, version_set, NULL);
-}
-
 static void monitor_storage_version(struct node *n)
 {
     struct apply_actor *a = &n->apply;
@@ -167,9 +140,10 @@ void node__apply_monitor(struct node *n)
     if (atomic_load(&n->stopping))
         return;
     publish_attributes(n);
+    node__versions_take(n);
     if (a->now >= a->monitor_again) {
         a->monitor_again = a->now + NODE_MONITOR_NS;
-        monitor_versions(n);
+        node__versions_monitor(n);
         monitor_storage_version(n);
     }
     expire_leases(n);
@@ -178,6 +152,24 @@ void node__apply_monitor(struct node *n)
 }
 
 /* ---- to the store actor and back ---- */
+
+/* A member that stops cannot wait for room in the data file. */
+static void give_up_jobs(struct node *n)
+{
+    struct list *x;
+
+    while ((x = list_pop(&n->apply.to_store)) != NULL) {
+        struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
+
+        if (j->work != STORE_WORK_REQUEST) {
+            mpsc_push(&n->apply.store_done, &j->link);
+            continue;
+        }
+        node__fail(n, &n->apply.out, j->request, API_STOPPED);
+        node__store_job_free(j);
+    }
+    node__wake(n, NODE_APPLY);
+}
 
 /* What was applied before goes first: seal, even when the batch is not due.  While the data file's
  * disk is so slow that no more batches may wait, jobs wait here (N4 would not hold without that).
@@ -191,8 +183,11 @@ void node__apply_hand_over(struct node *n)
         return;
     if (store_seal(a->store))
         a->last_seal = a->now;
-    if (!store_all_sealed(a->store))
+    if (!store_all_sealed(a->store)) {
+        if (atomic_load(&n->stopping) && (atomic_load(&n->pub.disk_full) & NODE_FULL_DATA) != 0)
+            give_up_jobs(n);
         return;
+    }
     while ((x = list_pop(&a->to_store)) != NULL)
         mpsc_push(&n->store.jobs, &CONTAINER_OF(x, struct store_job, queue)->link);
     node__wake(n, NODE_STORE);
@@ -247,6 +242,8 @@ void node__apply_store_done(struct node *n)
             a->snapshot_under_way = false;
             if (j->done)
                 a->last_disk_snapshot = j->snap.index;
+            else
+                a->snapshot_again = a->now + NODE_SNAPSHOT_RETRY_NS;
             break;
         case STORE_WORK_REQUEST:
             UNREACHABLE();
@@ -336,7 +333,7 @@ void node__apply_background(struct node *n)
     if (atomic_load(&n->stopping))
         return;
     step_compaction(n);
-    if (a->snapshot_under_way || a->applied == a->last_disk_snapshot)
+    if (a->snapshot_under_way || a->applied == a->last_disk_snapshot || a->now < a->snapshot_again)
         return;
     if (a->want_disk_snapshot || a->applied - a->last_disk_snapshot > n->cfg.snapshot_count)
         begin_disk_snapshot(n);

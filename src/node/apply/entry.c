@@ -37,6 +37,7 @@ static void apply_conf_change(struct node *n, const struct raft_entry *e,
         node__die(n, "a configuration change in the log cannot be read", &err);
     cc.context = BYTES_EMPTY; /* raft has no use for it, and the entry will not outlive the job */
     refused = cluster_apply_change(n->apply.cluster, &change);
+    n->apply.cluster_changed |= refused == API_OK;
     if (refused == API_OK)
         save_conf_state(n);
     else
@@ -67,6 +68,7 @@ static void apply_v2(struct node *n, const struct raft_entry *e)
     case CLUSTER_V2_OTHER:
         break;
     }
+    a->cluster_changed = true;
     /* A 3.7 member cannot read such entries: a snapshot behind them makes the directory readable.
      */
     a->want_disk_snapshot = true;
@@ -82,10 +84,12 @@ static void apply_normal(struct node *n, const struct raft_entry *e, struct node
 
     if (e->data.n == 0) {
         /* The empty entry of a new term: the leader takes charge of the leases. */
-        if (a->is_leader && e->term == a->term && !a->is_primary) {
+        if (a->is_leader && e->term == a->term && (!a->is_primary || a->primary_term != e->term)) {
             lessor_promote(a->lessor, a->now / 1000000,
                            (int64_t) n->cfg.election_ticks * n->cfg.tick_ms);
             a->is_primary = true;
+            a->primary_term = e->term;
+            a->primary_since = a->now;
         }
         return;
     }

@@ -363,7 +363,7 @@ void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest
         refuse(n, w, refused);
         return;
     }
-    if (cost > 0 && !node_quota_fits(n, cost)) {
+    if (cost > 0 && !node__quota_fits(n, cost)) {
         /* Done all the same, for the other members do it; but the client is told, after the alarm
          * is on. */
         struct node_request *told = w;

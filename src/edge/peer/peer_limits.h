@@ -1,0 +1,33 @@
+/* peer_limits.h -- every limit and period between members: name, unit, reason. */
+#ifndef KETCH_EDGE_PEER_PEER_LIMITS_H
+#define KETCH_EDGE_PEER_PEER_LIMITS_H
+
+/* A message in a POST /raft: what etcd's raft puts into one message, with room for one large entry.
+ */
+#define PEER_POST_BYTES_MAX (64u << 20)
+
+/* POSTs to one member: under way, and waiting behind them (etcd's numbers). */
+#define PEER_POSTS_MAX 4
+#define PEER_POSTS_WAITING_MAX 64
+
+/* Messages to and from one member that have not left, or that the node has not taken. */
+#define PEER_QUEUE_MAX 4096
+#define PEER_QUEUE_BYTES_MAX ((size_t) 64 << 20)
+
+/* Messages that the node has handed out and the loop has not taken: beyond it they are lost. */
+#define PEER_OUTGOING_MAX 65536
+
+/* Members and remotes that one member knows. */
+#define PEERS_MAX 256
+
+#define PEER_URLS_MAX 64
+
+/* etcd's: a stream that is silent for so long is dead, and heartbeats of the link keep it alive. */
+#define PEER_SILENCE_MS 5000
+#define PEER_LINK_HEARTBEAT_MS (PEER_SILENCE_MS / 3)
+
+#define PEER_REDIAL_MS 100
+#define PEER_POST_TIMEOUT_MS 5000
+#define PEER_PROBE_MS 4000
+
+#endif

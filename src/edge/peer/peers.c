@@ -1,0 +1,349 @@
+/* peers.c -- the table of members and remotes, and what is known of their activity. */
+#include "base/alloc.h"
+#include "edge/peer/peer_int.h"
+
+struct peer *peer__find(struct peer_server *ps, raft_id id)
+{
+    LIST_EACH_SAFE (x, &ps->peers) {
+        struct peer *p = CONTAINER_OF(x, struct peer, link);
+
+        if (p->id == id)
+            return p;
+    }
+    return NULL;
+}
+
+/* ---- URLs ---- */
+
+/* "http://host:port", "unix://name:port": what members may have was checked when they were added.
+ * NULL: this build cannot speak to it. */
+static struct http_client *client_of(struct peer_server *ps, const char *url)
+{
+    struct http_client_options o = {.connect_timeout_ms = ps->o.dial_timeout_ms};
+    const char *rest = strstr(url, "://"), *colon;
+    char host[256];
+    size_t n;
+
+    if (rest == NULL || strncmp(url, "http:", 5) != 0)
+        return NULL;
+    rest += 3;
+    colon = strrchr(rest, ':');
+    if (colon == NULL)
+        return NULL;
+    n = (size_t) (colon - rest);
+    if (n >= 2 && rest[0] == '[' && rest[n - 1] == ']') {
+        rest++;
+        n -= 2;
+    }
+    if (n == 0 || n >= sizeof host)
+        return NULL;
+    memcpy(host, rest, n);
+    host[n] = '\0';
+    o.host = host;
+    o.port = (uint16_t) strtoul(colon + 1, NULL, 10);
+    return http_client_new(ps->loop, &o);
+}
+
+static void urls_free(struct peer *p)
+{
+    for (size_t i = 0; i < p->urls_n; i++) {
+        http_client_free(p->clients[i]);
+        mem_free(p->urls[i]);
+    }
+    mem_free(p->urls);
+    mem_free(p->clients);
+    p->urls = NULL;
+    p->clients = NULL;
+    p->urls_n = p->url = 0;
+}
+
+static void urls_set(struct peer *p, const struct cluster_strings *urls)
+{
+    size_t n = MIN(urls->n, (size_t) PEER_URLS_MAX);
+
+    urls_free(p);
+    p->urls = xmem_calloc(n + 1, sizeof *p->urls);
+    p->clients = xmem_calloc(n + 1, sizeof *p->clients);
+    for (size_t i = 0; i < n; i++) {
+        p->urls[i] = xmem_strdup(urls->v[i]);
+        p->clients[i] = client_of(p->ps, urls->v[i]);
+        if (p->clients[i] == NULL)
+            LOG_WARN(p->ps->o.log, "peer URL cannot be reached by this version",
+                     F_STR("remote-peer-id", p->hex), F_STR("url", urls->v[i]));
+    }
+    p->urls_n = n;
+}
+
+static bool urls_same(const struct peer *p, const struct cluster_strings *urls)
+{
+    if (p->urls_n != MIN(urls->n, (size_t) PEER_URLS_MAX))
+        return false;
+    for (size_t i = 0; i < p->urls_n; i++) {
+        if (strcmp(p->urls[i], urls->v[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+struct http_client *peer__client(struct peer *p)
+{
+    return p->urls_n == 0 ? NULL : p->clients[p->url];
+}
+
+void peer__url_failed(struct peer *p, size_t url)
+{
+    if (url == p->url && p->urls_n > 0)
+        p->url = (p->url + 1) % p->urls_n;
+}
+
+/* ---- activity ---- */
+
+static void publish_activity(struct peer *p, bool known)
+{
+    struct peer_server *ps = p->ps;
+    struct peer_activity *empty = NULL;
+
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        struct peer_activity *a = &ps->activity[i];
+        raft_id id = atomic_load(&a->id);
+
+        if (id == p->id) {
+            atomic_store(&a->since, p->active_since);
+            if (!known)
+                atomic_store(&a->id, 0);
+            return;
+        }
+        if (id == 0 && empty == NULL)
+            empty = a;
+    }
+    if (!known)
+        return;
+    ASSERT(empty != NULL); /* PEERS_MAX peers at most */
+    atomic_store(&empty->since, p->active_since);
+    atomic_store(&empty->id, p->id);
+}
+
+void peer__activate(struct peer *p)
+{
+    if (p->active_since != 0 || p->is_remote)
+        return;
+    LOG_INFO(p->ps->o.log, "peer became active", F_STR("peer-id", p->hex));
+    p->active_since = MAX(loop_now_ns(p->ps->loop), (mono_ns) 1);
+    metric_set(p->metrics.active, 1);
+    publish_activity(p, true);
+    peer__version_ask(p);
+}
+
+void peer__deactivate(struct peer *p, const char *action, const char *why)
+{
+    char text[300];
+
+    if (p->active_since == 0)
+        return;
+    snprintf(text, sizeof text, "failed to %s (%s)", action, why);
+    LOG_WARN(p->ps->o.log, "peer became inactive (message send to peer failed)",
+             F_STR("peer-id", p->hex), F_STR("error", text));
+    p->active_since = 0;
+    metric_set(p->metrics.active, 0);
+    metric_inc(p->metrics.disconnected);
+    publish_activity(p, true);
+}
+
+/* ---- life of a peer ---- */
+
+static void metrics_open(struct peer *p)
+{
+    struct peer_server *ps = p->ps;
+    const char *const pair[] = {ps->hex, p->hex, NULL};
+    const char *const to[] = {p->hex, NULL};
+    struct metrics *m = ps->o.metrics;
+    static const char *const pair_names[] = {"Local", "Remote", NULL};
+    static const char *const to_names[] = {"To", NULL};
+    static const char *const from_names[] = {"From", NULL};
+
+    if (m == NULL)
+        return;
+    p->metrics.active = metric_with(
+        metrics_family(m, METRIC_GAUGE, METRIC_PLAIN, "etcd_network_active_peers",
+                       "The current number of active peer connections.", pair_names),
+        pair);
+    p->metrics.disconnected = metric_with(
+        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_disconnected_peers_total",
+                       "The total number of disconnected peers.", pair_names),
+        pair);
+    p->metrics.known = metric_with(metrics_family(m, METRIC_GAUGE, METRIC_PLAIN,
+                                                  "etcd_network_known_peers",
+                                                  "The current number of known peers.", pair_names),
+                                   pair);
+    p->metrics.sent_bytes = metric_with(
+        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_peer_sent_bytes_total",
+                       "The total number of bytes sent to peers.", to_names),
+        to);
+    p->metrics.received_bytes = metric_with(
+        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_peer_received_bytes_total",
+                       "The total number of bytes received from peers.", from_names),
+        to);
+    p->metrics.sent_failures = metric_with(
+        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_peer_sent_failures_total",
+                       "The total number of send failures from peers.", to_names),
+        to);
+    p->metrics.round_trip = histogram_with(
+        metrics_histogram_family(m, "etcd_network_peer_round_trip_time_seconds",
+                                 "Round-Trip-Time histogram between peers", METRIC_B7.bounds,
+                                 METRIC_B7.n, METRIC_NS_PER_S, to_names),
+        to);
+    metric_set(p->metrics.known, 1);
+}
+
+static struct peer *peer_new_entry(struct peer_server *ps, raft_id id,
+                                   const struct cluster_strings *urls, bool is_remote)
+{
+    struct peer *p;
+
+    if (ps->peers_n == PEERS_MAX) {
+        LOG_WARN(ps->o.log, "too many peers are known; one more is ignored",
+                 F_HEX("remote-peer-id", id));
+        return NULL;
+    }
+    p = xmem_calloc(1, sizeof *p);
+    p->ps = ps;
+    p->id = id;
+    p->is_remote = is_remote;
+    atomic_init(&p->refs, 1);
+    cluster_id_text(id, p->hex);
+    list_init(&p->posts);
+    list_init(&p->posts_waiting);
+    for (int k = 0; k < PEER_STREAMS; k++) {
+        peer__writer_init(p, (enum peer_stream) k);
+        peer__reader_init(p, (enum peer_stream) k);
+    }
+    urls_set(p, urls);
+    list_push(&ps->peers, &p->link);
+    ps->peers_n++;
+    return p;
+}
+
+static void connect(struct peer *p)
+{
+    p->is_remote = false;
+    metrics_open(p);
+    publish_activity(p, true);
+    for (int k = 0; k < PEER_STREAMS; k++)
+        peer__reader_start(&p->readers[k]);
+    peer__probe_start(p);
+    LOG_INFO(p->ps->o.log, "started remote peer", F_STR("remote-peer-id", p->hex));
+}
+
+static void close_connections(struct peer *p)
+{
+    for (int k = 0; k < PEER_STREAMS; k++) {
+        peer__writer_close(&p->writers[k]);
+        peer__reader_close(&p->readers[k]);
+    }
+    peer__probe_close(p);
+    peer__version_close(p);
+    peer__posts_close(p);
+}
+
+void peer__unref(struct peer *p)
+{
+    if (atomic_fetch_sub(&p->refs, 1) == 1)
+        mem_free(p);
+}
+
+static void peer_close(struct peer *p)
+{
+    struct peer_server *ps = p->ps;
+
+    close_connections(p);
+    urls_free(p);
+    p->active_since = 0;
+    metric_set(p->metrics.active, 0);
+    metric_set(p->metrics.known, 0);
+    if (!p->is_remote)
+        publish_activity(p, false);
+    list_remove(&p->link);
+    ps->peers_n--;
+    peer__unref(p);
+}
+
+void peer__free_all(struct peer_server *ps)
+{
+    struct list *x;
+
+    while ((x = list_pop(&ps->peers)) != NULL) {
+        list_init(x);
+        peer_close(CONTAINER_OF(x, struct peer, link));
+    }
+}
+
+/* ---- who they are ---- */
+
+static void take_member(struct peer_server *ps, const struct cluster_member *m)
+{
+    struct peer *p = peer__find(ps, m->id);
+
+    if (p == NULL) {
+        p = peer_new_entry(ps, m->id, &m->peer_urls, true);
+        if (p == NULL)
+            return;
+    }
+    if (!urls_same(p, &m->peer_urls)) {
+        close_connections(p);
+        urls_set(p, &m->peer_urls);
+        LOG_INFO(ps->o.log, "updated remote peer", F_STR("local-member-id", ps->hex),
+                 F_STR("updated-remote-peer-id", p->hex));
+        if (!p->is_remote)
+            connect(p);
+    }
+    if (p->is_remote)
+        connect(p);
+}
+
+void peer__take_view(struct peer_server *ps, const struct cluster_view *v)
+{
+    const struct cluster_view *old = ps->view;
+
+    ps->view = v; /* its reference is ours now */
+    LIST_EACH_SAFE (x, &ps->peers) {
+        struct peer *p = CONTAINER_OF(x, struct peer, link);
+
+        if (cluster_view_is_removed(v, p->id) ||
+            (!p->is_remote && cluster_view_member(v, p->id) == NULL)) {
+            LOG_INFO(ps->o.log, "removed remote peer", F_STR("local-member-id", ps->hex),
+                     F_STR("removed-remote-peer-id", p->hex));
+            peer_close(p);
+        }
+    }
+    for (size_t i = 0; i < v->members_n; i++) {
+        if (v->members[i].id != ps->id)
+            take_member(ps, &v->members[i]);
+    }
+    cluster_view_unref(old);
+}
+
+void peer__add_remote(struct peer_server *ps, raft_id id, struct bytes urls)
+{
+    char *text, *at;
+    const char *v[PEER_URLS_MAX];
+    struct cluster_strings list = {v, 0};
+
+    if (id == 0 || id == ps->id || peer__find(ps, id) != NULL ||
+        (ps->view != NULL && cluster_view_is_removed(ps->view, id)))
+        return;
+    text = xmem_calloc(urls.n + 1, 1);
+    memcpy(text, urls.p, urls.n);
+    for (at = text; at != NULL && list.n < PEER_URLS_MAX;) {
+        char *one = at, *comma = strchr(at, ',');
+
+        at = comma == NULL ? NULL : comma + 1;
+        if (comma != NULL)
+            *comma = '\0';
+        if (cluster_url_valid(one))
+            v[list.n++] = one;
+    }
+    if (list.n > 0 && peer_new_entry(ps, id, &list, true) != NULL)
+        LOG_INFO(ps->o.log, "added remote peer", F_STR("local-member-id", ps->hex),
+                 F_HEX("remote-peer-id", id), F_STRS("remote-peer-urls", v, list.n));
+    mem_free(text);
+}

@@ -1,0 +1,65 @@
+/* versions.c -- what release the other members run: GET /version, when one becomes active and now
+ * and then.  The node decides what follows from it. */
+#include "edge/peer/peer_int.h"
+
+#define FIELD "\"etcdserver\":\""
+
+/* The version is looked for as text: the page is one flat object that etcd's members write. */
+static bool version_in(const char *page, cluster_version *ret)
+{
+    const char *at = strstr(page, FIELD), *end;
+
+    if (at == NULL)
+        return false;
+    at += sizeof FIELD - 1;
+    end = strchr(at, '"');
+    return end != NULL && cluster_version_parse(bytes_of(at, (size_t) (end - at)), ret);
+}
+
+static void on_data(struct http_out *x, struct bytes part)
+{
+    struct peer *p = http_out_user(x);
+    size_t n = MIN(part.n, sizeof p->version_page - 1 - p->version_page_n);
+
+    memcpy(p->version_page + p->version_page_n, part.p, n);
+    p->version_page_n += n;
+}
+
+static void on_end(struct http_out *x, const char *why)
+{
+    struct peer *p = http_out_user(x);
+    cluster_version v;
+
+    p->version_out = NULL;
+    p->version_page[p->version_page_n] = '\0';
+    if (why != NULL || http_out_status(x) != 200 || !version_in(p->version_page, &v)) {
+        LOG_WARN(p->ps->o.log, "failed to get version", F_STR("remote-member-id", p->hex),
+                 F_STR("error", why == NULL ? "the answer cannot be read" : why));
+        return;
+    }
+    node_report_version(p->ps->node, p->id, v);
+}
+
+void peer__version_ask(struct peer *p)
+{
+    struct http_client *c = peer__client(p);
+    struct http_out_options o = {.method = "GET",
+                                 .path = "/version",
+                                 .timeout_ms = PEER_PROBE_MS,
+                                 .data = on_data,
+                                 .end = on_end,
+                                 .user = p};
+
+    if (c == NULL || p->version_out != NULL)
+        return;
+    p->version_page_n = 0;
+    if (http_client_request(c, &o, &p->version_out, NULL) != 0)
+        p->version_out = NULL;
+}
+
+void peer__version_close(struct peer *p)
+{
+    if (p->version_out != NULL)
+        http_out_abort(p->version_out);
+    p->version_out = NULL;
+}

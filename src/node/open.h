@@ -1,0 +1,25 @@
+/* open.h -- the steps of node_open that its files share. */
+#ifndef KETCH_NODE_OPEN_H
+#define KETCH_NODE_OPEN_H
+
+#include "node/node_int.h"
+
+/* open.c */
+NODISCARD int node__make_dirs(struct node *n, struct err *e);
+
+/* open_state.c */
+NODISCARD int node__open_store(struct node *n, struct err *e);
+NODISCARD int node__open_state(struct node *n, struct err *e);
+NODISCARD int node__open_log_memory(struct node *n, struct err *e);
+NODISCARD int node__open_raft(struct node *n, raft_index applied, struct err *e);
+void node__wal_stamp(wall_ms wall, char ret[WAL_STAMP_BYTES + 1]);
+
+/* bootstrap.c */
+NODISCARD int node__open_new(struct node *n, wall_ms wall, struct err *e);
+/* The log was made and nothing was saved in it: as a new member, with the ids it has. */
+NODISCARD int node__begin_again(struct node *n, struct err *e);
+
+/* reopen.c */
+NODISCARD int node__open_again(struct node *n, struct err *e);
+
+#endif
