@@ -28,8 +28,7 @@ void ctl_log(const char *level, const char *logger, const char *caller, const ch
     buf_add_char(&b, '"');
     if (logger != NULL)
         buf_printf(&b, ",\"logger\":\"%s\"", logger);
-    buf_printf(&b, ",\"caller\":\"%s\",\"msg\":", caller);
-    json_escape(&b, bytes_str(msg));
+    buf_printf(&b, ",\"caller\":\"%s\",\"msg\":\"%s\"", caller, msg);
     buf_printf(&b, "%s%s}\n", fields[0] == 0 ? "" : ",", fields);
     cli_write(stderr, &b);
     buf_done(&b);

@@ -67,8 +67,8 @@ NODISCARD int ctl_fail(const struct ctl *ctl, int status);
 NODISCARD int ctl_unsupported(const struct ctl *ctl);
 NODISCARD int ctl_flush(struct ctl *ctl);
 
-/* One of etcd's JSON log lines on stderr.  `logger` may be NULL; `fields` are further members, such
- * as `"path":"s.db"`, or "". */
+/* One of etcd's JSON log lines on stderr.  `logger` may be NULL; `msg` is a literal that needs no
+ * escapes; `fields` are further members, such as `"path":"s.db"`, or "". */
 void ctl_log(const char *level, const char *logger, const char *caller, const char *msg,
              const char *fields);
 
@@ -113,10 +113,13 @@ extern const struct cli_command version_command;
 extern const struct cli_command lease_command;
 extern const struct cli_command member_command;
 extern const struct cli_command snapshot_command;
+extern const struct cli_command lock_command;
+extern const struct cli_command elect_command;
 extern const struct cli_command options_command;
 
 #define GROUP_KV "Key-value commands:"
 #define GROUP_CLUSTER "Cluster maintenance commands:"
+#define GROUP_CONCURRENCY "Concurrency commands:"
 #define GROUP_UTILITY "Utility commands:"
 
 extern const struct cli_flag global_flags[];
