@@ -24,6 +24,11 @@ void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r))
 
     if (r == NULL)
         return;
+    r->user = user;
+    if (node_disk_full(call_server(c)->node)) {
+        then(r); /* no alarm, which would have to be disarmed: it ends by itself */
+        return;
+    }
     body = arena_alloc(call_arena(c), n);
     if (body == NULL) {
         reply_no_memory(c);
@@ -35,7 +40,6 @@ void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r))
     ASSERT((size_t) (p - body) == n);
     r->node.op = OP_ALARM;
     r->node.body = bytes_of(body, n);
-    r->user = user;
     req_submit(r);
 }
 

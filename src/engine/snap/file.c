@@ -34,6 +34,8 @@ static int write_synced(struct disk *d, const char *path, struct bytes b, struct
         rc = file_write_one(f, b.p, b.n, 0, e);
     if (rc == 0)
         rc = file_sync(f, FILE_SYNC_ALL, e);
+    if (f != NULL && rc != 0 && disk_remove(d, path, NULL) != 0)
+        rc = rc == ERR_NO_SPACE ? ERR_IO : rc; /* half a file would be taken for the newest */
     file_close(f);
     return rc;
 }

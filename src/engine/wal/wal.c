@@ -155,6 +155,11 @@ static int next_file(struct wal *w, struct file **ret, const char **ret_name, bo
 /* Renames the new segment to its own name, durably. */
 static int publish(struct wal *w, const char *tmp, struct wal__name name, struct err *e)
 {
+uint64_t wal_room_bytes(const struct wal *w)
+{
+    return w->segment_bytes - MIN(w->enc.off, w->segment_bytes);
+}
+
     char from[WAL__PATH_BYTES], to[WAL__PATH_BYTES], final[WAL__NAME_BYTES];
     int rc;
 

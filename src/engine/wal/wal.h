@@ -181,6 +181,10 @@ bool wal_wants_prepare(const struct wal *w);
  * segment ready makes one itself. */
 NODISCARD int wal_prepare(struct wal *w, struct err *e);
 
+/* What can still be written to the present segment in the room that it was given when it was made;
+ * behind that a full disk would poison the log.  WAL thread. */
+uint64_t wal_room_bytes(const struct wal *w);
+
 /* Entries up to `index` are in a snapshot on disk: unlocks the segments that are no longer needed
  * to start from there, so that wal_purge (or etcd's) may remove them. */
 void wal_release_to(struct wal *w, raft_index index);

@@ -257,7 +257,7 @@ int store_commit(struct store *s, struct err *e)
     store__reap(s);
     take_sealed(s);
     all.batches = s->waiting;
-    if (all.batches == NULL && s->removals.n == 0)
+    if (all.batches == NULL)
         return 0;
     rc = commit(s, &all, e);
     /* On a full disk removals alone may still fit: they need little room and free some. */
@@ -271,6 +271,13 @@ int store_commit(struct store *s, struct err *e)
         atomic_store_explicit(&s->low_on_space, true, memory_order_relaxed);
     }
     return err_wrap(e, rc, "commit batch");
+}
+
+int store__commit_removals(struct store *s, struct err *e)
+{
+    struct work w = {0};
+
+    return s->removals.n == 0 ? 0 : commit(s, &w, e);
 }
 
 int store_ask_room(struct store *s, struct err *e)

@@ -36,7 +36,7 @@ int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e
         return err_set(e, ERR_AGAIN, "a defragmentation is under way");
     store__reap(s);
     ASSERT(!s->cfg.read_only);
-    rc = s->removals.n == 0 ? 0 : store_commit(s, e); /* of a compaction that was given up: S3 */
+    rc = store__commit_removals(s, e); /* S3 */
     if (rc != 0)
         return rc;
     d = xmem_calloc(1, sizeof *d);

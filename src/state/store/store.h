@@ -169,8 +169,8 @@ NODISCARD int store_scan(struct store *s, enum store_bucket b,
 
 /* ---- the file: store thread ---- */
 
-/* Commits all sealed batches, and what a compaction has decided to remove, in one transaction;
- * durable on return.  Nothing to do: 0.
+/* Commits all sealed batches, and with them what a compaction has decided to remove, in one
+ * transaction; durable on return.  No batch: 0.
  *
  *   ERR_NO_SPACE   the disk is full: the file is as it was, the batches wait in memory; call again
  *                  later

@@ -157,6 +157,9 @@ void store__reap(struct store *s);                    /* store thread: ends what
 /* Store thread, after a commit of any kind: new sizes, and a fresh snapshot for apply to adopt. */
 int store__committed(struct store *s, struct err *e);
 
+/* Store thread: what a compaction that was given up has left. */
+int store__commit_removals(struct store *s, struct err *e);
+
 /* Apply thread: takes the fresh snapshot, lets go of the batches that are in it. */
 void store__adopt(struct store *s);
 
