@@ -188,6 +188,13 @@ def server(start_server, tmp_path):
 
 
 @pytest.fixture
+def api(server):
+    from grpc_lib import Api
+    with Api(server) as a:
+        yield a
+
+
+@pytest.fixture
 def bolt_check():
     tool = BUILD / 'tests/bolt_check'
     assert tool.exists(), f'{tool} is missing: run make'
