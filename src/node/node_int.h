@@ -49,6 +49,15 @@
 #define NODE_LOG_READ_PATIENCE \
     3                           /* what was read for one follower waits while others ask so often */
 #define NODE_LOG_READ_KEEP 1000 /* apply jobs until what was read is dropped unused */
+/* Entries that stay in memory behind what is applied; a follower that is further behind is served
+ * from the write-ahead log.  Nobody follows a lone member: the few are for who joins. */
+#define NODE_LOG_ENTRIES_MAX 4096
+#define NODE_LOG_BYTES_MAX (UINT64_C(8) << 20)
+#define NODE_LOG_ALONE_ENTRIES_MAX 128
+#define NODE_LOG_ALONE_BYTES_MAX (UINT64_C(128) << 10)
+#define NODE_LOG_READ_BYTES ((size_t) 4 << 20) /* read back at once, for several messages */
+#define NODE_LOG_READ_PATIENCE 3 /* what was read for one follower waits while others ask so often */
+#define NODE_LOG_READ_KEEP 1000  /* apply jobs until what was read is dropped unused */
 #define NODE_TICKS_AT_ONCE_MAX 10 /* after a pause, so many ticks and no more */
 #define NODE_READ_RETRY_NS INT64_C(500000000)
 #define NODE_MONITOR_NS INT64_C(4000000000)        /* versions are compared this often */
@@ -180,6 +189,8 @@ struct raft_actor {
     struct batch *batch_requests; /* scratch, too */
     raft_index lead_first_index;  /* leader: the empty entry that began its term; else 0 */
     raft_index compacted;         /* of the log in memory */
+    raft_index commit_stored;     /* the commit index that is in the write-ahead log */
+    struct log_reading *reading;  /* raft_log.c */
     raft_index commit_stored;     /* the commit index that is in the write-ahead log */
     struct log_reading *reading;  /* raft_log.c */
 
@@ -405,7 +416,11 @@ void node__raft_reads_applied(struct node *n);
 void node__raft_marker_stored(struct node *n, struct wal_job *j);
 void node__raft_log_init(struct node *n);
 void node__raft_log_done(struct node *n);
+void node__raft_log_init(struct node *n);
+void node__raft_log_done(struct node *n);
 void node__raft_log_compact(struct node *n);
+void node__raft_log_stored(struct node *n, const struct wal_job *j);
+void node__raft_log_read(struct node *n); /* work actor */
 void node__raft_log_stored(struct node *n, const struct wal_job *j);
 void node__raft_log_read(struct node *n); /* work actor */
 

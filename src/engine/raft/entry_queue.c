@@ -28,6 +28,20 @@ static void make_room(struct raft_entry_queue *q)
     q->array = xmem_realloc(q->array, q->cap * sizeof q->array[0]);
 }
 
+void raft__queue_shrink(struct raft_entry_queue *q)
+{
+    size_t cap = q->cap;
+
+    while (cap > QUEUE_FIRST_CAP && q->n < cap / 8)
+        cap /= 2;
+    if (cap == q->cap)
+        return;
+    memmove(q->array, q->array + q->start, q->n * sizeof q->array[0]);
+    q->start = 0;
+    q->cap = cap;
+    q->array = xmem_realloc(q->array, cap * sizeof q->array[0]);
+}
+
 void raft__queue_push(struct raft_entry_queue *q, const struct raft_entry *e)
 {
     struct raft_entry *x;

@@ -31,6 +31,8 @@ static inline struct raft_entry *raft__queue_at(const struct raft_entry_queue *q
 }
 
 void raft__queue_push(struct raft_entry_queue *q, const struct raft_entry *e);
+/* Gives back most of an array that has become far too large. */
+void raft__queue_shrink(struct raft_entry_queue *q);
 void raft__queue_drop_front(struct raft_entry_queue *q, size_t count);
 void raft__queue_drop_back(struct raft_entry_queue *q, size_t count);
 void raft__queue_clear(struct raft_entry_queue *q);

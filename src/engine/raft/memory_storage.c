@@ -21,6 +21,7 @@ struct raft_memory_storage {
     struct raft_snapshot *snapshot; /* owned; NULL: none yet */
     raft_index compacted;           /* its term is still known */
     raft_index last;
+    raft_index readable; /* with a reader: it has everything up to here */
     struct raft_entry_queue queue;
     struct raft_term_runs terms;
 };
@@ -123,17 +124,23 @@ static const struct raft_storage_ops memory_ops = {
 
 /* ---- life ---- */
 
+static void options_set(struct raft_memory_storage *m, const struct raft_memory_options *o)
+{
+    m->options = *o;
+    if (m->options.entries_max == 0)
+        m->options.entries_max = RAFT_MEMORY_ENTRIES_MAX;
+    if (m->options.bytes_max == 0)
+        m->options.bytes_max = RAFT_MEMORY_BYTES_MAX;
+}
+
 struct raft_memory_storage *raft_memory_storage_new(const struct raft_memory_options *o)
 {
     struct raft_memory_storage *m = xmem_calloc(1, sizeof *m);
 
     m->magic = MEMORY_MAGIC;
     m->base.ops = &memory_ops;
-    m->options = *o;
-    if (m->options.entries_max == 0)
-        m->options.entries_max = RAFT_MEMORY_ENTRIES_MAX;
-    if (m->options.bytes_max == 0)
-        m->options.bytes_max = RAFT_MEMORY_BYTES_MAX;
+    options_set(m, o);
+    m->readable = UINT64_MAX;
     raft__term_runs_reset(&m->terms, 0, 0);
     check(m);
     return m;
@@ -189,8 +196,21 @@ static void evict(struct raft_memory_storage *m)
     ASSERT(m->options.entries_max > 0);
     if (m->options.reader.entries == NULL)
         return;
-    while (m->queue.n > m->options.entries_max || m->queue.data_bytes > m->options.bytes_max)
+    while (m->queue.n > 0 && first_in_memory(m) <= m->readable &&
+           (m->queue.n > m->options.entries_max || m->queue.data_bytes > m->options.bytes_max))
         raft__queue_drop_front(&m->queue, 1);
+}
+
+void raft_memory_storage_offload(struct raft_memory_storage *m, const struct raft_memory_options *o,
+                                 raft_index readable)
+{
+    ASSERT(m->magic == MEMORY_MAGIC);
+    ASSERT(o->reader.entries != NULL);
+    options_set(m, o);
+    m->readable = readable;
+    evict(m);
+    raft__queue_shrink(&m->queue);
+    check(m);
 }
 
 static void truncate_from(struct raft_memory_storage *m, raft_index from)

@@ -118,6 +118,11 @@ NODISCARD int raft_memory_storage_create_snapshot(struct raft_memory_storage *m,
  * forgotten), or ERR_RAFT_UNAVAILABLE (i beyond the last). */
 NODISCARD int raft_memory_storage_compact(struct raft_memory_storage *m, raft_index i);
 
+/* From now on: entries up to `readable` are where the reader of `o` finds them, and leave memory
+ * once the limits of `o` are passed. */
+void raft_memory_storage_offload(struct raft_memory_storage *m, const struct raft_memory_options *o,
+                                 raft_index readable);
+
 /* What is held at this moment. */
 struct raft_memory_usage {
     raft_index first_in_memory; /* entries from here on are held */

@@ -157,6 +157,28 @@ static void bounded_window(void **state)
     }
 }
 
+/* What the reader does not have yet stays, however much it is; the rest goes at once. */
+static void only_the_readable_leaves(void **state)
+{
+    struct raft_memory_options none = {0}, o = {.entries_max = 2};
+    struct raft_memory_storage *m = raft_memory_storage_new(&none);
+    static struct plain p;
+    struct raft_entry v[20];
+
+    (void) state;
+    p = (struct plain){0};
+    o.reader = (struct raft_log_reader){read_plain, &p};
+    for (size_t i = 0; i < ARRAY_LEN(v); i++)
+        v[i] = (struct raft_entry){.index = i + 1, .term = 1};
+    raft_memory_storage_append(m, v, ARRAY_LEN(v));
+    assert_int_equal(raft_memory_storage_usage(m).entries, 20);
+    raft_memory_storage_offload(m, &o, 5);
+    assert_int_equal(raft_memory_storage_usage(m).first_in_memory, 6);
+    raft_memory_storage_offload(m, &o, 20);
+    assert_int_equal(raft_memory_storage_usage(m).entries, 2);
+    raft_memory_storage_free(m);
+}
+
 /* A reader that needs time makes the storage say so. */
 static void patience(void **state)
 {
@@ -303,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_operations),  cmocka_unit_test(bounded_window),
+        cmocka_unit_test(only_the_readable_leaves),
         cmocka_unit_test(patience),           cmocka_unit_test(compaction_errors),
         cmocka_unit_test(snapshots),          cmocka_unit_test(first_snapshot),
         cmocka_unit_test(blocks_are_counted),
