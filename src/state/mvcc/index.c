@@ -379,6 +379,7 @@ static bool join(struct index *ix, struct index_node *parent, unsigned at)
     struct index_inner *x = index__inner(parent);
     struct index_node *left, *right;
     struct index_sep *sep;
+    bool sep_goes;
 
     if (at + 1u >= parent->n || x->child[at]->n + x->child[at + 1]->n > JOINED_MAX)
         return false;
@@ -386,9 +387,10 @@ static bool join(struct index *ix, struct index_node *parent, unsigned at)
     right = x->child[at + 1];
     sep = x->sep[at + 1];
     ASSERT(sep != NULL);
+    sep_goes = left->level == 0 || left->n == 0 || right->n == 0;
     index__append(left, right, sep);
     x->live[at] = left->live;
-    if (left->level == 0)
+    if (sep_goes)
         garbage_add(&ix->garbage, sep, GARBAGE_SEP);
     node_retire(ix, right);
     index__inner_remove(parent, at + 1);

@@ -329,7 +329,7 @@ void index__inner_remove(struct index_node *n, unsigned at);
 struct index_sep *index__sep_between(struct index *ix, struct bytes low, struct bytes high);
 /* Moves the entries or children from `from` on into the empty node `right`. */
 void index__move_tail(struct index_node *left, unsigned from, struct index_node *right);
-/* Appends all of `right` to `left`; `sep` separates them (inner nodes). */
+/* Appends all of `right` to `left`; `sep` separates them (inner nodes, neither of them empty). */
 void index__append(struct index_node *left, const struct index_node *right, struct index_sep *sep);
 
 #endif

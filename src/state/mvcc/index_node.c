@@ -314,7 +314,8 @@ void index__append(struct index_node *left, const struct index_node *right, stru
         memcpy(l->child + at, r->child, right->n * sizeof r->child[0]);
         memcpy(l->sep + at, r->sep, right->n * sizeof r->sep[0]);
         memcpy(l->live + at, r->live, right->n * sizeof r->live[0]);
-        l->sep[at] = sep;
+        if (at > 0 && right->n > 0)
+            l->sep[at] = sep; /* else there is nothing to tell apart */
     }
     left->n = (uint16_t) (at + right->n);
     left->live += right->live;

@@ -239,6 +239,32 @@ static void a_tree_built_at_once_is_like_one_that_grew(void **state)
     }
 }
 
+static void an_emptied_tree_leaves_nothing_behind(void **state)
+{
+    /* Trees of many sizes, emptied from both ends, so that inner nodes run empty beside others:
+     * what is left is an empty leaf, and not a byte more. */
+    static struct key_entry *v[1300];
+
+    for (size_t n = 0; n < ARRAY_LEN(v); n += 10) {
+        size_t front = n / 2;
+
+        for (size_t i = 0; i < n; i++) {
+            model[i].n = (size_t) snprintf(model[i].text, KEY_BYTES, "/k/%07zu", i);
+            model[i].live = true;
+            v[i] = entry_of(key_bytes(&model[i]), true);
+        }
+        model_n = n;
+        index_build(&ix, v, n);
+        for (; model_n > 0; front -= front > 0)
+            take_out(front > 0 ? 0 : model_n - 1);
+        publish();
+        compare();
+        assert_int_equal(ix.bytes, sizeof(struct index_leaf));
+        teardown(state);
+        setup(state);
+    }
+}
+
 static void a_published_tree_stays_as_it_was(void **state)
 {
     /* While the index changes, the old root goes on showing the old keys, until its garbage is
@@ -420,6 +446,7 @@ int main(void)
         TEST(random_changes_leave_a_sorted_tree),
         TEST(keys_in_order_fill_the_leaves),
         TEST(a_tree_built_at_once_is_like_one_that_grew),
+        TEST(an_emptied_tree_leaves_nothing_behind),
         TEST(a_published_tree_stays_as_it_was),
         TEST(a_walk_over_live_keys_passes_over_dead_subtrees),
         TEST(revisions_of_a_key_answer_as_generations_do),
