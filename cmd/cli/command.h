@@ -115,6 +115,7 @@ bool cli_bool(const struct cli_call *c, const char *flag);
 const char *cli_string(const struct cli_call *c, const char *flag);
 int64_t cli_int(const struct cli_call *c, const char *flag); /* CLI_INT and CLI_DURATION */
 uint64_t cli_uint(const struct cli_call *c, const char *flag);
+double cli_float(const struct cli_call *c, const char *flag);
 const struct cli_value *cli_value(const struct cli_call *c, const char *flag);
 
 /* "etcdctl lease grant" */

@@ -82,6 +82,9 @@ int cli_value_set(struct cli_value *v, const char *text, struct arena *a, struct
     case CLI_DURATION:
         rc = text_parse_duration(text, &v->i, e);
         break;
+    case CLI_FLOAT:
+        rc = text_parse_float(text, &v->f, e);
+        break;
     case CLI_STRINGS:
         rc = strings_set(v, text, a, e);
         break;
@@ -108,6 +111,9 @@ void cli_value_print(const struct cli_value *v, struct buf *out)
         break;
     case CLI_DURATION:
         text_duration(out, v->i);
+        break;
+    case CLI_FLOAT:
+        text_float(out, v->f);
         break;
     case CLI_STRING:
         buf_add_str(out, v->s);
@@ -138,6 +144,8 @@ static const char *type_name(enum cli_type t)
         return " uint";
     case CLI_DURATION:
         return " duration";
+    case CLI_FLOAT:
+        return " float";
     }
     UNREACHABLE();
 }
@@ -175,7 +183,7 @@ static void put_default(const struct cli_flag *f, struct buf *out)
         return;
     arena_init(&a, 1 << 20);
     cli_value_init(&v, f, &a);
-    bool zero = !v.b && v.i == 0 && v.u == 0 && v.s[0] == 0 && v.list_count == 0;
+    bool zero = !v.b && v.i == 0 && v.u == 0 && v.f == 0 && v.s[0] == 0 && v.list_count == 0;
     if (!zero) {
         buf_add_str(out, " (default ");
         if (f->type == CLI_STRING)

@@ -25,6 +25,7 @@ enum cli_type {
     CLI_INT,      /* int64_t; decimal, 0x, 0o, 0b, underscores */
     CLI_UINT,     /* uint64_t, likewise */
     CLI_DURATION, /* Go syntax; nanoseconds */
+    CLI_FLOAT,
 };
 
 struct cli_flag {
@@ -43,6 +44,7 @@ struct cli_value {
     bool b;
     int64_t i; /* CLI_INT, CLI_DURATION */
     uint64_t u;
+    double f;
     const char *s;
     const char **list; /* CLI_STRINGS */
     size_t list_count;

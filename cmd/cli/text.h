@@ -44,6 +44,12 @@ void text_human_bytes(struct buf *out, uint64_t n);
 NODISCARD int text_parse_int(const char *s, int base, int64_t *ret, struct err *e);
 NODISCARD int text_parse_uint(const char *s, int base, uint64_t *ret, struct err *e);
 
+/* strconv.ParseFloat: `... parsing "x": invalid syntax` (ERR_INVALID). */
+NODISCARD int text_parse_float(const char *s, double *ret, struct err *e);
+
+/* The shortest text that is read back as the same number: "0.25", "1e+06", "NaN". */
+void text_float(struct buf *out, double v);
+
 /* strconv.ParseBool: 1 t T TRUE true True 0 f F FALSE false False. */
 NODISCARD int text_parse_bool(const char *s, bool *ret, struct err *e);
 

@@ -61,3 +61,11 @@ uint64_t cli_uint(const struct cli_call *c, const char *flag)
     ASSERT(v->flag->type == CLI_UINT);
     return v->u;
 }
+
+double cli_float(const struct cli_call *c, const char *flag)
+{
+    const struct cli_value *v = cli_value(c, flag);
+
+    ASSERT(v->flag->type == CLI_FLOAT);
+    return v->f;
+}

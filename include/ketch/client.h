@@ -123,6 +123,10 @@ void ketch_stop(struct ketch_client *c);
 /* Any thread: `fn` runs, once, inside ketch_run() of the client's thread. */
 void ketch_post(struct ketch_client *c, void (*fn)(void *arg), void *arg);
 
+/* `fn` runs, once, inside ketch_run(), that many milliseconds from now or a little later; never
+ * when the client is closed before. */
+void ketch_after(struct ketch_client *c, int64_t ms, void (*fn)(void *arg), void *arg);
+
 /* ---- unary methods ---- */
 
 /* X(name, Request, Response, descriptor, path, repeatable) */
@@ -242,6 +246,9 @@ typedef void ketch_watch_fn(const struct ketch_watch_event *ev, void *user);
 
 struct ketch_watch_options {
     bool require_leader; /* end the watch when the member asked loses sight of a leader */
+    unsigned stream;     /* watches with different numbers do not share a stream */
+    /* The server has begun the watch (not: begun it again after a reconnection).  May be NULL. */
+    void (*on_created)(void *user);
 };
 
 /* Copies the request.  `fn` runs for each answer that concerns this watch.  All watches of a client
@@ -270,5 +277,10 @@ void ketch_keep_alive_stop(struct ketch_keep_alive *k); /* no more callbacks; no
 int ketch_keep_alive_once(struct ketch_client *c, int64_t lease_id, struct ketch_reply **ret,
                           const Etcdserverpb__LeaseKeepAliveResponse **ret_response,
                           struct ketch_error *e);
+
+/* The same, event-driven: `done` as ketch_start has it, with a LeaseKeepAliveResponse.  False (and
+ * `done` never runs): no memory. */
+bool ketch_keep_alive_once_start(struct ketch_client *c, int64_t lease_id, ketch_done_fn *done,
+                                 void *user);
 
 #endif

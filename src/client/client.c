@@ -217,6 +217,8 @@ int ketch_open(const struct ketch_options *o, struct ketch_client **ret, struct 
     list_init(&c->calls);
     list_init(&c->streams);
     list_init(&c->keep_alives);
+    list_init(&c->watch_streams);
+    list_init(&c->delays);
     c->options = with_defaults(o);
     rc = client_fill(c, o, e);
     if (rc != KETCH_OK) {
@@ -227,6 +229,27 @@ int ketch_open(const struct ketch_options *o, struct ketch_client **ret, struct 
         channel_connect(c->endpoints[i].channel);
     *ret = c;
     return KETCH_OK;
+}
+
+struct delay {
+    struct list link; /* of client->delays */
+    struct loop_timer timer;
+    struct ketch_client *client;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void delay_free(struct delay *d)
+{
+    loop_timer_stop(client_loop(d->client), &d->timer);
+    list_remove(&d->link);
+    mem_free(d);
+}
+
+static void drop_delays(struct ketch_client *c)
+{
+    LIST_EACH_SAFE (it, &c->delays)
+        delay_free(CONTAINER_OF(it, struct delay, link));
 }
 
 void ketch_close(struct ketch_client *c)
@@ -247,6 +270,7 @@ void ketch_close(struct ketch_client *c)
         endpoint_address_done(&ep->address);
     }
     watch__free_streams(c);
+    drop_delays(c);
     ASSERT(list_empty(&c->waiting));
     mem_free(c->endpoints);
     mem_free(c->token);
@@ -313,4 +337,25 @@ void ketch_post(struct ketch_client *c, void (*fn)(void *arg), void *arg)
 
     *p = (struct posted){.task = {.run = run_posted}, .fn = fn, .arg = arg};
     loop_post(client_loop(c), &p->task);
+}
+
+static void delay_over(struct loop_timer *t)
+{
+    struct delay *d = CONTAINER_OF(t, struct delay, timer);
+    void (*fn)(void *arg) = d->fn;
+    void *arg = d->arg;
+
+    delay_free(d);
+    fn(arg);
+}
+
+void ketch_after(struct ketch_client *c, int64_t ms, void (*fn)(void *arg), void *arg)
+{
+    struct delay *d = xmem_alloc(sizeof(*d));
+
+    *d = (struct delay){.client = c, .fn = fn, .arg = arg};
+    list_init(&d->link);
+    list_push(&c->delays, &d->link);
+    loop_timer_init(&d->timer, delay_over);
+    client__timer(c, &d->timer, ms);
 }

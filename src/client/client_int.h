@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/map64.h"
 #include "client/client_limits.h"
 #include "engine/net/grpc_client.h"
 #include "engine/net/loop.h"
@@ -70,7 +71,8 @@ struct ketch_client {
     struct list calls;   /* struct ketch_call */
     struct list streams; /* struct ketch_stream */
     struct list keep_alives;
-    struct watch_stream *watch_streams[2]; /* by require_leader */
+    struct list watch_streams; /* struct watch_stream */
+    struct list delays;        /* struct delay */
     char *token;
     char last_dial_error[ERR_MSG_BYTES];
     struct ketch_options options; /* strings in it are not kept */

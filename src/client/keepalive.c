@@ -27,6 +27,7 @@ struct ketch_keep_alive {
     bool stopped;        /* no more callbacks; freed when the rpc has ended */
     keep_alive_reply_fn *on_reply;
     ketch_keep_alive_fn *fn;
+    ketch_done_fn *done; /* of a single renewal that was not told yet, instead of fn */
     void *user;
 };
 
@@ -37,10 +38,18 @@ static mono_ms now_ms(void)
 
 static void keep_alive_free(struct ketch_keep_alive *k)
 {
+    ketch_done_fn *done = k->done;
+    void *user = k->user;
+    struct ketch_error e;
+
     loop_timer_stop(client_loop(k->client), &k->timer);
     list_remove(&k->waiter.link);
     list_remove(&k->link);
     mem_free(k);
+    if (done == NULL)
+        return;
+    client__error(&e, KETCH_CANCELED, "grpc: the client connection is closing");
+    done(NULL, &e, user);
 }
 
 /* No more callbacks.  The object lives on until its rpc, which points to it, has ended. */
@@ -230,44 +239,65 @@ void ketch_keep_alive_stop(struct ketch_keep_alive *k)
     keep_alive_stop(k);
 }
 
-struct once {
+static void on_once(struct ketch_keep_alive *k, struct ketch_reply *reply,
+                    const struct ketch_error *e)
+{
+    ketch_done_fn *done = k->done;
+    void *user = k->user;
+    struct ketch_error why = *e;
+
+    k->done = NULL;
+    if (reply == NULL && e->code == KETCH_OK)
+        client__status(&why, GRPC_NOT_FOUND, bytes_str(api_error_text(API_LEASE_NOT_FOUND)));
+    if (reply != NULL)
+        keep_alive_stop(k);
+    done(reply, &why, user);
+}
+
+bool ketch_keep_alive_once_start(struct ketch_client *c, int64_t lease_id, ketch_done_fn *done,
+                                 void *user)
+{
+    struct ketch_keep_alive *k = keep_alive_new(c, lease_id, on_once, user);
+
+    if (k == NULL)
+        return false;
+    k->done = done;
+    return true;
+}
+
+struct waiting_once {
     bool done;
     struct ketch_reply *reply;
     struct ketch_error error;
 };
 
-static void on_once(struct ketch_keep_alive *k, struct ketch_reply *reply,
-                    const struct ketch_error *e)
+static void on_waiting_done(struct ketch_reply *reply, const struct ketch_error *e, void *user)
 {
-    struct once *o = k->user;
+    struct waiting_once *w = user;
 
-    o->reply = reply;
-    o->error = *e;
-    if (reply == NULL && e->code == KETCH_OK)
-        client__status(&o->error, GRPC_NOT_FOUND, bytes_str(api_error_text(API_LEASE_NOT_FOUND)));
-    o->done = true;
-    if (reply != NULL)
-        keep_alive_stop(k);
+    w->reply = reply;
+    w->error = *e;
+    w->done = true;
 }
 
 int ketch_keep_alive_once(struct ketch_client *c, int64_t lease_id, struct ketch_reply **ret,
                           const Etcdserverpb__LeaseKeepAliveResponse **ret_response,
                           struct ketch_error *e)
 {
-    struct once o = {0};
+    struct waiting_once w = {0};
 
     *ret = NULL;
     *ret_response = NULL;
-    if (keep_alive_new(c, lease_id, on_once, &o) == NULL) {
+    if (!ketch_keep_alive_once_start(c, lease_id, on_waiting_done, &w)) {
         client__error(e, KETCH_E_NO_MEMORY, "out of memory");
         return KETCH_E_NO_MEMORY;
     }
-    loop_run_until(client_loop(c), &o.done);
-    *ret = o.reply;
-    *ret_response = o.reply == NULL ? NULL : (const void *) o.reply->message;
+    loop_run_until(client_loop(c), &w.done);
+    *ret = w.reply;
+    *ret_response = w.reply == NULL ? NULL : (const void *) w.reply->message;
     if (e != NULL)
-        *e = o.error;
-    return o.error.code;
+        *e = w.error;
+    return w.error.code;
 }
 
 /* Those with a stream end when their channel is freed. */

@@ -24,7 +24,8 @@
 enum watch_state { WATCH_NEW, WATCH_CREATING, WATCH_RUNNING };
 
 struct ketch_watch {
-    struct list link; /* of stream->watches, in the order of creation */
+    struct list link;     /* of stream->watches, in the order of creation */
+    struct list creating; /* of stream->creating, while CREATING */
     struct watch_stream *stream;
     enum watch_state state;
     bool dead; /* no more callbacks; freed by the sweep */
@@ -32,25 +33,46 @@ struct ketch_watch {
     int64_t next_revision; /* where to go on; 0: wherever the store is */
     Etcdserverpb__WatchCreateRequest request;
     ketch_watch_fn *fn;
+    void (*on_created)(void *user); /* NULL once it was called */
     void *user;
 };
 
 struct watch_stream {
+    struct list link; /* of client->watch_streams */
     struct ketch_client *client;
     struct waiter waiter;
     struct loop_timer reopen;
     struct list watches;
+    struct list creating; /* in the order in which the server was asked */
+    struct map64 running; /* by id */
     struct rpc *rpc;
     bool require_leader;
+    unsigned number;
     unsigned busy;
+    bool some_dead; /* the sweep has work */
 };
 
 static void stream_connect(struct watch_stream *s);
 
 /* ---- watches ---- */
 
+/* The one place where a watch changes its state. */
+static void watch_become(struct ketch_watch *w, enum watch_state state, int64_t id)
+{
+    if (w->state == WATCH_RUNNING && map64_get(&w->stream->running, (uint64_t) w->id) == w)
+        (void) map64_del(&w->stream->running, (uint64_t) w->id);
+    list_remove(&w->creating);
+    w->state = state;
+    w->id = id;
+    if (state == WATCH_CREATING)
+        list_push(&w->stream->creating, &w->creating);
+    if (state == WATCH_RUNNING && !map64_put(&w->stream->running, (uint64_t) id, w))
+        mem_exhausted("watches of a client");
+}
+
 static void watch_free(struct ketch_watch *w)
 {
+    watch_become(w, WATCH_NEW, 0);
     list_remove(&w->link);
     mem_free(w->request.key.data);
     mem_free(w->request.range_end.data);
@@ -60,8 +82,9 @@ static void watch_free(struct ketch_watch *w)
 
 static void sweep(struct watch_stream *s)
 {
-    if (s->busy > 0)
+    if (s->busy > 0 || !s->some_dead)
         return;
+    s->some_dead = false;
     LIST_EACH_SAFE (it, &s->watches) {
         struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
 
@@ -70,11 +93,18 @@ static void sweep(struct watch_stream *s)
     }
 }
 
+static void watch_die(struct ketch_watch *w)
+{
+    w->dead = true;
+    w->stream->some_dead = true;
+}
+
 static void deliver(struct ketch_watch *w, const struct ketch_watch_event *ev)
 {
     if (w->dead)
         return;
-    w->dead = ev->canceled;
+    if (ev->canceled)
+        watch_die(w);
     w->fn(ev, w->user);
 }
 
@@ -87,7 +117,7 @@ static void fail_all(struct watch_stream *s, const char *text)
     LIST_EACH (it, &s->watches) {
         struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
 
-        w->state = WATCH_NEW;
+        watch_become(w, WATCH_NEW, 0);
         deliver(w, &ev);
     }
     s->busy--;
@@ -119,7 +149,7 @@ static void send_create(struct ketch_watch *w)
     Etcdserverpb__WatchRequest r = ETCDSERVERPB__WATCH_REQUEST__INIT;
 
     w->request.start_revision = w->next_revision;
-    w->state = WATCH_CREATING;
+    watch_become(w, WATCH_CREATING, 0);
     r.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST;
     r.create_request = &w->request;
     send_request(w->stream, &r);
@@ -140,24 +170,8 @@ static void send_cancel(struct ketch_watch *w)
 
 static struct ketch_watch *find_creating(struct watch_stream *s)
 {
-    LIST_EACH (it, &s->watches) {
-        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
-
-        if (w->state == WATCH_CREATING)
-            return w;
-    }
-    return NULL;
-}
-
-static struct ketch_watch *find_running(struct watch_stream *s, int64_t id)
-{
-    LIST_EACH (it, &s->watches) {
-        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
-
-        if (w->state == WATCH_RUNNING && w->id == id)
-            return w;
-    }
-    return NULL;
+    return list_empty(&s->creating) ? NULL
+                                    : CONTAINER_OF(s->creating.next, struct ketch_watch, creating);
 }
 
 static void on_created(struct watch_stream *s, const Etcdserverpb__WatchResponse *r)
@@ -167,17 +181,24 @@ static void on_created(struct watch_stream *s, const Etcdserverpb__WatchResponse
 
     if (w == NULL)
         return;
-    w->state = WATCH_RUNNING;
-    w->id = r->watch_id;
     if (r->watch_id == -1 || (r->canceled && r->cancel_reason[0] != 0)) {
+        watch_become(w, WATCH_NEW, 0);
         deliver(w, &refused);
-        w->dead = true;
+        watch_die(w);
         return;
     }
+    watch_become(w, WATCH_RUNNING, r->watch_id);
     if (w->next_revision == 0 && r->header != NULL)
         w->next_revision = r->header->revision + 1;
-    if (w->dead)
+    if (w->dead) {
+        s->some_dead = true;
         send_cancel(w);
+    } else if (w->on_created != NULL) {
+        void (*told)(void *user) = w->on_created;
+
+        w->on_created = NULL;
+        told(w->user);
+    }
 }
 
 /* Why a running watch was canceled, as WatchResponse.Err has it. */
@@ -245,7 +266,7 @@ static void on_message(struct rpc *rpc, struct bytes message, void *user)
         on_created(s, r);
     } else if (r->watch_id == WATCH_ID_ALL && is_progress(r)) {
         hand_out_to_all(s, r);
-    } else if ((w = find_running(s, r->watch_id)) != NULL) {
+    } else if ((w = map64_get(&s->running, (uint64_t) r->watch_id)) != NULL) {
         hand_out(w, r);
     }
     s->busy--;
@@ -272,7 +293,10 @@ static void on_end(struct rpc *rpc, const struct rpc_result *res, void *user)
     }
     s->busy++;
     LIST_EACH (it, &s->watches) {
-        CONTAINER_OF(it, struct ketch_watch, link)->state = WATCH_NEW;
+        struct ketch_watch *w = CONTAINER_OF(it, struct ketch_watch, link);
+
+        watch_become(w, WATCH_NEW, 0);
+        s->some_dead |= w->dead;
     }
     s->busy--;
     sweep(s);
@@ -320,9 +344,21 @@ static void stream_connect(struct watch_stream *s)
         client__need_endpoint(s->client, &s->waiter);
 }
 
-static struct watch_stream *stream_of(struct ketch_client *c, bool require_leader)
+static struct watch_stream *stream_find(const struct ketch_client *c,
+                                        const struct ketch_watch_options *o)
 {
-    struct watch_stream *s = c->watch_streams[require_leader];
+    LIST_EACH (it, &c->watch_streams) {
+        struct watch_stream *s = CONTAINER_OF(it, struct watch_stream, link);
+
+        if (s->require_leader == o->require_leader && s->number == o->stream)
+            return s;
+    }
+    return NULL;
+}
+
+static struct watch_stream *stream_of(struct ketch_client *c, const struct ketch_watch_options *o)
+{
+    struct watch_stream *s = stream_find(c, o);
 
     if (s != NULL)
         return s;
@@ -330,12 +366,16 @@ static struct watch_stream *stream_of(struct ketch_client *c, bool require_leade
     if (s == NULL)
         return NULL;
     s->client = c;
-    s->require_leader = require_leader;
+    s->require_leader = o->require_leader;
+    s->number = o->stream;
     s->waiter.go = on_endpoint;
+    list_init(&s->link);
     list_init(&s->waiter.link);
     list_init(&s->watches);
+    list_init(&s->creating);
+    map64_init(&s->running);
     loop_timer_init(&s->reopen, on_reopen);
-    c->watch_streams[require_leader] = s;
+    list_push(&c->watch_streams, &s->link);
     return s;
 }
 
@@ -349,7 +389,8 @@ static ProtobufCBinaryData copy_of(ProtobufCBinaryData b)
 struct ketch_watch *ketch_watch(struct ketch_client *c, const Etcdserverpb__WatchCreateRequest *r,
                                 const struct ketch_watch_options *o, ketch_watch_fn *fn, void *user)
 {
-    struct watch_stream *s = stream_of(c, o != NULL && o->require_leader);
+    static const struct ketch_watch_options plain = {0};
+    struct watch_stream *s = stream_of(c, o != NULL ? o : &plain);
     struct ketch_watch *w = s == NULL ? NULL : mem_calloc(1, sizeof(*w));
 
     if (w == NULL)
@@ -363,8 +404,10 @@ struct ketch_watch *ketch_watch(struct ketch_client *c, const Etcdserverpb__Watc
     w->request.watch_id = 0; /* the server chooses: ours would collide after a reconnection */
     w->next_revision = r->start_revision;
     w->fn = fn;
+    w->on_created = o != NULL ? o->on_created : NULL;
     w->user = user;
     list_init(&w->link);
+    list_init(&w->creating);
     list_push(&s->watches, &w->link);
     if (s->rpc != NULL)
         send_create(w);
@@ -376,7 +419,7 @@ struct ketch_watch *ketch_watch(struct ketch_client *c, const Etcdserverpb__Watc
 void ketch_watch_cancel(struct ketch_watch *w)
 {
     ASSERT(!w->dead);
-    w->dead = true;
+    watch_die(w);
     if (w->state == WATCH_RUNNING)
         send_cancel(w);
     sweep(w->stream);
@@ -389,19 +432,16 @@ void ketch_watch_progress(struct ketch_client *c)
 
     r.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_PROGRESS_REQUEST;
     r.progress_request = &progress;
-    for (size_t i = 0; i < ARRAY_LEN(c->watch_streams); i++)
-        if (c->watch_streams[i] != NULL)
-            send_request(c->watch_streams[i], &r);
+    LIST_EACH (it, &c->watch_streams)
+        send_request(CONTAINER_OF(it, struct watch_stream, link), &r);
 }
 
 /* The rpc of a stream ends, silently, when its channel is freed: the watches go before it. */
 void watch__close_all(struct ketch_client *c)
 {
-    for (size_t i = 0; i < ARRAY_LEN(c->watch_streams); i++) {
-        struct watch_stream *s = c->watch_streams[i];
+    LIST_EACH (it, &c->watch_streams) {
+        struct watch_stream *s = CONTAINER_OF(it, struct watch_stream, link);
 
-        if (s == NULL)
-            continue;
         ASSERT(s->busy == 0);
         list_remove(&s->waiter.link);
         loop_timer_stop(client_loop(c), &s->reopen);
@@ -413,6 +453,12 @@ void watch__close_all(struct ketch_client *c)
 
 void watch__free_streams(struct ketch_client *c)
 {
-    for (size_t i = 0; i < ARRAY_LEN(c->watch_streams); i++)
-        mem_free(c->watch_streams[i]);
+    struct list *it;
+
+    while ((it = list_pop(&c->watch_streams)) != NULL) {
+        struct watch_stream *s = CONTAINER_OF(it, struct watch_stream, link);
+
+        map64_done(&s->running);
+        mem_free(s);
+    }
 }
