@@ -174,6 +174,7 @@ int node__open_raft(struct node *n, raft_index applied, struct err *e)
         .check_quorum = true,
         .pre_vote = n->cfg.pre_vote,
         .async_storage_writes = true,
+        .vote_requests_after_store = true,
         .random = {random_below_of, n->env.random},
     };
     struct log *l = log_named(n->env.log, "raft");

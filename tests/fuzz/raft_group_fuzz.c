@@ -358,6 +358,7 @@ static void start(struct member *m)
         .pre_vote = (options & 2) != 0,
         .step_down_on_removal = (options & 4) != 0,
         .async_storage_writes = true,
+        .vote_requests_after_store = true,
         .random = {timeout_below, NULL},
     };
 

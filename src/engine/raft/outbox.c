@@ -3,6 +3,7 @@
 #include "engine/raft/snapshot_copy.h"
 
 #define OUTBOX_FIRST_CAP 32
+#define CONTEXT_STAYS SIZE_MAX /* in a place: it does not lie in the pool */
 #define OUTBOX_CONTEXT_BYTES_MAX ((size_t) RAFT_MESSAGES_MAX * RAFT_CONTEXT_BYTES_MAX)
 
 void raft__outbox_init(struct raft_outbox *o)
@@ -90,7 +91,9 @@ void raft__outbox_add(struct raft_outbox *o, struct raft_out_list *to, const str
     list_reserve(to);
     x = &to->v[to->n];
     *x = *m;
-    to->places[to->n] = (struct raft_out_place){entries_at, keep_context(o, m->context)};
+    /* The context of a request for votes is a constant; the request may outlive the box. */
+    to->places[to->n] = (struct raft_out_place){
+        entries_at, m->type == RAFT_MSG_VOTE ? CONTEXT_STAYS : keep_context(o, m->context)};
     if (m->snapshot != NULL)
         x->snapshot = raft__outbox_keep_snapshot(o, m->snapshot);
     to->n++;
@@ -121,7 +124,8 @@ static void list_close(struct raft_outbox *o, struct raft_out_list *l)
         struct raft_message *m = &l->v[i];
 
         m->entries = m->entries_n == 0 ? NULL : &o->pool.v[l->places[i].entries_at];
-        m->context.p = m->context.n == 0 ? NULL : o->contexts.p + l->places[i].context_at;
+        if (l->places[i].context_at != CONTEXT_STAYS)
+            m->context.p = m->context.n == 0 ? NULL : o->contexts.p + l->places[i].context_at;
     }
 }
 

@@ -27,8 +27,8 @@
  * acknowledges each in order.  What raft_storage answers must include the entries of a job before
  * its raft_stored; it may include them from the moment of raft_take_update on.  Messages in
  * u.messages do not depend on the write and go out in parallel with it; those in u.after_store are
- * promises, and may not leave before the write is durable; they carry no entries, no context and no
- * snapshot, so that copying the structs is enough to keep them.
+ * promises, and may not leave before the write is durable; they carry no entries, no snapshot and
+ * no context but a constant, so that copying the structs is enough to keep them.
  *
  * Synchronously: take an update, store, send u.messages and those of u.after_store that go to
  * others, apply u.snapshot and u.committed, then raft_advance, which does the acknowledging and the
@@ -122,6 +122,11 @@ struct raft_config {
     bool disable_conf_change_validation;
     bool step_down_on_removal;
     bool async_storage_writes;
+    /* With async writes, a request for votes waits in after_store until the term, the vote and the
+     * log that it names are stored.  etcd-io/raft sends it at once; a candidate that loses them in
+     * a power cut and asks again in the same term may then be elected by votes for a log that it
+     * has no longer, and committed entries are lost.  Off: as etcd-io/raft. */
+    bool vote_requests_after_store;
     struct raft_random random; /* below is required */
     struct raft_trace trace;
 };

@@ -18,6 +18,13 @@ static bool is_promise(enum raft_message_type t)
     return t == RAFT_MSG_APP_RESP || t == RAFT_MSG_VOTE_RESP || t == RAFT_MSG_PRE_VOTE_RESP;
 }
 
+/* Who asks for a vote says what its term and its log are. */
+static bool waits_for_store(const struct raft *r, const struct raft_message *m)
+{
+    return is_promise(m->type) || m->to == r->config.id ||
+           (m->type == RAFT_MSG_VOTE && r->config.vote_requests_after_store);
+}
+
 void raft__send_pooled(struct raft *r, struct raft_message m, size_t entries_at)
 {
     struct raft_outbox *o = raft__out(r);
@@ -33,7 +40,7 @@ void raft__send_pooled(struct raft *r, struct raft_message m, size_t entries_at)
         if (m.type != RAFT_MSG_PROP && m.type != RAFT_MSG_READ_INDEX)
             m.term = r->term;
     }
-    if (is_promise(m.type) || m.to == r->config.id) {
+    if (waits_for_store(r, &m)) {
         raft__outbox_add(o, &o->after_store, &m, entries_at);
         return;
     }

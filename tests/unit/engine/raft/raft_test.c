@@ -162,6 +162,39 @@ static void pre_vote_of_an_earlier_life(void **state)
     owner_done(&o);
 }
 
+/* A request for votes leaves when the term, the vote and the log that it names are stored, if the
+ * owner wants it so; that of a transfer keeps its context beyond the update that it came with. */
+static void vote_requests_wait(void **state)
+{
+    struct raft_message kept[3];
+    struct raft_update u;
+    struct owner o;
+
+    (void) state;
+    owner_init(&o, 3);
+    o.config.vote_requests_after_store = true;
+    owner_start(&o);
+    step(&o, (struct raft_message){.type = RAFT_MSG_TIMEOUT_NOW, .from = 2, .term = 1});
+    assert_int_equal(raft_get_state(o.raft), RAFT_CANDIDATE);
+    raft_take_update(o.raft, &u);
+    assert_int_equal(u.messages_n, 0);
+    assert_int_equal(u.after_store_n, 3);
+    assert_true(u.must_sync);
+    memcpy(kept, u.after_store, sizeof kept);
+    raft_stored(o.raft, &u.stored);
+    step(&o, kept[0].to == 1 ? kept[0] : kept[1].to == 1 ? kept[1] : kept[2]);
+    raft_tick(o.raft);
+    run(&o);
+    for (size_t i = 0; i < 3; i++) {
+        bool asks = kept[i].to != 1;
+
+        assert_int_equal(kept[i].type, asks ? RAFT_MSG_VOTE : RAFT_MSG_VOTE_RESP);
+        if (asks)
+            assert_true(bytes_eq(kept[i].context, BYTES_LIT("CampaignTransfer")));
+    }
+    owner_done(&o);
+}
+
 /* With synchronous writes raft_advance acknowledges, and steps what is addressed to oneself. */
 static void synchronous(void **state)
 {
@@ -327,6 +360,7 @@ int main(void)
         cmocka_unit_test(too_many_founders),
         cmocka_unit_test(strange_messages),
         cmocka_unit_test(pre_vote_of_an_earlier_life),
+        cmocka_unit_test(vote_requests_wait),
         cmocka_unit_test(synchronous),
         cmocka_unit_test(acknowledged_by_messages),
         cmocka_unit_test(applying_changes),
