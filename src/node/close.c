@@ -27,6 +27,13 @@ static void drop_queues(struct node *n)
         next = x->next;
         node__wal_job_free(n, CONTAINER_OF(x, struct wal_job, link));
     }
+    while (n->wal.pending != NULL) { /* there was no room for them */
+        struct wal_job *j = n->wal.pending;
+
+        n->wal.pending = j->link.next == NULL ? NULL
+                                              : CONTAINER_OF(j->link.next, struct wal_job, link);
+        node__wal_job_free(n, j);
+    }
     for (x = mpsc_take(&n->wal.jobs); x != NULL; x = next) {
         next = x->next;
         node__wal_job_free(n, CONTAINER_OF(x, struct wal_job, link));
@@ -45,10 +52,12 @@ static void save_last_state(struct node *n)
 {
     struct wal_save save = {.hard_state = &n->raft.hard};
     struct err e = ERR_INIT;
+    int rc;
 
     if (n->raft.raft == NULL)
         return;
-    if (n->raft.lazy_hard && wal_append_batch(n->wal.wal, &save, 1, &e) != 0)
+    rc = n->raft.lazy_hard ? wal_append_batch(n->wal.wal, &save, 1, &e) : 0;
+    if (rc != 0 && rc != ERR_NO_SPACE) /* a commit index may be lost */
         node__die(n, "failed to save to the write-ahead log", &e);
     if (wal_sync(n->wal.wal, &e) != 0)
         node__die(n, "failed to sync the write-ahead log", &e);

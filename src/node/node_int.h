@@ -198,6 +198,7 @@ struct raft_actor {
     struct list reads_next;  /* gathered for the next round */
     struct list reads_round; /* in the round under way */
     uint64_t round_ids[8];   /* its contexts, the newest last */
+    mono_ns again;           /* not before: there was no room */
     size_t round_ids_n;
     mono_ns round_sent;
     struct list reads_apply; /* have their index (request.index), wait for it to be applied */

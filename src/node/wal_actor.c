@@ -19,6 +19,15 @@ static size_t take_batch(struct wal_actor *wa, struct wal_job **jobs, struct wal
     return k;
 }
 
+/* A member that stops does not wait for room: nobody was promised what could not be written. */
+static bool stopped_without_room(struct node *n)
+{
+    if (!atomic_load(&n->stopping) || !node__actor_stopped(n, NODE_APPLY))
+        return false;
+    node__mark_stopped(n, NODE_WAL);
+    return true;
+}
+
 int64_t node__run_wal(struct node *n, mono_ns now)
 {
     struct wal_actor *wa = &n->wal;
@@ -26,19 +35,26 @@ int64_t node__run_wal(struct node *n, mono_ns now)
     struct wal_save saves[NODE_WAL_BATCH_MAX];
     size_t k;
 
-    (void) now;
     if (wa->pending == NULL) {
         struct mpsc_node *x = mpsc_take(&wa->jobs);
 
         wa->pending = x == NULL ? NULL : CONTAINER_OF(x, struct wal_job, link);
     }
-    if ((atomic_load(&n->pub.disk_full) & NODE_LOG_ENDS) != 0)
-        node__log_room(n);
+    if (now < wa->again)
+        return stopped_without_room(n) ? -1 : wa->again - now;
     k = take_batch(wa, jobs, saves);
     if (k != 0) {
         struct err e = ERR_INIT;
+        int rc = wal_append_batch(wa->wal, saves, k, &e);
 
-        if (wal_append_batch(wa->wal, saves, k, &e) != 0)
+        if (rc == ERR_NO_SPACE) {
+            wa->pending = jobs[0]; /* they are linked still */
+            wa->again = now + NODE_FULL_RETRY_NS;
+            node__disk_full(n, NODE_LOG_ENDS, true);
+            node__wake(n, NODE_WORK);
+            return NODE_FULL_RETRY_NS;
+        }
+        if (rc != 0)
             node__die(n, "failed to save to the write-ahead log", &e);
         for (size_t i = 0; i < k; i++) {
             if (jobs[i]->has_marker)
@@ -46,11 +62,11 @@ int64_t node__run_wal(struct node *n, mono_ns now)
             mpsc_push(&n->raft.stored_jobs, &jobs[i]->link);
         }
         node__wake(n, NODE_RAFT);
-        if (wal_wants_prepare(wa->wal)) {
-            node__log_room(n);
+        if (wal_wants_prepare(wa->wal))
             node__wake(n, NODE_WORK);
-        }
     }
+    if (atomic_load_explicit(&n->pub.disk_full, memory_order_relaxed) != 0)
+        node__log_room(n);
     if (wa->pending != NULL || !mpsc_empty(&wa->jobs))
         return 0;
     if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_APPLY))

@@ -68,7 +68,10 @@ static int take_tail(struct wal *w, const struct wal__decoder *x, bool torn,
     if (rc != 0)
         return err_wrap(e, rc, "prepare segment %s for writing", name);
     w->enc.file = tail->file;
-    w->enc.off = w->enc.zeroed_end = x->off;
+    rc = file_size(tail->file, &w->room_end, e);
+    if (rc != 0)
+        return rc;
+    w->enc.off = w->enc.zeroed_end = w->enc.synced_end = x->off;
     w->enc.crc = x->crc;
     return 0;
 }

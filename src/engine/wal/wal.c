@@ -17,6 +17,7 @@ int wal__new(const struct wal_options *o, struct wal **ret, struct err *e)
     }
     memcpy(w->dir, o->dir, n);
     w->disk = o->disk;
+    w->room_end = o->segment_bytes == 0 ? WAL_SEGMENT_BYTES : o->segment_bytes;
     w->segment_bytes = o->segment_bytes == 0 ? WAL_SEGMENT_BYTES : o->segment_bytes;
     ASSERT(w->segment_bytes % WAL__FRAME_ALIGN == 0);
     w->observer = o->observer;
@@ -155,11 +156,6 @@ static int next_file(struct wal *w, struct file **ret, const char **ret_name, bo
 /* Renames the new segment to its own name, durably. */
 static int publish(struct wal *w, const char *tmp, struct wal__name name, struct err *e)
 {
-uint64_t wal_room_bytes(const struct wal *w)
-{
-    return w->segment_bytes - MIN(w->enc.off, w->segment_bytes);
-}
-
     char from[WAL__PATH_BYTES], to[WAL__PATH_BYTES], final[WAL__NAME_BYTES];
     int rc;
 
@@ -175,7 +171,7 @@ uint64_t wal_room_bytes(const struct wal *w)
 
 /* Ends the current segment and begins the next.  The old one is whole on disk before the new name
  * appears, and so is the new one's head: at every moment the directory is a good log (W4). */
-static int cut(struct wal *w, struct err *e)
+int wal__cut(struct wal *w, struct err *e)
 {
     struct wal__segment *tail = wal__tail(w);
     struct wal__name name = {tail->name.seq + 1, w->last_index + 1};
@@ -234,6 +230,7 @@ static int encode_save(struct wal *w, const struct wal_save *s, bool *sync, stru
         *sync = true;
     }
     for (size_t i = 0; rc == 0 && i < s->entries_n; i++) {
+    w->room_end = w->segment_bytes;
         ASSERT(s->entries[i].index > 0);
         ASSERT(i == 0 || s->entries[i].index == s->entries[i - 1].index + 1);
         rc = wal__encode_entry(&w->enc, &s->entries[i], e);
@@ -280,7 +277,7 @@ static int append(struct wal *w, const struct wal_save *saves, size_t n, struct 
     if (sync)
         rc = wal__sync(w, FILE_SYNC_DATA, e);
     if (rc == 0 && w->enc.off >= w->segment_bytes)
-        rc = cut(w, e);
+        rc = wal__cut(w, e);
     return rc;
 }
 
@@ -312,7 +309,10 @@ int wal_append_batch(struct wal *w, const struct wal_save *saves, size_t n, stru
     if (w->poison != 0)
         return refuse_poisoned(w, e);
     w->stats.batches++;
-    rc = poison(w, append(w, saves, n, e), e);
+    rc = wal__make_room(w, saves, n, e);
+    if (rc == ERR_NO_SPACE)
+        return err_wrap(e, rc, "append to log %s", w->dir);
+    rc = poison(w, rc == 0 ? append(w, saves, n, e) : rc, e);
     wal__check(w);
     return rc;
 }

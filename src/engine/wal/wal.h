@@ -158,7 +158,9 @@ struct wal_save {
  * one batch only the last is written.  Cuts the segment when it is full.
  *
  * No allocation; large entry data is written from where it lies.
- *   ERR_WAL_POISONED, ERR_IO, ERR_NO_SPACE: the log is poisoned; how much was kept is unknown */
+ *   ERR_NO_SPACE                the disk has no room for the batch: nothing was written, nothing has
+ *                               changed, and it may be tried again
+ *   ERR_WAL_POISONED, ERR_IO    the log is poisoned; how much was kept is unknown */
 NODISCARD int wal_append_batch(struct wal *w, const struct wal_save *saves, size_t n,
                                struct err *e);
 
@@ -181,8 +183,7 @@ bool wal_wants_prepare(const struct wal *w);
  * segment ready makes one itself. */
 NODISCARD int wal_prepare(struct wal *w, struct err *e);
 
-/* What can still be written to the present segment in the room that it was given when it was made;
- * behind that a full disk would poison the log.  WAL thread. */
+/* What can still be written to the present segment in the room that it has.  WAL thread. */
 uint64_t wal_room_bytes(const struct wal *w);
 
 /* Entries up to `index` are in a snapshot on disk: unlocks the segments that are no longer needed

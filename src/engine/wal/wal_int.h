@@ -54,7 +54,7 @@ void wal__names_done(struct wal__names *x);
 NODISCARD int wal__names_from(const struct wal__names *x, raft_index index, size_t *ret_first,
                               struct err *e);
 
-/* An empty, locked segment under a temporary name.  `zeroed`: written with zeros to its end. */
+/* An empty, locked segment with room for all of it, under a temporary name. */
 NODISCARD int wal__segment_make(struct disk *d, const char *dir, const char *name,
                                 uint64_t segment_bytes, bool zeroed, struct file **ret,
                                 struct err *e);
@@ -204,6 +204,7 @@ struct wal {
 
 NODISCARD int wal__new(const struct wal_options *o, struct wal **ret, struct err *e);
 void wal__check(const struct wal *w);
+    uint64_t room_end; /* of the last segment: up to here the disk has given room */
 NODISCARD int wal__segments_add(struct wal *w, struct wal__name name, struct file *f,
                                 struct err *e);
 NODISCARD int wal__write_head(struct wal *w, struct err *e);
@@ -230,3 +231,11 @@ NODISCARD int wal__keep_broken(struct disk *d, const char *dir, const char *name
 NODISCARD int wal__rewrite(struct file *f, uint64_t end, uint64_t room, struct err *e);
 
 #endif
+/* Ends the current segment and begins the next; between batches. */
+NODISCARD int wal__cut(struct wal *w, struct err *e);
+
+/* ---- room.c ---- */
+
+/* Room on the disk for the batch.  ERR_NO_SPACE: refused, nothing has changed. */
+NODISCARD int wal__make_room(struct wal *w, const struct wal_save *saves, size_t n, struct err *e);
+
