@@ -10,9 +10,18 @@
 #include "base/base.h"
 #include "base/endian.h"
 
-enum pb_wire_type { PB_VARINT = 0, PB_FIXED64 = 1, PB_LEN = 2, PB_FIXED32 = 5 };
+/* Groups (PB_GROUP) are in none of our messages; a reader passes over those of others. */
+enum pb_wire_type {
+    PB_VARINT = 0,
+    PB_FIXED64 = 1,
+    PB_LEN = 2,
+    PB_GROUP = 3,
+    PB_GROUP_END = 4,
+    PB_FIXED32 = 5,
+};
 
 #define PB_VARINT_BYTES_MAX 10
+#define PB_GROUP_DEPTH_MAX 100 /* groups in one another */
 
 static inline size_t pb_varint_size(uint64_t v)
 {
@@ -92,7 +101,7 @@ struct pb_field {
     uint32_t number;
     enum pb_wire_type type;
     uint64_t value;     /* PB_VARINT, PB_FIXED64, PB_FIXED32 */
-    struct bytes bytes; /* PB_LEN; points into the input */
+    struct bytes bytes; /* PB_LEN; points into the input.  PB_GROUP: empty */
 };
 
 static inline struct pb_reader pb_reader_of(struct bytes b)

@@ -1,7 +1,5 @@
 #include "wire/wire.h"
 
-#include "wire/pb.h"
-
 bool utf8_valid(struct bytes s)
 {
     size_t i = 0;
@@ -29,32 +27,6 @@ bool utf8_valid(struct bytes s)
     return true;
 }
 
-/* Refuses what is malformed or nested deeper than `depth` more levels. */
-static int check(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
-                 struct err *e)
-{
-    struct pb_reader r = pb_reader_of(in);
-    struct pb_field f;
-
-    if (depth == 0)
-        return err_set(e, ERR_LIMIT, "message nested too deep");
-    while (pb_next(&r, &f)) {
-        const ProtobufCFieldDescriptor *fd = protobuf_c_message_descriptor_get_field(d, f.number);
-        int rc;
-
-        if (fd == NULL || f.type != PB_LEN)
-            continue;
-        if (fd->type == PROTOBUF_C_TYPE_STRING && !utf8_valid(f.bytes))
-            return err_set(e, ERR_CORRUPT, "string field contains invalid UTF-8");
-        if (fd->type != PROTOBUF_C_TYPE_MESSAGE)
-            continue;
-        rc = check(fd->descriptor, f.bytes, depth - 1, e);
-        if (rc != 0)
-            return rc;
-    }
-    return r.bad ? err_set(e, ERR_CORRUPT, "malformed protobuf message") : 0;
-}
-
 static void *unpack_alloc(void *a, size_t n)
 {
     return arena_alloc(a, n);
@@ -75,15 +47,20 @@ int wire_decode(const ProtobufCMessageDescriptor *d, struct bytes in, struct are
 int wire_decode_deep(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
                      struct arena *a, ProtobufCMessage **ret, struct err *e)
 {
-    ProtobufCAllocator alloc = {unpack_alloc, unpack_free, a};
-    int rc = check(d, in, depth, e);
+    int rc = wire_plain(d, in, depth, a, &in, e);
 
-    if (rc != 0)
-        return rc;
+    return rc != 0 ? rc : wire_unpack(d, in, a, ret, e);
+}
+
+int wire_unpack(const ProtobufCMessageDescriptor *d, struct bytes in, struct arena *a,
+                ProtobufCMessage **ret, struct err *e)
+{
+    ProtobufCAllocator alloc = {unpack_alloc, unpack_free, a};
+
     *ret = protobuf_c_message_unpack(d, &alloc, in.n, in.p);
     if (*ret != NULL)
         return 0;
-    /* What is well formed fails for want of room, or where a known field has another wire type. */
+    /* What is well formed fails for want of room, or where packed numbers are cut off. */
     if (a->used_bytes + ARENA_CHUNK_BYTES > a->bytes_max)
         return err_set(e, ERR_LIMIT, "message needs more than %zu bytes of memory", a->bytes_max);
     return err_set(e, ERR_CORRUPT, "malformed protobuf message");

@@ -3,7 +3,9 @@
  * protobuf-c by itself trusts its input: it recurses as deep as the bytes say and allocates per
  * element. wire_decode walks the bytes first, with the descriptor in hand, and refuses what passes
  * WIRE_DEPTH_MAX or is malformed (strings must be UTF-8, as in proto3); the arena's maximum bounds
- * the rest.
+ * the rest.  What Go's protobuf reads and protobuf-c does not (groups, a known field of another
+ * wire type, tags in more bytes than they need) is written anew first, without what no reader
+ * wants.
  *
  * Memory: the decoded message and all it points to live in the arena.  Encoding appends to a struct
  * buf. Threads: any.
@@ -26,7 +28,19 @@
 NODISCARD int wire_decode(const ProtobufCMessageDescriptor *d, struct bytes in, struct arena *a,
                           ProtobufCMessage **ret, struct err *e);
 
-/* The same with another limit on nesting, for what was accepted by somebody else's. */
+/* The error text, apart from which all that is malformed has one. */
+#define WIRE_TEXT_UTF8 "string field contains invalid UTF-8"
+
+/* 0 and what the message says, in plain bytes: `in` itself nearly always, else a copy in the arena.
+ * Errors as of wire_decode. */
+NODISCARD int wire_plain(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
+                         struct arena *a, struct bytes *ret, struct err *e);
+
+/* The second half of wire_decode: `in` is what wire_plain has returned. */
+NODISCARD int wire_unpack(const ProtobufCMessageDescriptor *d, struct bytes in, struct arena *a,
+                          ProtobufCMessage **ret, struct err *e);
+
+/* wire_decode with another limit on nesting, for what was accepted by somebody else's. */
 NODISCARD int wire_decode_deep(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
                                struct arena *a, ProtobufCMessage **ret, struct err *e);
 

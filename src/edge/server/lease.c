@@ -220,7 +220,7 @@ static void keep_alive_message(struct call *c, struct bytes message)
     ASSERT(!k->asking);
     count_received(c, METHOD_LEASE_KEEP_ALIVE);
     if (WIRE_DECODE(etcdserverpb__lease_keep_alive_request, message, &k->arena, &q, &e) != 0) {
-        keep_alive_end(k, GRPC_INTERNAL, undecodable_text(c));
+        keep_alive_end(k, GRPC_INTERNAL, undecodable_text(c, &e));
         return;
     }
     k->req = (struct req){.node = {.kind = NODE_REQ_LEASE_KEEPALIVE,

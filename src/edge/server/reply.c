@@ -167,25 +167,32 @@ void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *v
 
 /* ---- requests ---- */
 
-const char *undecodable_text(const struct call *c)
+#define UNDECODABLE "proto: cannot parse invalid wire-format data"
+
+const char *undecodable_text(const struct call *c, const struct err *e)
 {
-    /* grpc-go's words, and those of Go's protobuf, which has one text for everything. */
-    return call_method(c)->kind == NET_UNARY
-               ? "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
-               : "grpc: failed to unmarshal the received message: proto: cannot parse invalid "
-                 "wire-format data";
+    /* grpc-go's words, and those of Go's protobuf, which has one text for all that is malformed. */
+    bool utf8 = strcmp(e->msg, WIRE_TEXT_UTF8) == 0;
+
+    if (call_method(c)->kind == NET_UNARY)
+        return utf8 ? "grpc: error unmarshalling request: " WIRE_TEXT_UTF8
+                    : "grpc: error unmarshalling request: " UNDECODABLE;
+    return utf8 ? "grpc: failed to unmarshal the received message: " WIRE_TEXT_UTF8
+                : "grpc: failed to unmarshal the received message: " UNDECODABLE;
 }
 
-bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes message,
+bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes *message,
                     void *ret)
 {
     struct err e = ERR_INIT;
-    int rc = wire_decode(d, message, call_arena(c), ret, &e);
+    int rc = wire_plain(d, *message, WIRE_DEPTH_MAX, call_arena(c), message, &e);
 
+    if (rc == 0)
+        rc = wire_unpack(d, *message, call_arena(c), ret, &e);
     if (rc == 0)
         return true;
     if (rc == ERR_CORRUPT)
-        call_finish(c, GRPC_INTERNAL, undecodable_text(c));
+        call_finish(c, GRPC_INTERNAL, undecodable_text(c, &e));
     else
         call_finish(c, GRPC_RESOURCE_EXHAUSTED, e.msg);
     return false;

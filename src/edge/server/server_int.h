@@ -78,9 +78,9 @@ struct io {
     unsigned id;
     struct node_sink sink;
     _Atomic(struct node_request *) finished; /* newest first */
-    struct watch_inbox watches; /* of the Watch service */
-    struct watch_inbox follows; /* of follow.h */
-    _Atomic bool posted;        /* `task` is on its way to the loop */
+    struct watch_inbox watches;              /* of the Watch service */
+    struct watch_inbox follows;              /* of follow.h */
+    _Atomic bool posted;                     /* `task` is on its way to the loop */
     struct loop_task task;
     struct mvcc_reader *reader;
     size_t outstanding;
@@ -184,14 +184,15 @@ void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCM
  * the last byte was made. */
 void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view);
 
-/* Decodes the call's request into its arena.  False: the call was ended. */
-bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes message,
+/* Decodes the call's request into its arena.  False: the call was ended.  `message` may be replaced
+ * by plainer bytes that say the same: those are fit to be handed on. */
+bool request_decode(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes *message,
                     void *ret);
 #define REQUEST_DECODE(c, lower, message, ret) \
-    request_decode((c), &lower##__descriptor, (message), (void *) (ret))
+    request_decode((c), &lower##__descriptor, &(message), (void *) (ret))
 
-/* What a call is told whose message is none of its method. */
-const char *undecodable_text(const struct call *c);
+/* What a call is told whose message is none of its method; e: of wire_decode. */
+const char *undecodable_text(const struct call *c, const struct err *e);
 
 /* ---- intercept.c ---- */
 

@@ -501,7 +501,7 @@ static void message(struct call *c, struct bytes bytes)
     if (WIRE_DECODE(etcdserverpb__watch_request, bytes, scratch, &q, &e) != 0) {
         metric_inc(
             metric_with(s->io->server->m.stream_failures, METRIC_LABELS("receive", "watch")));
-        wstream_fail(s, GRPC_INTERNAL, undecodable_text(c));
+        wstream_fail(s, GRPC_INTERNAL, undecodable_text(c, &e));
     } else {
         node_status(s->io->server->node, &st);
         s->io->watch->term = st.term;

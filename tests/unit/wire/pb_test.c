@@ -74,11 +74,37 @@ static void fields_of_all_types(void **state)
     assert_false(r.bad);
 }
 
-/* Field number 0, groups, and lengths past the end are malformed; every cut of a good message
- * either ends between two fields or is malformed too. */
+/* A group is one field, whatever is in it: other groups, and numbers that it hides. */
+static void groups(void **state)
+{
+    static const uint8_t two[] = {0x0b, 0x13, 0x08, 5, 0x14, 0x1a, 1, 9, 0x0c, 0x08, 7};
+    struct pb_reader r = pb_reader_of(bytes_of(two, sizeof two));
+    uint8_t deep[2 * (PB_GROUP_DEPTH_MAX + 1)];
+    struct pb_field f;
+
+    (void) state;
+    assert_true(pb_next(&r, &f));
+    assert_int_equal(f.number, 1);
+    assert_int_equal(f.type, PB_GROUP);
+    assert_true(pb_next(&r, &f));
+    assert_int_equal(f.type, PB_VARINT);
+    assert_int_equal(f.value, 7);
+    assert_false(pb_next(&r, &f));
+    assert_false(r.bad);
+    for (size_t depth = PB_GROUP_DEPTH_MAX; depth <= PB_GROUP_DEPTH_MAX + 1; depth++) {
+        memset(deep, 0x0b, depth);
+        memset(deep + depth, 0x0c, depth);
+        r = pb_reader_of(bytes_of(deep, 2 * depth));
+        assert_true(pb_next(&r, &f) == (depth <= PB_GROUP_DEPTH_MAX));
+        assert_true(r.bad == (depth > PB_GROUP_DEPTH_MAX));
+    }
+}
+
+/* Field number 0, groups without their end, and lengths past the end are malformed; every cut of a
+ * good message either ends between two fields or is malformed too. */
 static void fields_malformed(void **state)
 {
-    static const uint8_t zero[] = {0x00, 0x01}, group[] = {0x0b, 0x0c}, beyond[] = {0x0a, 5, 1, 2},
+    static const uint8_t zero[] = {0x00, 0x01}, group[] = {0x0b, 0x14}, beyond[] = {0x0a, 5, 1, 2},
                          huge[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},
                          fixed[] = {0x09, 1, 2, 3}, good[] = {0x0a, 2, 7, 7, 0x10, 0x80, 1};
     const struct bytes all[] = {bytes_of(zero, 2), bytes_of(group, 2), bytes_of(beyond, 4),
@@ -124,8 +150,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(varint_lengths),      cmocka_unit_test(varint_malformed),
-        cmocka_unit_test(fields_of_all_types), cmocka_unit_test(fields_malformed),
-        cmocka_unit_test(writers_match_sizes),
+        cmocka_unit_test(fields_of_all_types), cmocka_unit_test(groups),
+        cmocka_unit_test(fields_malformed),    cmocka_unit_test(writers_match_sizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,91 @@ static void memory_is_limited(void **state)
     arena_done(&a);
 }
 
+struct odd {
+    const char *bytes;
+    size_t n;
+    bool good;
+    int64_t lease; /* what the last field of number 3 says that is a number */
+};
+
+#define ODD(s, good, lease)          \
+    {                                \
+        s, sizeof s - 1, good, lease \
+    }
+
+/* Put requests of key "k" as etcd 3.7.1 was seen to read them: what is known by another wire type
+ * or not at all is passed over, groups and long tags are read, and what stays is written anew. */
+static void odd_fields(void **state)
+{
+    static const struct odd odds[] = {
+        ODD("\x08\x01\x0a\x01k", true, 0),             /* the key as a number, then as bytes */
+        ODD("\x0a\x01k\x08\x01", true, 0),             /* the other way round */
+        ODD("\x0a\x01k\x1a\x01v", true, 0),            /* lease as bytes */
+        ODD("\x0a\x01k\x19\1\1\1\1\1\1\1\1", true, 0), /* as fixed64 */
+        ODD("\x0a\x01k\x18\x05\x1d\1\1\1\1", true, 5), /* a number, then as fixed32 */
+        ODD("\x0a\x01k\x22\x01\x01\x18\x05", true, 5), /* prev_kv as bytes */
+        ODD("\x0a\x01k\xf8\x01\x05\x18\x05", true, 5), /* unknown: a number */
+        ODD("\x0a\x01k\xfa\x01\x02zz\x18\x05", true, 5),
+        ODD("\x0a\x01k\xfb\x01\x08\x01\xfc\x01\x18\x05", true, 5), /* a group */
+        ODD("\x0a\x01k\xfb\x01\x0b\x0c\xfc\x01\x18\x05", true, 5), /* with a group in it */
+        ODD("\x0a\x01k\x1b\x08\x01\x1c\x18\x05", true, 5),         /* lease as a group */
+        ODD("\x0a\x01k\xf8\xff\xff\xff\x0f\x01", true, 0), /* the highest number of a field */
+        ODD("\x8a\x80\x80\x80\x80\x80\x00\x01k\x18\x05", true, 5), /* a long tag */
+        ODD("\x0a\x81\x80\x80\x80\x80\x80\x00k\x18\x05", true, 5), /* a long length */
+        ODD("\x0a\x01k\x18\x05\x18\x07", true, 7),                 /* the last one counts */
+        ODD("\x0a\x01k\x80\x80\x80\x80\x10\x01", false, 0),        /* a number too high */
+        ODD("\x0a\x01k\xfb\x01\x08\x01\xf4\x01", false, 0),        /* the end of another group */
+        ODD("\x0a\x01k\xfb\x01\x08\x01", false, 0),                /* no end */
+        ODD("\x0a\x01k\xfc\x01", false, 0),                        /* no begin */
+        ODD("\x0a\x01k\x0e", false, 0),                            /* wire type 6 */
+        ODD("\x0a\x01k\x00\x01", false, 0),                        /* field number 0 */
+        ODD("\x0a\x01k\xf9\x01\x00", false, 0),                    /* cut off */
+        ODD("\x0a\x01k\x20\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02", false, 0), /* 65 bits */
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(odds); i++) {
+        struct bytes in = bytes_of(odds[i].bytes, odds[i].n), plain;
+        Etcdserverpb__PutRequest *put;
+        struct arena a;
+        int rc;
+
+        arena_init(&a, 1 << 20);
+        rc = WIRE_DECODE(etcdserverpb__put_request, in, &a, &put, NULL);
+        assert_int_equal(rc, odds[i].good ? 0 : ERR_CORRUPT);
+        if (odds[i].good) {
+            assert_true(bytes_eq(wire_bytes(put->key), BYTES_LIT("k")));
+            assert_int_equal(put->lease, odds[i].lease);
+            assert_false(put->prev_kv);
+            assert_int_equal(wire_plain(put->base.descriptor, in, 1, &a, &plain, NULL), 0);
+            assert_true(plain.p == in.p || plain.n <= 5); /* the key, and a lease */
+        }
+        arena_done(&a);
+    }
+}
+
+/* Inside a nested message, too; the lengths around it shrink with it. */
+static void odd_nested(void **state)
+{
+    /* success: a put with a group behind its key; compare: its key as a number */
+    static const char txn[] = "\x12\x0b\x12\x09\x0a\x01k\xfb\x01\xfc\x01\x18\x05\x0a\x02\x18\x01";
+    Etcdserverpb__TxnRequest *got;
+    struct bytes plain;
+    struct arena a;
+
+    (void) state;
+    arena_init(&a, 1 << 20);
+    assert_int_equal(wire_plain(&etcdserverpb__txn_request__descriptor,
+                                bytes_of(txn, sizeof txn - 1), 8, &a, &plain, NULL),
+                     0);
+    assert_true(bytes_eq(plain, BYTES_LIT("\x12\x07\x12\x05\x0a\x01k\x18\x05\x0a\x00")));
+    assert_int_equal(
+        WIRE_DECODE(etcdserverpb__txn_request, bytes_of(txn, sizeof txn - 1), &a, &got, NULL), 0);
+    assert_int_equal(got->n_compare, 1);
+    assert_int_equal(got->success[0]->request_put->lease, 5);
+    arena_done(&a);
+}
+
 /* Bytes that are no message are refused as malformed, cut anywhere. */
 static void malformed(void **state)
 {
@@ -173,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),       cmocka_unit_test(depth_is_limited),
         cmocka_unit_test(strings_are_utf8), cmocka_unit_test(memory_is_limited),
+        cmocka_unit_test(odd_fields),       cmocka_unit_test(odd_nested),
         cmocka_unit_test(malformed),        cmocka_unit_test(utf8),
     };
 
