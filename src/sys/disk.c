@@ -78,6 +78,12 @@ int file_write(struct file *f, const struct bytes *v, size_t vn, uint64_t off, s
     return f->ops->write(f, v, vn, off, e);
 }
 
+int file_write_durable(struct file *f, const struct bytes *v, size_t vn, uint64_t off,
+                       struct err *e)
+{
+    return f->ops->write_durable(f, v, vn, off, e);
+}
+
 int file_write_one(struct file *f, const void *p, size_t n, uint64_t off, struct err *e)
 {
     struct bytes v = bytes_of(p, n);

@@ -66,6 +66,8 @@ struct disk_ops {
 struct file_ops {
     int (*read)(struct file *f, void *p, size_t n, uint64_t off, size_t *ret_n, struct err *e);
     int (*write)(struct file *f, const struct bytes *v, size_t vn, uint64_t off, struct err *e);
+    int (*write_durable)(struct file *f, const struct bytes *v, size_t vn, uint64_t off,
+                         struct err *e);
     int (*sync)(struct file *f, enum file_sync_kind kind, struct err *e);
     int (*size)(struct file *f, uint64_t *ret, struct err *e);
     int (*truncate)(struct file *f, uint64_t bytes, struct err *e);
@@ -110,6 +112,10 @@ NODISCARD int file_read_full(struct file *f, void *p, size_t n, uint64_t off, st
 /* All the pieces one after another, or an error (then any part may have been written). */
 NODISCARD int file_write(struct file *f, const struct bytes *v, size_t vn, uint64_t off,
                          struct err *e);
+/* As file_write, and these bytes are durable when it returns; of bytes written before it says
+ * nothing.  With DISK_DIRECT cheaper than a write and a sync. */
+NODISCARD int file_write_durable(struct file *f, const struct bytes *v, size_t vn, uint64_t off,
+                                 struct err *e);
 NODISCARD int file_write_one(struct file *f, const void *p, size_t n, uint64_t off, struct err *e);
 NODISCARD int file_sync(struct file *f, enum file_sync_kind kind, struct err *e);
 NODISCARD int file_size(struct file *f, uint64_t *ret, struct err *e);

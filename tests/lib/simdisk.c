@@ -89,6 +89,8 @@ static int open_inode(struct simdisk *s, const char *path, unsigned flags, unsig
         return err_set(e, ERR_EXISTS, "open %s: File exists", path);
     if (ino != NULL && ino->is_dir)
         return err_set(e, ERR_IO, "open %s: Is a directory", path);
+    if ((flags & DISK_DIRECT) != 0 && s->no_direct)
+        return err_set(e, ERR_INVALID, "open %s: Invalid argument", path);
     if (ino == NULL && ((flags & DISK_CREATE) == 0 || !parent_exists(s, path)))
         return not_found(e, "open", path);
     if (ino == NULL) {
@@ -483,6 +485,13 @@ void simdisk_set_full(struct simdisk *s, const char *part)
     pthread_mutex_lock(&s->lock);
     free(s->full_for);
     s->full_for = part == NULL ? NULL : strdup(part);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void simdisk_set_direct(struct simdisk *s, bool allowed)
+{
+    pthread_mutex_lock(&s->lock);
+    s->no_direct = !allowed;
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -81,6 +81,9 @@ void simdisk_set_capacity(struct simdisk *s, uint64_t bytes);
 /* The same at once, but only for files in whose path `part` occurs; NULL: there is room again. */
 void simdisk_set_full(struct simdisk *s, const char *part);
 
+/* Whether files may be opened with DISK_DIRECT (they may at first). */
+void simdisk_set_direct(struct simdisk *s, bool allowed);
+
 enum simdisk_crash_mode {
     SIM_CRASH_KEEP, /* the process died, the machine did not: everything written is there */
     SIM_CRASH_DROP, /* everything that was not synced is gone */

@@ -156,6 +156,23 @@ void sim__inode_write(struct inode *ino, uint64_t off, const void *p, size_t n)
     sim__mappings_show(ino, off, n, resized);
 }
 
+/* While nothing else is pending it goes to what is durable; else it keeps its place among what may
+ * be lost. */
+void sim__inode_write_durable(struct inode *ino, uint64_t off, const void *p, size_t n)
+{
+    bool only = ino->changes == NULL;
+
+    if (n == 0)
+        return;
+    sim__inode_write(ino, off, p, n);
+    if (only) {
+        sim__content_write(&ino->durable, off, p, n);
+        sim__changes_free(ino);
+        return;
+    }
+    CONTAINER_OF(ino->changes_end, struct change, next)->durable = true;
+}
+
 void sim__inode_truncate(struct inode *ino, uint64_t bytes)
 {
     size_t before = ino->now.n;
@@ -201,6 +218,7 @@ void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_m
     sim__content_copy(&memory, &ino->durable);
     for (const struct change *ch = ino->changes; ch != NULL; ch = ch->next) {
         uint64_t fate = mode == SIM_CRASH_KEEP   ? 0
+                        : ch->durable            ? 0
                         : mode == SIM_CRASH_DROP ? 1
                                                  : sim__rng_next(s) % 3;
 

@@ -58,13 +58,25 @@ static void write_half(struct inode *ino, const struct bytes *v, size_t vn, uint
     }
 }
 
-static int sf_write(struct file *file, const struct bytes *v, size_t vn, uint64_t off,
-                    struct err *e)
+/* What a file opened with DISK_DIRECT asks of its caller. */
+static void check_direct(const struct sim_file *f, const struct bytes *v, size_t vn, uint64_t off)
 {
-    struct sim_file *f = sim_of(file);
+    if ((f->flags & DISK_DIRECT) == 0)
+        return;
+    ASSERT(off % DIRECT_BYTES == 0);
+    for (size_t i = 0; i < vn; i++) {
+        ASSERT(v[i].n % DIRECT_BYTES == 0);
+        ASSERT((uintptr_t) v[i].p % DIRECT_BYTES == 0);
+    }
+}
+
+static int write_all(struct sim_file *f, const struct bytes *v, size_t vn, uint64_t off,
+                     bool durable, struct err *e)
+{
     uint64_t end = off;
     int rc = enter(f, SIM_WRITE, "write", e);
 
+    check_direct(f, v, vn, off);
     for (size_t i = 0; i < vn; i++)
         end += v[i].n;
     if (f->generation != f->disk->generation || (rc != 0 && !f->disk->fresh))
@@ -77,11 +89,30 @@ static int sf_write(struct file *file, const struct bytes *v, size_t vn, uint64_
         write_half(f->inode, v, vn, off);
         return leave(f, rc);
     }
+    if (durable) {
+        rc = sim__call(f->disk, SIM_SYNC);
+        rc = rc == 0 ? 0 : sim__fault(e, rc, "sync");
+    }
     for (size_t i = 0; i < vn; i++) {
-        sim__inode_write(f->inode, off, v[i].p, v[i].n);
+        if (durable && rc == 0)
+            sim__inode_write_durable(f->inode, off, v[i].p, v[i].n);
+        else
+            sim__inode_write(f->inode, off, v[i].p, v[i].n);
         off += v[i].n;
     }
-    return leave(f, 0);
+    return leave(f, rc);
+}
+
+static int sf_write(struct file *file, const struct bytes *v, size_t vn, uint64_t off,
+                    struct err *e)
+{
+    return write_all(sim_of(file), v, vn, off, false, e);
+}
+
+static int sf_write_durable(struct file *file, const struct bytes *v, size_t vn, uint64_t off,
+                            struct err *e)
+{
+    return write_all(sim_of(file), v, vn, off, true, e);
 }
 
 static int sf_sync(struct file *file, enum file_sync_kind kind, struct err *e)
@@ -210,6 +241,7 @@ static void sf_close(struct file *file)
 const struct file_ops sim__file_ops = {
     .read = sf_read,
     .write = sf_write,
+    .write_durable = sf_write_durable,
     .sync = sf_sync,
     .size = sf_size,
     .truncate = sf_truncate,

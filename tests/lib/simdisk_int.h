@@ -16,12 +16,14 @@
 #include "lib/simdisk.h"
 
 #define SECTOR_BYTES 512u     /* what a device writes as a whole */
+#define DIRECT_BYTES 4096u    /* what DISK_DIRECT asks of offsets, lengths and addresses */
 #define HOST_PAGE_BYTES 4096u /* what can be mapped */
 
 /* One unsynced change of a file's contents, in order. */
 struct change {
     struct change *next;
     bool is_truncate;
+    bool durable; /* it is on disk, whatever becomes of those before it */
     uint64_t off; /* of a write; the length for a truncate */
     size_t n;
     uint8_t bytes[];
@@ -77,6 +79,7 @@ struct name_change {
 struct simdisk {
     struct disk disk;
     pthread_mutex_t lock;
+    bool no_direct;
     uint64_t rng;
     unsigned generation; /* handles of older ones are dead */
     struct list inodes;
@@ -119,6 +122,7 @@ void sim__mappings_show(struct inode *ino, uint64_t off, size_t n, bool resized)
 struct inode *sim__inode_new(struct simdisk *s, bool is_dir, unsigned mode);
 void sim__changes_free(struct inode *ino);
 void sim__inode_write(struct inode *ino, uint64_t off, const void *p, size_t n);
+void sim__inode_write_durable(struct inode *ino, uint64_t off, const void *p, size_t n);
 void sim__inode_truncate(struct inode *ino, uint64_t bytes);
 void sim__inode_sync(struct inode *ino);
 /* Bytes of the sectors of [off, end) that lie in a hole, or behind the file. */

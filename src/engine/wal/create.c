@@ -58,7 +58,7 @@ static int fill(struct wal *w, const char *tmp, struct err *e)
 
     ASSERT(w->segments_n == 0);
     wal__name_format(first, name);
-    rc = wal__segment_make(w->disk, tmp, name, w->segment_bytes, false, &f, e);
+    rc = wal__segment_make(w->disk, tmp, name, w->segment_bytes, &f, e);
     if (rc == 0)
         rc = wal__segments_add(w, first, f, e);
     if (rc != 0) {
@@ -122,6 +122,8 @@ int wal_create(const struct wal_options *o, const struct wal_metadata *m, const 
         if (rc != 0)
             rc = set_aside(w, stamp, rc, e);
     }
+    if (rc == 0)
+        rc = wal__go_direct(w, e);
     if (rc == 0) {
         wal__check(w);
         *ret = w;

@@ -9,17 +9,21 @@
 /* An Entry without its data. */
 #define ENTRY_HEAD_BYTES_MAX (2 + 3 * (1 + PB_VARINT_BYTES_MAX))
 
-uint8_t wal__zeros[WAL__ZEROS_BYTES];
+_Alignas(WAL__BLOCK_BYTES) uint8_t wal__zeros[WAL__ZEROS_BYTES];
 
 bool wal__encoder_init(struct wal__encoder *x)
 {
-    *x = (struct wal__encoder){.buf = mem_alloc(WAL__BUF_BYTES)};
-    return x->buf != NULL;
+    *x = (struct wal__encoder){.mem = mem_alloc(WAL__BUF_BYTES + WAL__BLOCK_BYTES)};
+    if (x->mem == NULL)
+        return false;
+    x->buf = x->mem + (-(uintptr_t) x->mem & (WAL__BLOCK_BYTES - 1));
+    return true;
 }
 
 void wal__encoder_done(struct wal__encoder *x)
 {
-    mem_free(x->buf);
+    wal__direct_end(x);
+    mem_free(x->mem);
     *x = (struct wal__encoder){0};
 }
 
@@ -32,16 +36,16 @@ static void close_run(struct wal__encoder *x)
     x->run = x->buf_n;
 }
 
-/* Zeros from the end of the frames on, so that the next writes fall where the file is written
- * already and fdatasync has no metadata to carry. */
-static void add_zeros(struct wal__encoder *x, uint64_t end)
+/* Zeros from the end of a batch on, so that the next small ones fall where the file is written
+ * already and a sync has no metadata to carry. */
+static void add_zeros(struct wal__encoder *x, uint64_t batch, uint64_t end)
 {
     uint64_t to = (end / WAL__ZEROS_BYTES + 1) * WAL__ZEROS_BYTES;
 
     if (end <= x->zeroed_end)
         return;
     x->zeroed_end = end;
-    if (end >= x->zero_limit)
+    if (end >= x->zero_limit || batch > WAL__ZEROS_BATCH_MAX)
         return;
     to = MIN(to, x->zero_limit);
     ASSERT(to - end <= WAL__ZEROS_BYTES);
@@ -50,11 +54,55 @@ static void add_zeros(struct wal__encoder *x, uint64_t end)
     x->zeroed_end = to;
 }
 
+/* Whole blocks from that of x->off on; the last one's frames stay in buf. */
+static int flush_direct(struct wal__encoder *x, bool durable, struct err *e)
+{
+    uint64_t start = x->off - x->kept;
+    size_t total = x->buf_n - x->kept;
+    size_t end = (x->buf_n + WAL__BLOCK_BYTES - 1) / WAL__BLOCK_BYTES * WAL__BLOCK_BYTES;
+    int rc;
+
+    ASSERT(start % WAL__BLOCK_BYTES == 0);
+    ASSERT(x->pieces_n == 0);
+    if (total == 0)
+        return 0;
+    ASSERT(end <= WAL__BUF_BYTES);
+    memset(x->buf + x->buf_n, 0, end - x->buf_n);
+    x->pieces[x->pieces_n++] = bytes_of(x->buf, end);
+    add_zeros(x, total, start + end);
+    rc = durable ? file_write_durable(x->direct, x->pieces, x->pieces_n, start, e)
+                 : file_write(x->direct, x->pieces, x->pieces_n, start, e);
+    x->pieces_n = 0;
+    if (rc != 0)
+        return rc;
+    x->off += total;
+    x->bytes_written += total;
+    x->kept = x->buf_n % WAL__BLOCK_BYTES;
+    memmove(x->buf, x->buf + x->buf_n - x->kept, x->kept);
+    x->buf_n = x->run = x->kept;
+    if (durable)
+        x->synced_end = x->off;
+    return 0;
+}
+
+bool wal__encoder_can_flush_durable(const struct wal__encoder *x)
+{
+    return x->direct != NULL && x->synced_end >= x->off - x->kept && x->buf_n > x->kept;
+}
+
+int wal__encoder_flush_durable(struct wal__encoder *x, struct err *e)
+{
+    ASSERT(wal__encoder_can_flush_durable(x));
+    return flush_direct(x, true, e);
+}
+
 int wal__encoder_flush(struct wal__encoder *x, struct err *e)
 {
     uint64_t total = 0;
     int rc;
 
+    if (x->direct != NULL)
+        return flush_direct(x, false, e);
     close_run(x);
     for (size_t i = 0; i < x->pieces_n; i++)
         total += x->pieces[i].n;
@@ -62,7 +110,7 @@ int wal__encoder_flush(struct wal__encoder *x, struct err *e)
         return 0;
     ASSERT(total % WAL__FRAME_ALIGN == 0);
     ASSERT(x->off % WAL__FRAME_ALIGN == 0);
-    add_zeros(x, x->off + total);
+    add_zeros(x, total, x->off + total);
     rc = file_write(x->file, x->pieces, x->pieces_n, x->off, e);
     if (rc != 0)
         return rc;
@@ -147,6 +195,28 @@ int wal__encode_data(struct wal__encoder *x, enum wal_record_type type, struct b
     return 0;
 }
 
+/* Data of any length behind a head that is in the buffer, with the frame's padding.  `fixed`: the
+ * bytes of the frame before it. */
+static int put_long(struct wal__encoder *x, struct bytes data, size_t fixed, struct err *e)
+{
+    size_t frame = fixed + data.n;
+
+    while (data.n > 0) {
+        size_t k = MIN(data.n, WAL__BUF_BYTES - WAL__FRAME_ALIGN - x->buf_n);
+
+        put_copy(x, bytes_of(data.p, k));
+        data = bytes_of(data.p + k, data.n - k);
+        if (data.n > 0) {
+            int rc = wal__encoder_flush(x, e);
+
+            if (rc != 0)
+                return rc;
+        }
+    }
+    put_pad(x, frame);
+    return 0;
+}
+
 /* The hot one.  The checksum stands before the data, so the entry's own head is made aside first.
  */
 int wal__encode_entry(struct wal__encoder *x, const struct raft_entry *en, struct err *e)
@@ -171,6 +241,8 @@ int wal__encode_entry(struct wal__encoder *x, const struct raft_entry *en, struc
     x->crc = crc32c(crc32c(x->crc, head, n), en->data.p, en->data.n);
     put_head(x, WAL_RECORD_ENTRY, n + en->data.n);
     put_copy(x, bytes_of(head, n));
+    if (x->direct != NULL)
+        return put_long(x, en->data, x->buf_n - start, e);
     if (copied) {
         put_copy(x, en->data);
         put_pad(x, x->buf_n - start);

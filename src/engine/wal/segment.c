@@ -122,28 +122,8 @@ int wal__allocate(struct file *f, uint64_t end, struct err *e)
     return rc;
 }
 
-static int write_zeros(struct file *f, uint64_t end, struct err *e)
-{
-    struct bytes v[4];
-    int rc = 0;
-
-    ASSERT(end > 0);
-    for (uint64_t off = 0; rc == 0 && off < end;) {
-        uint64_t n = 0;
-        size_t k;
-
-        for (k = 0; k < ARRAY_LEN(v) && off + n < end; k++) {
-            v[k] = bytes_of(wal__zeros, (size_t) MIN(end - off - n, WAL__ZEROS_BYTES));
-            n += v[k].n;
-        }
-        rc = file_write(f, v, k, off, e);
-        off += n;
-    }
-    return rc;
-}
-
 int wal__segment_make(struct disk *d, const char *dir, const char *name, uint64_t segment_bytes,
-                      bool zeroed, struct file **ret, struct err *e)
+                      struct file **ret, struct err *e)
 {
     char path[WAL__PATH_BYTES];
     struct file *f = NULL;
@@ -160,10 +140,6 @@ int wal__segment_make(struct disk *d, const char *dir, const char *name, uint64_
         rc = file_truncate(f, 0, e);
     if (rc == 0)
         rc = wal__allocate(f, segment_bytes, e);
-    if (rc == 0 && zeroed)
-        rc = write_zeros(f, segment_bytes, e);
-    if (rc == 0 && zeroed)
-        rc = file_sync(f, FILE_SYNC_ALL, e);
     if (rc != 0) {
         struct err ignored;
 

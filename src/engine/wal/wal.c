@@ -21,7 +21,7 @@ int wal__new(const struct wal_options *o, struct wal **ret, struct err *e)
     w->segment_bytes = o->segment_bytes == 0 ? WAL_SEGMENT_BYTES : o->segment_bytes;
     ASSERT(w->segment_bytes % WAL__FRAME_ALIGN == 0);
     w->observer = o->observer;
-    w->enc.zero_limit = w->segment_bytes;
+    w->enc.zero_limit = w->segment_bytes / WAL__BLOCK_BYTES * WAL__BLOCK_BYTES;
     atomic_init(&w->prepared, WAL__NONE_PREPARED);
     *ret = w;
     return 0;
@@ -41,7 +41,9 @@ void wal__check(const struct wal *w)
     ASSERT(w->enc.off % WAL__FRAME_ALIGN == 0);
     ASSERT(w->enc.zeroed_end >= w->enc.off);
     ASSERT(w->enc.pieces_n == 0);
-    ASSERT(w->enc.buf_n == 0);
+    ASSERT(w->enc.buf_n == w->enc.kept);
+    ASSERT(w->enc.kept == (w->enc.direct == NULL ? 0 : w->enc.off % WAL__BLOCK_BYTES));
+    ASSERT(w->enc.synced_end <= w->enc.off);
     ASSERT(w->durable_index == w->last_index);
 }
 
@@ -80,22 +82,56 @@ void wal_close(struct wal *w)
     mem_free(w);
 }
 
-int wal__sync(struct wal *w, enum file_sync_kind kind, struct err *e)
+static void sync_begins(const struct wal *w)
 {
-    int rc;
-
     if (w->observer.sync_begin != NULL)
         w->observer.sync_begin(w->observer.arg);
-    rc = file_sync(wal__tail(w)->file, kind, e);
+}
+
+/* Everything encoded so far is durable if rc is 0. */
+static int sync_ends(struct wal *w, int rc)
+{
     if (w->observer.sync_end != NULL)
         w->observer.sync_end(w->observer.arg);
     if (rc != 0)
         return rc;
     ASSERT(w->enc.pieces_n == 0); /* what is called durable was written */
+    ASSERT(w->enc.buf_n == w->enc.kept);
     w->stats.syncs++;
     w->unsynced = false;
+    w->enc.synced_end = w->enc.off;
     w->durable_index = w->last_index;
     return 0;
+}
+
+int wal__sync(struct wal *w, enum file_sync_kind kind, struct err *e)
+{
+    sync_begins(w);
+    return sync_ends(w, file_sync(wal__tail(w)->file, kind, e));
+}
+
+/* What was encoded, in one durable write; or written and synced, where that does not cover all. */
+static int flush_and_sync(struct wal *w, struct err *e)
+{
+    int rc;
+
+    if (wal__encoder_can_flush_durable(&w->enc)) {
+        sync_begins(w);
+        return sync_ends(w, wal__encoder_flush_durable(&w->enc, e));
+    }
+    rc = wal__encoder_flush(&w->enc, e);
+    return rc == 0 ? wal__sync(w, FILE_SYNC_DATA, e) : rc;
+}
+
+int wal__go_direct(struct wal *w, struct err *e)
+{
+    char name[WAL__NAME_BYTES], path[WAL__PATH_BYTES];
+    int rc;
+
+    ASSERT(!w->unsynced);
+    wal__name_format(wal__tail(w)->name, name);
+    rc = wal__path(w->dir, name, path, e);
+    return rc == 0 ? wal__direct_begin(&w->enc, w->disk, path, e) : rc;
 }
 
 /* The records that every segment begins with. */
@@ -129,7 +165,7 @@ int wal_prepare(struct wal *w, struct err *e)
     if (!atomic_compare_exchange_strong(&w->prepared, &expected, WAL__PREPARING))
         return 0;
     ASSERT(w->prepared_file == NULL);
-    rc = wal__segment_make(w->disk, w->dir, WAL__PREPARED_NAME, w->segment_bytes, true, &f, e);
+    rc = wal__segment_make(w->disk, w->dir, WAL__PREPARED_NAME, w->segment_bytes, &f, e);
     w->prepared_file = f;
     atomic_store_explicit(&w->prepared, rc == 0 ? WAL__PREPARED : WAL__NONE_PREPARED,
                           memory_order_release);
@@ -149,8 +185,7 @@ static int next_file(struct wal *w, struct file **ret, const char **ret_name, bo
     }
     w->stats.cuts_unprepared++;
     *ret_name = WAL__UNPREPARED_NAME;
-    return wal__segment_make(w->disk, w->dir, WAL__UNPREPARED_NAME, w->segment_bytes, false, ret,
-                             e);
+    return wal__segment_make(w->disk, w->dir, WAL__UNPREPARED_NAME, w->segment_bytes, ret, e);
 }
 
 /* Renames the new segment to its own name, durably. */
@@ -195,13 +230,15 @@ int wal__cut(struct wal *w, struct err *e)
     if (prepared)
         w->prepared_file = NULL;
     ASSERT(w->segments_n >= 2);
+    w->room_end = w->segment_bytes;
     tail = &w->segments[w->segments_n - 2];
     rc = file_truncate(tail->file, w->enc.off, e);
     if (rc == 0)
         rc = file_sync(tail->file, FILE_SYNC_ALL, e);
+    wal__direct_end(&w->enc);
     w->enc.file = f;
-    w->enc.off = 0;
-    w->enc.zeroed_end = prepared ? w->segment_bytes : 0;
+    w->enc.off = w->enc.synced_end = 0;
+    w->enc.zeroed_end = 0;
     if (rc == 0)
         rc = wal__write_head(w, e);
     if (rc == 0)
@@ -210,6 +247,8 @@ int wal__cut(struct wal *w, struct err *e)
         rc = wal__sync(w, FILE_SYNC_ALL, e);
     if (rc == 0)
         rc = publish(w, tmp, name, e);
+    if (rc == 0)
+        rc = wal__go_direct(w, e);
     w->stats.cuts++;
     /* Only now may the helper use the temporary name again. */
     if (rc == 0 && prepared)
@@ -230,7 +269,6 @@ static int encode_save(struct wal *w, const struct wal_save *s, bool *sync, stru
         *sync = true;
     }
     for (size_t i = 0; rc == 0 && i < s->entries_n; i++) {
-    w->room_end = w->segment_bytes;
         ASSERT(s->entries[i].index > 0);
         ASSERT(i == 0 || s->entries[i].index == s->entries[i - 1].index + 1);
         rc = wal__encode_entry(&w->enc, &s->entries[i], e);
@@ -269,13 +307,10 @@ static int append(struct wal *w, const struct wal_save *saves, size_t n, struct 
     }
     if (rc == 0 && state != NULL)
         rc = encode_last_state(w, state, &sync, e);
-    if (rc == 0)
-        rc = wal__encoder_flush(&w->enc, e);
-    if (rc != 0)
-        return rc;
-    w->unsynced = true;
-    if (sync)
-        rc = wal__sync(w, FILE_SYNC_DATA, e);
+    if (rc == 0) {
+        w->unsynced = true;
+        rc = sync ? flush_and_sync(w, e) : wal__encoder_flush(&w->enc, e);
+    }
     if (rc == 0 && w->enc.off >= w->segment_bytes)
         rc = wal__cut(w, e);
     return rc;

@@ -9,11 +9,13 @@
 #define WAL__PATH_BYTES 4096
 #define WAL__NAME_BYTES 64 /* of a file name in the log's directory, NUL included */
 #define WAL__FRAME_ALIGN 8
-#define WAL__SECTOR_BYTES 512    /* what a disk writes whole or not at all */
-#define WAL__ZEROS_BYTES 262144  /* written ahead of the tail where a segment is not prepared */
-#define WAL__BUF_BYTES 1048576   /* frames gathered before one write */
-#define WAL__COPY_BYTES_MAX 4096 /* longer entry data is written from where it lies */
-#define WAL__PIECES 128          /* of one write */
+#define WAL__SECTOR_BYTES 512     /* what a disk writes whole or not at all */
+#define WAL__BLOCK_BYTES 4096     /* what is written past the page cache is a multiple of this */
+#define WAL__ZEROS_BYTES 262144   /* written at once ahead of the log's end */
+#define WAL__ZEROS_BATCH_MAX 8192 /* a longer batch pays for metadata sooner than for zeros */
+#define WAL__BUF_BYTES 1048576    /* frames gathered before one write */
+#define WAL__COPY_BYTES_MAX 4096  /* longer entry data is written from where it lies */
+#define WAL__PIECES 128           /* of one write */
 #define WAL__FILE_MODE 0600
 #define WAL__DIR_MODE 0700
 #define WAL__PREPARED_NAME "0.tmp"   /* made ahead by wal_prepare */
@@ -21,6 +23,8 @@
 
 #define WAL__END 1 /* not an error: no more records here */
 
+_Static_assert(WAL__BUF_BYTES % WAL__BLOCK_BYTES == 0, "a full buffer is whole blocks");
+_Static_assert(WAL__ZEROS_BYTES % WAL__BLOCK_BYTES == 0, "so are the zeros");
 _Static_assert(WAL__COPY_BYTES_MAX * 16 <= WAL__BUF_BYTES, "the buffer takes many small records");
 _Static_assert(WAL__NAME_BYTES >= 16 + 1 + 16 + 4 + 7 + 1, "a name and its .broken fit");
 
@@ -56,8 +60,7 @@ NODISCARD int wal__names_from(const struct wal__names *x, raft_index index, size
 
 /* An empty, locked segment with room for all of it, under a temporary name. */
 NODISCARD int wal__segment_make(struct disk *d, const char *dir, const char *name,
-                                uint64_t segment_bytes, bool zeroed, struct file **ret,
-                                struct err *e);
+                                uint64_t segment_bytes, struct file **ret, struct err *e);
 
 /* Room up to `end` without changing what is there. */
 NODISCARD int wal__allocate(struct file *f, uint64_t end, struct err *e);
@@ -65,15 +68,24 @@ NODISCARD int wal__allocate(struct file *f, uint64_t end, struct err *e);
 /* ---- encoder.c: records into frames ---- */
 
 /* Gathers frames and writes them to one file.
+ *
+ * With `direct` set, buf begins where a block of the file does: its first `kept` bytes are the
+ * block's that are written already, and a write is buf up to the next block's end, zeros included.
+ * Without, frames are written from where they lie, entry data as pieces of their own.
+ *
  * Invariant W1: crc covers exactly the data of all records encoded so far. */
 struct wal__encoder {
     struct file *file;
+    struct file *direct; /* the same file, past the page cache; NULL where that cannot be */
     uint64_t off;        /* where the next write goes */
+    uint64_t synced_end; /* everything before is durable */
     uint64_t zeroed_end; /* the file is written, not only allocated, up to here */
     uint64_t zero_limit; /* no zeros are written ahead behind this */
     uint32_t crc;
+    uint8_t *mem; /* buf lies in it, at a block's boundary */
     uint8_t *buf; /* WAL__BUF_BYTES */
     size_t buf_n;
+    size_t kept;
     size_t run; /* where in buf the piece that is being filled begins */
     struct bytes pieces[WAL__PIECES];
     size_t pieces_n;
@@ -93,6 +105,14 @@ NODISCARD int wal__encode_snapshot(struct wal__encoder *x, const struct wal_snap
                                    struct err *e);
 /* Writes all that is gathered; off is then the end of the last frame. */
 NODISCARD int wal__encoder_flush(struct wal__encoder *x, struct err *e);
+/* True when one write can make durable whatever is not yet. */
+bool wal__encoder_can_flush_durable(const struct wal__encoder *x);
+NODISCARD int wal__encoder_flush_durable(struct wal__encoder *x, struct err *e);
+
+/* direct.c: from here on past the page cache if the file system can; up to `off` all is durable. */
+NODISCARD int wal__direct_begin(struct wal__encoder *x, struct disk *d, const char *path,
+                                struct err *e);
+void wal__direct_end(struct wal__encoder *x);
 
 size_t wal__metadata_put(const struct wal_metadata *m, uint8_t ret[32]);
 
@@ -184,6 +204,7 @@ struct wal {
     struct disk *disk;
     char *dir;
     uint64_t segment_bytes;
+    uint64_t room_end; /* of the last segment: up to here the disk has given room */
     struct wal_observer observer;
     uint8_t metadata[64];
     size_t metadata_n;
@@ -204,11 +225,12 @@ struct wal {
 
 NODISCARD int wal__new(const struct wal_options *o, struct wal **ret, struct err *e);
 void wal__check(const struct wal *w);
-    uint64_t room_end; /* of the last segment: up to here the disk has given room */
 NODISCARD int wal__segments_add(struct wal *w, struct wal__name name, struct file *f,
                                 struct err *e);
 NODISCARD int wal__write_head(struct wal *w, struct err *e);
 NODISCARD int wal__sync(struct wal *w, enum file_sync_kind kind, struct err *e);
+/* The last segment is written past the page cache from now on. */
+NODISCARD int wal__go_direct(struct wal *w, struct err *e);
 
 static inline struct wal__segment *wal__tail(struct wal *w)
 {
@@ -221,6 +243,14 @@ static inline bool wal__state_empty(const struct raft_hard_state *s)
     return s->term == 0 && s->vote == 0 && s->commit == 0;
 }
 
+/* Ends the current segment and begins the next; between batches. */
+NODISCARD int wal__cut(struct wal *w, struct err *e);
+
+/* ---- room.c ---- */
+
+/* Room on the disk for the batch.  ERR_NO_SPACE: refused, nothing has changed. */
+NODISCARD int wal__make_room(struct wal *w, const struct wal_save *saves, size_t n, struct err *e);
+
 /* ---- repair.c ---- */
 
 /* Copies the file to NAME.broken, synced. */
@@ -231,11 +261,3 @@ NODISCARD int wal__keep_broken(struct disk *d, const char *dir, const char *name
 NODISCARD int wal__rewrite(struct file *f, uint64_t end, uint64_t room, struct err *e);
 
 #endif
-/* Ends the current segment and begins the next; between batches. */
-NODISCARD int wal__cut(struct wal *w, struct err *e);
-
-/* ---- room.c ---- */
-
-/* Room on the disk for the batch.  ERR_NO_SPACE: refused, nothing has changed. */
-NODISCARD int wal__make_room(struct wal *w, const struct wal_save *saves, size_t n, struct err *e);
-

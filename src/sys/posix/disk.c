@@ -67,14 +67,14 @@ static size_t pieces(const struct bytes *v, size_t vn, size_t done, struct iovec
     return k;
 }
 
-static int pf_write(struct file *f, const struct bytes *v, size_t vn, uint64_t off, struct err *e)
+static int write_all(struct posix_file *pf, const struct bytes *v, size_t vn, uint64_t off,
+                     int flags, struct err *e)
 {
-    struct posix_file *pf = posix_of(f);
     struct iovec iov[PIECES_MAX];
     size_t done = 0, k;
 
     while ((k = pieces(v, vn, done, iov)) != 0) {
-        ssize_t r = pwritev(pf->fd, iov, (int) k, (off_t) (off + done));
+        ssize_t r = pwritev2(pf->fd, iov, (int) k, (off_t) (off + done), flags);
 
         if (r < 0 && errno == EINTR)
             continue;
@@ -89,6 +89,17 @@ static int pf_write(struct file *f, const struct bytes *v, size_t vn, uint64_t o
         }
     }
     return 0;
+}
+
+static int pf_write(struct file *f, const struct bytes *v, size_t vn, uint64_t off, struct err *e)
+{
+    return write_all(posix_of(f), v, vn, off, 0, e);
+}
+
+static int pf_write_durable(struct file *f, const struct bytes *v, size_t vn, uint64_t off,
+                            struct err *e)
+{
+    return write_all(posix_of(f), v, vn, off, RWF_DSYNC, e);
 }
 
 static int pf_sync(struct file *f, enum file_sync_kind kind, struct err *e)
@@ -198,6 +209,7 @@ static void pf_close(struct file *f)
 static const struct file_ops posix_file_ops = {
     .read = pf_read,
     .write = pf_write,
+    .write_durable = pf_write_durable,
     .sync = pf_sync,
     .size = pf_size,
     .truncate = pf_truncate,

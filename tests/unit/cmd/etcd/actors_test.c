@@ -59,6 +59,13 @@ static int gated_sync(struct file *f, enum file_sync_kind kind, struct err *e)
     return real_file->sync(f, kind, e);
 }
 
+static int gated_write_durable(struct file *f, const struct bytes *v, size_t vn, uint64_t off,
+                               struct err *e)
+{
+    gate_pass();
+    return real_file->write_durable(f, v, vn, off, e);
+}
+
 /* Only the log's files hang: the data file's are the store's, which nobody waits for here. */
 static int gated_open(struct disk *d, const char *path, unsigned flags, unsigned mode,
                       struct file **ret, struct err *e)
@@ -70,6 +77,7 @@ static int gated_open(struct disk *d, const char *path, unsigned flags, unsigned
             real_file = (*ret)->ops;
             gated_file = *real_file;
             gated_file.sync = gated_sync;
+            gated_file.write_durable = gated_write_durable;
         }
         (*ret)->ops = &gated_file;
     }

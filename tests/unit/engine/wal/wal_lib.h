@@ -11,7 +11,7 @@
 
 #define TEST_DIR "member/wal"
 #define TEST_FIRST TEST_DIR "/0000000000000000-0000000000000000.wal"
-#define TEST_DATA_MAX 20000
+#define TEST_DATA_MAX 1000000
 
 static const struct wal_metadata test_metadata = {0x926935df072562aull, 77};
 

@@ -202,6 +202,41 @@ static void states_of_a_batch_merge(void **state)
     wal_close(w);
 }
 
+/* The bytes of a log are the same whether or not it is written past the page cache, with small
+ * batches, with large ones that zeros do not precede, and with entries that do not fit the buffer.
+ */
+static void direct_or_not_the_bytes_are_the_same(void **state)
+{
+    static const size_t bytes[] = {10, 4000, 4096, 5000, 20000, 900000, 7, 300};
+    uint8_t *file[2];
+    size_t n[2];
+
+    (void) state;
+    for (int k = 0; k < 2; k++) {
+        struct simdisk *s = simdisk_new(7);
+        struct wal *w;
+        struct wal_contents c;
+        raft_index last = 0;
+
+        simdisk_set_direct(s, k == 0);
+        w = test_create(s, 8 << 20);
+        for (size_t i = 0; i < ARRAY_LEN(bytes); i++, last += 3)
+            assert_int_equal(test_append(w, last + 1, 3, 1, bytes[i], NULL), 0);
+        wal_close(w);
+        w = test_open(s, 8 << 20, &c); /* and goes on in the middle of a block */
+        test_check_entries(&c.entries, 1, last);
+        wal_contents_done(&c);
+        assert_int_equal(test_append(w, last + 1, 1, 1, 50, NULL), 0);
+        wal_close(w);
+        file[k] = simdisk_get_file(s, TEST_FIRST, &n[k]);
+        simdisk_free(s);
+    }
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(file[0], file[1], n[0]);
+    mem_free(file[0]);
+    mem_free(file[1]);
+}
+
 /* Full segments are cut: names carry the next index, the old file ends at its last record, and each
  * new one begins with the running checksum, metadata and the state.  All is read across them. */
 static void cut_segments(void **state)
@@ -234,8 +269,7 @@ static void cut_segments(void **state)
     wal_close(w);
 }
 
-/* A segment prepared ahead is taken by the next cut and is written to its end already; closing
- * removes one that was not taken. */
+/* A segment prepared ahead is taken by the next cut; closing removes one that was not taken. */
 static void prepared_segments(void **state)
 {
     struct simdisk *s = *state;
@@ -408,9 +442,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-        T(first_bytes),   T(append_and_open),         T(entry_sizes),  T(large_batch),
-        T(sync_rule),     T(states_of_a_batch_merge), T(cut_segments), T(prepared_segments),
-        T(locking),       T(release_and_purge),       T(poisoned),     T(full_disk_at_a_cut),
+        T(first_bytes),
+        T(append_and_open),
+        T(entry_sizes),
+        T(large_batch),
+        T(sync_rule),
+        T(states_of_a_batch_merge),
+        T(direct_or_not_the_bytes_are_the_same),
+        T(cut_segments),
+        T(prepared_segments),
+        T(locking),
+        T(release_and_purge),
+        T(poisoned),
+        T(full_disk_at_a_cut),
         T(no_allocation),
 #undef T
     };
