@@ -33,6 +33,17 @@ int bench_fail(const char *fmt, ...)
     return BENCH_ERROR;
 }
 
+int bench_usage(const struct cli_call *call)
+{
+    struct buf usage;
+
+    buf_init(&usage, CLI_PAGE_BYTES_MAX);
+    cli_usage(call, &usage);
+    cli_write(stderr, &usage);
+    buf_done(&usage);
+    return bench_fail("<nil>");
+}
+
 void bench_die(const char *fmt, ...)
 {
     va_list ap;
@@ -264,15 +275,8 @@ int bench_consistency(const struct bench *b, bool *ret_serializable)
 {
     const char *word = cli_string(b->call, "consistency");
 
-    if (strcmp(word, "l") != 0 && strcmp(word, "s") != 0) {
-        struct buf usage;
-
-        buf_init(&usage, CLI_PAGE_BYTES_MAX);
-        cli_usage(b->call, &usage);
-        cli_write(stderr, &usage);
-        buf_done(&usage);
-        return bench_fail("<nil>");
-    }
+    if (strcmp(word, "l") != 0 && strcmp(word, "s") != 0)
+        return bench_usage(b->call);
     *ret_serializable = word[0] == 's';
     return BENCH_OK;
 }

@@ -48,6 +48,8 @@ struct ketch_client *bench_conn(const struct bench *b, size_t i);
 
 /* "TEXT\n" on stderr; returns BENCH_ERROR. */
 NODISCARD int bench_fail(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* The usage of the command, then etcd's "<nil>". */
+NODISCARD int bench_usage(const struct cli_call *call);
 /* A request that the load cannot do without was refused, or no memory: says so and exits. */
 NORETURN void bench_die(const char *fmt, ...) PRINTF_LIKE(1, 2);
 

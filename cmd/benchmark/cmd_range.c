@@ -135,17 +135,6 @@ static void prefix_end(struct range_run *r)
     r->request.range_end = binary_of(r->prefix_end, n);
 }
 
-static int usage_error(const struct cli_call *call)
-{
-    struct buf usage;
-
-    buf_init(&usage, CLI_PAGE_BYTES_MAX);
-    cli_usage(call, &usage);
-    cli_write(stderr, &usage);
-    buf_done(&usage);
-    return bench_fail("<nil>");
-}
-
 static int read_arguments(struct range_run *r, const struct cli_call *call)
 {
     bool prefix = cli_bool(call, "prefix");
@@ -154,7 +143,7 @@ static int read_arguments(struct range_run *r, const struct cli_call *call)
 
     etcdserverpb__range_request__init(&r->request);
     if (call->arg_count > 2 || (call->arg_count == 0 && !prefix) || (prefix && end.n > 0))
-        return usage_error(call);
+        return bench_usage(call);
     if (cli_bool(call, "paginate") && cli_int(call, "limit") != 0)
         return bench_fail("--paginate and --limit are mutually exclusive");
     if (cli_bool(call, "paginate") && cli_bool(call, "stream"))

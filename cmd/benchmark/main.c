@@ -2,9 +2,10 @@
 #include "benchmark/bench.h"
 
 static const struct cli_command *const commands[] = {
-    &put_command,           &range_command,           &txn_put_command,
-    &txn_mixed_command,     &watch_command,           &watch_get_command,
-    &watch_latency_command, &lease_keepalive_command, &cli_help_command,
+    &put_command,       &stm_command,           &range_command,
+    &txn_put_command,   &txn_mixed_command,     &watch_command,
+    &watch_get_command, &watch_latency_command, &lease_keepalive_command,
+    &cli_help_command,
 };
 
 #define GLOBAL .persistent = true

@@ -172,11 +172,19 @@ void ketch_after(struct ketch_client *c, int64_t ms, void (*fn)(void *arg), void
     X(role_revoke_permission, AuthRoleRevokePermissionRequest, AuthRoleRevokePermissionResponse, auth_role_revoke_permission_response, "Auth/RoleRevokePermission", 0)
 /* clang-format on */
 
+/* The lock service: V3lockpb__LockRequest and so on, by ketch_invoke and ketch_start. */
+#define KETCH_LOCK_METHOD_MAP(X)                  \
+    X(lock, lock_response, "/v3lockpb.Lock/Lock") \
+    X(unlock, unlock_response, "/v3lockpb.Lock/Unlock")
+
 enum ketch_method {
 #define X(name, req, res, desc, path, repeat) KETCH_METHOD_##name,
     KETCH_METHOD_MAP(X)
 #undef X
-        KETCH_METHOD_COUNT
+#define X(name, desc, path) KETCH_METHOD_##name,
+        KETCH_LOCK_METHOD_MAP(X)
+#undef X
+            KETCH_METHOD_COUNT
 };
 
 /* The decoded response; freed with its reply. */

@@ -11,6 +11,8 @@
  * the loop while ENDING (an error found in ketch_start is told later, never from within).  While
  * ASKING the deadline is grpc's.
  */
+#include <v3lock.pb-c.h>
+
 #include "client/client_int.h"
 
 enum call_state { CALL_WAITING, CALL_ASKING, CALL_PAUSED, CALL_ENDING };
@@ -42,6 +44,9 @@ static const struct method {
 #define X(name, req, res, desc, path, repeat) \
     [KETCH_METHOD_##name] = {PATH_PREFIX path, &etcdserverpb__##desc##__descriptor, repeat},
     KETCH_METHOD_MAP(X)
+#undef X
+#define X(name, desc, path) [KETCH_METHOD_##name] = {path, &v3lockpb__##desc##__descriptor, false},
+        KETCH_LOCK_METHOD_MAP(X)
 #undef X
 };
 
