@@ -1,25 +1,47 @@
 /* restore.c -- the index from the file, at start.
  *
  * Records come in order of revision, so a hash table finds the entry of each key; in the end the
- * entries are sorted and the tree is built from them. */
+ * entries are sorted and the tree is built from them.
+ *
+ *     slots   [ hash, number ]   open addressing; a table of a million keys takes 16 MB
+ *     items   [ entry, lease ]   in the order in which keys first came
+ *
+ * A look into the table misses the cache, so records are taken a few at a time and their places
+ * in the table are asked for before the first is looked at. */
 #include "state/mvcc/mvcc_int.h"
 
 #include "base/crc32c.h"
 
 #define SLOTS_MIN 1024
+#define ITEMS_MIN 512
+#define AHEAD 16 /* records whose places are asked for at once */
 
 struct slot {
-    struct key_entry *entry; /* NULL: empty */
     uint32_t hash;
+    uint32_t number; /* of the item, from 1; 0: empty */
+};
+
+struct item {
+    struct key_entry *entry;
     int64_t lease; /* of the newest value */
+};
+
+struct ahead {
+    struct store_record record;
+    struct kv_fields fields;
+    uint32_t hash;
 };
 
 struct restore {
     struct mvcc *kv;
     struct slot *slots;
     size_t cap; /* a power of two */
+    struct item *items;
+    size_t items_cap;
     size_t count;
     int64_t last_main;
+    struct ahead ahead[AHEAD];
+    size_t ahead_n;
 };
 
 static uint32_t hash_of(struct bytes key)
@@ -33,8 +55,9 @@ static struct slot *slot_of(struct restore *t, struct bytes key, uint32_t hash)
     size_t i = hash & (t->cap - 1);
 
     ASSERT(t->count < t->cap);
-    while (t->slots[i].entry != NULL &&
-           (t->slots[i].hash != hash || !bytes_eq(entry_key(t->slots[i].entry), key)))
+    while (t->slots[i].number != 0 &&
+           (t->slots[i].hash != hash ||
+            !bytes_eq(entry_key(t->items[t->slots[i].number - 1].entry), key)))
         i = (i + 1) & (t->cap - 1);
     return &t->slots[i];
 }
@@ -49,13 +72,29 @@ static void slots_grow(struct restore *t)
     for (size_t i = 0; i < n; i++) {
         size_t at = old[i].hash & (t->cap - 1);
 
-        if (old[i].entry == NULL)
+        if (old[i].number == 0)
             continue;
-        while (t->slots[at].entry != NULL)
+        while (t->slots[at].number != 0)
             at = (at + 1) & (t->cap - 1);
         t->slots[at] = old[i];
     }
     mem_free(old);
+}
+
+static struct item *item_of(struct restore *t, struct bytes key, uint32_t hash)
+{
+    struct slot *s = slot_of(t, key, hash);
+
+    if (s->number != 0)
+        return &t->items[s->number - 1];
+    if (t->count == t->items_cap) {
+        t->items_cap = MAX((size_t) ITEMS_MIN, t->items_cap * 2);
+        t->items = xmem_realloc(t->items, t->items_cap * sizeof *t->items);
+    }
+    ASSERT(t->count < UINT32_MAX);
+    t->items[t->count] = (struct item){entry_new(&t->kv->index, key, false), 0};
+    *s = (struct slot){hash, (uint32_t) ++t->count};
+    return &t->items[t->count - 1];
 }
 
 /* The newest revision of an entry that nobody sees yet becomes the last of its history. */
@@ -92,7 +131,7 @@ static struct key_entry *with_past(struct mvcc *kv, struct key_entry *e)
 }
 
 /* One more revision of a key, newer than all before. */
-static void take_revision(struct restore *t, struct slot *s, const struct store_record *r,
+static void take_revision(struct restore *t, struct item *s, const struct store_record *r,
                           const struct kv_fields *f)
 {
     struct key_entry *e = s->entry;
@@ -116,30 +155,36 @@ static void take_revision(struct restore *t, struct slot *s, const struct store_
     entry_set_leased(e, s->lease != 0);
 }
 
-static int take_record(struct restore *t, const struct store_record *r, struct err *e)
+static int decode_record(struct restore *t, const struct store_record *r, struct err *e)
 {
-    struct kv_fields f;
-    struct slot *s;
-    uint32_t hash;
+    struct ahead *a = &t->ahead[t->ahead_n];
 
-    if (!kv_decode(r->value, &f))
+    ASSERT(t->ahead_n < AHEAD);
+    if (!kv_decode(r->value, &a->fields))
         return err_set(e, ERR_CORRUPT, "record %" PRId64 "_%" PRId64 " is not a KeyValue", r->main,
                        r->sub);
-    if (r->main <= 0 || r->sub >= SUB_MAX || f.key.n > KEY_BYTES_MAX)
+    if (r->main <= 0 || r->sub >= SUB_MAX || a->fields.key.n > KEY_BYTES_MAX)
         return err_set(e, ERR_CORRUPT, "record %" PRId64 "_%" PRId64 " cannot be", r->main, r->sub);
     ASSERT(r->main >= t->last_main);
-    if (t->count * 3 >= t->cap * 2)
-        slots_grow(t);
-    hash = hash_of(f.key);
-    s = slot_of(t, f.key, hash);
-    if (s->entry == NULL) {
-        s->entry = entry_new(&t->kv->index, f.key, false);
-        s->hash = hash;
-        t->count++;
-    }
-    take_revision(t, s, r, &f);
     t->last_main = r->main;
+    a->record = *r;
+    a->hash = hash_of(a->fields.key);
+    t->ahead_n++;
     return 0;
+}
+
+static void take_ahead(struct restore *t)
+{
+    while ((t->count + t->ahead_n) * 3 >= t->cap * 2)
+        slots_grow(t);
+    for (size_t i = 0; i < t->ahead_n; i++)
+        __builtin_prefetch(&t->slots[t->ahead[i].hash & (t->cap - 1)]);
+    for (size_t i = 0; i < t->ahead_n; i++) {
+        const struct ahead *a = &t->ahead[i];
+
+        take_revision(t, item_of(t, a->fields.key, a->hash), &a->record, &a->fields);
+    }
+    t->ahead_n = 0;
 }
 
 static int read_records(struct restore *t, struct err *e)
@@ -153,8 +198,13 @@ static int read_records(struct restore *t, struct err *e)
     store_view_take(t->kv->store, &view);
     c = store_cursor_init(mem, &view);
     store_cursor_seek(c, 0, 0);
-    while (rc == 0 && store_cursor_next(c, &r))
-        rc = take_record(t, &r, e);
+    while (rc == 0 && store_cursor_next(c, &r)) {
+        rc = decode_record(t, &r, e);
+        if (t->ahead_n == AHEAD)
+            take_ahead(t);
+    }
+    if (rc == 0)
+        take_ahead(t);
     store_view_release(t->kv->store, &view);
     mem_free(mem);
     return rc;
@@ -165,14 +215,14 @@ static int read_records(struct restore *t, struct err *e)
 /* Eight bytes of a key behind what all keys have in common: most comparisons need no more. */
 struct sort_key {
     uint64_t head;
-    struct slot slot;
+    const struct item *item;
 };
 
 static int sort_key_cmp(const struct sort_key *a, const struct sort_key *b)
 {
     if (a->head != b->head)
         return a->head < b->head ? -1 : 1;
-    return bytes_cmp(entry_key(a->slot.entry), entry_key(b->slot.entry));
+    return bytes_cmp(entry_key(a->item->entry), entry_key(b->item->entry));
 }
 
 static void merge_sort(struct sort_key *v, struct sort_key *tmp, size_t n)
@@ -214,17 +264,13 @@ static struct sort_key *sorted_keys(const struct restore *t)
 {
     struct sort_key *v = xmem_alloc((t->count + 1) * sizeof *v);
     struct sort_key *tmp = xmem_alloc((t->count / 2 + 1) * sizeof *tmp);
-    size_t n = 0, skip = SIZE_MAX;
+    size_t skip = SIZE_MAX;
 
-    for (size_t i = 0; i < t->cap; i++)
-        if (t->slots[i].entry != NULL)
-            v[n++].slot = t->slots[i];
-    ASSERT(n == t->count);
-    for (size_t i = 0; i < n; i++)
-        skip = common_prefix(entry_key(v[0].slot.entry), entry_key(v[i].slot.entry), skip);
-    for (size_t i = 0; i < n; i++)
-        v[i].head = head_of(entry_key(v[i].slot.entry), skip);
-    merge_sort(v, tmp, n);
+    for (size_t i = 0; i < t->count; i++)
+        skip = common_prefix(entry_key(t->items[0].entry), entry_key(t->items[i].entry), skip);
+    for (size_t i = 0; i < t->count; i++)
+        v[i] = (struct sort_key){head_of(entry_key(t->items[i].entry), skip), &t->items[i]};
+    merge_sort(v, tmp, t->count);
     mem_free(tmp);
     return v;
 }
@@ -236,13 +282,13 @@ static void build(struct restore *t)
     struct key_entry **entries = xmem_alloc((t->count + 1) * sizeof *entries);
 
     for (size_t i = 0; i < t->count; i++) {
-        ASSERT(i == 0 || bytes_cmp(entry_key(v[i - 1].slot.entry), entry_key(v[i].slot.entry)) < 0);
-        entries[i] = v[i].slot.entry;
+        ASSERT(i == 0 || sort_key_cmp(&v[i - 1], &v[i]) < 0);
+        entries[i] = v[i].item->entry;
     }
     index_build(&t->kv->index, entries, t->count);
     for (size_t i = 0; i < t->count; i++)
-        if (v[i].slot.lease != 0 && h->lease_attach != NULL)
-            h->lease_attach(h->ctx, v[i].slot.lease, entry_key(entries[i]));
+        if (v[i].item->lease != 0 && h->lease_attach != NULL)
+            h->lease_attach(h->ctx, v[i].item->lease, entry_key(entries[i]));
     mem_free(entries);
     mem_free(v);
 }
@@ -265,10 +311,8 @@ static int meta_revision(struct mvcc *kv, const char *key, int64_t *ret, struct 
 
 static void forget(struct restore *t)
 {
-    for (size_t i = 0; i < t->cap; i++) {
-        if (t->slots[i].entry != NULL)
-            index__entry_free(&t->kv->index, t->slots[i].entry);
-    }
+    for (size_t i = 0; i < t->count; i++)
+        index__entry_free(&t->kv->index, t->items[i].entry);
 }
 
 int mvcc__restore(struct mvcc *kv, struct err *e)
@@ -298,5 +342,6 @@ int mvcc__restore(struct mvcc *kv, struct err *e)
         forget(&t);
     }
     mem_free(t.slots);
+    mem_free(t.items);
     return rc;
 }
