@@ -299,6 +299,38 @@ static uint64_t pieces_bytes(const struct net_piece *v, size_t vn)
     return n;
 }
 
+/* Takes `z`: a message of n bytes, compressed; NULL: there was no memory for it. */
+static int queue_deflated(struct call *c, struct arena *a, uint64_t n, struct payload *z)
+{
+    uint64_t before = c->out.held_bytes;
+    uint8_t head[GRPC_HEAD_BYTES];
+    struct net_piece piece;
+    bool added;
+
+    if (z == NULL)
+        return ERR_NOMEM;
+    piece = net_piece_counted(z);
+    grpc_head_put(head, GRPC_COMPRESSED, (uint32_t) z->bytes);
+    added = body_add(&c->out, a, bytes_of(head, sizeof head), &piece, 1);
+    payload_unref(z);
+    if (!added)
+        return ERR_NOMEM;
+    queued_moved(c, before);
+    c->bytes_out += n;
+    loop__count(&c->sc->sl->counters.grpc_bytes_out, n);
+    return 0;
+}
+
+static int queue_deflated_pull(struct call *c, struct arena *a, uint64_t n,
+                               const struct net_pull *pull)
+{
+    int rc = queue_deflated(c, a, n, call__deflate_pull(n, pull));
+
+    if (rc == 0 && pull->done != NULL)
+        pull->done(pull->arg);
+    return rc;
+}
+
 /* Queues a message whose length is checked; a: as body_add. */
 static int queue(struct call *c, struct arena *a, const struct net_piece *v, size_t vn)
 {
@@ -307,7 +339,9 @@ static int queue(struct call *c, struct arena *a, const struct net_piece *v, siz
     uint8_t head[GRPC_HEAD_BYTES];
 
     ASSERT(n <= INT32_MAX);
-    grpc_head_put(head, (uint32_t) n);
+    if (UNLIKELY(c->gzip) && n > 0)
+        return queue_deflated(c, a, n, call__deflate(v, vn, n));
+    grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
     if (!body_add(&c->out, a, bytes_of(head, sizeof head), v, vn))
         return ERR_NOMEM;
     queued_moved(c, before);
@@ -322,7 +356,9 @@ static int queue_pull(struct call *c, struct arena *a, uint64_t n, const struct 
     uint8_t head[GRPC_HEAD_BYTES];
 
     ASSERT(n <= INT32_MAX);
-    grpc_head_put(head, (uint32_t) n);
+    if (UNLIKELY(c->gzip) && n > 0 && n <= CALL_DEFLATED_BYTES_MAX)
+        return queue_deflated_pull(c, a, n, pull);
+    grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
     if (!body_add_pull(&c->out, a, bytes_of(head, sizeof head), n, pull))
         return ERR_NOMEM;
     queued_moved(c, before);

@@ -63,6 +63,12 @@ static void refuse_unknown(struct call *c)
     call__answer(c, 200, GRPC_STATUS_UNIMPLEMENTED, text);
 }
 
+static bool encoding_known(struct call *c)
+{
+    c->gzip = bytes_eq(c->encoding, BYTES_LIT("gzip"));
+    return c->gzip || bytes_eq(c->encoding, BYTES_LIT("identity"));
+}
+
 /* The checks that grpc-go makes on a request's head, in its order; false: refused. */
 static bool head_ok(struct call *c)
 {
@@ -79,7 +85,7 @@ static bool head_ok(struct call *c)
             c, 405, GRPC_STATUS_INTERNAL,
             arena_printf(a, "Received a HEADERS frame with :method \"%.*s\" which should be POST",
                          (int) c->http_method.n, (const char *) c->http_method.p));
-    else if (c->encoding.n > 0 && !bytes_eq(c->encoding, BYTES_LIT("identity")))
+    else if (c->encoding.n > 0 && !encoding_known(c))
         call__answer(c, 200, GRPC_STATUS_UNIMPLEMENTED,
                      arena_printf(a,
                                   "grpc: Decompressor is not installed for grpc-encoding \"%.*s\"",
@@ -161,11 +167,13 @@ static bool message_head_ok(struct call *c)
     uint8_t flag = grpc_deframer_flag(&c->in);
     char text[128];
 
-    if (flag == 1)
+    if (flag == GRPC_COMPRESSED && c->gzip)
+        flag = GRPC_PLAIN;
+    if (flag == GRPC_COMPRESSED)
         snprintf(text, sizeof text, "grpc: compressed flag set with identity or empty encoding");
-    else if (flag != 0)
+    else if (flag != GRPC_PLAIN)
         snprintf(text, sizeof text, "grpc: received unexpected payload format %u", flag);
-    if (flag != 0) {
+    if (flag != GRPC_PLAIN) {
         call__fail(c, 200, GRPC_STATUS_INTERNAL, text);
         return false;
     }
@@ -192,21 +200,53 @@ static void message_deliver(struct call *c, struct bytes m)
         c->method->message(c, m);
 }
 
+static void message_deliver_inflated(struct call *c, struct bytes m)
+{
+    struct buf b;
+
+    if (!call__inflate(c, m, &b))
+        return;
+    message_deliver(c, buf_bytes(&b));
+    buf_done(&b);
+}
+
+/* The request of a call that is no stream. */
+static void request_complete(struct call *c, struct bytes m, bool compressed)
+{
+    struct buf b;
+
+    if (compressed) {
+        if (!call__inflate(c, m, &b))
+            return;
+        m = bytes_of(arena_dup(&c->arena, b.p, b.len), b.len);
+        buf_done(&b);
+        if (m.p == NULL && m.n > 0) {
+            call__fail(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+            return;
+        }
+    }
+    c->got_message = true;
+    c->request = m;
+    message_count(c, m.n);
+}
+
 static void message_complete(struct call *c)
 {
     struct bytes m = bytes_of(c->in.msg, c->in.length);
+    bool compressed = grpc_deframer_flag(&c->in) == GRPC_COMPRESSED;
     bool on_heap = c->msg_on_heap;
 
     held_release(c);
     c->msg_on_heap = false;
     grpc_deframer_next(&c->in);
     if (c->method->kind != NET_BIDI) {
-        c->got_message = true;
-        c->request = m;
-        message_count(c, m.n);
+        request_complete(c, m, compressed);
         return;
     }
-    message_deliver(c, m);
+    if (UNLIKELY(compressed))
+        message_deliver_inflated(c, m);
+    else
+        message_deliver(c, m);
     if (on_heap)
         mem_free((void *) (uintptr_t) m.p);
 }
@@ -218,7 +258,8 @@ static bool message_head(struct call *c, struct bytes *in)
 
     if (!message_head_ok(c))
         return false;
-    if (c->method->kind == NET_BIDI && grpc_deframe_in_place(&c->in, in, &m)) {
+    if (c->method->kind == NET_BIDI && grpc_deframer_flag(&c->in) == GRPC_PLAIN &&
+        grpc_deframe_in_place(&c->in, in, &m)) {
         message_deliver(c, m);
         return true;
     }

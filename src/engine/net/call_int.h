@@ -56,8 +56,7 @@ struct call {
     /* The request's head. */
     bool is_grpc;
     bool malformed; /* a field that makes the request invalid: `bad_text` says what */
-    bool gzip;
-    bool has_encoding;
+    bool gzip; /* messages may be compressed, answers are */
     uint32_t head_bytes;
     uint32_t fields_n;
     int64_t timeout_ns; /* -1: none */
@@ -124,6 +123,18 @@ void call__begin(struct call *c);
 void call__input(struct call *c, const uint8_t *p, size_t n);
 /* END_STREAM. */
 void call__input_end(struct call *c);
+
+/* ---- call_gzip.c ---- */
+
+/* Longer answers that are made as they leave leave as they are: the length of a frame stands before
+ * it, so that what is compressed has to be made first. */
+#define CALL_DEFLATED_BYTES_MAX ((uint64_t) 1 << 20)
+
+/* A compressed message in memory of its own.  False: the call was failed. */
+NODISCARD bool call__inflate(struct call *c, struct bytes in, struct buf *out);
+/* NULL: no memory (or the pull gave up). */
+NODISCARD struct payload *call__deflate(const struct net_piece *v, size_t vn, uint64_t n);
+NODISCARD struct payload *call__deflate_pull(uint64_t n, const struct net_pull *pull);
 
 /* Forgets a message that is not complete. */
 void call__message_drop(struct call *c);

@@ -50,8 +50,8 @@ bool grpc_deframe_in_place(struct grpc_deframer *d, struct bytes *in, struct byt
     return true;
 }
 
-void grpc_head_put(uint8_t out[GRPC_HEAD_BYTES], uint32_t length)
+void grpc_head_put(uint8_t out[GRPC_HEAD_BYTES], uint8_t flag, uint32_t length)
 {
-    out[0] = 0;
+    out[0] = flag;
     be32_put(out + 1, length);
 }

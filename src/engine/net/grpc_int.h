@@ -77,7 +77,9 @@ static inline bool grpc_deframer_idle(const struct grpc_deframer *d)
     return d->head_n == 0 && !d->in_message;
 }
 
-void grpc_head_put(uint8_t out[GRPC_HEAD_BYTES], uint32_t length);
+enum { GRPC_PLAIN = 0, GRPC_COMPRESSED = 1 }; /* the flag of a message */
+
+void grpc_head_put(uint8_t out[GRPC_HEAD_BYTES], uint8_t flag, uint32_t length);
 
 /* ---- fields ---- */
 

@@ -120,14 +120,16 @@ void h2_server__submit_headers(struct call *c)
     static const nghttp2_nv nv[] = {
         NV(":status", "200", 0),
         NV("content-type", "application/grpc", 0),
+        NV("grpc-encoding", "gzip", 0),
     };
+    size_t n = ARRAY_LEN(nv) - (c->gzip ? 0 : 1);
     nghttp2_data_provider body = {.source.ptr = c, .read_callback = on_read_body};
 
     ASSERT(c->stream_open);
     ASSERT(!c->headers_sent);
     c->headers_sent = true;
     share_connection(c);
-    if (nghttp2_submit_response(c->h2->session, c->id, nv, ARRAY_LEN(nv), &body) != 0)
+    if (nghttp2_submit_response(c->h2->session, c->id, nv, n, &body) != 0)
         conn__doom(&c->sc->conn, ERR_NOMEM);
     dirty(c);
 }

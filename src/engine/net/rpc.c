@@ -344,7 +344,7 @@ static bool send_message(struct rpc *r, const struct net_piece *v, size_t vn)
     for (size_t i = 0; i < vn; i++)
         n += v[i].bytes.n;
     ASSERT(n <= INT32_MAX);
-    grpc_head_put(head, (uint32_t) n);
+    grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
     return body_add(&r->out, NULL, bytes_of(head, sizeof head), v, vn);
 }
 

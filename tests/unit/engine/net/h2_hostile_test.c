@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include <nghttp2/nghttp2.h>
 
+#include "base/endian.h"
+#include "engine/net/gzip.h"
 #include "unit/engine/net/raw.h"
 
 static struct raw w;
@@ -216,6 +218,57 @@ static void answer_on_the_wire(void **state)
     buf_done(&b);
     mem_free(f);
     close(fd);
+}
+
+/* One call of a client that understands gzip, with this message; the head of the answer's. */
+static void ask_gzip(const char *path, const char *message, size_t n, struct raw_got *f)
+{
+    struct buf b, block;
+    char *got;
+    int fd = hello();
+
+    buf_init(&b, SIZE_MAX);
+    buf_init(&block, SIZE_MAX);
+    raw_request_block(&block, path);
+    raw_literal(&block, "grpc-encoding", "gzip");
+    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, 1, block.p, (uint32_t) block.len);
+    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1, message, (uint32_t) n);
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_HEADERS, f));
+    got = fields(f);
+    assert_string_equal(got, ":status: 200\ncontent-type: application/grpc\ngrpc-encoding: gzip\n");
+    mem_free(got);
+    assert_true(raw_await(fd, RAW_DATA, f));
+    buf_done(&block);
+    buf_done(&b);
+    close(fd);
+}
+
+/* A client that says "grpc-encoding: gzip" may leave a message as it is and gets its answer
+ * compressed; but not an empty one, nor one that is made as it leaves and is long. */
+static void gzip_on_the_wire(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    char text[GZIP_TEXT_BYTES];
+    struct buf out;
+
+    (void) state;
+    serve();
+    buf_init(&out, 101);
+    ask_gzip("/t.T/Echo", "\0\0\0\0\2ok", 7, f);
+    assert_true(f->n > 5);
+    assert_int_equal(f->payload[0], 1);
+    assert_int_equal(be32_get(f->payload + 1), f->n - 5);
+    assert_int_equal(gzip_inflate(bytes_of(f->payload + 5, f->n - 5), 100, &out, text), 0);
+    assert_true(bytes_eq(buf_bytes(&out), BYTES_LIT("ok")));
+    ask_gzip("/t.T/Echo", "\0\0\0\0\0", 5, f);
+    assert_int_equal(f->n, 5);
+    assert_memory_equal(f->payload, "\0\0\0\0\0", 5);
+    ask_gzip("/t.T/Big", "\0\0\0\0\0", 5, f);
+    assert_int_equal(f->payload[0], 0);
+    assert_int_equal(be32_get(f->payload + 1), 50u << 20);
+    buf_done(&out);
+    mem_free(f);
 }
 
 #define REFUSED(status, code, text)                                           \
@@ -648,14 +701,23 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, defaults, still_serving)
     const struct CMUnitTest tests[] = {
-        T(answer_on_the_wire),  T(malformed_messages),
-        T(malformed_heads),     T(refusal_stops_the_sender),
-        T(too_many_pings),      T(pings_between_answers),
-        T(rapid_reset),         T(continuation_flood),
-        T(idle_frames_flood),   T(garbage),
-        T(large_headers),       T(too_many_streams),
-        T(unfinished_messages), T(never_reads),
-        T(silent_connection),   T(keepalive_of_the_server),
+        T(answer_on_the_wire),
+        T(gzip_on_the_wire),
+        T(malformed_messages),
+        T(malformed_heads),
+        T(refusal_stops_the_sender),
+        T(too_many_pings),
+        T(pings_between_answers),
+        T(rapid_reset),
+        T(continuation_flood),
+        T(idle_frames_flood),
+        T(garbage),
+        T(large_headers),
+        T(too_many_streams),
+        T(unfinished_messages),
+        T(never_reads),
+        T(silent_connection),
+        T(keepalive_of_the_server),
         T(connections_limit),
     };
 
