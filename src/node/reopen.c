@@ -31,10 +31,11 @@ static int check_data_file(struct node *n, const struct wal_snapshot *at, struct
     if (n->apply.applied >= at->index)
         return 0;
     if (!snap_db_exists(n->env.disk, n->snap_dir, at->index))
-        return err_set(e, ERR_CORRUPT,
-                       "%s is at index %" PRIu64 ", older than the snapshot at %" PRIu64
-                       ", and the database of that snapshot is missing",
-                       n->db_path, n->apply.applied, at->index);
+        return err_set(
+            e, ERR_CORRUPT,
+            "%s is at index %" PRIu64 ", older than the snapshot at %" PRIu64
+            ": failed to find database snapshot file (snap: snapshot file doesn't exist)",
+            n->db_path, n->apply.applied, at->index);
     store_close(n->apply.store);
     n->apply.store = NULL;
     rc = snap_db_install(n->env.disk, n->snap_dir, at->index, e);
