@@ -234,11 +234,13 @@ static int duration_part(const char **p, uint64_t *total, const char *s, struct 
     for (size_t i = 0; i < ARRAY_LEN(duration_units); i++) {
         if (!bytes_eq(bytes_of(*p, unit_len), bytes_str(duration_units[i].name)))
             continue;
-        if (__builtin_mul_overflow(whole, duration_units[i].ns, &whole))
+        if (whole > (UINT64_C(1) << 63) / duration_units[i].ns)
             return duration_err(e, "invalid", s);
+        whole *= duration_units[i].ns;
         whole += (uint64_t) ((double) fraction * ((double) duration_units[i].ns / scale));
         *p += unit_len;
-        if (__builtin_add_overflow(*total, whole, total) || *total > UINT64_C(1) << 63)
+        *total += whole; /* Go lets this sum go around, too: twice 2^63 ns are none */
+        if (whole > UINT64_C(1) << 63 || *total > UINT64_C(1) << 63)
             return duration_err(e, "invalid", s);
         return 0;
     }

@@ -110,7 +110,7 @@ static bool unit_parse(const char **s, uint64_t *ret_ns)
 static bool number_parse(const char **s, uint64_t *ret_whole, uint64_t *ret_frac, double *ret_scale)
 {
     const char *p = *s;
-    bool digits = false;
+    bool digits = false, full = false;
     uint64_t whole = 0, frac = 0;
     double scale = 1;
 
@@ -122,9 +122,12 @@ static bool number_parse(const char **s, uint64_t *ret_whole, uint64_t *ret_frac
     if (*p == '.') {
         p++;
         for (; isdigit((unsigned char) *p); p++, digits = true) {
-            if (frac > (UINT64_C(1) << 63) / 10 - 10)
+            uint64_t next = frac * 10 + (uint64_t) (*p - '0');
+
+            full = full || frac > ((UINT64_C(1) << 63) - 1) / 10 || next > UINT64_C(1) << 63;
+            if (full)
                 continue; /* beyond what a duration can show */
-            frac = frac * 10 + (uint64_t) (*p - '0');
+            frac = next;
             scale *= 10;
         }
     }

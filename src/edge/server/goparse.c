@@ -50,8 +50,6 @@ int go_uint_parse(const char *s, uint64_t max, uint64_t *ret, struct err *e)
         int d = digit_value(*s);
 
         if (*s == '_' && after_digit && s[1] != 0 && s[1] != '_') {
-            if (base == 10)
-                return err_set(e, ERR_INVALID, "parse error");
             after_digit = false;
             continue;
         }

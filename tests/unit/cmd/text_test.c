@@ -157,6 +157,7 @@ static void parses_durations(void **state)
         {"1\xc2\xb5s", 1000},
         {"9223372036854775807ns", INT64_MAX},
         {"-9223372036854775808ns", INT64_MIN},
+        {"9223372036854775808ns9223372036854775808ns", 0}, /* Go's sum goes around */
     };
     static const struct {
         const char *s;
@@ -169,7 +170,7 @@ static void parses_durations(void **state)
         {".s", "time: invalid duration \".s\""},
         {"9223372036854775808ns", "time: invalid duration \"9223372036854775808ns\""},
         {"3000000h", "time: invalid duration \"3000000h\""},
-
+        {"5124095.99h", "time: invalid duration \"5124095.99h\""}, /* around 2^64 ns */
     };
 
     (void) state;

@@ -175,6 +175,12 @@ static void test_syntax(void **state)
     assert_int_equal(cfg.max_wals, 3);
     assert_false(cfg.pre_vote);
     assert_true(cfg.unsafe_no_fsync);
+    /* Underscores stand between digits, of plain numbers too. */
+    assert_int_equal(PARSE(&rest, &e, ARG("--max-wals=1_0"), ARG("--max-snapshots=0_17")),
+                     CONFIG_PARSED);
+    assert_int_equal(cfg.max_wals, 10);
+    assert_int_equal(cfg.max_snapshots, 15);
+    check_flag_error("--max-wals=1__0", "invalid value \"1__0\" for flag -max-wals: parse error");
     assert_int_equal(PARSE(&rest, &e, ARG("--"), ARG("extra")), CONFIG_PARSED);
     assert_string_equal(rest, "extra");
     assert_int_equal(PARSE(&rest, &e, ARG("-h")), CONFIG_HELP);
