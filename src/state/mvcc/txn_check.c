@@ -187,10 +187,10 @@ static int check_range(const struct kv_state *st, const Etcdserverpb__RangeReque
 static int check_put(const struct kv_state *st, const struct mvcc_hooks *hooks,
                      const Etcdserverpb__PutRequest *r)
 {
-    int rc = put_check_key(st, r);
+    int rc = put_check_lease(hooks, r); /* first: as in 3.7 */
 
     ASSERT(r->key.len > 0);
-    return rc == 0 ? put_check_lease(hooks, r) : rc;
+    return rc == 0 ? put_check_key(st, r) : rc;
 }
 
 int txn_check(const struct kv_state *st, const struct mvcc_hooks *hooks, const txn_request *r,

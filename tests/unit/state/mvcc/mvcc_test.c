@@ -536,6 +536,35 @@ static void leases_follow_the_newest_put(void **state)
     assert_string_equal(lease_log, "+7:c +8:d -0:c ");
 }
 
+static void an_unknown_lease_is_seen_before_a_missing_key(void **state)
+{
+    /* In a transaction as for a lone put; each operation in its turn (etcd 3.7.1). */
+    Etcdserverpb__PutRequest lease = ETCDSERVERPB__PUT_REQUEST__INIT, key = lease;
+    Etcdserverpb__RequestOp first = ETCDSERVERPB__REQUEST_OP__INIT, second,
+                            *ops[] = {&first, &second};
+    Etcdserverpb__TxnRequest q = ETCDSERVERPB__TXN_REQUEST__INIT;
+    struct mvcc_put_result put_got;
+    struct mvcc_txn_result got;
+    bool too_large;
+
+    (void) state;
+    lease.key = key.key = wire_binary(bytes_str("a"));
+    lease.ignore_value = key.ignore_value = true;
+    lease.lease = 9;
+    first.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    second = first;
+    first.request_put = &lease;
+    second.request_put = &key;
+    q.success = ops;
+    q.n_success = 2;
+    assert_int_equal(mvcc_put(kv, &lease, &a, &put_got, &too_large), ERR_MVCC_LEASE_NOT_FOUND);
+    assert_int_equal(mvcc_txn(kv, &q, &a, &got, &too_large), ERR_MVCC_LEASE_NOT_FOUND);
+    ops[0] = &second;
+    ops[1] = &first;
+    assert_int_equal(mvcc_txn(kv, &q, &a, &got, &too_large), ERR_MVCC_KEY_NOT_FOUND);
+    assert_int_equal(mvcc_revision(kv), 1);
+}
+
 static void ignoring_keeps_value_or_lease(void **state)
 {
     /* Both need the key to exist. */
@@ -630,6 +659,7 @@ int main(void)
         TEST(reads_without_memory_are_refused),
         TEST(an_answer_that_is_too_large_does_not_stop_the_write),
         TEST(leases_follow_the_newest_put),
+        TEST(an_unknown_lease_is_seen_before_a_missing_key),
         TEST(ignoring_keeps_value_or_lease),
         TEST(keys_of_a_lease_go_in_one_revision),
         TEST(a_stored_put_has_etcds_bytes),
