@@ -206,6 +206,7 @@ struct raft_actor {
     struct outbox out;
 };
 
+    bool asked;        /* whether the disk has room, once */
 struct wal_actor {
     struct mpsc jobs;
     struct wal *wal;

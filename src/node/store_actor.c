@@ -159,18 +159,20 @@ static bool commit(struct node *n, mono_ns now)
     return !sa->waiting;
 }
 
-/* While nothing is committed nobody else finds out that there is room again. */
+/* While nothing is committed nobody else finds out that there is room again; and at start, that there
+ * is none. */
 static void ask_room(struct node *n, mono_ns now)
 {
     struct store *store = n->apply.store;
     struct err e = ERR_INIT;
 
-    if (store_low_on_space(store) && now >= n->store.ask_again) {
+    if ((store_low_on_space(store) && now >= n->store.ask_again) || !n->store.asked) {
         int rc = store_ask_room(store, &e);
 
         if (rc != 0 && rc != ERR_NO_SPACE)
             node__die(n, "failed to extend the data file", &e);
         n->store.ask_again = now + NODE_FULL_RETRY_NS;
+        n->store.asked = true;
     }
     node__disk_full(n, NODE_FULL_DATA, store_low_on_space(store));
 }

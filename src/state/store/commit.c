@@ -284,8 +284,9 @@ int store_ask_room(struct store *s, struct err *e)
 {
     int rc = bolt_ask_room(s->file->db, e);
 
-    if (rc == 0)
-        atomic_store_explicit(&s->low_on_space, s->waiting != NULL, memory_order_relaxed);
+    if (rc == 0 || rc == ERR_NO_SPACE)
+        atomic_store_explicit(&s->low_on_space, rc != 0 || s->waiting != NULL,
+                              memory_order_relaxed);
     return rc;
 }
 
