@@ -56,7 +56,7 @@ struct call {
     /* The request's head. */
     bool is_grpc;
     bool malformed; /* a field that makes the request invalid: `bad_text` says what */
-    bool gzip; /* messages may be compressed, answers are */
+    bool gzip;      /* messages may be compressed, answers are */
     uint32_t head_bytes;
     uint32_t fields_n;
     int64_t timeout_ns; /* -1: none */
