@@ -1,43 +1,108 @@
-/* A compressed message from a client: anything may be in it; what comes out stays below its limit,
- * and what we pack ourselves comes back. */
+/* gzip_fuzz.c -- messages compressed with gzip.
+ *
+ * Input: a byte that says what to do, one that chooses the limit, then the bytes.  Arbitrary bytes
+ * are refused with words, or zlib's own reader of gzip reads the same from them; no more is ever
+ * made than the limit and one byte.  What is compressed, in any portions, one member or two,
+ * inflates to itself; with a limit one byte lower it is refused. */
+#include "base/alloc.h"
+#include "engine/net/grpc_int.h"
 #include "engine/net/gzip.h"
 
-#define MAX_BYTES 100000
+#include <zlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#define INPUT_BYTES_MAX 16384
+#define LIMIT_BYTES_MAX (256u << 8)
 
-static void round_trip(struct bytes in)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* As zlib reads it: members one behind the other, to the end. */
+static void same_as_zlib(struct bytes in, struct bytes made)
 {
-    char text[GZIP_TEXT_BYTES];
-    struct gzip_writer *w;
-    struct buf z, out;
+    z_stream z = {0};
+    uint8_t *p = xmem_alloc(made.n + 1);
+    size_t n = 0;
 
-    buf_init(&z, 2 * MAX_BYTES);
-    buf_init(&out, MAX_BYTES + 1);
-    w = gzip_begin(&z);
-    ASSERT(w != NULL);
-    ASSERT(gzip_add(w, in));
-    ASSERT(gzip_finish(w));
-    gzip_end(w);
-    ASSERT(gzip_inflate(buf_bytes(&z), MAX_BYTES, &out, text) == 0);
-    ASSERT(bytes_eq(buf_bytes(&out), in));
-    buf_done(&z);
-    buf_done(&out);
+    ASSERT(inflateInit2(&z, MAX_WBITS + 16) == Z_OK);
+    z.next_in = (Bytef *) (uintptr_t) in.p;
+    z.avail_in = (uInt) in.n;
+    while (z.avail_in > 0) {
+        z.next_out = p + n;
+        z.avail_out = (uInt) (made.n + 1 - n);
+        ASSERT(inflate(&z, Z_FINISH) == Z_STREAM_END);
+        n = (size_t) (z.next_out - p);
+        ASSERT(inflateReset(&z) == Z_OK);
+    }
+    ASSERT(bytes_eq(bytes_of(p, n), made));
+    inflateEnd(&z);
+    mem_free(p);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+static void arbitrary(struct bytes in, size_t max)
 {
     char text[GZIP_TEXT_BYTES] = "";
     struct buf out;
     int status;
 
-    buf_init(&out, MAX_BYTES + 1);
-    status = gzip_inflate(bytes_of(data, n), MAX_BYTES, &out, text);
-    ASSERT(status != 0 || out.len <= MAX_BYTES);
-    ASSERT(status == 0 || text[0] != 0);
-    ASSERT(out.len <= MAX_BYTES + 1);
+    buf_init(&out, LIMIT_BYTES_MAX + 65536);
+    status = gzip_inflate(in, max, &out, text);
+    ASSERT(out.len <= max + 1);
+    ASSERT(status == GRPC_STATUS_OK || status == GRPC_STATUS_INTERNAL ||
+           status == GRPC_STATUS_RESOURCE_EXHAUSTED);
+    ASSERT((status == GRPC_STATUS_OK) == (text[0] == 0));
+    if (status == GRPC_STATUS_OK) {
+        ASSERT(out.len <= max);
+        same_as_zlib(in, buf_bytes(&out));
+    }
     buf_done(&out);
-    if (n <= MAX_BYTES)
-        round_trip(bytes_of(data, n));
+}
+
+static void member(struct bytes in, size_t step, struct buf *out)
+{
+    struct gzip_writer *w = gzip_begin(out);
+
+    ASSERT(w != NULL);
+    for (size_t at = 0; at < in.n; at += step)
+        ASSERT(gzip_add(w, bytes_of(in.p + at, MIN(step, in.n - at))));
+    ASSERT(gzip_finish(w));
+    gzip_end(w);
+}
+
+static void there_and_back(struct bytes in, size_t step, size_t first)
+{
+    char text[GZIP_TEXT_BYTES] = "";
+    struct buf packed, out;
+
+    buf_init(&packed, 4 * INPUT_BYTES_MAX + 4096);
+    buf_init(&out, 2 * INPUT_BYTES_MAX);
+    first = MIN(first, in.n);
+    member(bytes_of(in.p, first), step, &packed);
+    if (first < in.n)
+        member(bytes_of(in.p + first, in.n - first), step, &packed);
+    ASSERT(gzip_inflate(buf_bytes(&packed), in.n, &out, text) == GRPC_STATUS_OK);
+    ASSERT(bytes_eq(buf_bytes(&out), in));
+    same_as_zlib(buf_bytes(&packed), in);
+    buf_clear(&out);
+    if (in.n > 0)
+        ASSERT(gzip_inflate(buf_bytes(&packed), in.n - 1, &out, text) ==
+               GRPC_STATUS_RESOURCE_EXHAUSTED);
+    ASSERT(out.len <= MAX(in.n, (size_t) 1));
+    buf_clear(&out);
+    packed.len--; /* cut short, it is refused */
+    ASSERT(gzip_inflate(buf_bytes(&packed), in.n, &out, text) == GRPC_STATUS_INTERNAL);
+    buf_done(&packed);
+    buf_done(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes in;
+
+    if (size < 2 || size > INPUT_BYTES_MAX)
+        return 0;
+    in = bytes_of(data + 2, size - 2);
+    if (data[0] % 2 == 0)
+        arbitrary(in, (size_t) data[1] << (data[0] / 2 % 9));
+    else
+        there_and_back(in, 1 + data[0] / 2, (size_t) data[1] * 8);
     return 0;
 }
