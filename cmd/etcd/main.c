@@ -17,6 +17,7 @@
 #include "edge/server/server.h"
 #include "engine/wal/wal.h"
 #include "etcd/actors.h"
+#include "etcd/join.h"
 #include "sys/disk.h"
 
 extern char **environ;
@@ -29,13 +30,29 @@ struct program {
     struct server *server;
     struct peer_server *peers;
     struct node *node;
+    _Atomic bool removed;
 };
+
+/* What the program sends to itself. */
+#define SIGNAL_REMOVED SIGUSR2
+
+/* How long a member that was removed still serves, so that others hear of it. */
+#define REMOVED_STOP_MS 1000
 
 NORETURN static void fatal(void *ctx, const char *why)
 {
     struct program *p = ctx;
 
     LOG_FATAL(p->log, "the member stops: it can no longer keep its promises", F_STR("error", why));
+}
+
+/* The membership says so: the main thread, which waits for signals, ends the program. */
+static void removed(void *ctx)
+{
+    struct program *p = ctx;
+
+    if (!atomic_exchange(&p->removed, true))
+        kill(getpid(), SIGNAL_REMOVED);
 }
 
 /* ---- from configuration to node ---- */
@@ -79,6 +96,8 @@ static struct node_config node_config_of(const struct config *c)
                                    : c->compaction_sleep_interval / 1000000,
         .wals_max = (unsigned) c->max_wals,
         .snapshots_max = (unsigned) c->max_snapshots,
+        .strict_reconfig = c->strict_reconfig_check,
+        .learners_max = (size_t) c->max_learners,
         .level = level_of(c),
     };
 }
@@ -189,7 +208,9 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                            .metrics = p->metrics,
                            .wake = actors_wake,
                            .fatal = fatal,
+                           .removed = removed,
                            .ctx = p};
+    struct peer_discovered cluster = {0};
     int rc = config_check_start(&p->config, has_wal(&p->config), e);
 
     nc = node_config_of(&p->config); /* after the check, which makes the list of members */
@@ -201,6 +222,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
         rc = server_new(&so, &p->server, e);
     if (rc == 0)
         env.transport = peer_transport(p->peers);
+    if (rc == 0 && nc.initial_existing && !has_wal(&p->config))
+        rc = join_cluster(&p->config, p->log, &p->config.arena, &nc, &cluster, e);
     if (rc == 0)
         rc = node_open(&nc, &env, clock_mono_ns(clock_posix()), clock_wall_ms(clock_posix()),
                        &p->node, e);
@@ -208,6 +231,7 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
         rc = server_attach(p->server, p->node, e);
     if (rc == 0)
         rc = actors_start(&p->actors, p->node, e);
+    join_remotes(&cluster, p->peers);
     if (rc == 0)
         rc = peer_start(p->peers, p->node, e);
     if (rc == 0)
@@ -242,6 +266,7 @@ static void block_signals(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGNAL_REMOVED);
     sigprocmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -274,6 +299,17 @@ static void program_free(struct program *p)
     mem_free(p);
 }
 
+static void leave(struct program *p)
+{
+    struct timespec pause = {REMOVED_STOP_MS / 1000, REMOVED_STOP_MS % 1000 * 1000000};
+
+    LOG_WARN(p->log, "server error",
+             F_STR("error", "the member has been permanently removed from the cluster"));
+    LOG_WARN(p->log, "data-dir used by this member must be removed",
+             F_STR("data-dir", p->config.data_dir));
+    nanosleep(&pause, NULL);
+}
+
 /* Runs until a signal ends it.  The signal, or 0 when the start failed. */
 static int serve(struct program *p, char *const *argv, const sigset_t *set)
 {
@@ -287,8 +323,11 @@ static int serve(struct program *p, char *const *argv, const sigset_t *set)
         return 0;
     }
     sigwait(set, &signum);
-    LOG_INFO(p->log, "received signal; shutting down",
-             F_STR("signal", signum == SIGTERM ? "terminated" : "interrupt"));
+    if (signum == SIGNAL_REMOVED)
+        leave(p);
+    else
+        LOG_INFO(p->log, "received signal; shutting down",
+                 F_STR("signal", signum == SIGTERM ? "terminated" : "interrupt"));
     close_all(p);
     LOG_INFO(p->log, "closed etcd server", F_STR("name", p->config.name),
              F_STR("data-dir", p->config.data_dir));
@@ -315,5 +354,7 @@ int main(int argc, char **argv)
     program_free(p);
     if (signum == 0)
         return 1;
+    if (signum == SIGNAL_REMOVED)
+        return 0;
     end_by(signum, &set);
 }

@@ -121,6 +121,7 @@ bool node_stopped(struct node *n)
 void node__publish_cluster(struct node *n)
 {
     const struct cluster_view *v = cluster_view(n->apply.cluster);
+    const struct cluster_member *self = cluster_view_member(v, n->member_id);
     size_t k = MIN(v->alarms_n, (size_t) NODE_ALARMS_MAX);
 
     n->apply.cluster_changed = false;
@@ -136,6 +137,7 @@ void node__publish_cluster(struct node *n)
     atomic_store(&n->pub.nospace, cluster_view_has_alarm(v, ETCDSERVERPB__ALARM_TYPE__NOSPACE));
     atomic_store(&n->pub.corrupt, cluster_view_has_alarm(v, ETCDSERVERPB__ALARM_TYPE__CORRUPT));
     atomic_store(&n->pub.cluster_version, v->version);
+    atomic_store(&n->pub.is_learner, self != NULL && self->is_learner);
     atomic_store(&n->pub.storage_version, v->storage_version);
 }
 
@@ -188,6 +190,7 @@ void node_status(struct node *n, struct node_status *ret)
         .commit = atomic_load(&n->pub.commit),
         .applied = atomic_load(&n->pub.applied),
         .is_leader = atomic_load(&n->pub.is_leader),
+        .is_learner = atomic_load(&n->pub.is_learner),
         .db_bytes = store_db_size(n->apply.store),
         .db_in_use_bytes = store_db_size_in_use(n->apply.store),
         .quota_bytes = effective_quota(n),

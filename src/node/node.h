@@ -82,6 +82,8 @@ struct node_config {
     int64_t compaction_sleep_ms;
     unsigned wals_max; /* files kept; 0: all */
     unsigned snapshots_max;
+    bool strict_reconfig;       /* no change that could cost the majority */
+    size_t learners_max;        /* 0: the default */
     enum node_level level;      /* --emulated-version */
     uint64_t wal_segment_bytes; /* 0: the default; tests use less */
 };
@@ -106,6 +108,9 @@ struct node_env {
     /* The member has published its attributes: clients may be served.  Once, on an actor's thread.
      */
     void (*ready)(void *ctx);
+    /* This member was removed from the cluster, and should stop.  On an actor's thread; may be
+     * called again. NULL: nobody wants to know. */
+    void (*removed)(void *ctx);
     void *ctx;
 };
 
@@ -157,6 +162,9 @@ enum node_request_kind {
     NODE_REQ_LEASE_KEEPALIVE, /* lease_id -> LeaseKeepAliveResponse; TTL 0 when unknown */
     NODE_REQ_LEASE_TTL,       /* lease_id, keys -> LeaseTimeToLiveResponse */
     NODE_REQ_LEASE_LIST,      /* -> LeaseLeasesResponse */
+    /* A change of membership, through the log: checked, proposed, and answered with the list of
+     * members once it is in force -> MemberAddResponse, MemberRemoveResponse ... */
+    NODE_REQ_MEMBER_CHANGE,
     /* Watches: the calls of state/mvcc/watch.h, made on the apply thread.  What they answer comes
      * as notes of the stream; the request itself comes back as soon as the call was made. */
     NODE_REQ_WATCH_JOIN,          /* watcher */
@@ -234,6 +242,7 @@ struct node_request {
     struct watch_stream *stream;
     size_t watchers_n;
     struct node_snapshot *snapshot;
+    struct cluster_change *change; /* in the arena; of an addition the node fills in the id */
 
     struct node_result result;
 

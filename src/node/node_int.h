@@ -49,15 +49,6 @@
 #define NODE_LOG_READ_PATIENCE \
     3                           /* what was read for one follower waits while others ask so often */
 #define NODE_LOG_READ_KEEP 1000 /* apply jobs until what was read is dropped unused */
-/* Entries that stay in memory behind what is applied; a follower that is further behind is served
- * from the write-ahead log.  Nobody follows a lone member: the few are for who joins. */
-#define NODE_LOG_ENTRIES_MAX 4096
-#define NODE_LOG_BYTES_MAX (UINT64_C(8) << 20)
-#define NODE_LOG_ALONE_ENTRIES_MAX 128
-#define NODE_LOG_ALONE_BYTES_MAX (UINT64_C(128) << 10)
-#define NODE_LOG_READ_BYTES ((size_t) 4 << 20) /* read back at once, for several messages */
-#define NODE_LOG_READ_PATIENCE 3 /* what was read for one follower waits while others ask so often */
-#define NODE_LOG_READ_KEEP 1000  /* apply jobs until what was read is dropped unused */
 #define NODE_TICKS_AT_ONCE_MAX 10 /* after a pause, so many ticks and no more */
 #define NODE_READ_RETRY_NS INT64_C(500000000)
 #define NODE_MONITOR_NS INT64_C(4000000000)        /* versions are compared this often */
@@ -191,14 +182,11 @@ struct raft_actor {
     raft_index compacted;         /* of the log in memory */
     raft_index commit_stored;     /* the commit index that is in the write-ahead log */
     struct log_reading *reading;  /* raft_log.c */
-    raft_index commit_stored;     /* the commit index that is in the write-ahead log */
-    struct log_reading *reading;  /* raft_log.c */
 
     /* reads that wait for an index, and the round they wait for */
     struct list reads_next;  /* gathered for the next round */
     struct list reads_round; /* in the round under way */
     uint64_t round_ids[8];   /* its contexts, the newest last */
-    mono_ns again;           /* not before: there was no room */
     size_t round_ids_n;
     mono_ns round_sent;
     struct list reads_apply; /* have their index (request.index), wait for it to be applied */
@@ -206,11 +194,11 @@ struct raft_actor {
     struct outbox out;
 };
 
-    bool asked;        /* whether the disk has room, once */
 struct wal_actor {
     struct mpsc jobs;
     struct wal *wal;
     struct wal_job *pending; /* taken, not yet written */
+    mono_ns again;           /* not before: there was no room */
 };
 
 struct store_actor {
@@ -218,6 +206,7 @@ struct store_actor {
     struct list held;  /* taken, but a commit that should come before them found no room */
     struct list work;  /* compactions and the like, one step a turn */
     bool waiting;      /* batches do */
+    bool asked;        /* whether the disk has room, once */
     mono_ns ask_again; /* not before: a full disk */
     bool idle;         /* nothing sealed, no job */
     struct outbox out;
@@ -327,6 +316,7 @@ struct node {
         _Atomic uint64_t commit;
         _Atomic uint64_t applied;
         _Atomic bool is_leader;
+        _Atomic bool is_learner;
         _Atomic bool lone_leader; /* this member is the only voter and leads: reads need no round */
         _Atomic bool alone;       /* there is no other member, not even a learner */
         _Atomic bool nospace;
@@ -418,11 +408,7 @@ void node__raft_reads_applied(struct node *n);
 void node__raft_marker_stored(struct node *n, struct wal_job *j);
 void node__raft_log_init(struct node *n);
 void node__raft_log_done(struct node *n);
-void node__raft_log_init(struct node *n);
-void node__raft_log_done(struct node *n);
 void node__raft_log_compact(struct node *n);
-void node__raft_log_stored(struct node *n, const struct wal_job *j);
-void node__raft_log_read(struct node *n); /* work actor */
 void node__raft_log_stored(struct node *n, const struct wal_job *j);
 void node__raft_log_read(struct node *n); /* work actor */
 
@@ -432,6 +418,11 @@ void node__apply_entry(struct node *n, const struct raft_entry *e, struct node_r
 void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
                          struct node_request *waiter);
 void node__apply_query(struct node *n, struct node_request *r);
+void *node__reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d);
+Etcdserverpb__Member **node__members_copy(const struct cluster_view *v, struct arena *a,
+                                          size_t *ret_n); /* NULL without memory */
+void node__member_change_check(struct node *n, struct node_request *r);
+void node__member_change_answer(struct node *n, struct node_request *r);
 void node__apply_publish(struct node *n);
 void node__apply_monitor(struct node *n);
 void node__versions_take(struct node *n); /* versions.c */

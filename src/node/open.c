@@ -92,7 +92,6 @@ static void init_queues(struct node *n)
     n->raft.batch = xmem_calloc(NODE_PROPOSE_BATCH_MAX, sizeof *n->raft.batch);
     n->raft.batch_requests = node__batch_new();
     node__raft_log_init(n);
-    node__raft_log_init(n);
 }
 
 static void first_ids(struct node *n, wall_ms wall)

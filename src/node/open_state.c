@@ -100,6 +100,7 @@ int node__open_state(struct node *n, struct err *e)
 {
     struct cluster_config cluster = {.cluster_id = n->cluster_id,
                                      .local_id = n->member_id,
+                                     .learners_max = n->cfg.learners_max,
                                      .level = CLUSTER_VERSION(3, (unsigned) n->cfg.level % 10)};
     int rc = cluster_open(&cluster, n->apply.store, &n->apply.cluster, e);
 

@@ -107,6 +107,8 @@ static void take_report(struct node *n, struct peer_report *r)
         raft_report_snapshot(n->raft.raft, r->id, r->arrived);
         break;
     case REPORT_REMOVED:
+        if (n->env.removed != NULL)
+            n->env.removed(n->env.ctx);
         break;
     }
     mem_free(r);

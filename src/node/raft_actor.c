@@ -27,7 +27,6 @@ static void storage_done(struct node *n)
         if (j->has_marker)
             node__raft_marker_stored(n, j);
         node__raft_log_stored(n, j);
-        node__raft_log_stored(n, j);
         node__wal_job_free(n, j);
     }
 }

@@ -83,13 +83,20 @@ static uint64_t entry_id(const struct raft_entry *e)
     return old != 0 ? old : id;
 }
 
+static uint64_t change_id(const struct raft_entry *e)
+{
+    struct raft_conf_change cc;
+
+    return raft_conf_change_get(e->data, &cc, NULL) == 0 ? cc.id : 0;
+}
+
 struct node_request *node__waiting_take(struct node *n, const struct raft_entry *e)
 {
     struct node_request *r;
 
-    if (n->raft.waiting.count == 0 || e->type != RAFT_ENTRY_NORMAL || e->data.n == 0)
+    if (n->raft.waiting.count == 0 || e->data.n == 0)
         return NULL;
-    r = map64_del(&n->raft.waiting, entry_id(e));
+    r = map64_del(&n->raft.waiting, e->type == RAFT_ENTRY_NORMAL ? entry_id(e) : change_id(e));
     if (r != NULL) {
         list_remove(&r->age);
         r->index = e->index;
@@ -144,6 +151,59 @@ out:
     b->bytes = 0;
 }
 
+static raft_index match_of(struct node *n, raft_id id)
+{
+    struct raft_status st;
+    struct raft_peer_status p;
+
+    raft_get_status(n->raft.raft, &st);
+    for (size_t i = 0; i < st.peers_n; i++) {
+        raft_get_peer(n->raft.raft, i, &p);
+        if (p.id == id)
+            return p.match;
+    }
+    return 0;
+}
+
+/* A learner votes once it has nine tenths of the leader's log. */
+static enum api_error may_promote(struct node *n, const struct cluster_change *ch)
+{
+    if (!ch->promote)
+        return API_OK;
+    if (!n->raft.is_leader)
+        return API_NOT_LEADER;
+    return match_of(n, ch->member.id) * 10 >= match_of(n, n->member_id) * 9 ? API_OK
+                                                                            : API_LEARNER_NOT_READY;
+}
+
+/* A change of membership goes alone. */
+static void propose_change(struct node *n, struct node_request *r)
+{
+    struct raft_conf_change cc = {.type = r->change->type, .node_id = r->change->member.id};
+    enum api_error refused = may_promote(n, r->change);
+    struct buf context;
+    int rc;
+
+    if (refused != API_OK) {
+        node__fail(n, &n->raft.out, r, refused);
+        return;
+    }
+    buf_init(&context, CLUSTER_JSON_BYTES_MAX);
+    r->id = cc.id = node_next_id(n);
+    if (!cluster_change_context_put(r->change, &context)) {
+        buf_done(&context);
+        node__fail(n, &n->raft.out, r, API_REQUEST_TOO_LARGE);
+        return;
+    }
+    cc.context = buf_bytes(&context);
+    rc = raft_propose_conf_change(n->raft.raft, &cc);
+    buf_done(&context);
+    if (rc == 0)
+        wait_for(n, r);
+    else
+        node__fail_text(n, &n->raft.out, r, GRPC_UNKNOWN, raft_err_text(rc));
+}
+
 static bool backlog_is_long(const struct node *n)
 {
     return raft_get_commit(n->raft.raft) > n->raft.applied + NODE_BACKLOG_MAX;
@@ -174,13 +234,23 @@ static void add_to_batch(struct node *n, struct batch *b, struct node_request *r
     b->bytes += bytes;
 }
 
+static void take(struct node *n, struct batch *b, struct node_request *r)
+{
+    if (r->kind != NODE_REQ_MEMBER_CHANGE) {
+        add_to_batch(n, b, r);
+        return;
+    }
+    propose(n, b);
+    propose_change(n, r);
+}
+
 /* Proposals that came while there was no leader go first, in the order in which they came. */
 static void unblock(struct node *n, struct batch *b)
 {
     struct list *x;
 
     while ((x = list_pop(&n->raft.blocked)) != NULL)
-        add_to_batch(n, b, CONTAINER_OF(x, struct node_request, age));
+        take(n, b, CONTAINER_OF(x, struct node_request, age));
 }
 
 void node__raft_take_requests(struct node *n, mono_ns now)
@@ -202,7 +272,7 @@ void node__raft_take_requests(struct node *n, mono_ns now)
         else if (ra->lead == RAFT_NONE)
             list_push(&ra->blocked, &r->age);
         else
-            add_to_batch(n, b, r);
+            take(n, b, r);
     }
     propose(n, b);
 }

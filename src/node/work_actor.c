@@ -163,7 +163,6 @@ int64_t node__run_work(struct node *n, mono_ns now)
     struct list *piece;
 
     node__raft_log_read(n);
-    node__raft_log_read(n);
     take_requests(wa);
     if ((piece = list_pop(&wa->pieces)) != NULL)
         node__snapshot_piece(n, CONTAINER_OF(piece, struct node_request, age));

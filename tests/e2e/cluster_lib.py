@@ -46,8 +46,24 @@ class Cluster:
         ports = free_ports(2 * len(etcds))
         pairs = [(ports[2 * i], ports[2 * i + 1]) for i in range(len(etcds))]
         text = ','.join(f'm{i + 1}=http://127.0.0.1:{p[1]}' for i, p in enumerate(pairs))
+        self.common = (folder, ctl, messages)
+        self.count = len(etcds)
         self.members = [Member(etcd, f'm{i + 1}', folder, pairs[i], text, list(flags), ctl, messages)
                         for i, etcd in enumerate(etcds)]
+
+    def add(self, etcd, through, learner=False):
+        """MemberAdd, and the new member, not started yet and without the others' own flags."""
+        folder, ctl, messages = self.common
+        ports = free_ports(2)
+        self.count += 1
+        name, peer = f'm{self.count}', f'http://127.0.0.1:{ports[1]}'
+        answer = through.grpc('etcdserverpb.Cluster/MemberAdd')(peerURLs=[peer], isLearner=learner)
+        assert answer.member.peerURLs == [peer] and answer.member.isLearner == learner
+        text = ','.join(f'{m.name or name}={m.peerURLs[0]}' for m in answer.members)
+        new = Member(etcd, name, folder, tuple(ports), text, ['--initial-cluster-state', 'existing'], ctl, messages)
+        new.id = answer.member.ID
+        self.members.append(new)
+        return new
 
     def __enter__(self):
         for m in self.members:
@@ -91,7 +107,7 @@ class Cluster:
             if None not in status and len({s.header.revision for s in status}) == 1:
                 revision = status[0].header.revision
                 hashes = {m.name: (m.hash_kv(revision).hash, m.hash_kv(revision).compact_revision)
-                          for m in self.running()}
+                          for m, s in zip(self.running(), status) if not s.isLearner}  # a learner is not asked
                 if len(set(hashes.values())) == 1:
                     return revision
                 assert time.monotonic() < end, f'other hashes at revision {revision}: {hashes}'

@@ -116,3 +116,103 @@ def test_members_of_both_kinds_agree(new_cluster, ketch_bin, real_bin, ours):
         for m in c.members:
             writer.check(m)
         assert led >= {m.name for m in c.members[:ours]}
+
+
+def member_list(member):
+    return {m.name: m for m in member.grpc('etcdserverpb.Cluster/MemberList')().members}
+
+
+@pytest.mark.parametrize('newcomer', ['ours', 'real'])
+def test_a_member_joins_learns_and_votes(new_cluster, ketch_bin, request, newcomer):
+    """One member becomes two: a learner that follows, is promoted once it has the log, and then serves like any other."""
+    import grpc
+    etcd = (ketch_bin if newcomer == 'ours' else request.getfixturevalue('real_bin')) / 'etcd'
+    level = [] if newcomer == 'ours' else ['--emulated-version', '3.5']  # or a 3.5 would rightly refuse to join
+    with new_cluster([ketch_bin / 'etcd'], *level) as c:
+        first = c.members[0]
+        for i in range(30):
+            put(first, b'k%d' % i, b'v')
+        new = c.add(etcd, first, learner=True)
+        with pytest.raises(grpc.RpcError) as e:
+            c.add(etcd, first, learner=True)
+        assert e.value.details() == 'etcdserver: too many learner members in cluster'
+        with pytest.raises(grpc.RpcError) as e:
+            first.grpc('etcdserverpb.Cluster/MemberPromote')(ID=new.id)
+        assert e.value.details() == 'etcdserver: can only promote a learner member which is in sync with leader'
+        new.start(wait=False)
+        new.wait_for(lambda: new.status() is not None and new.status().isLearner, 20)
+        c.agree()
+        answer = first.grpc('etcdserverpb.Cluster/MemberPromote')(ID=new.id)
+        assert [m.isLearner for m in answer.members] == [False, False]
+        new.wait_for(new.is_healthy, 10)
+        put(new, b'through', b'new')
+        assert get(first, b'through') == b'new'
+        assert set(member_list(new)) == {'m1', 'm2'}
+        c.agree()
+
+
+def test_members_come_and_go(three, ketch_bin):
+    """A fourth member is added and another removed, which ends with status 0; its id is remembered."""
+    import grpc
+    leader = three.leader()
+    leader.wait_for(lambda: try_add(three, ketch_bin, leader), 15)  # refused while connections are young
+    new = three.members[-1]
+    new.start()
+    put(new, b'a', b'1')
+    gone = [m for m in three.followers() if m is not new][0]
+    gone_id = member_list(leader)[gone.name].ID
+    answer = leader.grpc('etcdserverpb.Cluster/MemberRemove')(ID=gone_id)
+    assert gone_id not in [m.ID for m in answer.members] and len(answer.members) == 3
+    assert gone.process.wait(10) == 0
+    assert 'the member has been permanently removed from the cluster' in gone.log_text()
+    with pytest.raises(grpc.RpcError) as e:
+        leader.grpc('etcdserverpb.Cluster/MemberRemove')(ID=gone_id)
+    assert e.value.details() == 'etcdserver: member not found'
+    put(new, b'b', b'2')
+    three.agree()
+
+
+def try_add(cluster, ketch_bin, through):
+    import grpc
+    try:
+        cluster.add(ketch_bin / 'etcd', through)
+    except grpc.RpcError as e:
+        assert e.details() == 'etcdserver: unhealthy cluster'
+        return False
+    return True
+
+
+def test_a_removed_leader_hands_over(three):
+    """The leader removes itself: the others elect another, and go on."""
+    leader = three.leader()
+    put(leader, b'a', b'1')
+    leader.wait_for(lambda: removed_itself(leader), 15)
+    assert leader.process.wait(10) == 0
+    three.leader()  # what is forwarded to the old one is lost
+    put(three.running()[0], b'b', b'2')
+    assert len(member_list(three.running()[0])) == 2
+    three.agree()
+
+
+def removed_itself(leader):
+    import grpc
+    try:
+        leader.grpc('etcdserverpb.Cluster/MemberRemove')(ID=member_list(leader)[leader.name].ID)
+    except grpc.RpcError as e:
+        return e.details() != 'etcdserver: unhealthy cluster'
+    return True
+
+
+def test_peer_urls_are_updated(three):
+    """An update of peer URLs shows in the list; one that another member has is refused."""
+    import grpc
+    a, b = three.members[:2]
+    ids = {m.name: m.ID for m in member_list(a).values()}
+    both = [f'http://127.0.0.1:{a.peer_port}', f'http://localhost:{a.peer_port}']
+    a.grpc('etcdserverpb.Cluster/MemberUpdate')(ID=ids['m1'], peerURLs=both)
+    assert list(member_list(b)['m1'].peerURLs) == both
+    with pytest.raises(grpc.RpcError) as e:
+        a.grpc('etcdserverpb.Cluster/MemberUpdate')(ID=ids['m2'], peerURLs=[both[0]])
+    assert e.value.details() == 'etcdserver: Peer URLs already exists'
+    put(three.followers()[0], b'a', b'1')
+    three.agree()

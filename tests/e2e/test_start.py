@@ -64,11 +64,14 @@ def test_a_wrong_flag_is_named(ketch_bin):
     assert p.stderr.startswith('flag provided but not defined: -data-dri\n')
 
 
-def test_joining_is_refused_in_words(start_server, tmp_path):
-    """What this version cannot do it says, and leaves no directory behind."""
-    with start_server(tmp_path / 'd', '--initial-cluster-state', 'existing', wait=False) as s:
+def test_joining_nobody_fails_in_words(start_server, tmp_path):
+    """A member that joins a cluster of which nobody answers says so, and leaves no directory behind."""
+    peers = free_ports(1)[0]
+    cluster = f'default=http://localhost:2380,other=http://127.0.0.1:{peers}'
+    with start_server(tmp_path / 'd', '--initial-cluster-state', 'existing', '--initial-cluster', cluster, wait=False) as s:
         assert s.process.wait(10) == 1
-        assert 'joining a cluster' in last_line(s)['error']
+        assert last_line(s)['error'] == ('cannot fetch cluster info from peer urls: could not retrieve cluster information '
+                                         'from the given URLs')
     assert not (tmp_path / 'd').exists()
 
 

@@ -2,6 +2,7 @@
 #include "edge/peer/peer_int.h"
 
 #define STREAM_PREFIX "/raft/stream/"
+#define MEMBERS_BYTES_MAX ((size_t) 64 << 20)
 
 /* ---- what anyone may ask ---- */
 
@@ -52,6 +53,25 @@ static void probing_page(struct http_req *r, struct peer_server *ps)
     rfc3339(clock_wall_ms(ps->o.clock), now, sizeof now);
     snprintf(body, sizeof body, "{\"OK\":true,\"Now\":\"%s\"}\n", now);
     respond(r, "text/plain; charset=utf-8", body);
+}
+
+static void members_page(struct http_req *r, struct peer_server *ps)
+{
+    const struct http_field f[] = {{"Content-Type", "application/json"},
+                                   {"X-Etcd-Cluster-ID", ps->cluster_hex}};
+    struct buf b;
+
+    buf_init(&b, MEMBERS_BYTES_MAX);
+    if (ps->view == NULL)
+        buf_add_str(&b, "[]");
+    else
+        cluster_members_json(ps->view, &b);
+    buf_add_char(&b, '\n');
+    if (b.failed)
+        http_error(r, 500, "out of memory");
+    else
+        http_respond(r, 200, f, ARRAY_LEN(f), buf_bytes(&b));
+    buf_done(&b);
 }
 
 /* ---- streams ---- */
@@ -126,6 +146,7 @@ struct page {
 static const struct page pages[] = {
     {"/version", version_page},
     {"/raft/probing", probing_page},
+    {"/members", members_page},
 };
 
 void peer__page(struct http_req *r, void *peer_server)

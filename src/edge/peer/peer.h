@@ -44,10 +44,37 @@ NODISCARD int peer_new(const struct peer_options *o, struct peer_server **ret, s
 /* For node_env; valid for the peer server's life.  Messages handed over before peer_start wait. */
 const struct node_transport *peer_transport(struct peer_server *p);
 
+/* A member that is known before it is in the membership: of a cluster that this one joins.  Between
+ * node_open and peer_start. */
+void peer_add_remote(struct peer_server *p, const struct cluster_member *m);
+
 NODISCARD int peer_start(struct peer_server *p, struct node *n, struct err *e);
 
 void peer_stop(struct peer_server *p); /* NULL is accepted; stopped ones too */
 void peer_free(struct peer_server *p); /* NULL is accepted; after the node was closed */
+
+/* ---- joining ---- */
+
+/* --initial-cluster, and which of its members this one is. */
+struct peer_discovery {
+    const char *name;
+    const struct cluster_member *members; /* names and peer URLs */
+    size_t members_n;
+    struct log *log;
+};
+
+struct peer_discovered {
+    uint64_t cluster_id;
+    struct cluster_member *members; /* as the cluster knows them; in the arena */
+    size_t members_n;
+    const struct cluster_member *self;
+};
+
+/* Asks the other members, one after the other, and waits for an answer.
+ *   ERR_NOT_FOUND   none of them answers ("cannot fetch cluster info from peer urls: ...")
+ *   ERR_INVALID     the cluster has other members than --initial-cluster */
+NODISCARD int peer_discover(const struct peer_discovery *d, struct arena *a,
+                            struct peer_discovered *ret, struct err *e);
 
 /* The port of the first listener, for tests that listen on port 0. */
 uint16_t peer_port(const struct peer_server *p);

@@ -149,6 +149,8 @@ void peer__take_view(struct peer_server *ps, const struct cluster_view *v);
 void peer__free_all(struct peer_server *ps);
 void peer__unref(struct peer *p); /* any thread */
 struct http_client *peer__client(struct peer *p);
+/* NULL: this build cannot speak to such a URL. */
+struct http_client *peer__client_new(struct loop *l, const char *url, int64_t dial_timeout_ms);
 /* The URL that was in use has failed. */
 void peer__url_failed(struct peer *p, size_t url);
 void peer__activate(struct peer *p);

@@ -17,9 +17,9 @@ struct peer *peer__find(struct peer_server *ps, raft_id id)
 
 /* "http://host:port", "unix://name:port": what members may have was checked when they were added.
  * NULL: this build cannot speak to it. */
-static struct http_client *client_of(struct peer_server *ps, const char *url)
+struct http_client *peer__client_new(struct loop *l, const char *url, int64_t dial_timeout_ms)
 {
-    struct http_client_options o = {.connect_timeout_ms = ps->o.dial_timeout_ms};
+    struct http_client_options o = {.connect_timeout_ms = dial_timeout_ms};
     const char *rest = strstr(url, "://"), *colon;
     char host[256];
     size_t n;
@@ -41,7 +41,7 @@ static struct http_client *client_of(struct peer_server *ps, const char *url)
     host[n] = '\0';
     o.host = host;
     o.port = (uint16_t) strtoul(colon + 1, NULL, 10);
-    return http_client_new(ps->loop, &o);
+    return http_client_new(l, &o);
 }
 
 static void urls_free(struct peer *p)
@@ -66,7 +66,7 @@ static void urls_set(struct peer *p, const struct cluster_strings *urls)
     p->clients = xmem_calloc(n + 1, sizeof *p->clients);
     for (size_t i = 0; i < n; i++) {
         p->urls[i] = xmem_strdup(urls->v[i]);
-        p->clients[i] = client_of(p->ps, urls->v[i]);
+        p->clients[i] = peer__client_new(p->ps->loop, urls->v[i], p->ps->o.dial_timeout_ms);
         if (p->clients[i] == NULL)
             LOG_WARN(p->ps->o.log, "peer URL cannot be reached by this version",
                      F_STR("remote-peer-id", p->hex), F_STR("url", urls->v[i]));
@@ -322,6 +322,19 @@ void peer__take_view(struct peer_server *ps, const struct cluster_view *v)
     cluster_view_unref(old);
 }
 
+static void remote_new(struct peer_server *ps, raft_id id, const struct cluster_strings *urls)
+{
+    if (urls->n > 0 && peer_new_entry(ps, id, urls, true) != NULL)
+        LOG_INFO(ps->o.log, "added remote peer", F_HEX("remote-peer-id", id),
+                 F_STRS("remote-peer-urls", urls->v, urls->n));
+}
+
+void peer_add_remote(struct peer_server *ps, const struct cluster_member *m)
+{
+    if (peer__find(ps, m->id) == NULL)
+        remote_new(ps, m->id, &m->peer_urls);
+}
+
 void peer__add_remote(struct peer_server *ps, raft_id id, struct bytes urls)
 {
     char *text, *at;
@@ -342,8 +355,6 @@ void peer__add_remote(struct peer_server *ps, raft_id id, struct bytes urls)
         if (cluster_url_valid(one))
             v[list.n++] = one;
     }
-    if (list.n > 0 && peer_new_entry(ps, id, &list, true) != NULL)
-        LOG_INFO(ps->o.log, "added remote peer", F_STR("local-member-id", ps->hex),
-                 F_HEX("remote-peer-id", id), F_STRS("remote-peer-urls", v, list.n));
+    remote_new(ps, id, &list);
     mem_free(text);
 }

@@ -32,73 +32,96 @@ static void list(struct call *c, struct bytes message)
     req_submit(r);
 }
 
-/* ---- changes: refused until this member can have peers ---- */
+/* ---- changes ---- */
 
-static void unsupported(struct call *c)
+static void submit_change(struct call *c, const struct cluster_change *ch)
 {
-    call_finish(c, GRPC_UNIMPLEMENTED, "membership changes are not supported yet");
+    struct req *r = req_new(c, NODE_REQ_MEMBER_CHANGE, members_done);
+
+    if (r == NULL)
+        return;
+    r->node.change = arena_dup(r->node.arena, ch, sizeof *ch);
+    if (r->node.change == NULL) {
+        call_finish(c, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    req_submit(r);
 }
 
-static bool urls_valid(struct call *c, char *const *urls, size_t n)
+static int by_text(const void *a, const void *b)
 {
-    for (size_t i = 0; i < n; i++) {
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* In ascending order, as etcd keeps them.  False: the call has been answered. */
+static bool take_urls(struct call *c, char **urls, size_t n, struct cluster_strings *ret)
+{
+    bool ok = n > 0;
+
+    for (size_t i = 0; i < n && ok; i++) {
         struct url u;
 
-        if (url_parse(urls[i], call_arena(c), &u, NULL) != 0)
-            return false;
+        ok = url_parse(urls[i], call_arena(c), &u, NULL) == 0;
     }
-    return n > 0;
+    if (!ok) {
+        reply_error(c, API_MEMBER_BAD_URLS);
+        return false;
+    }
+    qsort(urls, n, sizeof *urls, by_text);
+    *ret = (struct cluster_strings){(const char *const *) urls, n};
+    return true;
 }
 
 static void add(struct call *c, struct bytes message)
 {
+    struct cluster_change ch = {.member = {.name = ""}};
     Etcdserverpb__MemberAddRequest *q;
 
     count_received(c, METHOD_MEMBER_ADD);
-    if (!REQUEST_DECODE(c, etcdserverpb__member_add_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__member_add_request, message, &q) ||
+        !take_urls(c, q->peerurls, q->n_peerurls, &ch.member.peer_urls))
         return;
-    if (!urls_valid(c, q->peerurls, q->n_peerurls))
-        reply_error(c, API_MEMBER_BAD_URLS);
-    else
-        unsupported(c);
+    ch.type = q->islearner ? RAFT_CONF_ADD_LEARNER_NODE : RAFT_CONF_ADD_NODE;
+    ch.member.is_learner = q->islearner;
+    submit_change(c, &ch);
 }
 
-/* Of a cluster with one voter: itself cannot go, and nobody else is there. */
 static void remove_member(struct call *c, struct bytes message)
 {
+    struct cluster_change ch = {.type = RAFT_CONF_REMOVE_NODE, .member = {.name = ""}};
     Etcdserverpb__MemberRemoveRequest *q;
 
     count_received(c, METHOD_MEMBER_REMOVE);
     if (!REQUEST_DECODE(c, etcdserverpb__member_remove_request, message, &q))
         return;
-    if (q->id == call_server(c)->member_id)
-        reply_error(c, API_MEMBER_NOT_ENOUGH_STARTED);
-    else
-        reply_error(c, API_MEMBER_NOT_FOUND);
+    ch.member.id = q->id;
+    submit_change(c, &ch);
 }
 
 static void update(struct call *c, struct bytes message)
 {
+    struct cluster_change ch = {.type = RAFT_CONF_UPDATE_NODE, .member = {.name = ""}};
     Etcdserverpb__MemberUpdateRequest *q;
 
     count_received(c, METHOD_MEMBER_UPDATE);
-    if (!REQUEST_DECODE(c, etcdserverpb__member_update_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__member_update_request, message, &q) ||
+        !take_urls(c, q->peerurls, q->n_peerurls, &ch.member.peer_urls))
         return;
-    if (q->id != call_server(c)->member_id)
-        reply_error(c, API_MEMBER_NOT_FOUND);
-    else
-        unsupported(c);
+    ch.member.id = q->id;
+    submit_change(c, &ch);
 }
 
 static void promote(struct call *c, struct bytes message)
 {
+    struct cluster_change ch = {
+        .type = RAFT_CONF_ADD_NODE, .promote = true, .member = {.name = ""}};
     Etcdserverpb__MemberPromoteRequest *q;
 
     count_received(c, METHOD_MEMBER_PROMOTE);
     if (!REQUEST_DECODE(c, etcdserverpb__member_promote_request, message, &q))
         return;
-    reply_error(c,
-                q->id == call_server(c)->member_id ? API_MEMBER_NOT_LEARNER : API_MEMBER_NOT_FOUND);
+    ch.member.id = q->id;
+    submit_change(c, &ch);
 }
 
 const struct net_method cluster_methods[] = {

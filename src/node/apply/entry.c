@@ -42,8 +42,13 @@ static void apply_conf_change(struct node *n, const struct raft_entry *e,
         save_conf_state(n);
     else
         cc.node_id = RAFT_NONE;
-    if (waiter != NULL)
+    if (refused == API_OK && change.type == RAFT_CONF_REMOVE_NODE &&
+        change.member.id == n->member_id && n->env.removed != NULL)
+        n->env.removed(n->env.ctx);
+    if (waiter != NULL && refused != API_OK)
         waiter->result = (struct node_result){.err = refused};
+    else if (waiter != NULL)
+        node__member_change_answer(n, waiter);
     conf_result_add(j, &cc, waiter);
 }
 

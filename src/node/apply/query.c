@@ -1,7 +1,7 @@
 /* query.c -- what is answered from the state without the log: members, leases, watches. */
 #include "node/node_int.h"
 
-static void *reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d)
+void *node__reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d)
 {
     ProtobufCMessage *m = wire_new(d, r->arena);
 
@@ -54,21 +54,30 @@ static Etcdserverpb__Member *member_copy(struct arena *a, const struct cluster_m
     return m;
 }
 
+Etcdserverpb__Member **node__members_copy(const struct cluster_view *v, struct arena *a,
+                                          size_t *ret_n)
+{
+    Etcdserverpb__Member **list = arena_calloc(a, v->members_n + 1, sizeof *list);
+
+    *ret_n = 0;
+    for (size_t i = 0; list != NULL && i < v->members_n; i++) {
+        Etcdserverpb__Member *m = member_copy(a, &v->members[i]);
+
+        if (m == NULL)
+            return NULL;
+        list[(*ret_n)++] = m;
+    }
+    return list;
+}
+
 static void member_list(struct node *n, struct node_request *r)
 {
-    const struct cluster_view *v = cluster_view(n->apply.cluster);
-    Etcdserverpb__MemberListResponse *res = reply_new(
+    Etcdserverpb__MemberListResponse *res = node__reply_new(
         r, &etcdserverpb__member_list_response__descriptor);
 
     if (res != NULL)
-        res->members = arena_calloc(r->arena, v->members_n + 1, sizeof *res->members);
-    for (size_t i = 0; res != NULL && res->members != NULL && i < v->members_n; i++) {
-        Etcdserverpb__Member *m = member_copy(r->arena, &v->members[i]);
-
-        if (m == NULL)
-            break;
-        res->members[res->n_members++] = m;
-    }
+        res->members = node__members_copy(cluster_view(n->apply.cluster), r->arena,
+                                          &res->n_members);
     finish(n, r);
 }
 
@@ -83,7 +92,7 @@ struct awaited {
 
 static void keepalive_answer(struct node *n, struct node_request *r, int64_t ttl)
 {
-    Etcdserverpb__LeaseKeepAliveResponse *res = reply_new(
+    Etcdserverpb__LeaseKeepAliveResponse *res = node__reply_new(
         r, &etcdserverpb__lease_keep_alive_response__descriptor);
 
     if (res != NULL) {
@@ -193,7 +202,7 @@ static void lease_keepalive(struct node *n, struct node_request *r)
 static void lease_ttl(struct node *n, struct node_request *r)
 {
     struct lessor *l = n->apply.lessor;
-    Etcdserverpb__LeaseTimeToLiveResponse *res = reply_new(
+    Etcdserverpb__LeaseTimeToLiveResponse *res = node__reply_new(
         r, &etcdserverpb__lease_time_to_live_response__descriptor);
     struct lease_info info;
     struct bytes *keys;
@@ -216,7 +225,7 @@ static void lease_ttl(struct node *n, struct node_request *r)
 
 static void lease_all(struct node *n, struct node_request *r)
 {
-    Etcdserverpb__LeaseLeasesResponse *res = reply_new(
+    Etcdserverpb__LeaseLeasesResponse *res = node__reply_new(
         r, &etcdserverpb__lease_leases_response__descriptor);
     lease_id *ids;
     size_t k;
@@ -262,6 +271,9 @@ void node__apply_query(struct node *n, struct node_request *r)
         return;
     case NODE_REQ_LEASE_LIST:
         lease_all(n, r);
+        return;
+    case NODE_REQ_MEMBER_CHANGE:
+        node__member_change_check(n, r);
         return;
     case NODE_REQ_HASH:
     case NODE_REQ_DEFRAGMENT:

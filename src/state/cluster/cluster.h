@@ -123,6 +123,13 @@ void cluster_free(struct cluster *c); /* NULL is accepted */
 /* The state now; borrowed until the next change: cluster_view_ref keeps it. */
 const struct cluster_view *cluster_view(const struct cluster *c);
 
+/* ---- the list of members, as members tell one another (GET /members) ---- */
+
+bool cluster_members_json(const struct cluster_view *v, struct buf *out);
+/* Everything is in the arena.   ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM */
+NODISCARD int cluster_members_parse(struct bytes in, struct arena *a, struct cluster_member **ret,
+                                    size_t *ret_n, struct err *e);
+
 /* ---- changes of membership ---- */
 
 /* What a ConfChange entry of etcd means. */

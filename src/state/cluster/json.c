@@ -58,8 +58,8 @@ bool cluster__conf_state_json(const struct raft_conf_state *cs, struct buf *out)
 
 /* ---- reading, with json-c, which has unsigned 64-bit numbers ---- */
 
-/* The document's object, to be released with json_object_put. */
-static int parse(struct bytes in, struct json_object **ret, struct err *e)
+/* The document's outermost value, to be released with json_object_put. */
+static int parse_as(struct bytes in, enum json_type type, struct json_object **ret, struct err *e)
 {
     struct json_tokener *t;
     struct json_object *o;
@@ -77,12 +77,18 @@ static int parse(struct bytes in, struct json_object **ret, struct err *e)
     whole = json_tokener_get_error(t) == json_tokener_success &&
             json_tokener_get_parse_end(t) == in.n;
     json_tokener_free(t);
-    if (!whole || !json_object_is_type(o, json_type_object)) {
+    if (!whole || !json_object_is_type(o, type)) {
         json_object_put(o);
-        return err_set(e, ERR_CORRUPT, "not a JSON object");
+        return err_set(e, ERR_CORRUPT, "not a JSON %s",
+                       type == json_type_array ? "array" : "object");
     }
     *ret = o;
     return 0;
+}
+
+static int parse(struct bytes in, struct json_object **ret, struct err *e)
+{
+    return parse_as(in, json_type_object, ret, e);
 }
 
 static int wrong_type(const char *key, struct err *e)
@@ -206,16 +212,13 @@ static int get_ids(struct json_object *o, const char *key, struct arena *a, stru
     return 0;
 }
 
-int cluster__member_parse(struct bytes in, struct arena *a, struct cluster_member *ret,
-                          bool *ret_promote, struct err *e)
+static int member_get(struct json_object *o, struct arena *a, struct cluster_member *ret,
+                      bool *ret_promote, struct err *e)
 {
     struct cluster_member m = {.name = ""};
-    struct json_object *o = NULL;
-    bool promote = false;
-    int rc = parse(in, &o, e);
+    int rc = get_u64(o, "id", &m.id, e);
 
-    if (rc == 0)
-        rc = get_u64(o, "id", &m.id, e);
+    *ret_promote = false;
     if (rc == 0)
         rc = get_strings(o, "peerURLs", a, &m.peer_urls, e);
     if (rc == 0)
@@ -225,13 +228,70 @@ int cluster__member_parse(struct bytes in, struct arena *a, struct cluster_membe
     if (rc == 0)
         rc = get_strings(o, "clientURLs", a, &m.client_urls, e);
     if (rc == 0)
-        rc = get_bool(o, "isPromote", &promote, e);
+        rc = get_bool(o, "isPromote", ret_promote, e);
+    if (rc == 0)
+        *ret = m;
+    return rc;
+}
+
+int cluster__member_parse(struct bytes in, struct arena *a, struct cluster_member *ret,
+                          bool *ret_promote, struct err *e)
+{
+    struct json_object *o = NULL;
+    int rc = parse(in, &o, e);
+
+    if (rc == 0)
+        rc = member_get(o, a, ret, ret_promote, e);
     json_object_put(o);
-    if (rc != 0)
-        return rc;
-    *ret = m;
-    *ret_promote = promote;
-    return 0;
+    return rc;
+}
+
+/* ---- all members, as the peer port lists them ---- */
+
+bool cluster_members_json(const struct cluster_view *v, struct buf *out)
+{
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < v->members_n; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        cluster__member_json(&v->members[i], false, out);
+    }
+    return buf_add_char(out, ']') && !out->failed;
+}
+
+static int members_get(struct json_object *list, struct arena *a, struct cluster_member **ret,
+                       size_t *ret_n, struct err *e)
+{
+    size_t n = json_object_array_length(list);
+    bool promote;
+    int rc = 0;
+
+    if (n > CLUSTER_MEMBERS_MAX)
+        return err_set(e, ERR_LIMIT, "%zu members are more than %d", n, CLUSTER_MEMBERS_MAX);
+    *ret = arena_calloc(a, n + 1, sizeof **ret);
+    if (*ret == NULL)
+        return no_memory(e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+
+        rc = json_object_is_type(o, json_type_object)
+                 ? member_get(o, a, &(*ret)[i], &promote, e)
+                 : err_set(e, ERR_CORRUPT, "a member is not an object");
+    }
+    *ret_n = n;
+    return rc;
+}
+
+int cluster_members_parse(struct bytes in, struct arena *a, struct cluster_member **ret,
+                          size_t *ret_n, struct err *e)
+{
+    struct json_object *list = NULL;
+    int rc = parse_as(in, json_type_array, &list, e);
+
+    if (rc == 0)
+        rc = members_get(list, a, ret, ret_n, e);
+    json_object_put(list);
+    return rc;
 }
 
 int cluster__downgrade_parse(struct bytes in, struct arena *a, struct cluster_downgrade *ret,
