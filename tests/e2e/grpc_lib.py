@@ -5,7 +5,8 @@ import threading
 import grpc
 
 OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1),
-           ('grpc.use_local_subchannel_pool', 1)]
+           ('grpc.use_local_subchannel_pool', 1), ('grpc.initial_reconnect_backoff_ms', 50),
+           ('grpc.max_reconnect_backoff_ms', 200)]
 SERVICES = {
     'KV': 'Range RangeStream Put DeleteRange Txn Compact',
     'Watch': 'Watch',
