@@ -125,9 +125,11 @@ void load_done(struct worker *w, const char *error);
 /* A ketch_done_fn whose user is the worker, for requests whose answer does not matter. */
 void load_answered(struct ketch_reply *reply, const struct ketch_error *e, void *user);
 
-/* ketch_start for a worker, with load_answered or another. */
-void load_send(struct worker *w, enum ketch_method m, const ProtobufCMessage *request,
-               ketch_done_fn *done);
+/* Sends the worker's request, whose answer only counts. */
+void load_send(struct worker *w, enum ketch_method m, const ProtobufCMessage *request);
+/* The same for who looks at the answer, and calls load_done or load_answered. */
+void load_ask(struct worker *w, enum ketch_method m, const ProtobufCMessage *request,
+              ketch_done_fn *done);
 
 /* ---- the file for perfdash (perfdash.c) ---- */
 

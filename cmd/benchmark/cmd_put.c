@@ -23,7 +23,7 @@ static void put_start(struct worker *w)
     key_write(&p->keys, key_next(&p->keys), p->key);
     r.key = binary_of(p->key, p->keys.key_bytes);
     r.value = p->value;
-    load_send(w, KETCH_METHOD_put, &r.base, load_answered);
+    load_send(w, KETCH_METHOD_put, &r.base);
 }
 
 /* ---- compactions ---- */
@@ -42,23 +42,27 @@ static void on_compacted(struct ketch_reply *reply, const struct ketch_error *e,
     compact_later(p);
 }
 
+/* At so many revisions before the newest one; not before there are as many. */
 static void on_revision(struct ketch_reply *reply, const struct ketch_error *e, void *user)
 {
     struct put_run *p = user;
     Etcdserverpb__CompactionRequest r = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
 
-    if (reply != NULL && !p->over) {
-        const Etcdserverpb__RangeResponse *range = (const void *) ketch_reply_message(reply);
-
-        r.revision = MAX(range->header->revision - p->compact_delta, 0);
-        if (ketch_start(p->bench.conns[0], KETCH_METHOD_compact, &r.base, 0, on_compacted, p) ==
-            NULL)
-            bench_die("out of memory");
-    } else if (!p->over) {
-        (void) !bench_fail("compaction: %s", e->text);
-        compact_later(p);
-    }
+    if (reply != NULL)
+        r.revision =
+            ((const Etcdserverpb__RangeResponse *) (const void *) ketch_reply_message(reply))
+                ->header->revision -
+            p->compact_delta;
     ketch_reply_free(reply);
+    if (p->over)
+        return;
+    if (e->code != KETCH_OK)
+        (void) !bench_fail("compaction: %s", e->text);
+    if (r.revision <= 0)
+        compact_later(p);
+    else if (ketch_start(p->bench.conns[0], KETCH_METHOD_compact, &r.base, 0, on_compacted, p) ==
+             NULL)
+        bench_die("out of memory");
 }
 
 static void compact_now(void *arg)

@@ -24,7 +24,7 @@ static void range_start(struct worker *w)
 {
     struct range_run *r = w->load->user;
 
-    load_send(w, KETCH_METHOD_range, &r->request.base, load_answered);
+    load_send(w, KETCH_METHOD_range, &r->request.base);
 }
 
 /* ---- in pages, all at the revision of the first ---- */
@@ -41,7 +41,7 @@ static void page_send(struct worker *w)
     r.revision = p->revision;
     if (p->next != NULL)
         r.key = binary_of(p->next, p->next_bytes);
-    load_send(w, KETCH_METHOD_range, &r.base, on_page);
+    load_ask(w, KETCH_METHOD_range, &r.base, on_page);
 }
 
 static void pages_clear(struct pages *p)

@@ -56,7 +56,7 @@ static void send_puts(struct worker *w)
         key_write(&t->keys, key_next(&t->keys), t->key + i * t->keys.key_bytes);
     r.success = t->list;
     r.n_success = t->ops;
-    load_send(w, KETCH_METHOD_txn, &r.base, load_answered);
+    load_send(w, KETCH_METHOD_txn, &r.base);
 }
 
 /* Over all keys: the prefix without a letter. */
@@ -76,7 +76,7 @@ static void send_range(struct worker *w)
     op.request_range = &range;
     r.success = &list;
     r.n_success = 1;
-    load_send(w, KETCH_METHOD_txn, &r.base, load_answered);
+    load_send(w, KETCH_METHOD_txn, &r.base);
 }
 
 static void mixed_start(struct worker *w)

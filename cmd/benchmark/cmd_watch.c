@@ -91,7 +91,7 @@ static void put_start(struct worker *w)
     r.key = k->key;
     r.value = binary_of("data", 4);
     k->put_ns = w->began;
-    load_send(w, KETCH_METHOD_put, &r.base, load_answered);
+    load_send(w, KETCH_METHOD_put, &r.base);
 }
 
 /* How many events so many puts make. */

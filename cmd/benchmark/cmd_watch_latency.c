@@ -55,7 +55,7 @@ static void put_start(struct worker *w)
 
     r.key = run->key.key;
     r.value = run->value;
-    load_send(w, KETCH_METHOD_put, &r.base, on_put);
+    load_ask(w, KETCH_METHOD_put, &r.base, on_put);
 }
 
 static void put_all(struct latency_run *run, int64_t total)

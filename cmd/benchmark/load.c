@@ -132,8 +132,14 @@ void load_answered(struct ketch_reply *reply, const struct ketch_error *e, void 
     load_done(user, e->code == KETCH_OK ? NULL : e->text);
 }
 
-void load_send(struct worker *w, enum ketch_method m, const ProtobufCMessage *request,
-               ketch_done_fn *done)
+void load_send(struct worker *w, enum ketch_method m, const ProtobufCMessage *request)
+{
+    if (ketch_start_unread(w->client, m, request, 0, load_answered, w) == NULL)
+        bench_die("out of memory");
+}
+
+void load_ask(struct worker *w, enum ketch_method m, const ProtobufCMessage *request,
+              ketch_done_fn *done)
 {
     if (ketch_start(w->client, m, request, 0, done, w) == NULL)
         bench_die("out of memory");

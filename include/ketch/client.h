@@ -218,6 +218,11 @@ typedef void ketch_done_fn(struct ketch_reply *reply, const struct ketch_error *
 struct ketch_call *ketch_start(struct ketch_client *c, enum ketch_method m,
                                const ProtobufCMessage *request, int64_t timeout_ms,
                                ketch_done_fn *done, void *user);
+/* The same for who wants to know only whether it was done: the response is not decoded, `reply` is
+ * NULL in any case. */
+struct ketch_call *ketch_start_unread(struct ketch_client *c, enum ketch_method m,
+                                      const ProtobufCMessage *request, int64_t timeout_ms,
+                                      ketch_done_fn *done, void *user);
 void ketch_cancel(struct ketch_call *call); /* before `done` has run */
 
 /* ---- answers in many parts ---- */

@@ -17,6 +17,10 @@
 
 enum call_state { CALL_WAITING, CALL_ASKING, CALL_PAUSED, CALL_ENDING };
 
+/* What can be wrong with a call without a server's answer.  (The words are made when they are told:
+ * room for them in every call would cost more than the rest of it.) */
+enum ending { ENDING_NONE, ENDING_LATE, ENDING_LARGE, ENDING_CANCELED, ENDING_MEMORY };
+
 struct ketch_call {
     struct list link; /* of client->calls */
     struct waiter waiter;
@@ -30,7 +34,8 @@ struct ketch_call {
     struct rpc *rpc;           /* while ASKING */
     ketch_done_fn *done;
     void *user;
-    struct ketch_error error; /* while ENDING */
+    bool unread;        /* the caller does not want the response */
+    enum ending ending; /* while ENDING: why */
     struct buf request;
 };
 
@@ -130,10 +135,42 @@ static void call_seek(struct ketch_call *call)
     }
 }
 
+static void call_end_early(struct ketch_call *call)
+{
+    struct ketch_error e;
+
+    switch (call->ending) {
+    case ENDING_LATE:
+        client__error(&e, KETCH_DEADLINE_EXCEEDED, "context deadline exceeded");
+        break;
+    case ENDING_LARGE:
+        client__error(&e, GRPC_RESOURCE_EXHAUSTED,
+                      "rpc error: code = ResourceExhausted desc = trying to send message larger "
+                      "than max (%zu vs. %zu)",
+                      call->request.len, call->client->options.request_bytes_max);
+        break;
+    case ENDING_CANCELED:
+        client__error(&e, KETCH_CANCELED, "context canceled");
+        break;
+    case ENDING_MEMORY:
+        client__error(&e, KETCH_E_NO_MEMORY, "out of memory");
+        break;
+    case ENDING_NONE:
+        UNREACHABLE();
+    }
+    call_finish(call, NULL, &e);
+}
+
+static void call_end_soon(struct ketch_call *call, enum ending why)
+{
+    call->state = CALL_ENDING;
+    call->ending = why;
+    client__timer(call->client, &call->timer, 0);
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct ketch_call *call = CONTAINER_OF(t, struct ketch_call, timer);
-    struct ketch_error e = call->error; /* outlives the call */
 
     switch (call->state) {
     case CALL_WAITING:
@@ -144,7 +181,7 @@ static void on_timer(struct loop_timer *t)
         call_seek(call);
         break;
     case CALL_ENDING:
-        call_finish(call, NULL, &e);
+        call_end_early(call);
         break;
     case CALL_ASKING:
         UNREACHABLE();
@@ -171,13 +208,16 @@ static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
 {
     struct ketch_call *call = user;
     struct ketch_reply *reply = NULL;
-    struct ketch_error e = {0};
+    struct ketch_error e;
 
     (void) r;
     ASSERT(call->state == CALL_ASKING);
     call->rpc = NULL;
+    e.code = KETCH_OK;
+    e.text[0] = 0;
     if (res->code == GRPC_OK) {
-        reply = client__reply(methods[call->method].response, res->response, &e);
+        if (!call->unread)
+            reply = client__reply(methods[call->method].response, res->response, &e);
         call_finish(call, reply, &e);
         return;
     }
@@ -209,11 +249,8 @@ static void call_try(struct ketch_call *call, struct endpoint *ep)
     call->state = CALL_ASKING;
     call->endpoint = ep;
     call->rpc = rpc_unary(ep->channel, &o, buf_bytes(&call->request), on_end);
-    if (call->rpc == NULL) {
-        call->state = CALL_ENDING;
-        client__error(&call->error, KETCH_E_NO_MEMORY, "out of memory");
-        client__timer(call->client, &call->timer, 0);
-    }
+    if (call->rpc == NULL)
+        call_end_soon(call, ENDING_MEMORY);
 }
 
 static void on_endpoint(struct waiter *w, struct endpoint *ep)
@@ -221,24 +258,17 @@ static void on_endpoint(struct waiter *w, struct endpoint *ep)
     call_try(CONTAINER_OF(w, struct ketch_call, waiter), ep);
 }
 
-/* What is wrong with a call before it is sent; tells it in the next turn of the loop. */
-static bool refuse(struct ketch_call *call, int64_t timeout_ms)
+/* What is wrong with a call before it is sent. */
+static enum ending refusal(const struct ketch_call *call, int64_t timeout_ms)
 {
-    size_t limit = call->client->options.request_bytes_max;
-
     if (timeout_ms < 0)
-        client__error(&call->error, KETCH_DEADLINE_EXCEEDED, "context deadline exceeded");
-    else if (call->request.len > limit)
-        client__error(&call->error, GRPC_RESOURCE_EXHAUSTED,
-                      "rpc error: code = ResourceExhausted desc = trying to send message larger "
-                      "than max (%zu vs. %zu)",
-                      call->request.len, limit);
-    return call->error.code != KETCH_OK;
+        return ENDING_LATE;
+    return call->request.len > call->client->options.request_bytes_max ? ENDING_LARGE : ENDING_NONE;
 }
 
-struct ketch_call *ketch_start(struct ketch_client *c, enum ketch_method m,
-                               const ProtobufCMessage *request, int64_t timeout_ms,
-                               ketch_done_fn *done, void *user)
+static struct ketch_call *start(struct ketch_client *c, enum ketch_method m,
+                                const ProtobufCMessage *request, int64_t timeout_ms,
+                                ketch_done_fn *done, void *user)
 {
     struct ketch_call *call = mem_calloc(1, sizeof(*call));
 
@@ -259,14 +289,31 @@ struct ketch_call *ketch_start(struct ketch_client *c, enum ketch_method m,
         return NULL;
     }
     list_push(&c->calls, &call->link);
-    call->state = CALL_ENDING;
-    if (refuse(call, timeout_ms)) {
-        client__timer(c, &call->timer, 0);
+    if (refusal(call, timeout_ms) != ENDING_NONE) {
+        call_end_soon(call, refusal(call, timeout_ms));
         return call;
     }
     if (timeout_ms > 0)
         call->deadline_ns = clock_mono_ns(clock_posix()) + timeout_ms * 1000000;
     call_seek(call);
+    return call;
+}
+
+struct ketch_call *ketch_start(struct ketch_client *c, enum ketch_method m,
+                               const ProtobufCMessage *request, int64_t timeout_ms,
+                               ketch_done_fn *done, void *user)
+{
+    return start(c, m, request, timeout_ms, done, user);
+}
+
+struct ketch_call *ketch_start_unread(struct ketch_client *c, enum ketch_method m,
+                                      const ProtobufCMessage *request, int64_t timeout_ms,
+                                      ketch_done_fn *done, void *user)
+{
+    struct ketch_call *call = start(c, m, request, timeout_ms, done, user);
+
+    if (call != NULL)
+        call->unread = true;
     return call;
 }
 
@@ -277,9 +324,7 @@ void ketch_cancel(struct ketch_call *call)
         return;
     }
     list_remove(&call->waiter.link);
-    call->state = CALL_ENDING;
-    client__error(&call->error, KETCH_CANCELED, "context canceled");
-    client__timer(call->client, &call->timer, 0);
+    call_end_soon(call, ENDING_CANCELED);
 }
 
 /* Calls under way end when their channels are freed. */

@@ -230,6 +230,42 @@ static void renewals_without_waiting(void **state)
     assert_int_equal(w->error.code, KETCH_CANCELED);
 }
 
+/* ---- answers that nobody reads ---- */
+
+static void on_unread(struct ketch_reply *reply, const struct ketch_error *e, void *user)
+{
+    struct world *w = user;
+
+    assert_null(reply);
+    w->error = *e;
+    w->done++;
+    ketch_stop(w->client);
+}
+
+/* Who asks for no response learns all the same whether the call was done, and why not. */
+static void unread_answers(void **state)
+{
+    struct world *w = *state;
+    Etcdserverpb__PutRequest r = ETCDSERVERPB__PUT_REQUEST__INIT;
+
+    r.key = wire_binary(BYTES_LIT("k"));
+    assert_non_null(ketch_start_unread(w->client, KETCH_METHOD_put, &r.base, 0, on_unread, w));
+    ketch_run(w->client);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->error.code, KETCH_OK);
+    assert_int_equal(w->fake.calls, 1);
+    w->fake.text = "etcdserver: too many requests";
+    w->fake.code = 8;
+    assert_non_null(ketch_start_unread(w->client, KETCH_METHOD_put, &r.base, 0, on_unread, w));
+    ketch_run(w->client);
+    assert_int_equal(w->done, 2);
+    assert_int_equal(w->error.code, 8);
+    assert_string_equal(w->error.text, "etcdserver: too many requests");
+    assert_non_null(ketch_start_unread(w->client, KETCH_METHOD_put, &r.base, -1, on_unread, w));
+    ketch_run(w->client);
+    assert_int_equal(w->error.code, KETCH_DEADLINE_EXCEEDED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(events_go_by_id, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_by_number, setup, teardown),
         cmocka_unit_test_setup_teardown(renewals_without_waiting, setup, teardown),
+        cmocka_unit_test_setup_teardown(unread_answers, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
