@@ -133,6 +133,23 @@ static void inbox_init(struct watch_inbox *in, struct io *io)
     watch_sink_init(&in->sink, deliver_watch);
 }
 
+/* The requests of a turn reach the node together, so that they share a sync: the first of them
+ * would start one, and the others would wait for the next. */
+static void submit_gathered(struct loop_hook *h)
+{
+    struct io *io = CONTAINER_OF(h, struct io, submit_hook);
+    struct node_request *n = io->gathered;
+
+    io->gathered = NULL;
+    io->gathered_end = &io->gathered;
+    while (n != NULL) {
+        struct node_request *next = n->next;
+
+        node_submit(io->server->node, n);
+        n = next;
+    }
+}
+
 int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
 {
     char name[16];
@@ -150,6 +167,8 @@ int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
     inbox_init(&io->follows, io);
     list_init(&io->guarded);
     loop_timer_init(&io->leader_timer, leader_timer_fire);
+    io->gathered_end = &io->gathered;
+    loop_hook_init(&io->submit_hook, submit_gathered);
     io->drain_task.run = drain;
     loop_timer_init(&io->drain_timer, drain_again);
     return watch_io_init(io, e);
@@ -195,8 +214,13 @@ struct req *req_new(struct call *c, enum node_request_kind kind, void (*then)(st
 
 void req_submit(struct req *r)
 {
-    r->io->outstanding++;
-    node_submit(r->io->server->node, &r->node);
+    struct io *io = r->io;
+
+    io->outstanding++;
+    r->node.next = NULL;
+    *io->gathered_end = &r->node;
+    io->gathered_end = &r->node.next;
+    loop_hook_arm(io->loop, &io->submit_hook);
 }
 
 void req_propose(struct call *c, uint32_t op, struct bytes body, void (*then)(struct req *r))

@@ -84,6 +84,9 @@ struct io {
     struct loop_task task;
     struct mvcc_reader *reader;
     size_t outstanding;
+    struct node_request *gathered; /* of this turn, not yet submitted; oldest first */
+    struct node_request **gathered_end;
+    struct loop_hook submit_hook;
     struct watch_io *watch;
     struct list guarded; /* streams with "hasleader": struct leader_guard */
     struct loop_timer leader_timer;
