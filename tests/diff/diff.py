@@ -7,6 +7,7 @@
 KETCH_BIN is the folder with the programs under test, KETCH_BUILD that of the build (for bolt_check).
 """
 import argparse
+import os
 import pathlib
 import random
 import shutil
@@ -19,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from pair import conftest  # noqa: E402
 from steps import Difference, Run  # noqa: E402
 
-CHECK_STEPS = 250           # watch streams are compared at least this often
+CHECK_STEPS = 250           # watch streams and HashKV are compared at least this often
 SHRINK_SECONDS = 120
 
 
@@ -38,7 +39,7 @@ def run(programs, messages, seeds, say=None):
         for i, seed in enumerate(seeds):
             it.step(seed)
             if i % CHECK_STEPS == CHECK_STEPS - 1:
-                it.check_watches()
+                it.check_point()
             if say and i % 10000 == 9999:
                 say(f'{i + 1} steps, revision {it.state.revision}, compacted {it.state.compacted}')
         i += 1
@@ -83,14 +84,17 @@ def shrink(programs, messages, seeds, say):
     return best
 
 
-def real_etcd():
+def reference():
+    """The folder of a real etcd: KETCH_REFERENCE_BIN, else what ../shared/bin/reference-etcd finds."""
+    if 'KETCH_REFERENCE_BIN' in os.environ:
+        return pathlib.Path(os.environ['KETCH_REFERENCE_BIN'])
     tool = conftest.SHARED / 'bin/reference-etcd'
     if not tool.exists():
         sys.exit('skipped: no reference etcd: ../shared is not there')
     p = subprocess.run([str(tool)], capture_output=True, text=True)
     if p.returncode:
         sys.exit('skipped: no reference etcd: ' + p.stderr.strip()[-200:])
-    return pathlib.Path(p.stdout.strip()) / 'etcd'
+    return pathlib.Path(p.stdout.strip())
 
 
 def main():
@@ -99,14 +103,15 @@ def main():
     parser.add_argument('--count', type=int, default=20000, help='steps')
     parser.add_argument('--ops', help='seeds of single steps, with commas between')
     parser.add_argument('--no-shrink', action='store_true')
-    parser.add_argument('--real', type=pathlib.Path,
-                        help='the real etcd (default: what ../shared/bin/reference-etcd finds)')
+    parser.add_argument('--reference', type=pathlib.Path, metavar='DIR',
+                        help='the folder of a real etcd, of the 3.5 or the 3.7 series (default: KETCH_REFERENCE_BIN, '
+                             'else what ../shared/bin/reference-etcd finds)')
     args = parser.parse_args()
 
     def say(text):
         print(text, flush=True)
 
-    programs = {'real': args.real or real_etcd(), 'ours': conftest.BIN / 'etcd'}
+    programs = {'real': args.reference or reference(), 'ours': conftest.BIN}
     with tempfile.TemporaryDirectory() as generated:
         messages = conftest.Messages(pathlib.Path(generated))
         seeds = [int(s) for s in args.ops.split(',')] if args.ops else seeds_of(args.seed, args.count)

@@ -8,6 +8,7 @@ KEYS = [b'a', b'b', b'c', b'aa', b'ab', b'abc', b'b\0', b'b/1', b'b/2', b'b/3', 
         b'\xff', b'\xff\xff', b'k' * 300]
 ENDS = [b'\0', b'b', b'c', b'd', b'b0', b'ab\0', b'a', b'\xff', b'\xff\xff\0']
 LEASES = [1, 2, 3, 4, 5, -7, 1 << 40, (1 << 63) - 1]
+NAMES = [b'lock', b'election']       # of locks and elections: few, so that they meet
 INT_MAX, INT_MIN = (1 << 63) - 1, -(1 << 63)
 TTL_MAX = 9_000_000_000
 
@@ -19,14 +20,18 @@ class State:
         self.revision, self.compacted = 1, -1
         self.alarms = set()     # of (member, kind)
         self.reborn = set()     # revisions in which a key may have been deleted and put again
+        self.quota = False      # there is no room at all
 
     def has_alarm(self, kind):
         return any(k == kind for _, k in self.alarms)
 
 
 class Generator:
-    def __init__(self, rpc):
-        self.rpc = rpc
+    def __init__(self, messages, old):
+        self.rpc = rpc = messages.rpc
+        self.lock = messages.modules['v3lockpb.Lock']
+        self.election = messages.modules['v3electionpb.Election']
+        self.old = old
         ops = [
             (24, 'KV/Range', self.range), (22, 'KV/Put', self.put), (7, 'KV/DeleteRange', self.delete),
             (20, 'KV/Txn', self.txn), (3, 'Lease/LeaseGrant', self.grant), (1.5, 'Lease/LeaseRevoke', self.revoke),
@@ -35,7 +40,7 @@ class Generator:
             (0.3, 'Maintenance/Alarm', self.alarm),
             (0.05, 'Maintenance/Defragment', lambda r, s: rpc.DefragmentRequest()),
             (0.1, 'Maintenance/Hash', lambda r, s: rpc.HashRequest()),
-            (0.3, 'Cluster/MemberList', lambda r, s: rpc.MemberListRequest(linearizable=r.random() < 0.5)),
+            (0.3, 'Cluster/MemberList', self.member_list),
             (0.05, 'oversized', self.oversized), (0.1, 'garbage', self.garbage), (0.05, 'unknown', None),
             (0.8, 'hash_kv', self.hash_kv), (0.5, 'compact', self.compact), (1, 'keep_alive', self.keep_alive),
             (0.3, 'chosen_lease', None), (0.3, 'short_lease', None), (0.5, 'invalid_sort', self.invalid_sort),
@@ -43,7 +48,9 @@ class Generator:
             (1.5, 'watch', self.watch), (0.5, 'watch_cancel', None), (0.1, 'watch_progress', None),
             (0.1, 'members', self.members), (0.05, 'Maintenance/MoveLeader', self.move_leader),
             (0.1, 'Maintenance/Downgrade', self.downgrade), (0.01, 'restart', None), (0.05, 'health', None),
-            (0.02, 'watch_reopen', None), (0.1, 'watch_empty', None),
+            (0.02, 'watch_reopen', None), (0.1, 'watch_empty', None), (2, 'odd', None), (0.01, 'expiry', None),
+            (0.3, 'lock', self.lock_request), (0.2, 'unlock', self.unlock), (0.3, 'campaign', self.campaign),
+            (0.4, 'leader', self.leader), (0.01, 'quota', None), (0.05, 'etcdctl', self.etcdctl),
         ]
         self.weights, self.names, self.makers = zip(*ops)
         self.total = []
@@ -57,6 +64,19 @@ class Generator:
             return 'Maintenance/Alarm', self.disarm(state)
         i = r.choices(self.indexes, cum_weights=self.total)[0]
         return self.names[i], self.makers[i](r, state) if self.makers[i] else None
+
+    def any_write(self, r, state):
+        name, maker = r.choice([('KV/Put', self.put), ('KV/DeleteRange', self.delete), ('KV/Txn', self.txn),
+                                ('Lease/LeaseGrant', self.grant)])
+        return name, maker(r, state)
+
+    def plain(self, r, state):
+        """A request whose meaning may be changed by chance without harm to what follows."""
+        names = [('KV/Range', self.range), ('KV/Put', self.put), ('KV/DeleteRange', self.delete), ('KV/Txn', self.txn),
+                 ('Lease/LeaseTimeToLive', self.time_to_live), ('Lease/LeaseRevoke', self.revoke),
+                 ('Maintenance/Downgrade', self.downgrade), ('Cluster/MemberList', self.member_list)]
+        name, maker = r.choice(names)
+        return name, maker(r, state)
 
     # -- pieces
 
@@ -185,7 +205,7 @@ class Generator:
     def many_ops(self, r, q):
         """Around the limit of 128 operations, nested ones included."""
         if r.random() < 0.3:
-            for _ in range(r.choice([10, 40, 128, 150])):  # Python cannot read the answers of more than about 45
+            for _ in range(r.choice([10, 30, 128, 150])):  # Python cannot read the answers of more than about 40
                 inner = self.rpc.TxnRequest()
                 inner.CopyFrom(q)
                 q.Clear()
@@ -238,6 +258,51 @@ class Generator:
             ('Cluster/MemberPromote', rpc.MemberPromoteRequest(ID=r.choice([0, 1]))),
         ])
 
+    def member_list(self, r, _state):
+        return self.rpc.MemberListRequest(linearizable=r.random() < 0.5)
+
+    def lock_request(self, r, _state):
+        return self.lock.LockRequest(name=r.choice(NAMES), lease=self.lease(r))
+
+    def unlock(self, r, _state):
+        return self.lock.UnlockRequest(key=r.choice(NAMES))
+
+    def campaign(self, r, _state):
+        return self.election.CampaignRequest(name=r.choice(NAMES), lease=self.lease(r), value=self.value(r))
+
+    def leader(self, r, _state):
+        method, name = r.choice(['Leader', 'Observe', 'Proclaim', 'Resign']), r.choice(NAMES)
+        if method in ('Leader', 'Observe'):
+            return method, self.election.LeaderRequest(name=name)
+        q = self.election.ResignRequest()
+        if method == 'Proclaim':
+            q = self.election.ProclaimRequest(value=self.value(r))
+        if r.random() < 0.9:
+            leader = q.leader    # without a lease a new one would be granted
+            leader.name, leader.key, leader.rev, leader.lease = name, name + b'/1', r.randrange(5), self.lease(r)
+        return method, q
+
+    def etcdctl(self, r, state):
+        """A command, whether it changes anything, and which of the two etcdctl runs it then."""
+        key = r.choice(['a', 'b', 'c/1', 'ab', 'nothing'])
+        form = r.choice([[], ['-w', 'json'], ['-w', 'fields'], ['-w', 'protobuf'], ['-w', 'simple']])
+        if r.random() < 0.5:
+            command = r.choice([
+                ['put', key, 'by etcdctl'], ['put', '--prev-kv', key, 'again'], ['put', '--lease', '63', key, 'x'],
+                ['put', '--ignore-value', key], ['del', key], ['del', '--prefix', '--prev-kv', 'c'],
+                ['del', '--from-key', 'zz'],
+            ])
+            return command + form, True, r.random() < 0.5
+        revision = str(max(state.revision - r.randrange(20), 1))
+        every = ['get', '', '--prefix']
+        return r.choice([
+            ['get', key], every, ['get', 'a', 'c'], ['get', key, '--rev', revision], ['get', 'a', '--from-key'],
+            every + ['--keys-only'], every + ['--count-only'], every + ['--limit', '2'], every + ['--print-value-only'],
+            every + ['--sort-by', 'MODIFY', '--order', 'DESCEND'], ['get', key, '--rev', '999999999'],
+            ['lease', 'list'], ['lease', 'timetolive', '63'], ['lease', 'revoke', '77'], ['alarm', 'list'],
+            ['endpoint', 'hashkv'], ['get'], ['put'], ['no-such-command'], ['get', key, '--order', 'x'],
+        ]) + form, False, False
+
     def move_leader(self, r, _state):
         return self.rpc.MoveLeaderRequest(targetID=r.choice([0, 1]))
 
@@ -279,7 +344,8 @@ class Generator:
     @staticmethod
     def garbage(r, _state):
         """A method, and bytes that are hardly a message of it."""
-        method = r.choice(['KV/Range', 'KV/Put', 'KV/Txn', 'Lease/LeaseGrant', 'KV/Compact', 'Maintenance/Alarm'])
+        method = r.choice(['KV/Range', 'KV/Put', 'KV/Txn', 'Lease/LeaseGrant', 'KV/Compact', 'Maintenance/Alarm',
+                           'Maintenance/Status', 'Cluster/MemberAdd', 'v3lockpb.Lock/Lock'])
         return method, r.choice([b'\x0a\x05ab', b'\xff' * 12, b'\x0a', b'\x08' + b'\x80' * 11, b'\x07',
                                  b'\x0a\xff\xff\xff\xff\x0f'])
 

@@ -1,26 +1,20 @@
 """The steps of a run: what each sends to both servers, and how the answers are compared."""
 import random
-import re
 import subprocess
-import time
+
+import grpc
 
 import generate
 import known
 import pair
+from common import Difference, show
 from pair import Answer, conftest
+from steps_server import ServerSteps
+from steps_services import ServiceSteps
+from steps_watch import WatchSteps
 
-CATCH_UP_SECONDS = 0.2      # a real etcd looks after watches that start in the past every 100 ms
-WATCHES_MAX = 6             # on one stream
+GZIP = 0.05                 # of steps
 WRITES = {'PutResponse', 'DeleteRangeResponse', 'TxnResponse', 'LeaseRevokeResponse'}
-
-
-class Difference(Exception):
-    pass
-
-
-def show(message, limit=3000):
-    text = re.sub(r'(.)\1{40,}', lambda m: f'{m[1] * 10}...({len(m[0])})', str(message).strip())
-    return text if len(text) <= limit else f'{text[:limit]} ... ({len(text)} characters)'
 
 
 def flat(ops):
@@ -42,11 +36,28 @@ def may_panic(ops):
                for op in ops if deleted)
 
 
-class Run:
+def whole_range(rpc, pieces):
+    """What a RangeStream has brought, put together: it comes by key, a target orders each piece in itself only."""
+    whole = rpc.RangeResponse()
+    for p in pieces:
+        whole.MergeFrom(p.range_response)
+    whole.kvs.sort(key=lambda kv: kv.key)
+    return whole
+
+
+def full(name):
+    """etcdserverpb is the package of most services."""
+    return name if '.' in name else 'etcdserverpb.' + name
+
+
+class Run(WatchSteps, ServerSteps, ServiceSteps):
     def __init__(self, programs, folder, messages):
-        self.messages, self.rpc = messages, messages.rpc
-        self.generator, self.known = generate.Generator(self.rpc), known.Known(self.rpc)
-        self.real, self.ours = self.sides = [pair.Side(n, p, folder, messages) for n, p in programs.items()]
+        """programs: of the real one and of ours, in a folder each."""
+        self.messages, self.rpc, self.programs, self.folder = messages, messages.rpc, programs, folder
+        self.old = pair.version_of(programs['real']) < (3, 7)
+        self.generator, self.known = generate.Generator(messages, self.old), known.Known(self.rpc, self.old)
+        self.real, self.ours = self.sides = [pair.Side(n, p / 'etcd', folder, messages) for n, p in programs.items()]
+        self.compression = None
         self.state = generate.State()
         self.compacting = False         # a compaction may still be at work in the background
         self.watches = []
@@ -58,12 +69,13 @@ class Run:
         for s in self.sides:
             s.wait_until_ready()
         self.watches = [pair.WatchPair(self.sides) for _ in range(2)]
+        self.sentinel = pair.WatchPair(self.sides)
 
     # -- comparing
 
     def response_class(self, name):
         if name not in self.classes:
-            self.classes[name] = self.messages.of('etcdserverpb.' + name)[1]
+            self.classes[name] = self.messages.of(full(name))[1]
         return self.classes[name]
 
     def fail(self, what, request, real, ours):
@@ -72,40 +84,27 @@ class Run:
     def shown(self, answer, cls):
         return f'code {answer.code}: {answer.text}' if answer.code else cls.FromString(answer.body)
 
-    def unary(self, name, request, body=None, sides=None):
+    def unary(self, name, request, sent=None):
         """Calls both, compares, remembers what the state has become; our answer."""
-        path = '/etcdserverpb.' + name
-        body = request.SerializeToString() if body is None else body
-        real, ours = [s.unary(path, body) for s in self.sides]
+        path = '/' + full(name)
+        body = request.SerializeToString() if sent is None else sent
+        real, ours = [s.unary(path, body, self.compression) for s in self.sides]
         self.requests += 1
         cls = self.response_class(name)
         if real != ours and not self.known.agree(request, cls, real, ours):
-            self.fail(name, request, self.shown(real, cls), self.shown(ours, cls))
+            sent = request if sent is None else f'{request}\nsent as {body.hex()[:2000]}'
+            self.fail(name, sent, self.shown(real, cls), self.shown(ours, cls))
         if ours.code == 0 and cls.DESCRIPTOR.name in WRITES:
             self.state.revision = max(self.state.revision, cls.FromString(ours.body).header.revision)
         return ours
 
     def ours_alone(self, rule, name, request, expected):
         """What only 3.7 can be asked: the answer must be one of `expected`, pairs of code and text."""
-        answer = self.ours.unary('/etcdserverpb.' + name, request.SerializeToString())
+        body = request if isinstance(request, bytes) else request.SerializeToString()
+        answer = self.ours.unary('/' + full(name), body)
         self.known.used(rule)
         if (answer.code, answer.text) not in expected:
             self.fail(f'{name}, ours alone: {rule}', request, expected, self.shown(answer, self.response_class(name)))
-
-    def check_watches(self):
-        for n, w in enumerate(self.watches):
-            text = w.difference()
-            if text:
-                raise Difference(f'watch stream {n}\n{text}')
-
-    def settle(self):
-        """Nothing is under way: watches have caught up, events have arrived."""
-        behind = [w.past_since for w in self.watches if w.past]
-        if behind:
-            time.sleep(max(0, max(behind) + CATCH_UP_SECONDS - time.monotonic()))
-        self.check_watches()
-        for w in self.watches:
-            w.past.clear()
 
     def barrier(self):
         """Compactions in the background have ended: a refused physical one waits for those before it."""
@@ -117,6 +116,7 @@ class Run:
 
     def step(self, seed):
         r = random.Random(seed)
+        self.compression = grpc.Compression.Gzip if r.random() < GZIP else None
         name, request = self.generator.step(r, self.state)
         special = getattr(self, 'do_' + name.split('/')[1] if '/' in name else 'do_' + name, None)
         if special:
@@ -129,7 +129,8 @@ class Run:
         every = list(flat(ops))
         if may_panic(every):
             self.known.used('txn panic')
-        elif self.state.has_alarm(1) and any(op.HasField('request_put') for op in every) and \
+        elif self.old and (self.state.has_alarm(1) or self.state.quota) and \
+                any(op.HasField('request_put') for op in every) and \
                 not any(op.HasField('request_put') for op in ops):
             refusals = {(8, 'etcdserver: mvcc: database space exceeded'), (15, 'etcdserver: corrupt cluster')}
             real = self.real.unary('/etcdserverpb.KV/Txn', self.rpc.TxnRequest(
@@ -140,6 +141,11 @@ class Run:
             self.unary('KV/Txn', q)
             if deletes_from_key(every):
                 self.state.reborn.add(self.state.revision)
+
+    def txn_is_safe(self, q):
+        """Nothing in it that do_Txn would treat apart."""
+        every = list(flat([*q.success, *q.failure]))
+        return not may_panic(every) and not deletes_from_key(every) and not (self.old and self.state.alarms)
 
     def no_space_op(self):
         """Makes even a 3.5 server see that a transaction puts something."""
@@ -156,6 +162,10 @@ class Run:
                     self.state.alarms.discard((a.memberID, a.alarm))
                 else:
                     self.state.alarms.add((a.memberID, a.alarm))
+
+    def check_point(self):
+        self.check_watches()
+        self.do_hash_kv(None, self.rpc.HashKVRequest())
 
     def do_hash_kv(self, _r, q):
         self.barrier()
@@ -177,7 +187,7 @@ class Run:
 
     def do_garbage(self, _r, q):
         name, body = q
-        self.unary(name, body.hex(), body=body)
+        self.unary(name, body.hex(), body)
 
     def do_unknown(self, r, _q):
         path = r.choice(['/etcdserverpb.KV/Nope', '/etcdserverpb.Nope/Range', '/x.Y/Z'])
@@ -194,31 +204,36 @@ class Run:
         if real != ours:
             self.fail('Health/Check', body, real, ours)
 
-    def do_restart(self, r, _q):
-        self.restart(pair.Side.kill if r.random() < 0.5 else pair.Side.stop)
-
-    def restart(self, end, meanwhile=lambda: None):
-        self.settle()
-        for w in self.watches:
-            w.close()
-        for s in self.sides:
-            end(s)
-        meanwhile()
-        self.start()
-        self.known.restarted = True
-
     def do_invalid_sort(self, r, q):
-        refused = {(3, 'etcdserver: invalid sort option')}
+        name = 'KV/Range'
         if r.random() < 0.3:
-            q = self.rpc.TxnRequest(success=[self.rpc.RequestOp(request_range=q)])
-            self.ours_alone('invalid sort', 'KV/Txn', q, refused)
+            name, q = 'KV/Txn', self.rpc.TxnRequest(success=[self.rpc.RequestOp(request_range=q)])
+        if self.old:
+            self.ours_alone('invalid sort', name, q, {(3, 'etcdserver: invalid sort option')})
         else:
-            self.ours_alone('invalid sort', 'KV/Range', q, refused)
+            self.unary(name, q)
 
     def do_range_stream(self, _r, q):
+        if self.old:
+            self.merged_range_stream(q)
+            return
+        real, ours = (s.exchange('/etcdserverpb.KV/RangeStream', [q.SerializeToString()], self.rpc.RangeStreamResponse)
+                      for s in self.sides)
+        if q.limit < 0 and real[0] == ours[0] == 0:
+            real, ours = ((0, '', [self.rpc.RangeStreamResponse(range_response=whole_range(self.rpc, x[2]))])
+                          for x in (real, ours))
+            self.known.used('negative limit')
+        if not self.known.streams_agree(q, real, ours):
+            self.fail('RangeStream', q, real, ours)
+        if ours[0] == 0 and q.sort_target == 0:
+            self.merged_range_stream(q)
+
+    def merged_range_stream(self, q):
+        """All pieces together are what Range answers."""
         code, text, pieces = self.ours.exchange('/etcdserverpb.KV/RangeStream', [q.SerializeToString()],
                                                 self.rpc.RangeStreamResponse)
-        self.known.used('range stream')
+        if self.old:
+            self.known.used('range stream')
         filters = q.min_mod_revision or q.max_mod_revision or q.min_create_revision or q.max_create_revision
         if q.key and q.sort_order and (q.sort_order, q.sort_target) != (1, 0):
             real = Answer(12, 'RangeStream does not support custom sort orders', b'')
@@ -228,125 +243,10 @@ class Run:
             if q.sort_order == 0:
                 q.sort_target = 0       # a target without an order sorts each piece by itself
             real = self.real.unary('/etcdserverpb.KV/Range', q.SerializeToString())
-        whole = self.rpc.RangeResponse()
-        for p in pieces:
-            whole.MergeFrom(p.range_response)
-        whole.kvs.sort(key=lambda kv: kv.key)
+        whole = whole_range(self.rpc, pieces)
         ours = Answer(code, text, whole.SerializeToString() if code == 0 else b'')
         if not self.known.agree(q, self.rpc.RangeResponse, real, ours):
             self.fail('RangeStream', q, *(self.shown(x, self.rpc.RangeResponse) for x in (real, ours)))
-
-    def do_keep_alive(self, _r, q):
-        bodies = [m.SerializeToString() for m in q]
-        real, ours = (s.exchange('/etcdserverpb.Lease/LeaseKeepAlive', bodies, self.rpc.LeaseKeepAliveResponse)
-                      for s in self.sides)
-        if real != ours:
-            self.fail('LeaseKeepAlive', q, real, ours)
-
-    def do_chosen_lease(self, _r, _q):
-        """A lease whose id each server picks lives in this step only, since it is not the same on both."""
-        grant = self.rpc.LeaseGrantRequest(TTL=5000).SerializeToString()
-        answers = [s.unary('/etcdserverpb.Lease/LeaseGrant', grant) for s in self.sides]
-        self.known.used('chosen lease id')
-        messages = [self.rpc.LeaseGrantResponse.FromString(a.body) for a in answers]
-        ids = [m.ID for m in messages]
-        for m in messages:
-            m.ID = min(m.ID, 1)
-        if answers[0][:2] != answers[1][:2] or messages[0] != messages[1]:
-            self.fail('LeaseGrant', 'ID: 0', answers[0], answers[1])
-        if answers[0].code:
-            return
-        real, ours = (s.unary('/etcdserverpb.Lease/LeaseRevoke', self.rpc.LeaseRevokeRequest(ID=i).SerializeToString())
-                      for s, i in zip(self.sides, ids))
-        if real != ours:
-            self.fail('LeaseRevoke', ids, real, ours)
-
-    def do_short_lease(self, r, _q):
-        ttl = r.choice([0, 1, 2, -1, generate.INT_MIN])
-        self.unary('Lease/LeaseGrant', self.rpc.LeaseGrantRequest(ID=50, TTL=ttl))
-        self.unary('Lease/LeaseTimeToLive', self.rpc.LeaseTimeToLiveRequest(ID=50))
-        self.unary('Lease/LeaseRevoke', self.rpc.LeaseRevokeRequest(ID=50))
-
-    # -- watches
-
-    def answered(self, w, send, counted):
-        """Sends something on a pair of streams and waits until both have one more response that `counted` counts."""
-        before = [sum(map(counted, s.log)) for s in w.streams]
-        send()
-        for s, n in zip(w.streams, before):
-            if not s.wait(lambda log: sum(map(counted, log)) > n):
-                raise Difference(f'{s.call} brings no answer; the last responses:\n{show(w.streams[0].log[-3:])}\n'
-                                 f'--- ours\n{show(w.streams[1].log[-3:])}')
-
-    def marker(self, w):
-        """Makes sure that everything sent before was looked at: a watch on an empty range is refused at once."""
-        q = self.rpc.WatchRequest(create_request=self.rpc.WatchCreateRequest(key=b'b', range_end=b'a'))
-        self.answered(w, lambda: w.send(q), lambda r: r.created and r.watch_id == -1)
-
-    def do_watch(self, r, q):
-        w = r.choice(self.watches)
-        while len(w.ids) >= WATCHES_MAX:
-            self.cancel(w, w.ids[0])
-        if 0 < q.start_revision <= self.state.revision:
-            w.past_since = time.monotonic()
-        self.answered(w, lambda: w.send(self.rpc.WatchRequest(create_request=q)), lambda m: m.created)
-        created = [m for m in w.streams[1].log if m.created][-1]
-        if created.canceled:
-            return
-        w.ids.append(created.watch_id)
-        if 0 < q.start_revision <= self.state.revision:
-            w.past.add(created.watch_id)
-        if 0 < q.start_revision < self.state.compacted:
-            for s in w.streams:
-                if not s.wait(lambda log: any(m.canceled and m.watch_id == created.watch_id for m in log)):
-                    raise Difference(f'a watch from a compacted revision is not cancelled:\n{q}')
-            w.ids.remove(created.watch_id)
-            self.cancel_compacted(w.streams[0], created.watch_id)
-
-    def cancel_compacted(self, stream, watch_id):
-        q = self.rpc.WatchRequest(cancel_request=self.rpc.WatchCancelRequest(watch_id=watch_id))
-
-        def answers(log):
-            return [m for m in log if m.watch_id == watch_id and m.canceled and m.compact_revision == 0]
-
-        before = len(answers(stream.log))
-        stream.send(q.SerializeToString())
-        if not stream.wait(lambda log: len(answers(log)) > before):
-            raise Difference(f'the real etcd does not answer the cancellation of watch {watch_id}')
-        with stream.changed:
-            stream.log.remove(answers(stream.log)[-1])
-        self.known.used('compacted watch')
-
-    def cancel(self, w, watch_id):
-        self.settle()
-        w.send(self.rpc.WatchRequest(cancel_request=self.rpc.WatchCancelRequest(watch_id=watch_id)))
-        self.marker(w)
-        if watch_id in w.ids:
-            w.ids.remove(watch_id)
-        self.check_watches()
-
-    def do_watch_cancel(self, r, _q):
-        w = r.choice(self.watches)
-        self.cancel(w, r.choice(w.ids + [0, 1, 77, -1]))
-
-    def do_watch_progress(self, r, _q):
-        w = r.choice(self.watches)
-        self.settle()
-        w.send(self.rpc.WatchRequest(progress_request=self.rpc.WatchProgressRequest()))
-        self.marker(w)
-        time.sleep(0.02)
-        self.check_watches()
-
-    def do_watch_empty(self, r, _q):
-        w = r.choice(self.watches)
-        w.send(self.rpc.WatchRequest())
-        self.marker(w)
-
-    def do_watch_reopen(self, r, _q):
-        self.settle()
-        i = r.randrange(len(self.watches))
-        self.watches[i].close()
-        self.watches[i] = pair.WatchPair(self.sides)
 
     # -- the end
 
@@ -369,6 +269,10 @@ class Run:
     def files(self):
         """Of servers that have stopped: the records of the key space, and the soundness of the files."""
         dump = conftest.BIN / 'etcd-dump-db'
+        real_dump = self.programs['real'] / 'etcd-dump-db'
+        if real_dump.exists():
+            for s in self.sides:
+                self.compare_dumps(dump, real_dump, str(s.data_file()))
         for bucket in ('key', 'lease', 'alarm'):
             real, ours = (subprocess.run([str(dump), 'iterate-bucket', str(s.data_file()), bucket], check=True,
                                          capture_output=True).stdout for s in self.sides)
@@ -382,6 +286,20 @@ class Run:
                                text=True)
             if p.returncode:
                 raise Difference(f'bolt_check, file of {s.name}:\n{p.stdout[:2000]}')
+
+    def compare_dumps(self, ours, real, file):
+        """Both tools print all of a file alike."""
+        def run(program, *args):
+            return subprocess.run([str(program), *args], capture_output=True, check=True).stdout
+
+        buckets = run(real, 'list-bucket', file)
+        if buckets != run(ours, 'list-bucket', file):
+            raise Difference(f'list-bucket {file}:\n{buckets}\n--- ours\n{run(ours, "list-bucket", file)}')
+        for bucket in buckets.decode().split():
+            for decode in ([], ['--decode']):
+                a, b = (run(p, 'iterate-bucket', file, bucket, *decode) for p in (real, ours))
+                if a != b:
+                    raise Difference(f'iterate-bucket {file} {bucket} {decode}:\n{a[:500]}\n--- ours\n{b[:500]}')
 
     def finish(self):
         self.settle()

@@ -11,8 +11,8 @@ import grpc
 OPTIONS = [('grpc.max_receive_message_length', -1), ('grpc.use_local_subchannel_pool', 1),
            ('grpc.initial_reconnect_backoff_ms', 100), ('grpc.max_reconnect_backoff_ms', 300)]
 KEYS = [b'%c/%02d' % (c, i) for c in b'abc' for i in range(12)]
-RANGES = [(b'a/00', b''), (b'b/05', b''), (b'c/11', b''), (b'a', b'b'), (b'b', b'c'), (b'a/03', b'b/07'), (b'\0', b'\0'),
-          (b'c/', b'\0'), (b'a', b'\xff')]
+RANGES = [(b'a/00', b''), (b'b/05', b''), (b'c/11', b''), (b'a', b'b'), (b'b', b'c'), (b'a/03', b'b/07'),
+          (b'\0', b'\0'), (b'c/', b'\0'), (b'a', b'\xff')]
 CALL_SECONDS = 60
 CAUGHT_UP_SECONDS = 90
 QUIET_SECONDS = 0.5
