@@ -126,6 +126,12 @@ int file_map(struct file *f, uint64_t reserve_bytes, const uint8_t **ret, struct
     return f->ops->map(f, reserve_bytes, ret, e);
 }
 
+void file_map_release(struct file *f, uint64_t bytes)
+{
+    if (f->ops->map_release != NULL)
+        f->ops->map_release(f, bytes);
+}
+
 void file_close(struct file *f)
 {
     if (f != NULL)

@@ -75,6 +75,7 @@ struct file_ops {
     int (*lock)(struct file *f, enum file_lock_kind kind, struct err *e);
     int (*unlock)(struct file *f, enum file_lock_kind kind, struct err *e);
     int (*map)(struct file *f, uint64_t reserve_bytes, const uint8_t **ret, struct err *e);
+    void (*map_release)(struct file *f, uint64_t bytes); /* may be NULL */
     void (*close)(struct file *f);
 };
 
@@ -130,6 +131,9 @@ NODISCARD int file_unlock(struct file *f, enum file_lock_kind kind, struct err *
  * `reserve_bytes`: what file_write and file_truncate add later is visible at the same address.
  * Touching bytes past the end of the file is forbidden.  The mapping ends with file_close. */
 NODISCARD int file_map(struct file *f, uint64_t reserve_bytes, const uint8_t **ret, struct err *e);
+/* The first `bytes` of the mapping no longer count as this process's memory until they are touched
+ * again; what was read of the file stays in the system's cache.  Any thread, beside readers. */
+void file_map_release(struct file *f, uint64_t bytes);
 void file_close(struct file *f);
 
 #endif

@@ -145,6 +145,10 @@ NODISCARD int bolt_commit(struct bolt_tx *tx, struct err *e);
 /* Ends a transaction, a read transaction too.  NULL is accepted. */
 void bolt_rollback(struct bolt_tx *tx);
 
+/* The file's pages that were touched no longer count as memory of this process until they are
+ * touched again.  For who has walked over much of it.  Any thread, on a read transaction. */
+void bolt_release_pages(const struct bolt_tx *tx);
+
 /* What a reader sees is the commit of this number; a writer will commit this number. */
 uint64_t bolt_txid(const struct bolt_tx *tx);
 bool bolt_is_writable(const struct bolt_tx *tx);

@@ -96,6 +96,13 @@ void bolt__map_close(struct bolt_map *m)
     mem_free(m);
 }
 
+void bolt_release_pages(const struct bolt_tx *tx)
+{
+    ASSERT(tx->writer == NULL);
+    ASSERT(tx->map != NULL);
+    file_map_release(tx->map->file, tx->meta.high_water * tx->db->page_bytes);
+}
+
 struct bolt_map *bolt__map_unuse(struct bolt_map *m)
 {
     ASSERT(m->users > 0);

@@ -159,6 +159,11 @@ bool store_cursor_next(struct store_cursor *c, struct store_record *ret);  /* fa
 /* The record (main, sub) itself; faster than store_view_get when near the last one asked for. */
 bool store_cursor_get(struct store_cursor *c, int64_t main, int64_t sub, struct bytes *ret);
 
+/* A long walk in order touches much of a large file, and what is touched is mapped.  Cursors give
+ * those pages back (to the system's cache) after each STORE_WALK_MAPPED_BYTES_MAX. */
+#define STORE_WALK_MAPPED_BYTES_MAX (UINT64_C(40) << 20)
+#define STORE_SMALL_FILE_BYTES (UINT64_C(64) << 20) /* all of it may stay mapped */
+
 /* ---- reading what is committed ---- */
 
 /* Calls fn for each pair of the bucket in order until it returns non-zero, which is returned.

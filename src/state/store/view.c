@@ -144,7 +144,22 @@ struct store_cursor {
     uint32_t batch; /* records come from this batch once the file has no more */
     uint32_t at;
     bool in_batches;
+    uint64_t mapped; /* since pages were given back, about */
 };
+
+/* Only what is read in order counts: pages that are touched here and there would be wanted again at
+ * once, and to map them anew costs more than the read. */
+static void walked(struct store_cursor *c, uint64_t bytes)
+{
+    struct store_snapshot *sn = c->view->snapshot;
+
+    c->mapped += bytes;
+    if (LIKELY(c->mapped < STORE_WALK_MAPPED_BYTES_MAX))
+        return;
+    c->mapped = 0;
+    if (atomic_load_explicit(&sn->store->db_size, memory_order_relaxed) > STORE_SMALL_FILE_BYTES)
+        bolt_release_pages(sn->tx);
+}
 
 size_t store_cursor_bytes(void)
 {
@@ -186,6 +201,7 @@ static bool file_next(struct store_cursor *c)
 
     if (!c->file_placed)
         return false;
+    walked(c, c->key.n + c->value.n);
     return file_at(c, bolt_cursor_next(&c->file, &c->key, &c->value, &e), &e);
 }
 

@@ -195,6 +195,15 @@ static int pf_map(struct file *f, uint64_t reserve_bytes, const uint8_t **ret, s
     return 0;
 }
 
+/* The mapping is shared and read-only: dropping its pages loses nothing. */
+static void pf_map_release(struct file *f, uint64_t bytes)
+{
+    struct posix_file *pf = posix_of(f);
+
+    if (pf->map != NULL)
+        madvise(pf->map, (size_t) MIN(bytes, (uint64_t) pf->map_bytes), MADV_DONTNEED);
+}
+
 static void pf_close(struct file *f)
 {
     struct posix_file *pf = posix_of(f);
@@ -217,6 +226,7 @@ static const struct file_ops posix_file_ops = {
     .lock = pf_lock,
     .unlock = pf_unlock,
     .map = pf_map,
+    .map_release = pf_map_release,
     .close = pf_close,
 };
 

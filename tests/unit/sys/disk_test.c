@@ -102,6 +102,48 @@ static void a_mapping_follows_the_file(void **state)
     file_close(f);
 }
 
+/* Kilobytes of mapped files that count as this process's memory. */
+static long mapped_kb(void)
+{
+    char line[128];
+    long kb = -1;
+    FILE *f = fopen("/proc/self/status", "r");
+
+    assert_non_null(f);
+    while (kb < 0 && fgets(line, sizeof line, f) != NULL)
+        if (strncmp(line, "RssFile:", 8) == 0)
+            kb = strtol(line + 8, NULL, 10);
+    fclose(f);
+    return kb;
+}
+
+/* Pages of a mapping that are given back no longer count, and are there again when touched. */
+static void mapped_pages_are_given_back(void **state)
+{
+    uint64_t sum = 0, n = 32 << 20;
+    const uint8_t *map;
+    struct file *f;
+    long before, touched;
+
+    (void) state;
+    assert_int_equal(
+        disk_open(disk_posix(), in_dir("r"), DISK_READ | DISK_WRITE | DISK_CREATE, 0600, &f, NULL),
+        0);
+    assert_int_equal(file_truncate(f, n, NULL), 0);
+    assert_int_equal(file_write_one(f, "end", 3, n - 3, NULL), 0);
+    assert_int_equal(file_map(f, UINT64_C(1) << 33, &map, NULL), 0);
+    before = mapped_kb();
+    for (uint64_t i = 0; i < n; i += 4096)
+        sum += map[i];
+    touched = mapped_kb();
+    assert_int_equal(sum, 0);
+    assert_true(touched - before > (long) (n >> 11));
+    file_map_release(f, n);
+    assert_true(touched - mapped_kb() > (long) (n >> 11));
+    assert_memory_equal(map + n - 3, "end", 3);
+    file_close(f);
+}
+
 /* A second opener is refused the lock, and gets it when the first lets go. */
 static void locks_exclude(void **state)
 {
@@ -171,9 +213,13 @@ static void digests_match_fips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_round_trip), cmocka_unit_test(many_pieces_are_written),
-        cmocka_unit_test(locks_exclude),     cmocka_unit_test(a_mapping_follows_the_file),
-        cmocka_unit_test(names_and_errors),  cmocka_unit_test(digests_match_fips),
+        cmocka_unit_test(pieces_round_trip),
+        cmocka_unit_test(many_pieces_are_written),
+        cmocka_unit_test(locks_exclude),
+        cmocka_unit_test(a_mapping_follows_the_file),
+        cmocka_unit_test(mapped_pages_are_given_back),
+        cmocka_unit_test(names_and_errors),
+        cmocka_unit_test(digests_match_fips),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -580,9 +580,9 @@ static inline enum naive_error naive_precheck(struct driver *d, const struct wan
             else if (ops[i]->request_range->revision < compact)
                 e = NAIVE_COMPACTED;
         } else if (t->ops[i].kind == 2) {
-            e = naive_check_key(&d->m, ops[i]->request_put);
+            e = naive_check_lease(ops[i]->request_put, driver_lease_exists);
             if (e == NAIVE_OK)
-                e = naive_check_lease(ops[i]->request_put, driver_lease_exists);
+                e = naive_check_key(&d->m, ops[i]->request_put);
         } else if (t->ops[i].kind == 4) {
             e = naive_precheck(d, t->ops[i].txn, rev, compact);
         }
