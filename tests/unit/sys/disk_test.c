@@ -142,6 +142,7 @@ static void mapped_pages_are_given_back(void **state)
     assert_true(touched - mapped_kb() > (long) (n >> 11));
     assert_memory_equal(map + n - 3, "end", 3);
     file_close(f);
+    assert_int_equal(disk_remove(disk_posix(), in_dir("r"), NULL), 0);
 }
 
 /* A second opener is refused the lock, and gets it when the first lets go. */
