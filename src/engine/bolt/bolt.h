@@ -46,6 +46,7 @@
 #include "base/err.h"
 #include "engine/bolt/bolt_limits.h"
 
+struct clock;
 struct disk;
 struct bolt_db;
 struct bolt_tx;
@@ -76,6 +77,8 @@ struct bolt_options {
     /* Commits write and do not sync: for a copy that nobody counts on before it is whole.  It
      * becomes durable, and a database like any other, with bolt_sync. */
     bool unsynced;
+
+    struct clock *clock; /* to time the parts of a commit; NULL: they are not timed */
 };
 
 #define BOLT_MAP_SMALL 1
@@ -112,6 +115,11 @@ struct bolt_stats {
     uint64_t pending_pages; /* freed, but maybe still seen by a reader */
     uint64_t readers;       /* open read transactions */
     uint64_t oldest_reader; /* its txid; 0 when there is none */
+    struct bolt_commit_times {
+        int64_t rebalance_ns;
+        int64_t spill_ns;
+        int64_t write_ns; /* with the syncs */
+    } last_commit;
 };
 
 /* Any thread.  Free and pending pages are those of the last commit (0 in a read-only database). */

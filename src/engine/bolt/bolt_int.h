@@ -78,6 +78,7 @@ struct bolt_writer {
     uint64_t *reader_ids; /* scratch of begin_write, kept too */
     size_t reader_ids_cap;
     int failed; /* an error after which the transaction can only be rolled back */
+    struct bolt_commit_times times;
 };
 
 struct bolt_db {
@@ -146,6 +147,11 @@ NODISCARD int bolt__page_free(struct bolt_writer *w, uint64_t id, struct err *e)
 /* New pages for `bytes` bytes, zeroed from the end of `bytes` on and listed as dirty. */
 NODISCARD int bolt__page_alloc(struct bolt_writer *w, uint64_t bytes, struct bolt_dirty *ret,
                                struct err *e);
+
+/* ---- commit.c ---- */
+
+/* 0 where nothing is timed. */
+int64_t bolt__now(const struct bolt_db *db);
 
 /* ---- bucket.c ---- */
 

@@ -10,20 +10,30 @@
  * that the old meta reaches has been touched (B1).
  */
 #include "engine/bolt/bolt_int.h"
+#include "sys/clock.h"
 
 /* Pieces given to one file_write. */
 #define WRITE_PIECES_MAX 256
+
+int64_t bolt__now(const struct bolt_db *db)
+{
+    return db->opt.clock == NULL ? 0 : clock_mono_ns(db->opt.clock);
+}
 
 /* Memory only: all that can still be undone. */
 static int commit_prepare(struct bolt_writer *w, struct err *e)
 {
     struct meta *m = &w->tx.meta;
+    int64_t began;
     int rc = w->failed;
 
     if (rc != 0)
         return err_set(e, rc, "the transaction failed before");
     ASSERT(w->dirty_count == 0);
+    w->times = (struct bolt_commit_times){0};
+    began = bolt__now(w->tx.db);
     rc = bolt__spill(w, e);
+    w->times.spill_ns = bolt__now(w->tx.db) - began - w->times.rebalance_ns;
     if (rc == 0 && m->freelist != META_NO_FREELIST) {
         rc = bolt__page_free(w, m->freelist, e);
         m->freelist = META_NO_FREELIST;
@@ -191,6 +201,7 @@ static void commit_publish(struct bolt_writer *w, struct bolt_map *map)
     db->stats.pending_pages = db->freelist.pending_count;
     db->stats.file_bytes = db->file_bytes;
     db->stats.low_on_space = db->low_on_space;
+    db->stats.last_commit = w->times;
     pthread_mutex_unlock(&db->lock);
     bolt__map_close(unused);
 }
@@ -201,15 +212,18 @@ static void commit_publish(struct bolt_writer *w, struct bolt_map *map)
 static int commit_disk(struct bolt_writer *w, bool *ret_doubt, struct err *e)
 {
     struct bolt_map *map = NULL;
+    int64_t began;
     int rc = commit_grow(w, ret_doubt, e);
 
     if (rc == 0)
         rc = commit_map(w, &map, e);
     if (rc != 0)
         return rc;
+    began = bolt__now(w->tx.db);
     rc = commit_write(w, e);
     if (rc == 0)
         rc = commit_meta(w, e);
+    w->times.write_ns = bolt__now(w->tx.db) - began;
     *ret_doubt = rc != 0;
     if (rc == 0)
         commit_publish(w, map);

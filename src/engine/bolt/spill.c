@@ -254,6 +254,15 @@ static int bucket_spill(struct bolt_wbucket *b, struct bytes *ret_value, struct 
     return 0;
 }
 
+static int rebalance(struct bolt_wbucket *b, struct err *e)
+{
+    int64_t began = bolt__now(b->writer->tx.db);
+    int rc = bolt__rebalance(b, e);
+
+    b->writer->times.rebalance_ns += bolt__now(b->writer->tx.db) - began;
+    return rc;
+}
+
 int bolt__spill(struct bolt_writer *w, struct err *e)
 {
     struct bytes value;
@@ -264,7 +273,7 @@ int bolt__spill(struct bolt_writer *w, struct err *e)
 
         if (b->root_node == NULL)
             continue;
-        rc = bolt__rebalance(b, e);
+        rc = rebalance(b, e);
         if (rc == 0)
             rc = bucket_spill(b, &value, e);
         if (rc == 0)
@@ -273,7 +282,7 @@ int bolt__spill(struct bolt_writer *w, struct err *e)
             return bolt__writer_fail(w, rc, e);
     }
     if (w->root.root_node != NULL) {
-        rc = bolt__rebalance(&w->root, e);
+        rc = rebalance(&w->root, e);
         if (rc == 0)
             rc = tree_spill(&w->root, &w->tx.meta.root, e);
     }

@@ -4,6 +4,31 @@
 
 #define KEY_FILL_PERCENT 90 /* records arrive in ascending order, as in etcd */
 
+static void note_oldest(struct store *s)
+{
+    int64_t since = 0;
+
+    if (!list_empty(&s->snapshots))
+        since = CONTAINER_OF(s->snapshots.next, struct store_snapshot, link)->superseded_ns;
+    atomic_store_explicit(&s->held_since_ns, since, memory_order_relaxed);
+}
+
+/* A snapshot of the same commit is as new as the one before. */
+static void supersede(struct store *s, struct store_snapshot *sn)
+{
+    int64_t now = s->cfg.clock == NULL ? 1 : MAX(clock_mono_ns(s->cfg.clock), 1);
+
+    for (struct list *it = s->snapshots.prev; it != &s->snapshots; it = it->prev) {
+        struct store_snapshot *old = CONTAINER_OF(it, struct store_snapshot, link);
+
+        if (old->superseded_ns != 0 || bolt_txid(old->tx) == bolt_txid(sn->tx))
+            break;
+        old->superseded_ns = now;
+    }
+    list_push(&s->snapshots, &sn->link);
+    note_oldest(s);
+}
+
 int store__snapshot_new(struct store *s, struct store_snapshot **ret, struct err *e)
 {
     struct store_snapshot *sn = xmem_calloc(1, sizeof *sn);
@@ -24,6 +49,7 @@ int store__snapshot_new(struct store *s, struct store_snapshot **ret, struct err
     atomic_fetch_add_explicit(&s->file->refs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->snapshots_open, 1, memory_order_relaxed);
     sn->batch_seq = s->committed_seq;
+    supersede(s, sn);
     *ret = sn;
     return 0;
 }
@@ -33,6 +59,8 @@ void store__snapshot_end(struct store_snapshot *sn)
     struct store *s = sn->store;
 
     ASSERT(atomic_load_explicit(&s->snapshots_open, memory_order_relaxed) > 0);
+    list_remove(&sn->link);
+    note_oldest(s);
     bolt_rollback(sn->tx);
     store__file_unref(sn->file);
     mem_free(sn);
@@ -68,6 +96,7 @@ int store__committed(struct store *s, struct err *e)
     atomic_store_explicit(&s->db_size, st.size_bytes, memory_order_relaxed);
     atomic_store_explicit(&s->db_size_in_use, st.in_use_bytes, memory_order_relaxed);
     atomic_store_explicit(&s->low_on_space, st.low_on_space, memory_order_relaxed);
+    atomic_store_explicit(&s->held_bytes, st.pending_pages * st.page_bytes, memory_order_relaxed);
     unseen = atomic_exchange_explicit(&s->fresh, sn, memory_order_acq_rel);
     ASSERT(unseen == NULL || unseen->batch_seq <= sn->batch_seq); /* S2 */
     if (unseen != NULL) /* apply did not come by since the last commit */

@@ -43,8 +43,10 @@ static int remove_leftovers(struct store *s, struct err *e)
 int store__file_open(struct store *s, const char *path, bool unsynced, struct store_file **ret,
                      struct err *e)
 {
-    struct bolt_options opt = {
-        .read_only = s->cfg.read_only, .reserve_bytes = s->cfg.map_bytes, .unsynced = unsynced};
+    struct bolt_options opt = {.read_only = s->cfg.read_only,
+                               .reserve_bytes = s->cfg.map_bytes,
+                               .unsynced = unsynced,
+                               .clock = s->cfg.clock};
     struct store_file *f = xmem_calloc(1, sizeof *f);
     int rc;
 
@@ -172,6 +174,7 @@ int store_open(const struct store_config *cfg, struct store **ret, struct err *e
     list_init(&s->batches);
     mpsc_init(&s->sealed);
     mpsc_init(&s->dead);
+    list_init(&s->snapshots);
     s->open = batch_new();
     rc = open_file(s, e);
     if (rc != 0) {
@@ -264,6 +267,25 @@ bool store_low_on_space(const struct store *s)
 uint64_t store_commits(const struct store *s)
 {
     return atomic_load_explicit(&s->commits, memory_order_relaxed);
+}
+
+int64_t store_held_since_ns(const struct store *s)
+{
+    return atomic_load_explicit(&s->held_since_ns, memory_order_relaxed);
+}
+
+uint64_t store_held_bytes(const struct store *s)
+{
+    return atomic_load_explicit(&s->held_bytes, memory_order_relaxed);
+}
+
+void store_last_commit(struct store *s, struct store_commit_times *ret)
+{
+    struct bolt_stats st;
+
+    bolt_get_stats(s->file->db, &st);
+    *ret = (struct store_commit_times){st.last_commit.rebalance_ns, st.last_commit.spill_ns,
+                                       st.last_commit.write_ns};
 }
 
 uint32_t store_snapshots_open(const struct store *s)

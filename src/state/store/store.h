@@ -28,6 +28,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "state/store/buckets.h"
+#include "sys/clock.h"
 #include "sys/disk.h"
 
 #define STORE_BATCH_OPS_DEFAULT 10000                  /* --backend-batch-limit */
@@ -56,6 +57,7 @@ struct store;
 
 struct store_config {
     struct disk *disk;
+    struct clock *clock;       /* for the numbers only; NULL: nothing is timed */
     const char *path;          /* DATA/member/snap/db */
     uint64_t batch_ops_max;    /* 0: the default */
     int64_t batch_interval_ms; /* 0: the default */
@@ -251,6 +253,17 @@ uint64_t store_commits(const struct store *s);
  * room: no new data should be taken. */
 bool store_low_on_space(const struct store *s);
 uint32_t store_snapshots_open(const struct store *s); /* held by views, copies and hashes */
+/* Since when a snapshot that is not the newest is open: what it shows cannot be used again. 0: there
+ * is none.  On the clock of store_config. */
+int64_t store_held_since_ns(const struct store *s);
+uint64_t store_held_bytes(const struct store *s); /* pages that wait for such snapshots */
+/* Store thread: the parts of the last commit. */
+struct store_commit_times {
+    int64_t rebalance_ns;
+    int64_t spill_ns;
+    int64_t write_ns;
+};
+void store_last_commit(struct store *s, struct store_commit_times *ret);
 
 /* ---- revision keys ---- */
 

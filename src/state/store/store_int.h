@@ -88,6 +88,8 @@ struct store_file {
  * goes to store.dead, and the store thread ends the transaction. */
 struct store_snapshot {
     struct mpsc_node dead_link;
+    struct list link;      /* in store.snapshots */
+    int64_t superseded_ns; /* when the next one was made; 0: it is the newest */
     struct store *store;
     struct store_file *file;
     struct bolt_tx *tx;
@@ -134,12 +136,15 @@ struct store {
     _Atomic uint64_t commits;
     _Atomic bool low_on_space; /* of the data file: see store_low_on_space */
     _Atomic uint32_t snapshots_open;
+    _Atomic int64_t held_since_ns;
+    _Atomic uint64_t held_bytes;
 
     /* Store thread. */
     struct store_file *file;
     struct mpsc_node *waiting; /* batches taken from `sealed` and not in the file, oldest first */
     struct mpsc_node *waiting_last;
     struct removals removals;
+    struct list snapshots; /* open, oldest first */
     uint64_t committed_seq;
     struct store_defrag *defrag; /* under way */
 };
