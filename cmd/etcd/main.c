@@ -99,6 +99,7 @@ static struct node_config node_config_of(const struct config *c)
         .strict_reconfig = c->strict_reconfig_check,
         .learners_max = (size_t) c->max_learners,
         .level = level_of(c),
+        .warning_apply_ns = c->warning_apply_duration,
     };
 }
 
@@ -230,10 +231,12 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
     if (rc == 0)
         rc = server_attach(p->server, p->node, e);
     if (rc == 0)
+        peer_attach(p->peers, p->node);
+    if (rc == 0)
         rc = actors_start(&p->actors, p->node, e);
     join_remotes(&cluster, p->peers);
     if (rc == 0)
-        rc = peer_start(p->peers, p->node, e);
+        rc = peer_start(p->peers, e);
     if (rc == 0)
         rc = server_start(p->server, e);
     return rc;
@@ -241,15 +244,18 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
 
 static void close_all(struct program *p)
 {
+    static const struct timespec moment = {0, 1000000};
+
     if (p->server != NULL)
         server_stop(p->server);
     if (p->actors.node != NULL) {
+        /* Bounded: a transfer that takes too long ends as a failure. */
+        node_hand_over(p->node);
+        while (!node_handed_over(p->node))
+            nanosleep(&moment, NULL);
         node_stop(p->node);
-        while (!node_stopped(p->node)) {
-            struct timespec pause = {0, 1000000};
-
-            nanosleep(&pause, NULL);
-        }
+        while (!node_stopped(p->node))
+            nanosleep(&moment, NULL);
         actors_stop(&p->actors);
     }
     peer_stop(p->peers);

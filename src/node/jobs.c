@@ -20,11 +20,14 @@ void node__wal_job_after(struct wal_job *j, const struct raft_message *m, size_t
         j->after = xmem_realloc(j->after, j->after_cap * sizeof *j->after);
     }
     for (size_t i = 0; i < k; i++) {
-        /* Promises are answers: they carry neither entries nor a snapshot nor a context. */
+        /* Promises carry neither entries nor a snapshot; the context of a request for votes is a
+         * constant, those of answers are of no use (raft.h). */
         ASSERT(m[i].entries_n == 0);
         ASSERT(m[i].snapshot == NULL);
         j->after[j->after_n] = m[i];
-        j->after[j->after_n++].context = BYTES_EMPTY;
+        if (m[i].type != RAFT_MSG_VOTE)
+            j->after[j->after_n].context = BYTES_EMPTY;
+        j->after_n++;
     }
 }
 

@@ -29,6 +29,7 @@ static struct mpsc *queue_of(struct node *n, enum node_request_kind kind,
     switch (kind) {
     case NODE_REQ_PROPOSE:
     case NODE_REQ_READ_INDEX:
+    case NODE_REQ_MOVE_LEADER:
         *ret_actor = NODE_RAFT;
         return &n->raft.requests;
     case NODE_REQ_HASH_KV:
@@ -47,6 +48,9 @@ void node_submit(struct node *n, struct node_request *r)
     struct mpsc *q = queue_of(n, r->kind, &actor);
 
     r->result = (struct node_result){0};
+    r->deadline = 0;
+    r->index = 0;
+    r->forward = NULL;
     if (mpsc_push(q, &r->link))
         node__wake(n, actor);
 }

@@ -165,6 +165,9 @@ enum node_request_kind {
     /* A change of membership, through the log: checked, proposed, and answered with the list of
      * members once it is in force -> MemberAddResponse, MemberRemoveResponse ... */
     NODE_REQ_MEMBER_CHANGE,
+    /* The leader hands over to the voter `target` (0: whom it has known for longest); completed when
+     * that one leads. */
+    NODE_REQ_MOVE_LEADER,
     /* Watches: the calls of state/mvcc/watch.h, made on the apply thread.  What they answer comes
      * as notes of the stream; the request itself comes back as soon as the call was made. */
     NODE_REQ_WATCH_JOIN,          /* watcher */
@@ -242,6 +245,8 @@ struct node_request {
     struct watch_stream *stream;
     size_t watchers_n;
     struct node_snapshot *snapshot;
+    uint64_t target;
+    bool of_member; /* another member asks: it is answered here or not at all */
     struct cluster_change *change; /* in the arena; of an addition the node fills in the id */
 
     struct node_result result;
@@ -254,6 +259,7 @@ struct node_request {
     struct list age; /* among the waiting ones */
     struct node_request *queue_next;
     struct store_hash *store_hash;
+    struct forward *forward; /* to the leader: apply/forward.c */
 };
 
 /* Any thread.  Never fails and never blocks: every request comes back through its sink. */
@@ -263,6 +269,11 @@ void node_submit(struct node *n, struct node_request *r);
  * member id, 40 bits of milliseconds at start, and a counter.  For a lease, clear the highest bit.
  */
 uint64_t node_next_id(struct node *n);
+
+/* Any thread.  A leader that is about to stop: another voter should lead.  It is over when
+ * node_handed_over says so, and at once where nobody else can lead. */
+void node_hand_over(struct node *n);
+bool node_handed_over(struct node *n);
 
 /* Any thread.  True: a linearizable read may run now, on a view taken after this call (a lone voter
  * leads and has applied all it committed).  False: submit a NODE_REQ_READ_INDEX and wait. */

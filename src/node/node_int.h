@@ -189,6 +189,7 @@ struct raft_actor {
     uint64_t round_ids[8];   /* its contexts, the newest last */
     size_t round_ids_n;
     mono_ns round_sent;
+    struct list transfers;   /* wait until another leads (age) */
     struct list reads_apply; /* have their index (request.index), wait for it to be applied */
     raft_index applied;
     struct outbox out;
@@ -272,6 +273,7 @@ struct apply_actor {
     uint64_t compactions_queued; /* accepted, not yet out of the file */
     uint64_t compactions_done;
     bool cluster_changed; /* what is published of the membership is old */
+    struct list later;    /* lease requests that are tried again (age): forward.c */
     struct list awaited;  /* keep-alives that wait for an expired lease to go */
     struct list to_store; /* store_job.queue: until what was applied before them can be sealed */
     struct list physical; /* compactions that wait until the file is rid of what went (age) */
@@ -305,6 +307,7 @@ struct node {
     struct node_sink internal; /* for requests that the node makes itself */
 
     _Atomic uint64_t next_id;
+    _Atomic bool handed_over;
     _Atomic bool waits_over; /* nobody may wait for what can take long */
     _Atomic bool stopping;
     _Atomic unsigned stopped; /* a bit for each actor that has nothing left */
@@ -349,6 +352,10 @@ void node__outbox_flush(struct node *n, struct outbox *o);
  * (apply, or raft when it failed) and may look at the result; the request is freed behind it. */
 void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
                        void (*done)(struct node *n, struct node_request *r), void *arg);
+
+/* A request of the node's own that is no proposal. */
+void node__submit_own(struct node *n, enum node_request_kind kind,
+                      void (*done)(struct node *n, struct node_request *r));
 
 void *node__own_arg(struct node_request *r); /* what was given to node__propose_own */
 void node__own_sink_init(struct node *n);
@@ -395,6 +402,10 @@ void node__peers_send(struct node *n, const struct raft_message *m, size_t k); /
 void node__peers_flush(struct node *n);                                        /* this */
 void node__peers_drop(struct node *n); /* at the end: what nobody takes any more */
 
+/* transfer.c: the same, leadership */
+void node__transfer_begin(struct node *n, struct node_request *r);
+void node__transfers_step(struct node *n, mono_ns now);
+
 /* raft_requests.c, read_index.c, raft_log.c: parts of the raft actor */
 struct batch *node__batch_new(void);
 struct node_request *node__waiting_take(struct node *n, const struct raft_entry *e);
@@ -421,6 +432,13 @@ void node__apply_query(struct node *n, struct node_request *r);
 void *node__reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d);
 Etcdserverpb__Member **node__members_copy(const struct cluster_view *v, struct arena *a,
                                           size_t *ret_n); /* NULL without memory */
+/* forward.c: to the leader, and what has to wait.  True: the request was taken care of. */
+bool node__forward(struct node *n, struct node_request *r);
+bool node__forward_came_back(struct node *n, struct node_request *r);
+bool node__wait_applied(struct node *n, struct node_request *r);
+void node__later_run(struct node *n);
+void node__keepalive_answer(struct node *n, struct node_request *r, int64_t ttl);
+void node__query_finish(struct node *n, struct node_request *r);
 void node__member_change_check(struct node *n, struct node_request *r);
 void node__member_change_answer(struct node *n, struct node_request *r);
 void node__apply_publish(struct node *n);

@@ -78,6 +78,8 @@ static void init_queues(struct node *n)
     list_init(&n->raft.by_age);
     list_init(&n->raft.blocked);
     list_init(&n->raft.reads_next);
+    list_init(&n->raft.transfers);
+    list_init(&n->apply.later);
     list_init(&n->raft.reads_round);
     list_init(&n->raft.reads_apply);
     list_init(&n->apply.awaited);

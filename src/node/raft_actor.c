@@ -278,6 +278,7 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
     publish_lone(n);
     node__raft_reads_step(n, now);
     drain_updates(n);
+    node__transfers_step(n, now);
     node__raft_expire(n, now);
     node__raft_reads_applied(n);
     node__count_pending(n, ra->waiting.count);

@@ -269,6 +269,8 @@ void node__raft_take_requests(struct node *n, mono_ns now)
         r->deadline = now + node__request_timeout_ns(n);
         if (r->kind == NODE_REQ_READ_INDEX)
             list_push(&ra->reads_next, &r->age);
+        else if (r->kind == NODE_REQ_MOVE_LEADER)
+            node__transfer_begin(n, r);
         else if (ra->lead == RAFT_NONE)
             list_push(&ra->blocked, &r->age);
         else
@@ -324,6 +326,7 @@ void node__raft_fail_all(struct node *n, enum api_error err)
     fail_list(n, &ra->by_age, err);
     map64_done(&ra->waiting);
     fail_list(n, &ra->blocked, err);
+    fail_list(n, &ra->transfers, err);
     fail_list(n, &ra->reads_next, err);
     fail_list(n, &ra->reads_round, err);
     fail_list(n, &ra->reads_apply, err);

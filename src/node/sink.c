@@ -112,3 +112,19 @@ void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
     }
     node_submit(n, &own->request);
 }
+
+void node__submit_own(struct node *n, enum node_request_kind kind,
+                      void (*done)(struct node *n, struct node_request *r))
+{
+    struct own_request *own = xmem_calloc(1, sizeof *own);
+
+    own->node = n;
+    own->done = done;
+    buf_init(&own->body, 0);
+    own->request.kind = kind;
+    own->request.sink = &n->internal;
+    own->request.arena = arena_new((size_t) 1 << 20);
+    if (own->request.arena == NULL)
+        mem_exhausted("a request of the member's own");
+    node_submit(n, &own->request);
+}

@@ -17,6 +17,18 @@
 struct node;
 struct node_snapshot;
 
+/* A question that another member's peer port answers; kept by the asker until `done`. */
+struct node_question {
+    raft_id to;
+    const char *path; /* POST, application/protobuf */
+    struct bytes body;
+    int64_t timeout_ms;
+    /* Once, on a thread of the transport's.  status 0: there is no answer.  `answer` is valid during
+     * the call. */
+    void (*done)(struct node_question *q, int status, struct bytes answer);
+    struct mpsc_node link; /* the transport's own */
+};
+
 /* What the transport does for the node. */
 struct node_transport {
     /* The raft thread.  The messages of one turn, none of them a MsgSnap; borrowed for the call.
@@ -31,6 +43,8 @@ struct node_transport {
     void (*members)(void *ctx, const struct cluster_view *v);
     /* Any thread.  Since when messages from and to this member flow; 0: they do not. */
     mono_ns (*active_since)(void *ctx, raft_id id);
+    /* Any thread. */
+    void (*ask)(void *ctx, struct node_question *q);
     void *ctx;
 };
 

@@ -137,7 +137,7 @@ class Writer(threading.Thread):
                 continue
             try:
                 m.grpc('etcdserverpb.KV/Put', timeout=5)(key=key, value=value)
-            except grpc.RpcError:
+            except (grpc.RpcError, ValueError):  # ValueError: the channel was closed with its member
                 self.errors += 1
                 self.acknowledged.pop(key, None)  # it may have happened, or may happen yet
                 continue

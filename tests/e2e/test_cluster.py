@@ -139,8 +139,8 @@ def test_a_member_joins_learns_and_votes(new_cluster, ketch_bin, request, newcom
         with pytest.raises(grpc.RpcError) as e:
             first.grpc('etcdserverpb.Cluster/MemberPromote')(ID=new.id)
         assert e.value.details() == 'etcdserver: can only promote a learner member which is in sync with leader'
-        new.start(wait=False)
-        new.wait_for(lambda: new.status() is not None and new.status().isLearner, 20)
+        new.start()
+        new.wait_for(lambda: new.status().isLearner, 20)
         c.agree()
         answer = first.grpc('etcdserverpb.Cluster/MemberPromote')(ID=new.id)
         assert [m.isLearner for m in answer.members] == [False, False]
@@ -216,3 +216,86 @@ def test_peer_urls_are_updated(three):
     assert e.value.details() == 'etcdserver: Peer URLs already exists'
     put(three.followers()[0], b'a', b'1')
     three.agree()
+
+
+def test_leadership_moves_on_request(three):
+    """MoveLeader makes the wanted member leader; one that does not lead, or a target that is none, is refused."""
+    import grpc
+    leader, (a, b) = three.leader(), three.followers()
+    ids = {m.name: m.ID for m in member_list(leader).values()}
+    for asked, target, text in ((a, ids[a.name], 'etcdserver: not leader'),
+                                (leader, 1, 'etcdserver: bad leader transferee')):
+        with pytest.raises(grpc.RpcError) as e:
+            asked.grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=target)
+        assert e.value.details() == text
+    term = leader.status().raftTerm
+    leader.grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=ids[b.name])
+    assert three.leader() is b and b.status().raftTerm == term + 1
+    put(leader, b'a', b'1')
+
+
+def test_a_leader_that_stops_hands_over(three):
+    """SIGTERM of the leader: another one leads at once, without an election timeout, and a waiting client hardly notices."""
+    leader = three.leader()
+    writer = Writer(three, 'w-')
+    writer.start()
+    time.sleep(0.5)
+    leader.stop()
+    left = three.leader(2)
+    time.sleep(0.5)
+    writer.stop()
+    writer.check(left)
+    assert 'leadership transfer finished' in leader.log_text()
+
+
+def keep_alive(member, lease):
+    call, request = member.grpc_call('etcdserverpb.Lease/LeaseKeepAlive', 'stream_stream')
+    return next(call(iter([request(ID=lease)]), timeout=10))
+
+
+def test_leases_are_known_through_every_member(three):
+    """A lease is granted, renewed, asked for and revoked through any member; its keys go on all of them."""
+    for i, m in enumerate(three.members):
+        grant = m.grpc('etcdserverpb.Lease/LeaseGrant')(TTL=60)
+        m.grpc('etcdserverpb.KV/Put')(key=b'l%d' % i, value=b'v', lease=grant.ID)
+        for other in three.members:
+            assert keep_alive(other, grant.ID).TTL == 60
+            ttl = other.grpc('etcdserverpb.Lease/LeaseTimeToLive')(ID=grant.ID, keys=True)
+            assert 58 <= ttl.TTL <= 60 and ttl.grantedTTL == 60 and list(ttl.keys) == [b'l%d' % i]
+        three.members[(i + 1) % 3].grpc('etcdserverpb.Lease/LeaseRevoke')(ID=grant.ID)
+        for other in three.members:
+            assert keep_alive(other, grant.ID).TTL == 0
+            assert other.grpc('etcdserverpb.Lease/LeaseTimeToLive')(ID=grant.ID).TTL == -1
+            assert not other.grpc('etcdserverpb.KV/Range')(key=b'l%d' % i).kvs
+
+
+def test_leases_outlive_their_leader_and_end(three):
+    """When the leader dies the next one times the leases anew: none ends early, and all end."""
+    leader = three.leader()
+    grant = three.followers()[0].grpc('etcdserverpb.Lease/LeaseGrant')(TTL=4)
+    begin = time.monotonic()
+    leader.grpc('etcdserverpb.KV/Put')(key=b'k', value=b'v', lease=grant.ID)
+    time.sleep(1)
+    leader.kill()
+    left = three.leader()
+    while left.grpc('etcdserverpb.KV/Range')(key=b'k').kvs:
+        assert time.monotonic() - begin < 20
+        time.sleep(0.1)
+    assert time.monotonic() - begin >= 4
+    three.agree()
+
+
+@pytest.mark.parametrize('ours_leads', [True, False])
+def test_leases_between_members_of_both_kinds(new_cluster, ketch_bin, real_bin, ours_leads):
+    """Keep-alives go to the leader, whichever kind it is, from followers of the other kind."""
+    with new_cluster([ketch_bin / 'etcd', real_bin / 'etcd', real_bin / 'etcd']) as c:
+        ours = c.members[0]
+        leader = c.leader()
+        if (leader is ours) != ours_leads:
+            target = ours if ours_leads else c.members[1]
+            leader.grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=target.status().header.member_id)
+        grant = c.members[2].grpc('etcdserverpb.Lease/LeaseGrant')(TTL=60)
+        for m in c.members:
+            assert keep_alive(m, grant.ID).TTL == 60
+            assert 58 <= m.grpc('etcdserverpb.Lease/LeaseTimeToLive')(ID=grant.ID).TTL <= 60
+        assert (c.leader() is ours) == ours_leads

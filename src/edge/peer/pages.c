@@ -161,6 +161,11 @@ void peer__page(struct http_req *r, void *peer_server)
         peer__raft_page(r, ps);
         return;
     }
+    if (bytes_eq(path, BYTES_LIT("/leases")) || bytes_eq(path, BYTES_LIT("/leases/internal"))) {
+        if (peer__is_post(r))
+            peer__leases_page(r, ps, path.n > sizeof "/leases" - 1);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
         if (bytes_eq(path, bytes_str(pages[i].path)))
             run = pages[i].run;

@@ -46,6 +46,8 @@ int peer_new(const struct peer_options *o, struct peer_server **ret, struct err 
     p->own_urls = join(o->peer_urls, o->peer_urls_n);
     list_init(&p->peers);
     peer__transport_open(p);
+    peer__questions_open(p);
+    peer__asks_open(p);
     net_limits_default(&no.limits);
     no.limits.http_body_bytes_max = PEER_POST_BYTES_MAX;
     rc = loop_new("peer", &p->loop, e);
@@ -70,16 +72,22 @@ const struct node_transport *peer_transport(struct peer_server *p)
     return &p->transport;
 }
 
-int peer_start(struct peer_server *p, struct node *n, struct err *e)
+void peer_attach(struct peer_server *p, struct node *n)
 {
     struct node_status st;
-    int rc;
 
     node_status(n, &st);
     p->node = n;
+    node_sink_add(n, &p->sink);
     p->id = st.member_id;
     cluster_id_text(st.member_id, p->hex);
     cluster_id_text(st.cluster_id, p->cluster_hex);
+}
+
+int peer_start(struct peer_server *p, struct err *e)
+{
+    int rc;
+
     net_server_start(p->net);
     rc = loop_start(p->loop, e);
     p->running = rc == 0;
@@ -124,6 +132,7 @@ void peer_free(struct peer_server *p)
     ASSERT(p->net == NULL);
     p->stopping = true;
     peer__transport_close(p);
+    peer__asks_close(p);
     loop_free(p->loop);
     cluster_view_unref(p->view);
     mem_free(p->own_urls);

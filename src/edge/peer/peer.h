@@ -3,6 +3,7 @@
  *
  *      peer_new        takes the addresses
  *      peer_transport  what node_open is given, so that the node can send
+ *      peer_attach     to the opened node, before its actors run
  *      peer_start      answers and dials, on a loop of its own, so that the load of clients delays
  * no heartbeat peer_stop       cuts what is open and joins the loop;   peer_free
  *
@@ -48,7 +49,8 @@ const struct node_transport *peer_transport(struct peer_server *p);
  * node_open and peer_start. */
 void peer_add_remote(struct peer_server *p, const struct cluster_member *m);
 
-NODISCARD int peer_start(struct peer_server *p, struct node *n, struct err *e);
+void peer_attach(struct peer_server *p, struct node *n);
+NODISCARD int peer_start(struct peer_server *p, struct err *e);
 
 void peer_stop(struct peer_server *p); /* NULL is accepted; stopped ones too */
 void peer_free(struct peer_server *p); /* NULL is accepted; after the node was closed */

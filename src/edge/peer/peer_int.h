@@ -136,6 +136,13 @@ struct peer_server {
     _Atomic size_t outgoing_n;
     struct loop_task take; /* posted when outgoing is not empty */
     _Atomic bool take_posted;
+    struct mpsc questions; /* node_question: to other members */
+    struct loop_task take_questions;
+    _Atomic bool questions_posted;
+    struct node_sink sink; /* for what other members ask of the node */
+    struct mpsc answers;
+    struct loop_task take_answers;
+    _Atomic bool answers_posted;
     struct mpsc views; /* peer_view: memberships that wait to be taken over */
     struct loop_task take_views;
     _Atomic bool views_posted;
@@ -175,10 +182,18 @@ void peer__reader_close(struct peer_reader *r);
 bool peer__post(struct peer *p, const struct raft_message *m);
 void peer__posts_close(struct peer *p);
 void peer__raft_page(struct http_req *r, struct peer_server *ps);
+/* False: the request has been answered (405). */
+bool peer__is_post(struct http_req *r);
 
 /* ---- probe.c ---- */
 void peer__probe_start(struct peer *p);
 void peer__probe_close(struct peer *p);
+
+/* ---- questions.c, asks.c: of the node to other members, and of theirs to the node ---- */
+void peer__questions_open(struct peer_server *ps);
+void peer__asks_open(struct peer_server *ps);
+void peer__asks_close(struct peer_server *ps); /* the loop and the node have ended */
+void peer__leases_page(struct http_req *r, struct peer_server *ps, bool internal);
 
 /* ---- versions.c ---- */
 void peer__version_ask(struct peer *p);

@@ -6,6 +6,10 @@
  */
 #define PEER_POST_BYTES_MAX (64u << 20)
 
+/* Of a question about a lease (etcd's), and of the answer to a question of ours. */
+#define PEER_LEASE_BODY_BYTES_MAX ((size_t) 64 << 10)
+#define PEER_ANSWER_BYTES_MAX ((size_t) 100 << 20)
+
 /* POSTs to one member: under way, and waiting behind them (etcd's numbers). */
 #define PEER_POSTS_MAX 4
 #define PEER_POSTS_WAITING_MAX 64

@@ -201,16 +201,20 @@ static void on_body(struct http_req *r, struct bytes body, bool too_large)
     }
 }
 
+bool peer__is_post(struct http_req *r)
+{
+    const struct http_field f[] = {{"Allow", "POST"},
+                                   {"Content-Type", "text/plain; charset=utf-8"}};
+
+    if (bytes_eq(http_method(r), BYTES_LIT("POST")))
+        return true;
+    http_respond(r, 405, f, ARRAY_LEN(f), BYTES_LIT("Method Not Allowed\n"));
+    return false;
+}
+
 void peer__raft_page(struct http_req *r, struct peer_server *ps)
 {
-    if (!bytes_eq(http_method(r), BYTES_LIT("POST"))) {
-        const struct http_field f[] = {{"Allow", "POST"},
-                                       {"Content-Type", "text/plain; charset=utf-8"}};
-
-        http_respond(r, 405, f, ARRAY_LEN(f), BYTES_LIT("Method Not Allowed\n"));
-        return;
-    }
-    if (!peer__compatible(r, ps))
+    if (!peer__is_post(r) || !peer__compatible(r, ps))
         return;
     peer__note_sender(r, ps);
     http_set_user(r, ps);

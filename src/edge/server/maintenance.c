@@ -188,22 +188,33 @@ static void defragment(struct call *c, struct bytes message)
 
 /* ---- leadership and downgrade ---- */
 
-/* With one voter the only leader that there can be is the one that leads already. */
+static void moved(struct req *r)
+{
+    if (!reply_failed(r->call, &r->node.result))
+        call_reply(r->call, NULL, 0);
+}
+
 static void move_leader(struct call *c, struct bytes message)
 {
     Etcdserverpb__MoveLeaderRequest *q;
-    struct node_status st;
+    struct req *r;
 
     count_received(c, METHOD_MOVE_LEADER);
     if (!REQUEST_DECODE(c, etcdserverpb__move_leader_request, message, &q))
         return;
-    node_status(call_server(c)->node, &st);
-    if (!st.is_leader)
+    if (node_leader(call_server(c)->node) != call_server(c)->member_id) {
         reply_error(c, API_NOT_LEADER);
-    else if (q->targetid != st.member_id)
+        return;
+    }
+    if (q->targetid == 0) {
         reply_error(c, API_BAD_LEADER_TRANSFEREE);
-    else
-        call_reply(c, NULL, 0);
+        return;
+    }
+    r = req_new(c, NODE_REQ_MOVE_LEADER, moved);
+    if (r == NULL)
+        return;
+    r->node.target = q->targetid;
+    req_submit(r);
 }
 
 static bool number(const char **s, unsigned *ret)

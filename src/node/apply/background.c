@@ -8,6 +8,8 @@
 #define OP_ALARM 10
 #define OP_MEMBER_ATTR_SET 1301
 
+#define LATER_LOOK_NS INT64_C(20000000)
+
 /* ---- alarms ---- */
 
 /* The client that met the limit is told once the alarm is on. */
@@ -135,6 +137,7 @@ void node__apply_monitor(struct node *n)
         lessor_demote(a->lessor);
         a->is_primary = false;
     }
+    node__later_run(n);
     if (atomic_load(&n->waits_over))
         end_waits(n);
     if (atomic_load(&n->stopping))
@@ -347,6 +350,8 @@ int64_t node__apply_next_due(struct node *n)
 
     if (mvcc_compact_index_pending(a->mvcc))
         return 0;
+    if (!list_empty(&a->later))
+        due = MIN(due, LATER_LOOK_NS);
     if (store_pending_bytes(a->store) > 0)
         due = MIN(due, MAX(sealed, 1000000));
     if (a->is_primary && lessor_next_due(a->lessor) != INT64_MAX)

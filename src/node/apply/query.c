@@ -15,7 +15,7 @@ void *node__reply_new(struct node_request *r, const ProtobufCMessageDescriptor *
     return m;
 }
 
-static void finish(struct node *n, struct node_request *r)
+void node__query_finish(struct node *n, struct node_request *r)
 {
     if (r->result.revision == 0)
         r->result.revision = mvcc_revision(n->apply.mvcc);
@@ -78,7 +78,7 @@ static void member_list(struct node *n, struct node_request *r)
     if (res != NULL)
         res->members = node__members_copy(cluster_view(n->apply.cluster), r->arena,
                                           &res->n_members);
-    finish(n, r);
+    node__query_finish(n, r);
 }
 
 /* ---- leases ---- */
@@ -90,7 +90,7 @@ struct awaited {
     struct node_request *request;
 };
 
-static void keepalive_answer(struct node *n, struct node_request *r, int64_t ttl)
+void node__keepalive_answer(struct node *n, struct node_request *r, int64_t ttl)
 {
     Etcdserverpb__LeaseKeepAliveResponse *res = node__reply_new(
         r, &etcdserverpb__lease_keep_alive_response__descriptor);
@@ -99,7 +99,7 @@ static void keepalive_answer(struct node *n, struct node_request *r, int64_t ttl
         res->id = r->lease_id;
         res->ttl = ttl;
     }
-    finish(n, r);
+    node__query_finish(n, r);
 }
 
 static void not_primary(struct node *n, struct node_request *r)
@@ -114,7 +114,7 @@ static void lease_ended(struct lease_waiter *w, int rc)
 
     list_remove(&x->link);
     if (rc == ERR_LEASE_NOT_FOUND)
-        keepalive_answer(x->node, x->request, 0);
+        node__keepalive_answer(x->node, x->request, 0);
     else
         not_primary(x->node, x->request);
 }
@@ -129,7 +129,7 @@ static void await_end(struct node *n, struct node_request *r)
     }
     *x = (struct awaited){.waiter.done = lease_ended, .node = n, .request = r};
     if (lease_await(n->apply.lessor, r->lease_id, &x->waiter) == ERR_LEASE_NOT_FOUND)
-        keepalive_answer(n, r, 0);
+        node__keepalive_answer(n, r, 0);
     else
         list_push(&n->apply.awaited, &x->link);
 }
@@ -179,13 +179,15 @@ static void lease_keepalive(struct node *n, struct node_request *r)
     int64_t ttl = 0;
     int rc = lease_renew(n->apply.lessor, r->lease_id, n->apply.now / 1000000, &ttl);
 
+    if (rc == ERR_LEASE_NOT_FOUND && node__wait_applied(n, r))
+        return;
     switch (rc) {
     case 0:
         node__count_lease(n, NODE_LEASE_RENEWED);
-        keepalive_answer(n, r, ttl);
+        node__keepalive_answer(n, r, ttl);
         break;
     case ERR_LEASE_NOT_FOUND:
-        keepalive_answer(n, r, 0);
+        node__keepalive_answer(n, r, 0);
         break;
     case ERR_LEASE_EXPIRED:
         await_end(n, r);
@@ -194,7 +196,8 @@ static void lease_keepalive(struct node *n, struct node_request *r)
         clear_rest(n, r);
         break;
     default:
-        not_primary(n, r);
+        if (!node__forward(n, r))
+            not_primary(n, r);
         break;
     }
 }
@@ -202,12 +205,20 @@ static void lease_keepalive(struct node *n, struct node_request *r)
 static void lease_ttl(struct node *n, struct node_request *r)
 {
     struct lessor *l = n->apply.lessor;
-    Etcdserverpb__LeaseTimeToLiveResponse *res = node__reply_new(
-        r, &etcdserverpb__lease_time_to_live_response__descriptor);
+    Etcdserverpb__LeaseTimeToLiveResponse *res;
     struct lease_info info;
     struct bytes *keys;
     size_t keys_n;
 
+    if (!n->apply.is_primary && node__forward(n, r))
+        return;
+    if (!n->apply.is_primary && r->of_member) {
+        not_primary(n, r);
+        return;
+    }
+    if (!lease_exists(l, r->lease_id) && node__wait_applied(n, r))
+        return;
+    res = node__reply_new(r, &etcdserverpb__lease_time_to_live_response__descriptor);
     if (res != NULL) {
         res->id = r->lease_id;
         res->ttl = -1;
@@ -220,7 +231,7 @@ static void lease_ttl(struct node *n, struct node_request *r)
                 res->keys[res->n_keys++] = wire_binary(keys[i]);
         }
     }
-    finish(n, r);
+    node__query_finish(n, r);
 }
 
 static void lease_all(struct node *n, struct node_request *r)
@@ -240,7 +251,7 @@ static void lease_all(struct node *n, struct node_request *r)
             res->leases[res->n_leases++] = &one[i];
         }
     }
-    finish(n, r);
+    node__query_finish(n, r);
 }
 
 /* ---- the backend: sealed first, so that what was acknowledged is in it ---- */
@@ -259,6 +270,8 @@ void node__apply_query(struct node *n, struct node_request *r)
 {
     struct watch_hub *hub = n->apply.hub;
 
+    if (node__forward_came_back(n, r))
+        return;
     switch (r->kind) {
     case NODE_REQ_MEMBER_LIST:
         member_list(n, r);
@@ -297,6 +310,7 @@ void node__apply_query(struct node *n, struct node_request *r)
         break;
     case NODE_REQ_PROPOSE:
     case NODE_REQ_READ_INDEX:
+    case NODE_REQ_MOVE_LEADER:
     case NODE_REQ_HASH_KV:
     case NODE_REQ_SNAPSHOT_PIECE:
         UNREACHABLE();

@@ -1,0 +1,213 @@
+/* forward.c -- leases are the leader's: what a follower is asked about them goes to the leader's
+ * peer port, and is tried again while there is none (etcd's v3_server.go, LeaseRenew and
+ * LeaseTimeToLive).
+ */
+#include "lease.pb-c.h"
+#include "node/node_int.h"
+#include "wire/pb.h"
+
+#define RETRY_NS INT64_C(50000000)
+#define APPLIED_WAIT_NS INT64_C(1000000000)
+#define ASK_MS_MAX 2000
+#define BODY_BYTES_MAX 32
+
+/* In the request's arena. */
+struct forward {
+    struct node_question q;
+    struct node *node;
+    struct node_request *request;
+    bool answered;
+    int status;
+    struct bytes answer;
+    uint8_t body[BODY_BYTES_MAX];
+};
+
+/* ---- later ---- */
+
+static void put_off(struct node *n, struct node_request *r, mono_ns until)
+{
+    r->begin = until;
+    list_init(&r->age);
+    list_push(&n->apply.later, &r->age);
+}
+
+static void set_deadline(struct node *n, struct node_request *r, int64_t after)
+{
+    if (r->deadline == 0)
+        r->deadline = n->apply.now + after;
+}
+
+void node__later_run(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    struct list due;
+    struct list *x;
+
+    list_init(&due);
+    list_splice(&due, &a->later);
+    while ((x = list_pop(&due)) != NULL) {
+        struct node_request *r = CONTAINER_OF(x, struct node_request, age);
+        bool stop = atomic_load(&n->waits_over);
+
+        list_init(x);
+        if (stop)
+            node__fail(n, &a->out, r, API_STOPPED);
+        else if (a->now >= r->begin || (r->index != 0 && a->applied >= r->index))
+            node__apply_query(n, r);
+        else
+            list_push(&a->later, x);
+    }
+}
+
+/* A lease that was granted just now may be in an entry that is committed and not applied yet. */
+bool node__wait_applied(struct node *n, struct node_request *r)
+{
+    raft_index commit = atomic_load(&n->pub.commit);
+
+    if (r->index == 0)
+        r->index = commit;
+    set_deadline(n, r, APPLIED_WAIT_NS);
+    if (n->apply.applied >= r->index || n->apply.now >= r->deadline)
+        return false;
+    put_off(n, r, r->deadline);
+    return true;
+}
+
+/* ---- to the leader ---- */
+
+static void on_answer(struct node_question *q, int status, struct bytes answer)
+{
+    struct forward *f = CONTAINER_OF(q, struct forward, q);
+    struct node *n = f->node;
+
+    f->answered = true;
+    f->status = status;
+    f->answer = bytes_of(arena_dup(f->request->arena, answer.p, answer.n), answer.n);
+    if (f->answer.p == NULL && answer.n > 0)
+        f->status = 0;
+    mpsc_push(&n->apply.requests, &f->request->link);
+    node__wake(n, NODE_APPLY);
+}
+
+/* LeaseKeepAliveRequest {1: ID}, or LeaseInternalRequest {1: LeaseTimeToLiveRequest {1: ID, 2:
+ * keys}}. */
+static struct bytes body_of(struct forward *f, const struct node_request *r)
+{
+    uint64_t id = (uint64_t) r->lease_id;
+    size_t inner = pb_u64_size(1, id) + (r->keys ? pb_u64_size(2, 1) : 0);
+    uint8_t *p = f->body;
+
+    if (r->kind == NODE_REQ_LEASE_KEEPALIVE) {
+        p = pb_put_u64(p, 1, id);
+    } else {
+        p = pb_put_head(p, 1, inner);
+        p = pb_put_u64(p, 1, id);
+        if (r->keys)
+            p = pb_put_u64(p, 2, 1);
+    }
+    ASSERT(p <= f->body + BODY_BYTES_MAX);
+    return bytes_of(f->body, (size_t) (p - f->body));
+}
+
+static void ask(struct node *n, struct node_request *r, raft_id leader)
+{
+    struct forward *f = r->forward;
+    int64_t left_ms = (r->deadline - n->apply.now) / 1000000 + 1;
+
+    if (f == NULL)
+        f = r->forward = arena_calloc(r->arena, 1, sizeof *f);
+    if (f == NULL) {
+        node__fail_text(n, &n->apply.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    f->node = n;
+    f->request = r;
+    f->answered = false;
+    f->q = (struct node_question){.to = leader,
+                                  .path = r->kind == NODE_REQ_LEASE_KEEPALIVE ? "/leases"
+                                                                              : "/leases/internal",
+                                  .timeout_ms = MIN(left_ms, ASK_MS_MAX),
+                                  .done = on_answer};
+    f->q.body = body_of(f, r);
+    n->env.transport->ask(n->env.transport->ctx, &f->q);
+}
+
+bool node__forward(struct node *n, struct node_request *r)
+{
+    raft_id leader = atomic_load(&n->pub.lead);
+
+    if (r->of_member || n->env.transport == NULL || atomic_load(&n->pub.alone))
+        return false;
+    set_deadline(n, r, node__request_timeout_ns(n));
+    if (n->apply.now >= r->deadline)
+        node__fail(n, &n->apply.out, r, leader == RAFT_NONE ? API_NO_LEADER : API_TIMEOUT);
+    else if (leader == RAFT_NONE || leader == n->member_id)
+        put_off(n, r, n->apply.now + RETRY_NS);
+    else
+        ask(n, r, leader);
+    return true;
+}
+
+/* ---- the leader's answer ---- */
+
+static bool take_keepalive(struct node *n, struct node_request *r)
+{
+    Etcdserverpb__LeaseKeepAliveResponse *m;
+    struct err e = ERR_INIT;
+
+    if (WIRE_DECODE(etcdserverpb__lease_keep_alive_response, r->forward->answer, r->arena, &m,
+                    &e) != 0)
+        return false;
+    node__keepalive_answer(n, r, m->ttl);
+    return true;
+}
+
+static bool take_ttl(struct node *n, struct node_request *r)
+{
+    Leasepb__LeaseInternalResponse *m;
+    struct err e = ERR_INIT;
+
+    if (WIRE_DECODE(leasepb__lease_internal_response, r->forward->answer, r->arena, &m, &e) != 0 ||
+        m->leasetimetoliveresponse == NULL)
+        return false;
+    m->leasetimetoliveresponse->header = NULL;
+    r->result = (struct node_result){.answer = NODE_ANSWER_MSG,
+                                     .msg = &m->leasetimetoliveresponse->base};
+    node__query_finish(n, r);
+    return true;
+}
+
+static void not_found(struct node *n, struct node_request *r)
+{
+    Etcdserverpb__LeaseTimeToLiveResponse *m;
+
+    if (r->kind == NODE_REQ_LEASE_KEEPALIVE) {
+        node__keepalive_answer(n, r, 0);
+        return;
+    }
+    m = node__reply_new(r, &etcdserverpb__lease_time_to_live_response__descriptor);
+    if (m != NULL) {
+        m->id = r->lease_id;
+        m->ttl = -1;
+    }
+    node__query_finish(n, r);
+}
+
+bool node__forward_came_back(struct node *n, struct node_request *r)
+{
+    struct forward *f = r->forward;
+    bool taken = false;
+
+    if (f == NULL || !f->answered)
+        return false;
+    f->answered = false;
+    if (f->status == 404) {
+        not_found(n, r);
+        return true;
+    }
+    if (f->status == 200)
+        taken = r->kind == NODE_REQ_LEASE_KEEPALIVE ? take_keepalive(n, r) : take_ttl(n, r);
+    if (!taken)
+        put_off(n, r, n->apply.now + RETRY_NS);
+    return true;
+}
