@@ -4,6 +4,7 @@ PRESET ?= release
 SAN ?=
 JOBS ?= $(shell nproc)
 SEED ?= 1
+TARGETS ?=
 PY := /usr/bin/python3
 
 ifneq ($(findstring thread,$(SAN)),)
@@ -33,7 +34,7 @@ deps:
 build: deps
 	@mkdir -p build
 	@test -f $(BUILD)/build.ninja || cmake --preset $(PRESET) -Wno-dev >build/$(PRESET).log || { cat build/$(PRESET).log; exit 1; }
-	@ninja -C $(BUILD) -j $(JOBS) --quiet
+	@ninja -C $(BUILD) -j $(JOBS) --quiet $(TARGETS)
 	@if [ $(PRESET) = release ]; then tools/install-bin $(BUILD)/bin bin; fi
 
 run: build
@@ -64,7 +65,7 @@ diff: build
 	@KETCH_BIN=$(CURDIR)/$(BIN) KETCH_BUILD=$(CURDIR)/$(BUILD) $(PY) tests/diff/diff.py --seed $(SEED) --count $(or $(N),20000)
 
 fuzz:
-	@$(MAKE) --no-print-directory PRESET=fuzz build
+	@$(MAKE) --no-print-directory PRESET=fuzz TARGETS=fuzz_targets build
 	@tools/fuzz build/fuzz $(or $(SECONDS_EACH),60)
 
 # CASE="put-64x1 memory" and ROUNDS=5 choose; BENCH="..." is passed on (tests/bench/README.md).
