@@ -16,13 +16,14 @@ endif
 BUILD := build/$(PRESET)
 BIN := $(if $(filter release,$(PRESET)),bin,$(BUILD)/bin)
 
-.PHONY: all help deps build run test unit e2e check format transcripts sim diff fuzz bench coverage clean
+.PHONY: all help deps build run cluster test unit e2e check format transcripts sim diff fuzz bench coverage clean
 
 all: build
 
 help:
 	@echo "make            install what is missing, build into bin/"
 	@echo "make run        the same, then serve on 127.0.0.1:2379"
+	@echo "make cluster    the same with three members, and how to talk to them"
 	@echo "make test       the same, then pass every test      (SAN=address,undefined or SAN=thread)"
 	@echo "make check      format, layers, symbols, sizes"
 	@echo "make transcripts / make sim SEED=7 / make diff SEED=1 N=200000 / make fuzz / make bench CASE=put-64x1 / make coverage"
@@ -39,6 +40,9 @@ build: deps
 
 run: build
 	@exec bin/etcd
+
+cluster: build
+	@exec tools/cluster
 
 test: build
 	@KETCH_BIN=$(CURDIR)/$(BIN) KETCH_BUILD=$(CURDIR)/$(BUILD) tools/run-tests

@@ -62,6 +62,14 @@ void node__transfer_begin(struct node *n, struct node_request *r)
     list_push(&ra->transfers, &r->age);
 }
 
+/* A leader that stops waits for nobody who has gone meanwhile, as when all members stop at once. */
+static bool is_hopeless(struct node *n, const struct node_request *r)
+{
+    const struct node_transport *t = n->env.transport;
+
+    return r->sink == &n->internal && t->active_since(t->ctx, r->target) == 0;
+}
+
 void node__transfers_step(struct node *n, mono_ns now)
 {
     LIST_EACH_SAFE (x, &n->raft.transfers) {
@@ -74,7 +82,7 @@ void node__transfers_step(struct node *n, mono_ns now)
                      F_HEX("old-leader-member-id", n->member_id),
                      F_HEX("new-leader-member-id", r->target));
             node__finish(n, &n->raft.out, r);
-        } else if (now >= r->deadline ||
+        } else if (now >= r->deadline || is_hopeless(n, r) ||
                    (n->raft.lead != RAFT_NONE && n->raft.lead != n->member_id)) {
             list_remove(x);
             node__fail_text(n, &n->raft.out, r, GRPC_UNKNOWN, late);
