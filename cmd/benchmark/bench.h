@@ -93,7 +93,6 @@ struct worker {
     struct report *report; /* of the request under way; at first the load's */
     mono_ns began;         /* when it was sent */
     size_t index;
-    void *user; /* the subcommand's */
     struct worker *next_idle;
 };
 
@@ -116,8 +115,8 @@ struct load {
     struct progress progress;
 };
 
-/* Returns when all have ended.  `prepare` may be NULL: called for each worker before the load. */
-void load_run(struct load *l, void (*prepare)(struct worker *w));
+/* Returns when all have ended. */
+void load_run(struct load *l);
 
 /* The worker's request has ended; error: NULL or why it failed. */
 void load_done(struct worker *w, const char *error);

@@ -45,7 +45,7 @@ static int keepalive_load(struct keepalive_run *k)
     if (status != BENCH_OK)
         return status;
     bench_report_init(&k->bench, &report);
-    load_run(&load, NULL);
+    load_run(&load);
     bench_report(&k->bench, &report, "lease-keepalive");
     report_done(&report);
     return BENCH_OK;

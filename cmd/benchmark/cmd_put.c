@@ -130,7 +130,7 @@ static int put_load(struct put_run *p)
     p->key = xmem_alloc(p->keys.key_bytes);
     if (p->compact_ms > 0)
         compact_later(p);
-    load_run(&load, NULL);
+    load_run(&load);
     p->over = true;
     bench_report(&p->bench, &report, "put");
     buf_add_char(&p->bench.out, '\n');

@@ -11,6 +11,7 @@ struct range_run {
     enum range_way way;
     Etcdserverpb__RangeRequest request;
     uint8_t *prefix_end;
+    struct pages *pages; /* of each worker */
 };
 
 /* Where a worker's reading of pages is. */
@@ -31,10 +32,17 @@ static void range_start(struct worker *w)
 
 static void on_page(struct ketch_reply *reply, const struct ketch_error *e, void *user);
 
+static struct pages *pages_of(const struct worker *w)
+{
+    struct range_run *run = w->load->user;
+
+    return &run->pages[w->index];
+}
+
 static void page_send(struct worker *w)
 {
     struct range_run *run = w->load->user;
-    struct pages *p = w->user;
+    struct pages *p = pages_of(w);
     Etcdserverpb__RangeRequest r = run->request;
 
     r.limit = PAGE_KEYS;
@@ -53,7 +61,7 @@ static void pages_clear(struct pages *p)
 static void on_page(struct ketch_reply *reply, const struct ketch_error *e, void *user)
 {
     struct worker *w = user;
-    struct pages *p = w->user;
+    struct pages *p = pages_of(w);
     const Etcdserverpb__RangeResponse *r = reply == NULL
                                                ? NULL
                                                : (const void *) ketch_reply_message(reply);
@@ -76,14 +84,9 @@ static void on_page(struct ketch_reply *reply, const struct ketch_error *e, void
     page_send(w);
 }
 
-static void pages_prepare(struct worker *w)
-{
-    w->user = xmem_calloc(1, sizeof(struct pages));
-}
-
 static void pages_start(struct worker *w)
 {
-    pages_clear(w->user);
+    pages_clear(pages_of(w));
     page_send(w);
 }
 
@@ -125,7 +128,8 @@ static void prefix_end(struct range_run *r)
     size_t n = r->request.key.len;
 
     r->prefix_end = xmem_alloc(n + 1);
-    memcpy(r->prefix_end, r->request.key.data, n);
+    if (n > 0)
+        memcpy(r->prefix_end, r->request.key.data, n);
     while (n > 0 && r->prefix_end[n - 1] == 0xff)
         n--;
     if (n > 0)
@@ -181,7 +185,9 @@ static int range_load(struct range_run *r)
                r->request.serializable ? "serializable" : "linearizable");
     cli_write(stdout, &r->bench.out);
     bench_report_init(&r->bench, &report);
-    load_run(&load, r->way == RANGE_PAGES ? pages_prepare : NULL);
+    r->pages = xmem_calloc(r->bench.worker_count, sizeof(*r->pages));
+    load_run(&load);
+    mem_free(r->pages);
     bench_report(&r->bench, &report, "range");
     report_done(&report);
     return BENCH_OK;

@@ -227,7 +227,7 @@ static int stm_load(struct stm_run *run)
     if (status != BENCH_OK)
         return status;
     bench_report_init(&run->bench, &report);
-    load_run(&load, NULL);
+    load_run(&load);
     bench_report(&run->bench, &report, "stm");
     report_done(&report);
     return BENCH_OK;

@@ -119,7 +119,7 @@ static int put_load(struct txn_run *t)
     t->keys.sequential = true;
     txn_init(t);
     bench_report_init(&t->bench, &report);
-    load_run(&load, NULL);
+    load_run(&load);
     bench_report(&t->bench, &report, "txn-put");
     buf_add_char(&t->bench.out, '\n');
     report_done(&report);
@@ -166,7 +166,7 @@ static int mixed_load(struct txn_run *t)
     report_init(&none, false);
     report_begin(&t->reads, clock_mono_ns(clock_posix()));
     report_begin(&t->writes, t->reads.began);
-    load_run(&load, NULL);
+    load_run(&load);
     mixed_report(t, &t->reads, "Read", "txn-mixed-read");
     mixed_report(t, &t->writes, "Write", "txn-mixed-write");
     return BENCH_OK;

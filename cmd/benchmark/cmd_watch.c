@@ -122,7 +122,7 @@ static void put_all(struct watch_run *run, int64_t puts)
     progress_begin(&run->progress, run->events_left);
     bench_report_init(&run->bench, &run->events);
     report_begin(&run->events, clock_mono_ns(clock_posix()));
-    load_run(&load, NULL);
+    load_run(&load);
     for (size_t i = 0; i < answers.error_count; i++)
         bench_die("Failed to Put in watch benchmark: %s", answers.errors[i].text);
     run->puts_done = true;

@@ -73,7 +73,7 @@ static void put_all(struct latency_run *run, int64_t total)
     bench_report_init(&run->bench, &run->events);
     report_begin(&run->events, clock_mono_ns(clock_posix()));
     run->bench.worker_count = 1; /* one put at a time */
-    load_run(&load, NULL);
+    load_run(&load);
     run->puts_done = true;
     if (run->events_left > 0)
         ketch_run(run->bench.conns[0]);

@@ -145,7 +145,7 @@ void load_ask(struct worker *w, enum ketch_method m, const ProtobufCMessage *req
         bench_die("out of memory");
 }
 
-void load_run(struct load *l, void (*prepare)(struct worker *w))
+void load_run(struct load *l)
 {
     size_t n = l->bench->worker_count;
 
@@ -161,8 +161,6 @@ void load_run(struct load *l, void (*prepare)(struct worker *w))
                              .next_idle = l->idle};
         l->idle = w;
     }
-    for (size_t i = 0; prepare != NULL && i < n; i++)
-        prepare(&l->workers[i]);
     l->begun = l->done = 0;
     l->next_ns = clock_mono_ns(clock_posix());
     report_begin(l->report, l->next_ns);
