@@ -1,7 +1,7 @@
 """Mixed traffic through kills: the whole history is linearizable, and watches keep all their guarantees.
 
-Every answer tells the revision at which it holds, so the order that linearizability asks for is known: it must agree with
-the clock, and each answer with the state that replaying the events up to its revision gives."""
+Every answer tells the revision at which it holds, so the order that linearizability asks for is known: it must agree
+with the clock, and each answer with the state that replaying the events up to its revision gives."""
 import collections
 import random
 import threading
@@ -88,7 +88,8 @@ class Watcher(threading.Thread):
         while not self.done():
             with Api(self.server) as api:
                 s = api.watch()
-                s.ask(key=b'k', prefix=True, start_revision=self.last + 1, progress_notify=True, prev_kv=True, **self.fields)
+                s.ask(key=b'k', prefix=True, start_revision=self.last + 1, progress_notify=True, prev_kv=True,
+                      **self.fields)
                 while not self.done() and self.take(s.next(30)):
                     pass
                 s.close()

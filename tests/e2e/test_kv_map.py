@@ -124,7 +124,8 @@ def test_stream_while_compacted(api):
 
 @pytest.mark.parametrize('fields, deleted', [
     (dict(PREFIX), ALL), (dict(key=b'', from_key=True), ALL), (dict(key=b'\0', end=b'\0'), ALL),
-    (dict(key=b'a', end=b'c'), [b'a', b'b']), (dict(key=b'c'), [b'c']), (dict(key=b'foo', prefix=True), [b'foo', b'foo/abc']),
+    (dict(key=b'a', end=b'c'), [b'a', b'b']), (dict(key=b'c'), [b'c']),
+    (dict(key=b'foo', prefix=True), [b'foo', b'foo/abc']),
     (dict(key=b'c', from_key=True), ALL[2:]), (dict(key=b'x'), []), (dict(key=b'b', end=b'b'), []),
     (dict(key=b'x', end=b'z'), []),
 ])

@@ -25,7 +25,7 @@ def renew(stream, lease):
 
 
 def test_grant(api):
-    """A lease gets the id and the time that were asked for, or an id of its own; what is left counts down from there."""
+    """A lease gets the id and the time that were asked for, or an id of its own; what is left counts down."""
     assert leases(api) == []
     r = api.LeaseGrant(ID=7, TTL=100)
     assert (r.ID, r.TTL, r.error, r.header.revision) == (7, 100, '', 1)

@@ -37,7 +37,7 @@ def hash_at(api, revision=0):
 
 
 def test_hashes_hold(start_server, tmp_path):
-    """The hash at a revision stays through compactions (on a delete, too), defragmentation and restart, for all later ones."""
+    """The hash at a revision stays through compactions (on a delete, too), defragmentation and a restart."""
     rng = random.Random(7)
     with start_server(tmp_path / 'd') as s, Api(s) as api:
         hashes = {}
@@ -143,8 +143,8 @@ def fill(api):
 
 
 def test_no_space(start_server, tmp_path):
-    """Over the quota: puts and transactions that put are refused, also after a restart, reads and deletes are not, until
-    there is room and the alarm is disarmed."""
+    """Over the quota puts and transactions that put are refused, after a restart as well, until there is room and the
+    alarm is disarmed; reads and deletes are not."""
     with start_server(tmp_path / 'd', PAGES_13) as s, Api(s) as api:
         api.put(b'small')
         assert fill(api) == NO_SPACE

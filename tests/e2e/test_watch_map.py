@@ -141,7 +141,7 @@ def test_created_among_puts(api):
 
 @pytest.mark.parametrize('past', [False, True])
 def test_many_watches(api, past):
-    """Watches on one stream and on several each bring their events once: of a put, and of a transaction in one response."""
+    """Watches on one stream and on several bring each event once, and those of a transaction in one response."""
     def write():
         api.put(b'k1')
         api.put(b'other')
@@ -349,7 +349,8 @@ def test_from_each_compacted_revision(api, last_is_delete):
 def test_watches_are_given_back(server, api):
     """Created and cancelled, cut off with their connection, ended by the client: the metrics come back to nothing."""
     def watchers():
-        return (metric(server, 'etcd_debugging_mvcc_watcher_total'), metric(server, 'etcd_debugging_mvcc_watch_stream_total'))
+        return (metric(server, 'etcd_debugging_mvcc_watcher_total'),
+                metric(server, 'etcd_debugging_mvcc_watch_stream_total'))
     w = api.watch()
     for i in range(300):
         w.create(key=b'k%d' % i)
