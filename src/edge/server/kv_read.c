@@ -40,15 +40,50 @@ static void observe_range(struct req *r, const struct mvcc_range *g, mono_ns beg
     histogram_observe(s->m.request_range[ok], loop_now_ns(r->io->loop) - call_started_ns(r->call));
 }
 
+/* Sorting and filters keep references in the call's arena; with none of them a range keeps its
+ * place only. */
+static bool keeps_references(const Etcdserverpb__RangeRequest *q)
+{
+    return q->sort_order != ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__NONE ||
+           q->sort_target != ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY ||
+           q->min_mod_revision != 0 || q->max_mod_revision != 0 || q->min_create_revision != 0 ||
+           q->max_create_revision != 0;
+}
+
+/* False: those under way use what there is, and the call was refused. */
+static bool sort_begin(struct req *r)
+{
+    if (!keeps_references(r->user))
+        return true;
+    if (r->io->sorted_bytes >= SERVER_SORTS_BYTES_MAX) {
+        reply_no_memory(r->call);
+        return false;
+    }
+    call_arena(r->call)->bytes_max = SERVER_SORT_BYTES_MAX;
+    return true;
+}
+
+/* How much the range holds until its answer has left. */
+static size_t sort_count(struct req *r)
+{
+    size_t n = keeps_references(r->user) ? call_arena(r->call)->used_bytes : 0;
+
+    r->io->sorted_bytes += n;
+    if (n != 0)
+        metric_add(r->io->server->m.sorted_bytes, (int64_t) n);
+    return n;
+}
+
 static void range_run(struct req *r)
 {
     const struct mvcc_view *v;
     struct mvcc_range *g = NULL;
+    struct mvcc_reply *reply;
     struct mvcc_header h;
     mono_ns begin;
     int rc;
 
-    if (reply_failed(r->call, &r->node.result))
+    if (reply_failed(r->call, &r->node.result) || !sort_begin(r))
         return;
     begin = clock_mono_ns(r->io->server->o.clock);
     v = mvcc_view_pin(r->io->reader);
@@ -60,7 +95,8 @@ static void range_run(struct req *r)
         return;
     }
     h = header_make(r->io->server, mvcc_range_info(g)->revision, 0);
-    reply_reply(r->call, mvcc_reply_range(g, &h, call_arena(r->call)), v);
+    reply = mvcc_reply_range(g, &h, call_arena(r->call));
+    reply_sorted(r->call, reply, v, r->io, sort_count(r));
 }
 
 /* Decoded into the call's arena: a range outlives the callback. */

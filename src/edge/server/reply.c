@@ -106,7 +106,18 @@ void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCM
 struct leaving {
     struct mvcc_reply *reply;
     const struct mvcc_view *view;
+    struct io *io; /* NULL: nothing was sorted */
+    size_t sorted_bytes;
 };
+
+static void sorted_release(struct io *io, size_t n)
+{
+    if (io == NULL || n == 0)
+        return;
+    ASSERT(io->sorted_bytes >= n);
+    io->sorted_bytes -= n;
+    metric_add(io->server->m.sorted_bytes, -(int64_t) n);
+}
 
 static bool fill(void *arg, uint8_t *out, size_t n)
 {
@@ -121,6 +132,7 @@ static void filled(void *arg)
 
     mvcc_view_unpin(l->view);
     l->view = NULL;
+    sorted_release(l->io, l->sorted_bytes);
 }
 
 static void reply_whole(struct call *c, struct mvcc_reply *r, size_t n,
@@ -140,29 +152,31 @@ static void reply_whole(struct call *c, struct mvcc_reply *r, size_t n,
     call_reply(c, &piece, 1);
 }
 
-void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view)
+void reply_sorted(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view, struct io *io,
+                  size_t sorted_bytes)
 {
-    struct leaving *l;
+    struct leaving *l = r == NULL ? NULL : arena_alloc(call_arena(c), sizeof *l);
     uint64_t n;
 
-    if (r == NULL) {
+    if (l == NULL) {
         mvcc_view_unpin(view);
+        sorted_release(io, sorted_bytes);
         reply_no_memory(c);
         return;
     }
     n = mvcc_reply_bytes(r);
     if (n <= SERVER_REPLY_WHOLE_BYTES) {
         reply_whole(c, r, (size_t) n, view);
+        sorted_release(io, sorted_bytes);
         return;
     }
-    l = arena_alloc(call_arena(c), sizeof *l);
-    if (l == NULL) {
-        mvcc_view_unpin(view);
-        reply_no_memory(c);
-        return;
-    }
-    *l = (struct leaving){r, view};
+    *l = (struct leaving){r, view, io, sorted_bytes};
     call_reply_pull(c, n, (struct net_pull){fill, filled, l});
+}
+
+void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view)
+{
+    reply_sorted(c, r, view, NULL, 0);
 }
 
 /* ---- requests ---- */

@@ -24,6 +24,10 @@
 #include "engine/net/server.h"
 
 #define SERVER_LISTENERS_MAX 64
+/* Sorting and filtering keep 48 bytes for each key until the answer has left.  One range may use as
+ * much as 20 million keys need; a further one begins while those of its I/O thread use less. */
+#define SERVER_SORT_BYTES_MAX ((size_t) 1 << 30)
+#define SERVER_SORTS_BYTES_MAX ((size_t) 256 << 20)
 #define SERVER_REPLY_WHOLE_BYTES 16384 /* range answers up to this size are made at once */
 
 struct watch_io;
@@ -44,6 +48,7 @@ struct server_metrics {
     struct metric *watch_streams;
     struct metric *watchers;
     struct metric *slow_watchers;
+    struct metric *sorted_bytes;
     struct metric *watch_events;
     struct metric *grpc_sent_bytes;
     struct metric *grpc_received_bytes;
@@ -84,6 +89,7 @@ struct io {
     struct loop_task task;
     struct mvcc_reader *reader;
     size_t outstanding;
+    size_t sorted_bytes;           /* references of sorted ranges whose answers are on their way */
     struct node_request *gathered; /* of this turn, not yet submitted; oldest first */
     struct node_request **gathered_end;
     struct loop_hook submit_hook;
@@ -186,6 +192,9 @@ void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCM
 /* An answer that is made as it leaves; small ones at once.  `view` (may be NULL) is unpinned when
  * the last byte was made. */
 void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view);
+/* The same; `sorted_bytes` of io->sorted_bytes are given back when the answer has left. */
+void reply_sorted(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view, struct io *io,
+                  size_t sorted_bytes);
 
 /* Decodes the call's request into its arena.  False: the call was ended.  `message` may be replaced
  * by plainer bytes that say the same: those are fit to be handed on. */

@@ -31,6 +31,9 @@ static void register_requests(struct server *s, struct metrics *m)
     }
     s->m.ranges = metrics_counter_hot(m, "etcd_mvcc_range_total",
                                       "Total number of ranges seen by this member.");
+    s->m.sorted_bytes = metrics_gauge(
+        m, "ketch_server_sorted_range_bytes",
+        "References that sorted and filtered ranges hold until their answers have left.");
     s->m.slow_apply = metrics_counter(
         m, "etcd_server_slow_apply_total",
         "The total number of slow apply requests (likely overloaded from slow disk).");

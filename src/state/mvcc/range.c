@@ -128,6 +128,13 @@ static int64_t collect(struct mvcc_range *g, const range_request *r, uint64_t ma
     size_t n = 0, cap = 0;
 
     memset(&ref, 0, sizeof ref);
+    /* Without filters all of them stay: no array is outgrown. */
+    if (!has_filters(r)) {
+        cap = (size_t) MIN(max, (uint64_t) g->info.count);
+        g->refs = arena_alloc(g->arena, cap * sizeof *g->refs);
+        if (g->refs == NULL)
+            return -1;
+    }
     for (walk_begin(g); n < max && walk_next(g, &ref);)
         if (passes(g, r, &ref) && !refs_add(g, &n, &cap, &ref))
             return -1;
