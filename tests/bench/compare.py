@@ -52,8 +52,8 @@ def run_case(case, programs, setting, n):
     """Prints the rows; returns all values, or None where a check failed."""
     try:
         got = rounds_of(case, programs, setting, n)
-    except Wrong as e:
-        print(f'| {case.name} | WRONG: {e} | | | | | | |', flush=True)
+    except (Wrong, OSError) as e:
+        print(f'| {case.name} | WRONG: {" ".join(str(e).split())} | | | | | | |', flush=True)
         return None
     finally:
         print(f' {case.name}', file=sys.stderr)

@@ -2,10 +2,10 @@
 import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 
 import wire
+from case import Wrong
 
 UNITS = {'us': 1e-3, 'ms': 1, 's': 1e3}
 SIZES = {'B': 1, 'KB': 2**10, 'MB': 2**20, 'GB': 2**30}
@@ -33,9 +33,9 @@ class Load:
         try:
             self._read(out)
         except TypeError:
-            sys.exit(f'h2load of {self.method} said:\n{out}')
+            raise Wrong(f'h2load of {self.method} said: {out[-300:]}')
         if not may_fail and (self.done == 0 or self.failed):
-            sys.exit(f'{self.method}: {self.failed} failed\n{out}')
+            raise Wrong(f'{self.method}: {self.done} calls done, {self.failed} failed')
         self.folder.cleanup()
         return self
 

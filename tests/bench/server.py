@@ -5,12 +5,12 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
 import wire
+from case import Wrong
 
 TICK = os.sysconf('SC_CLK_TCK')
 START_S, STOP_S = 60, 60
@@ -57,7 +57,8 @@ class Server:
                  '--log-level', 'error'], stdout=log, stderr=log)
         while not self._answers():
             if self.p.poll() is not None or time.monotonic() - began > START_S:
-                sys.exit(f'{self.program} did not start:\n' + pathlib.Path(self.log).read_text(errors='replace')[-2000:])
+                self.kill()
+                raise Wrong(f'{self.program} did not start: ' + pathlib.Path(self.log).read_text(errors='replace')[-300:])
             time.sleep(0.001)
         self.ready_ms = (time.monotonic() - began) * 1000
         self.ready_cpu_ms = self.cpu_s() * 1000
