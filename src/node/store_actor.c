@@ -159,8 +159,8 @@ static bool commit(struct node *n, mono_ns now)
     return !sa->waiting;
 }
 
-/* While nothing is committed nobody else finds out that there is room again; and at start, that there
- * is none. */
+/* While nothing is committed nobody else finds out that there is room again; and at start, that
+ * there is none. */
 static void ask_room(struct node *n, mono_ns now)
 {
     struct store *store = n->apply.store;

@@ -158,8 +158,8 @@ struct wal_save {
  * one batch only the last is written.  Cuts the segment when it is full.
  *
  * No allocation; large entry data is written from where it lies.
- *   ERR_NO_SPACE                the disk has no room for the batch: nothing was written, nothing has
- *                               changed, and it may be tried again
+ *   ERR_NO_SPACE                the disk has no room for the batch: nothing was written, nothing
+ *                               has changed, and it may be tried again
  *   ERR_WAL_POISONED, ERR_IO    the log is poisoned; how much was kept is unknown */
 NODISCARD int wal_append_batch(struct wal *w, const struct wal_save *saves, size_t n,
                                struct err *e);

@@ -253,8 +253,8 @@ uint64_t store_commits(const struct store *s);
  * room: no new data should be taken. */
 bool store_low_on_space(const struct store *s);
 uint32_t store_snapshots_open(const struct store *s); /* held by views, copies and hashes */
-/* Since when a snapshot that is not the newest is open: what it shows cannot be used again. 0: there
- * is none.  On the clock of store_config. */
+/* Since when a snapshot that is not the newest is open: what it shows cannot be used again. 0:
+ * there is none.  On the clock of store_config. */
 int64_t store_held_since_ns(const struct store *s);
 uint64_t store_held_bytes(const struct store *s); /* pages that wait for such snapshots */
 /* Store thread: the parts of the last commit. */
