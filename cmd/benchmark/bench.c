@@ -162,14 +162,20 @@ static int count_of(const struct cli_call *call, const char *flag, uint64_t max,
     return BENCH_OK;
 }
 
-int bench_open(struct bench *b, struct cli_call *call)
+void bench_init(struct bench *b, struct cli_call *call)
 {
     uint64_t seed = cli_uint(call, "seed");
-    int status;
 
     *b = (struct bench){.call = call};
     buf_init(&b->out, REPORT_OUT_BYTES_MAX);
     random_seeded_init(&b->chance, seed != 0 ? seed : random_u64(random_posix()));
+}
+
+int bench_open(struct bench *b, struct cli_call *call)
+{
+    int status;
+
+    bench_init(b, call);
     status = count_of(call, "conns", CONNS_MAX, &b->conn_count);
     if (status == BENCH_OK)
         status = count_of(call, "clients", CLIENTS_MAX, &b->worker_count);
@@ -235,6 +241,17 @@ int bench_count(const struct bench *b, const char *flag, int64_t *ret)
         return bench_fail("expected --%s between 0 and %" PRId64 ", got (%" PRId64 ")", flag,
                           REQUESTS_MAX, n);
     *ret = n;
+    return BENCH_OK;
+}
+
+int bench_size(const struct bench *b, const char *flag, int64_t max, size_t *ret)
+{
+    int64_t n = cli_int(b->call, flag);
+
+    if (n < 1 || n > max)
+        return bench_fail("expected --%s between 1 and %" PRId64 ", got (%" PRId64 ")", flag, max,
+                          n);
+    *ret = (size_t) n;
     return BENCH_OK;
 }
 

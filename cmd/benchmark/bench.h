@@ -40,6 +40,8 @@ struct bench {
 
 /* In both cases bench_close is called.  Not BENCH_OK: the words are on stderr. */
 NODISCARD int bench_open(struct bench *b, struct cli_call *call);
+/* The same without connections, which cannot fail. */
+void bench_init(struct bench *b, struct cli_call *call);
 /* Writes out what was printed; returns `status`. */
 int bench_close(struct bench *b, int status);
 
@@ -60,6 +62,8 @@ void bench_report_init(const struct bench *b, struct report *r);
 /* --key-size, --key-space-size, if there is one --sequential-keys; --total and the like. */
 NODISCARD int bench_key_space(struct bench *b, struct key_space *ret);
 NODISCARD int bench_count(const struct bench *b, const char *flag, int64_t *ret);
+/* A number of things, 1 to `max`. */
+NODISCARD int bench_size(const struct bench *b, const char *flag, int64_t max, size_t *ret);
 /* `flag` random bytes; freed with mem_free. */
 NODISCARD int bench_value(struct bench *b, const char *flag, ProtobufCBinaryData *ret);
 
@@ -146,5 +150,6 @@ extern const struct cli_command watch_get_command;
 extern const struct cli_command watch_latency_command;
 extern const struct cli_command lease_keepalive_command;
 extern const struct cli_command stm_command;
+extern const struct cli_command mvcc_command;
 
 #endif

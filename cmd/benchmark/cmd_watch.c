@@ -139,12 +139,12 @@ static void put_all(struct watch_run *run, int64_t puts)
 static int watch_load(struct watch_run *run)
 {
     int64_t puts;
-    int status = bench_size(&run->bench, "streams", &run->streams);
+    int status = bench_size(&run->bench, "streams", WATCHES_MAX, &run->streams);
 
     if (status == BENCH_OK)
-        status = bench_size(&run->bench, "watch-per-stream", &run->per_stream);
+        status = bench_size(&run->bench, "watch-per-stream", WATCHES_MAX, &run->per_stream);
     if (status == BENCH_OK)
-        status = bench_size(&run->bench, "watched-key-total", &run->watched_count);
+        status = bench_size(&run->bench, "watched-key-total", WATCHES_MAX, &run->watched_count);
     if (status == BENCH_OK)
         status = bench_count(&run->bench, "put-total", &puts);
     if (status != BENCH_OK)

@@ -81,10 +81,10 @@ static int get_load(struct get_run *run)
 {
     int64_t events;
     int64_t first = 0;
-    int status = bench_size(&run->bench, "streams", &run->watches.streams);
+    int status = bench_size(&run->bench, "streams", WATCHES_MAX, &run->watches.streams);
 
     if (status == BENCH_OK)
-        status = bench_size(&run->bench, "watchers", &run->watches.count);
+        status = bench_size(&run->bench, "watchers", WATCHES_MAX, &run->watches.count);
     if (status == BENCH_OK)
         status = bench_count(&run->bench, "events", &events);
     if (status == BENCH_OK)

@@ -88,10 +88,10 @@ static int latency_load(struct latency_run *run)
     size_t per_stream;
     int64_t total;
     int64_t key_bytes = cli_int(run->bench.call, "key-size");
-    int status = bench_size(&run->bench, "streams", &run->watches.streams);
+    int status = bench_size(&run->bench, "streams", WATCHES_MAX, &run->watches.streams);
 
     if (status == BENCH_OK)
-        status = bench_size(&run->bench, "watchers-per-stream", &per_stream);
+        status = bench_size(&run->bench, "watchers-per-stream", WATCHES_MAX, &per_stream);
     if (status == BENCH_OK)
         status = bench_count(&run->bench, "put-total", &total);
     if (status == BENCH_OK && (key_bytes < 1 || key_bytes > KEY_BYTES_MAX))

@@ -5,7 +5,7 @@ static const struct cli_command *const commands[] = {
     &put_command,       &stm_command,           &range_command,
     &txn_put_command,   &txn_mixed_command,     &watch_command,
     &watch_get_command, &watch_latency_command, &lease_keepalive_command,
-    &cli_help_command,
+    &mvcc_command,      &cli_help_command,
 };
 
 #define GLOBAL .persistent = true

@@ -2,17 +2,6 @@
 
 #include "base/alloc.h"
 
-int bench_size(const struct bench *b, const char *flag, size_t *ret)
-{
-    int64_t n = cli_int(b->call, flag);
-
-    if (n < 1 || n > WATCHES_MAX)
-        return bench_fail("expected --%s between 1 and %d, got (%" PRId64 ")", flag, WATCHES_MAX,
-                          n);
-    *ret = (size_t) n;
-    return BENCH_OK;
-}
-
 static void on_created(void *user)
 {
     struct watched *w = user;

@@ -4,6 +4,7 @@
 
 #include "benchmark/bench.h"
 
+#define WATCHES_MAX 10000000
 #define STREAMS_WARNING 100 /* per connection: grpc's usual limit */
 
 struct watched_key {
@@ -51,9 +52,5 @@ void watches_start(struct watches *all, struct report *created);
 void watches_close(struct watches *all);
 /* After bench_close. */
 void watches_done(struct watches *all);
-
-/* A number of things, 1 to WATCHES_MAX. */
-#define WATCHES_MAX 10000000
-NODISCARD int bench_size(const struct bench *b, const char *flag, size_t *ret);
 
 #endif

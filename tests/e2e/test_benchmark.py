@@ -186,6 +186,19 @@ def test_stm(bench, way):
     assert len(only.key) == 16 and only.version == 40
 
 
+@pytest.mark.parametrize('line,results', [('', 100), ('--total 30 --txn --txn-ops 4', 30), ('--total 3000 --batch-limit 100', 3000)])
+def test_mvcc_put(ketch_bin, tmp_path, line, results):
+    """The key space without a server: a report, and the scratch file is gone; one that is there already is left alone."""
+    command = [str(ketch_bin / 'benchmark'), 'mvcc', 'put', *line.split()]
+    p = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert p.returncode == 0, p.stderr
+    assert p.stdout.startswith('{"level":"info","msg":"kvstore restored","current-rev":1}\n\nSummary:\n')
+    assert reports(p.stdout)[0]['results'] == results and list(tmp_path.iterdir()) == []
+    (tmp_path / 'mvcc-bench').write_text('mine')
+    assert subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=60).returncode == 1
+    assert (tmp_path / 'mvcc-bench').read_text() == 'mine'
+
+
 def test_seed(ours):
     """The same seed makes the same keys and values; another makes others."""
     stores = []
