@@ -324,6 +324,8 @@ int peer_decode(struct peer_decoder *d, struct bytes in, struct err *e)
 
     if (!buf_add_bytes(&d->in, in))
         return err_set(e, ERR_NOMEM, "message of a peer: out of memory");
+    if (d->in.len == 0)
+        return 0; /* nothing to point at */
     while (rc == 0) {
         struct bytes rest = bytes_of(d->in.p + at, d->in.len - at);
         size_t n;
