@@ -172,6 +172,11 @@ static struct removal *removal_add(struct removals *r)
     return &r->v[r->n++];
 }
 
+static bool removals_full(const struct removals *r)
+{
+    return r->n >= STORE_REMOVALS_MAX || r->kept_bytes >= STORE_REMOVALS_KEPT_BYTES_MAX;
+}
+
 /* A key that is gone already was decided on by a compaction that was given up later. */
 static int commit_removals(struct bolt_tx *tx, const struct removals *r, struct err *e)
 {
@@ -253,6 +258,7 @@ static int commit(struct store *s, struct work *w, struct err *e)
     if (rc != 0)
         return rc;
     s->removals.n = 0;
+    s->removals.kept_bytes = 0;
     if (w->batches != NULL) {
         s->waiting = s->waiting_last = NULL;
         s->committed_seq = w->seq;
@@ -330,17 +336,21 @@ static int compact_scan(struct store *s, struct bolt_bucket *key, struct store_c
     struct bolt_cursor cur;
     struct bytes k, v;
     size_t n = 0;
-    enum store_keep keep = STORE_KEEP;
+    bool end = false;
     int rc;
 
     bolt_cursor_init(&cur, key);
     rc = bolt_cursor_seek(
         &cur, bytes_of(from, store_rev_key_put(from, c->pos_main, c->pos_sub, false)), &k, &v, e);
-    for (; rc == 0 && n < c->records; rc = bolt_cursor_next(&cur, &k, &v, e)) {
+    for (; rc == 0 && n < c->records && !removals_full(&s->removals);
+         rc = bolt_cursor_next(&cur, &k, &v, e)) {
+        enum store_keep keep;
+
         if (!store_rev_key_get(k, &r.main, &r.sub, &r.tombstone))
             return err_set(e, ERR_STORE_BAD_REVISION_KEY,
                            "a key of %zu bytes in bucket key is not a revision", k.n);
-        if (r.main > c->main_max)
+        end = r.main > c->main_max;
+        if (end)
             break;
         r.value = v;
         keep = c->decide(c->ctx, &r);
@@ -352,6 +362,8 @@ static int compact_scan(struct store *s, struct bolt_bucket *key, struct store_c
             memcpy(gone->key, k.p, k.n); /* of 17 or 18 bytes: store_rev_key_get has seen to it */
             gone->n = (uint8_t) k.n;
             c->removed++;
+        } else if (s->removals.n > 0) {
+            s->removals.kept_bytes += v.n;
         }
         ASSERT(r.main > c->pos_main || (r.main == c->pos_main && r.sub >= c->pos_sub));
         c->pos_main = r.main;
@@ -361,7 +373,7 @@ static int compact_scan(struct store *s, struct bolt_bucket *key, struct store_c
     if (rc != 0 && rc != ERR_NOT_FOUND)
         return rc;
     c->scanned += n;
-    c->at_end = n < c->records && keep != STORE_STOP;
+    c->at_end = end || rc == ERR_NOT_FOUND;
     return 0;
 }
 
@@ -390,12 +402,12 @@ int store_compact_step(struct store *s, struct store_compact *c, bool *ret_done,
     if (s->defrag != NULL) /* S3 */
         return 0;
     store__reap(s);
-    if (!c->at_end && s->removals.n < STORE_REMOVALS_MAX)
+    if (!c->at_end)
         rc = compact_look(s, c, e);
     if (c->at_end)
         w.finished_main = c->main_max;
-    if (rc == 0 && (c->at_end || s->removals.n >= STORE_REMOVALS_MAX ||
-                    (s->removals.n > 0 && store_low_on_space(s))))
+    if (rc == 0 &&
+        (c->at_end || removals_full(&s->removals) || (s->removals.n > 0 && store_low_on_space(s))))
         rc = commit(s, &w, e);
     if (rc != 0)
         return err_wrap(e, rc, "compact at revision %" PRId64, c->main_max);

@@ -39,6 +39,7 @@
     1000                         /* --compaction-batch-limit: scanned per small commit \
                                   */
 #define STORE_REMOVALS_MAX 10000 /* records that a compaction removes in one transaction */
+#define STORE_REMOVALS_KEPT_BYTES_MAX (16 << 20) /* ... beside so much that stays */
 #define STORE_DEFRAG_STEP_BYTES (1 << 20)
 #define STORE_REV_KEY_BYTES 17 /* of a put; a tombstone has one more */
 #define STORE_BATCHES_MAX 8    /* batches that one view can need */
@@ -191,9 +192,9 @@ NODISCARD int store_ask_room(struct store *s, struct err *e);
 /* Physical compaction.  Looks at up to `records` records of bucket `key` from where the step before
  * ended, none above `main_max`, and asks `decide` about each in order of revision.  Those it names
  * leave with the next store_commit, or in a transaction of their own once there are
- * STORE_REMOVALS_MAX: a sync of the data file keeps the log's waiting, so there should be few.  At
- * the end writes finishedCompactRev = main_max in the same transaction as the last removals and
- * sets *ret_done.
+ * STORE_REMOVALS_MAX (or less, among large records that stay): a sync of the data file keeps the
+ * log's waiting, so there should be few.  At the end writes finishedCompactRev = main_max in the
+ * same transaction as the last removals and sets *ret_done.
  *
  *   ERR_NO_SPACE   as for store_commit: step again later */
 enum store_keep {

@@ -106,6 +106,7 @@ struct removals {
     } * v;
     size_t n;
     size_t cap;
+    uint64_t kept_bytes; /* of records beside them, which the commit copies */
 };
 
 struct store {

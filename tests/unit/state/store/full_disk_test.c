@@ -193,6 +193,33 @@ static void removals_ride_with_batches(void **state)
     assert_true(has(1 + RECORDS));
 }
 
+static enum store_keep keep_odd(void *ctx, const struct store_record *r)
+{
+    (void) ctx;
+    return r->main % 2 != 0 ? STORE_KEEP : STORE_REMOVE;
+}
+
+/* Among large records that stay fewer are removed at once: a commit copies what lies beside them.
+ */
+static void removals_beside_large_records(void **state)
+{
+    struct store_compact c = {.main_max = 101, .records = 1000, .decide = keep_odd};
+    uint64_t commits;
+    bool done = false;
+
+    (void) state;
+    for (int64_t main = 2; main <= 101; main++)
+        memset(store_key_append(s, main, 0, false, 1 << 20), 'l', 1 << 20);
+    assert_true(store_seal(s));
+    assert_int_equal(store_commit(s, &e), 0);
+    commits = store_commits(s);
+    while (!done)
+        assert_int_equal(store_compact_step(s, &c, &done, &e), 0);
+    assert_in_range(store_commits(s) - commits, 3, 5);
+    assert_int_equal(c.scanned, 100);
+    assert_int_equal(c.removed, 50);
+}
+
 /* A compaction that was given up leaves removals behind that are harmless: they go with the next
  * commit, before a defragmentation, and are no error to a compaction that comes after. */
 static void a_compaction_given_up(void **state)
@@ -248,9 +275,10 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(batches_wait_for_room), T(a_power_cut_on_a_full_disk),
-        T(compaction_makes_room), T(removals_ride_with_batches),
-        T(a_compaction_given_up), T(defragmentation_without_room),
+        T(batches_wait_for_room),         T(a_power_cut_on_a_full_disk),
+        T(compaction_makes_room),         T(removals_ride_with_batches),
+        T(a_compaction_given_up),         T(defragmentation_without_room),
+        T(removals_beside_large_records),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
