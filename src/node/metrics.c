@@ -2,19 +2,7 @@
  * when the page is made; only what happens in between is counted as it happens.
  */
 #include "base/alloc.h"
-#include "node/node_int.h"
-
-struct node_metrics {
-    struct metric *has_leader, *is_leader, *leader_changes;
-    struct metric *committed, *applied, *pending, *failed;
-    struct metric *quota, *db_size, *db_in_use, *read_txns;
-    struct metric *keys, *revision, *compact_revision;
-    struct metric *puts, *deletes, *multi_txns, *put_bytes;
-    struct metric *leases_granted, *leases_revoked, *leases_renewed, *leases_expired;
-    struct histogram *fsync, *commit;
-    struct mvcc_reader *reader;
-    mono_ns sync_began;
-};
+#include "node/measure.h"
 
 void node__count_events(struct node *n, const struct mvcc_event *ev, size_t k)
 {
@@ -45,6 +33,26 @@ void node__count_lease(struct node *n, enum node_lease_count what)
                                             : m->leases_expired);
 }
 
+static void collect_held(struct node *n, struct node_metrics *m)
+{
+    int64_t since = store_held_since_ns(n->apply.store);
+    int64_t held_ns = since == 0 ? 0 : MAX(clock_mono_ns(n->env.clock) - since, 0);
+
+    metric_set_real(m->held_seconds, (double) held_ns / 1e9);
+    metric_set(m->held_bytes, (int64_t) store_held_bytes(n->apply.store));
+    metric_set(m->disk_full, node_disk_full(n));
+}
+
+static void collect_index(struct node *n, struct node_metrics *m, int64_t revision)
+{
+    struct mvcc_stats st;
+
+    mvcc_stats(n->apply.mvcc, &st);
+    metric_set(m->views, (int64_t) st.views);
+    metric_set(m->oldest_view, MAX(revision - st.oldest_revision, 0));
+    metric_set(m->index_bytes, (int64_t) st.index_bytes);
+}
+
 static void collect(void *arg)
 {
     struct node *n = arg;
@@ -61,10 +69,99 @@ static void collect(void *arg)
     metric_set(m->db_size, (int64_t) store_db_size(n->apply.store));
     metric_set(m->db_in_use, (int64_t) store_db_size_in_use(n->apply.store));
     metric_set(m->read_txns, store_snapshots_open(n->apply.store));
+    collect_held(n, m);
     metric_set(m->keys, (int64_t) mvcc_view_keys(v));
+    collect_index(n, m, mvcc_view_revision(v));
     metric_set(m->revision, mvcc_view_revision(v));
     metric_set(m->compact_revision, mvcc_view_compact_revision(v));
     mvcc_view_unpin(v);
+}
+
+static struct histogram *seconds(struct metrics *r, const struct metric_buckets *b,
+                                 const char *name, const char *help)
+{
+    return metrics_histogram(r, name, help, b->bounds, b->n, METRIC_NS_PER_S);
+}
+
+static void register_apply(struct metrics *r, struct node_metrics *m)
+{
+    m->slow_apply = metrics_counter(
+        r, "etcd_server_slow_apply_total",
+        "The total number of slow apply requests (likely overloaded from slow disk).");
+    m->apply = metrics_histogram_family(
+        r, "etcd_server_apply_duration_seconds", "Time of applying one entry of the log.",
+        METRIC_B3.bounds, METRIC_B3.n, METRIC_NS_PER_S, METRIC_LABELS("version", "op", "success"));
+    m->lease_ttl = metrics_histogram(r, "etcd_debugging_lease_ttl_total",
+                                     "Times to live of the leases granted, in seconds.",
+                                     METRIC_B11.bounds, METRIC_B11.n, 1);
+}
+
+static void register_disk(struct metrics *r, struct node_metrics *m)
+{
+    m->fsync = seconds(r, &METRIC_B1, "etcd_disk_wal_fsync_duration_seconds",
+                       "Time of a sync of the write-ahead log.");
+    m->wal_write = seconds(r, &METRIC_B1, "etcd_disk_wal_write_duration_seconds",
+                           "Time of a write to the write-ahead log.");
+    m->wal_bytes = metrics_gauge(r, "etcd_disk_wal_write_bytes_total",
+                                 "Bytes written to the write-ahead log.");
+    m->commit = seconds(r, &METRIC_B1, "etcd_disk_backend_commit_duration_seconds",
+                        "Time of a commit of the data file.");
+    m->commit_write = seconds(r, &METRIC_B1,
+                              "etcd_debugging_disk_backend_commit_write_duration_seconds",
+                              "Time of the writing part of a commit.");
+    m->commit_rebalance = seconds(r, &METRIC_B1,
+                                  "etcd_debugging_disk_backend_commit_rebalance_duration_seconds",
+                                  "Time of the rebalancing part of a commit.");
+    m->commit_spill = seconds(r, &METRIC_B1,
+                              "etcd_debugging_disk_backend_commit_spill_duration_seconds",
+                              "Time of the spilling part of a commit.");
+    m->snap_fsync = seconds(r, &METRIC_B1, "etcd_snap_fsync_duration_seconds",
+                            "Time of writing and syncing a .snap file.");
+    m->snap_save = seconds(r, &METRIC_B1, "etcd_debugging_snap_save_total_duration_seconds",
+                           "Time of saving a .snap file.");
+    (void) seconds(r, &METRIC_B1, "etcd_debugging_snap_save_marshalling_duration_seconds",
+                   "Time of encoding a .snap file.");
+    (void) seconds(r, &METRIC_B1, "etcd_snap_db_fsync_duration_seconds",
+                   "Time of syncing a received data file.");
+    (void) seconds(r, &METRIC_B2, "etcd_snap_db_save_total_duration_seconds",
+                   "Time of saving a received data file.");
+}
+
+static struct histogram *milliseconds(struct metrics *r, const struct metric_buckets *b,
+                                      const char *name, const char *help)
+{
+    return metrics_histogram(r, name, help, b->bounds, b->n, METRIC_NS_PER_MS);
+}
+
+static void register_compaction(struct metrics *r, struct node_metrics *m)
+{
+    m->index_compaction = milliseconds(
+        r, &METRIC_B8, "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
+        "Time of one step of a compaction in the index.");
+    m->db_compaction = milliseconds(r, &METRIC_B9,
+                                    "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+                                    "Time of one step of a compaction in the data file.");
+    m->compaction = milliseconds(r, &METRIC_B10,
+                                 "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+                                 "Time of a whole compaction of the data file.");
+    m->compaction_last = metrics_gauge(r, "etcd_debugging_mvcc_db_compaction_last",
+                                       "Unix time of the newest compaction; 0: there was none.");
+    m->compacted_keys = metrics_counter(r, "etcd_debugging_mvcc_db_compaction_keys_total",
+                                        "Revisions removed by compactions.");
+}
+
+/* There is no v2 store: what etcd does to its own at start is shown, and then nothing. */
+static void register_v2_store(struct metrics *r)
+{
+    struct metric_family *reads, *writes;
+
+    reads = metrics_family(r, METRIC_COUNTER, METRIC_PLAIN, "etcd_debugging_store_reads_total",
+                           "Reads of the v2 store.", METRIC_LABELS("action"));
+    writes = metrics_family(r, METRIC_COUNTER, METRIC_PLAIN, "etcd_debugging_store_writes_total",
+                            "Writes to the v2 store.", METRIC_LABELS("action"));
+    (void) metric_with(reads, METRIC_LABELS("getRecursive"));
+    (void) metric_with(writes, METRIC_LABELS("create"));
+    (void) metric_with(writes, METRIC_LABELS("set"));
 }
 
 void node__metrics_init(struct node *n)
@@ -86,14 +183,32 @@ void node__metrics_init(struct node *n)
                                "Proposals of this member that wait for their result.");
     m->failed = metrics_counter(r, "etcd_server_proposals_failed_total",
                                 "Proposals that were refused or got no result in time.");
+    m->slow_reads = metrics_counter(r, "etcd_server_slow_read_indexes_total",
+                                    "Answers to read-index rounds that came late or not at all.");
+    m->failed_reads = metrics_counter(r, "etcd_server_read_indexes_failed_total",
+                                      "Read-index rounds that failed.");
     m->quota = metrics_gauge(r, "etcd_server_quota_backend_bytes", "The storage quota in force.");
     m->db_size = metrics_gauge(r, "etcd_mvcc_db_total_size_in_bytes",
                                "Bytes of the data file that were ever used.");
     m->db_in_use = metrics_gauge(r, "etcd_mvcc_db_total_size_in_use_in_bytes",
                                  "Bytes of the data file that hold data.");
+    m->held_seconds = metrics_gauge(
+        r, "ketch_mvcc_db_oldest_view_seconds",
+        "How long the oldest view of the data file has been out of date "
+        "and kept; 0 when there is none.");
+    m->held_bytes = metrics_gauge(r, "ketch_mvcc_db_kept_for_views_in_bytes",
+                                  "Bytes of the data file that only such views still need.");
+    m->disk_full = metrics_gauge(
+        r, "ketch_disk_full", "Whether writes are refused for lack of room on the disk: 1 or 0.");
     m->read_txns = metrics_gauge(r, "etcd_mvcc_db_open_read_transactions",
                                  "Open read transactions of the data file.");
     m->keys = metrics_gauge(r, "etcd_debugging_mvcc_keys_total", "Live keys.");
+    m->views = metrics_gauge(r, "ketch_mvcc_views",
+                             "States of the key space that are kept for readers, the newest too.");
+    m->oldest_view = metrics_gauge(r, "ketch_mvcc_oldest_view_revisions",
+                                   "How many revisions the oldest of them is behind the newest.");
+    m->index_bytes = metrics_gauge(r, "ketch_mvcc_index_bytes",
+                                   "Memory of the index, with what only old views still see.");
     m->revision = metrics_gauge(r, "etcd_debugging_mvcc_current_revision", "The store's revision.");
     m->compact_revision = metrics_gauge(r, "etcd_debugging_mvcc_compact_revision",
                                         "The compacted revision; -1 when there is none.");
@@ -109,32 +224,50 @@ void node__metrics_init(struct node *n)
                                         "Renewals by this leader.");
     m->leases_expired = metrics_counter(r, "etcd_debugging_server_lease_expired_total",
                                         "Leases this leader revoked because they expired.");
-    m->fsync = metrics_histogram(r, "etcd_disk_wal_fsync_duration_seconds",
-                                 "Time of a sync of the write-ahead log.", METRIC_B1.bounds,
-                                 METRIC_B1.n, METRIC_NS_PER_S);
-    m->commit = metrics_histogram(r, "etcd_disk_backend_commit_duration_seconds",
-                                  "Time of a commit of the data file.", METRIC_B1.bounds,
-                                  METRIC_B1.n, METRIC_NS_PER_S);
+    register_apply(r, m);
+    register_disk(r, m);
+    register_compaction(r, m);
+    register_v2_store(r);
     m->reader = mvcc_reader_new(n->apply.mvcc);
     if (m->reader == NULL)
         mem_exhausted("a reader for the metrics");
     metrics_on_collect(r, collect, n);
 }
 
+/* ---- the write-ahead log ---- */
+
+void node__measure_write(struct node *n)
+{
+    if (n->metrics != NULL)
+        n->metrics->write_began = clock_mono_ns(n->env.clock);
+}
+
+/* What came between the begin of a batch and its sync was the write. */
 static void sync_begin(void *arg)
 {
     struct node *n = arg;
+    struct node_metrics *m = n->metrics;
 
-    if (n->metrics != NULL)
-        n->metrics->sync_began = clock_mono_ns(n->env.clock);
+    if (m == NULL)
+        return;
+    m->sync_began = clock_mono_ns(n->env.clock);
+    if (m->write_began != 0)
+        histogram_observe(m->wal_write, m->sync_began - m->write_began);
+    m->write_began = 0;
 }
 
 static void sync_end(void *arg)
 {
     struct node *n = arg;
+    struct wal_stats st;
 
-    if (n->metrics != NULL)
-        histogram_observe(n->metrics->fsync, clock_mono_ns(n->env.clock) - n->metrics->sync_began);
+    if (n->metrics == NULL)
+        return;
+    histogram_observe(n->metrics->fsync, clock_mono_ns(n->env.clock) - n->metrics->sync_began);
+    if (n->wal.wal == NULL)
+        return;
+    wal_stats(n->wal.wal, &st);
+    metric_set(n->metrics->wal_bytes, (int64_t) st.bytes_written);
 }
 
 struct wal_observer node__wal_observer(struct node *n)
@@ -144,8 +277,74 @@ struct wal_observer node__wal_observer(struct node *n)
 
 void node__count_commit(struct node *n, mono_ns took)
 {
+    struct store_commit_times t;
+
+    if (n->metrics == NULL)
+        return;
+    store_last_commit(n->apply.store, &t);
+    histogram_observe(n->metrics->commit, took);
+    histogram_observe(n->metrics->commit_rebalance, t.rebalance_ns);
+    histogram_observe(n->metrics->commit_spill, t.spill_ns);
+    histogram_observe(n->metrics->commit_write, t.write_ns);
+}
+
+/* ---- snapshots and compactions ---- */
+
+void node__measure_snapshot(struct node *n, mono_ns began)
+{
+    if (n->metrics == NULL)
+        return;
+    histogram_observe(n->metrics->snap_fsync, clock_mono_ns(n->env.clock) - began);
+    histogram_observe(n->metrics->snap_save, clock_mono_ns(n->env.clock) - began);
+}
+
+void node__measure_index_step(struct node *n, mono_ns began)
+{
     if (n->metrics != NULL)
-        histogram_observe(n->metrics->commit, took);
+        histogram_observe(n->metrics->index_compaction, clock_mono_ns(n->env.clock) - began);
+}
+
+void node__measure_compaction_step(struct node *n, mono_ns began, bool first, bool done)
+{
+    struct node_metrics *m = n->metrics;
+    mono_ns now;
+
+    if (m == NULL)
+        return;
+    now = clock_mono_ns(n->env.clock);
+    if (first)
+        m->compaction_began = began;
+    histogram_observe(m->db_compaction, now - began);
+    if (done)
+        histogram_observe(m->compaction, now - m->compaction_began);
+}
+
+void node__measure_compacted(struct node *n, const struct mvcc_compaction_info *info)
+{
+    if (n->metrics == NULL)
+        return;
+    metric_set(n->metrics->compaction_last, n->apply.wall / 1000);
+    metric_add(n->metrics->compacted_keys, (int64_t) info->records_removed);
+}
+
+void node__measure_lease(struct node *n, int64_t ttl_s)
+{
+    if (n->metrics != NULL)
+        histogram_observe(n->metrics->lease_ttl, ttl_s);
+}
+
+/* ---- reads ---- */
+
+void node__measure_slow_read(struct node *n)
+{
+    if (n->metrics != NULL)
+        metric_inc(n->metrics->slow_reads);
+}
+
+void node__measure_failed_read(struct node *n)
+{
+    if (n->metrics != NULL)
+        metric_inc(n->metrics->failed_reads);
 }
 
 void node__count_leader_change(struct node *n)

@@ -85,6 +85,7 @@ struct node_config {
     bool strict_reconfig;       /* no change that could cost the majority */
     size_t learners_max;        /* 0: the default */
     enum node_level level;      /* --emulated-version */
+    int64_t warning_apply_ns;   /* an entry that takes longer is worth a line; 0: none is */
     uint64_t wal_segment_bytes; /* 0: the default; tests use less */
 };
 
@@ -165,8 +166,8 @@ enum node_request_kind {
     /* A change of membership, through the log: checked, proposed, and answered with the list of
      * members once it is in force -> MemberAddResponse, MemberRemoveResponse ... */
     NODE_REQ_MEMBER_CHANGE,
-    /* The leader hands over to the voter `target` (0: whom it has known for longest); completed when
-     * that one leads. */
+    /* The leader hands over to the voter `target` (0: whom it has known for longest); completed
+     * when that one leads. */
     NODE_REQ_MOVE_LEADER,
     /* Watches: the calls of state/mvcc/watch.h, made on the apply thread.  What they answer comes
      * as notes of the stream; the request itself comes back as soon as the call was made. */
@@ -246,7 +247,7 @@ struct node_request {
     size_t watchers_n;
     struct node_snapshot *snapshot;
     uint64_t target;
-    bool of_member; /* another member asks: it is answered here or not at all */
+    bool of_member;                /* another member asks: it is answered here or not at all */
     struct cluster_change *change; /* in the arena; of an addition the node fills in the id */
 
     struct node_result result;

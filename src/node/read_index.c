@@ -6,7 +6,7 @@
  * the whole round fails: an answer of the old leader may be stale (etcd issue 20418).
  */
 #include "base/endian.h"
-#include "node/node_int.h"
+#include "node/measure.h"
 
 static void send_round(struct node *n, mono_ns now)
 {
@@ -26,16 +26,31 @@ static void send_round(struct node *n, mono_ns now)
         ra->round_sent = now - NODE_READ_RETRY_NS + (mono_ns) n->cfg.tick_ms * 1000000;
 }
 
-static void fail_late(struct node *n, struct list *l, mono_ns now)
+/* How many were too late. */
+static size_t fail_late(struct node *n, struct list *l, mono_ns now)
 {
+    size_t late = 0;
+
     LIST_EACH_SAFE (x, l) {
         struct node_request *r = CONTAINER_OF(x, struct node_request, age);
 
         if (r->deadline <= now) {
             list_remove(x);
             node__fail(n, &n->raft.out, r, API_TIMEOUT);
+            late++;
         }
     }
+    return late;
+}
+
+static void say_retrying(struct node *n)
+{
+    const struct raft_actor *ra = &n->raft;
+
+    LOG_WARN(
+        n->env.log, "waiting for ReadIndex response took too long, retrying",
+        F_U64("sent-request-id", ra->round_ids_n == 0 ? 0 : ra->round_ids[ra->round_ids_n - 1]),
+        F_NS("retry-timeout", NODE_READ_RETRY_NS));
 }
 
 void node__raft_reads_step(struct node *n, mono_ns now)
@@ -43,7 +58,11 @@ void node__raft_reads_step(struct node *n, mono_ns now)
     struct raft_actor *ra = &n->raft;
 
     fail_late(n, &ra->reads_next, now);
-    fail_late(n, &ra->reads_round, now);
+    if (fail_late(n, &ra->reads_round, now) > 0) {
+        node__measure_slow_read(n);
+        LOG_WARN(n->env.log, "timed out waiting for read index response (local node might have "
+                             "slow network)");
+    }
     if (list_empty(&ra->reads_round)) {
         if (list_empty(&ra->reads_next))
             return;
@@ -51,6 +70,8 @@ void node__raft_reads_step(struct node *n, mono_ns now)
         ra->round_ids_n = 0;
         send_round(n, now);
     } else if (now - ra->round_sent >= NODE_READ_RETRY_NS) {
+        if (atomic_load(&n->pub.lead) != RAFT_NONE)
+            say_retrying(n); /* without a leader it was not even sent */
         send_round(n, now);
     }
 }
@@ -64,8 +85,14 @@ void node__raft_read_state(struct node *n, const struct raft_read_state *rs)
 
     for (size_t i = 0; i < ra->round_ids_n; i++)
         mine |= ra->round_ids[i] == id;
-    if (!mine)
-        return; /* of an earlier round */
+    if (!mine) { /* of an earlier round */
+        node__measure_slow_read(n);
+        LOG_WARN(n->env.log,
+                 "ignored out-of-date read index response; local node read indexes queueing up and "
+                 "waiting to be in sync with leader",
+                 F_U64("received-request-id", id));
+        return;
+    }
     while ((x = list_pop(&ra->reads_round)) != NULL) {
         CONTAINER_OF(x, struct node_request, age)->index = rs->index;
         list_push(&ra->reads_apply, x);
@@ -91,6 +118,8 @@ void node__raft_reads_fail(struct node *n, enum api_error err)
     struct raft_actor *ra = &n->raft;
     struct list *x;
 
+    if (!list_empty(&ra->reads_round))
+        node__measure_failed_read(n);
     while ((x = list_pop(&ra->reads_round)) != NULL)
         node__fail(n, &ra->out, CONTAINER_OF(x, struct node_request, age), err);
     ra->round_ids_n = 0;

@@ -2,12 +2,13 @@
  * each longer piece of work, so that no batch waits for more than a step.
  */
 #include "base/alloc.h"
-#include "node/node_int.h"
+#include "node/measure.h"
 
 /* ---- work in steps: true when it is over ---- */
 
 static bool step_compaction(struct node *n, struct store_job *j, mono_ns now)
 {
+    mono_ns began = node__measure_now(n);
     struct err e = ERR_INIT;
     int rc;
 
@@ -16,6 +17,7 @@ static bool step_compaction(struct node *n, struct store_job *j, mono_ns now)
     rc = mvcc_compaction_step(j->compaction, n->cfg.compaction_batch, &j->done, &e);
     if (rc != 0 && rc != ERR_NO_SPACE)
         node__die(n, "failed to compact the data file", &e);
+    node__measure_compaction_step(n, began, j->not_before == 0, j->done);
     j->not_before = now + (rc == 0 ? n->cfg.compaction_sleep_ms * 1000000 : NODE_FULL_RETRY_NS);
     atomic_store(&n->apply.committed, true);
     if (!j->done && !atomic_load(&n->stopping)) {
@@ -84,6 +86,7 @@ static bool save_disk_snapshot(struct node *n, struct store_job *j)
     struct raft_snapshot s = {
         .data = j->snap.payload,
         .meta = {.conf_state = j->snap.conf_state, .index = j->snap.index, .term = j->snap.term}};
+    mono_ns began = node__measure_now(n);
     struct err e = ERR_INIT;
     int rc = snap_save(n->env.disk, n->snap_dir, &s, &e);
 
@@ -95,6 +98,7 @@ static bool save_disk_snapshot(struct node *n, struct store_job *j)
     }
     if (rc != 0)
         node__die(n, "failed to save a snapshot", &e);
+    node__measure_snapshot(n, began);
     mpsc_push(&n->raft.markers, &j->link);
     node__wake(n, NODE_RAFT);
     return true;

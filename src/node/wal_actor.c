@@ -1,5 +1,5 @@
 /* wal_actor.c -- everything that gathered, in one write and one sync. */
-#include "node/node_int.h"
+#include "node/measure.h"
 
 static size_t take_batch(struct wal_actor *wa, struct wal_job **jobs, struct wal_save *saves)
 {
@@ -45,7 +45,10 @@ int64_t node__run_wal(struct node *n, mono_ns now)
     k = take_batch(wa, jobs, saves);
     if (k != 0) {
         struct err e = ERR_INIT;
-        int rc = wal_append_batch(wa->wal, saves, k, &e);
+        int rc;
+
+        node__measure_write(n);
+        rc = wal_append_batch(wa->wal, saves, k, &e);
 
         if (rc == ERR_NO_SPACE) {
             wa->pending = jobs[0]; /* they are linked still */

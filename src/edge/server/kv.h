@@ -13,9 +13,11 @@ void kv_range_stream(struct call *c, struct bytes message);
 void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q);
 
 /* Logs and counts a local read that took more than --warning-apply-duration. */
-void slow_range(struct server *s, mono_ns took, const Etcdserverpb__RangeRequest *q, uint64_t kvs,
-                uint64_t bytes);
-void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q);
+void slow_range(struct server *s, mono_ns took, const Etcdserverpb__RangeRequest *q,
+                const struct mvcc_range_info *info);
+/* res: NULL when it failed. */
+void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q,
+              const struct mvcc_txn_result *res);
 
 /* The status for an error of mvcc_range and its kin; ends the call. */
 void kv_read_failed(struct call *c, int rc);

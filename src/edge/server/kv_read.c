@@ -38,6 +38,8 @@ static void observe_range(struct req *r, const struct mvcc_range *g, mono_ns beg
     metric_inc(s->m.ranges);
     histogram_observe(s->m.range_seconds[ok], took);
     histogram_observe(s->m.request_range[ok], loop_now_ns(r->io->loop) - call_started_ns(r->call));
+    if (ok)
+        slow_range(s, took, r->user, mvcc_range_info(g));
 }
 
 /* Sorting and filters keep references in the call's arena; with none of them a range keeps its
@@ -153,7 +155,7 @@ static void txn_run(struct req *r)
         return;
     v = mvcc_view_pin(r->io->reader);
     rc = mvcc_txn_read(v, r->user, call_arena(r->call), &res);
-    slow_txn(s, clock_mono_ns(s->o.clock) - begin, r->user);
+    slow_txn(s, clock_mono_ns(s->o.clock) - begin, r->user, rc == 0 ? &res : NULL);
     histogram_observe(s->m.request_txn[rc == 0],
                       loop_now_ns(r->io->loop) - call_started_ns(r->call));
     if (rc != 0) {

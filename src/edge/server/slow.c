@@ -1,50 +1,10 @@
-/* Reads that took long: etcd's line "apply request took too long", with the request in Go's
- * protobuf text. */
+/* Reads that took long: etcd's line "apply request took too long". */
 #include "edge/server/kv.h"
-#include "wire/wire.h"
+#include "wire/pb.h"
+#include "wire/request_text.h"
 
-#define SLOW_TEXT_BYTES_MAX 4096
-
-static void add_bytes(struct buf *b, const char *name, ProtobufCBinaryData v)
-{
-    if (v.len == 0)
-        return;
-    buf_printf(b, "%s:\"", name);
-    for (size_t i = 0; i < v.len && !b->failed; i++) {
-        uint8_t c = v.data[i];
-
-        if (c == '"' || c == '\\')
-            buf_printf(b, "\\%c", c);
-        else if (c >= 0x20 && c < 0x7f)
-            buf_add_char(b, (char) c);
-        else
-            buf_printf(b, "\\%03o", c);
-    }
-    buf_add_str(b, "\" ");
-}
-
-static void add_number(struct buf *b, const char *name, int64_t v)
-{
-    if (v != 0)
-        buf_printf(b, "%s:%" PRId64 " ", name, v);
-}
-
-static void add_flag(struct buf *b, const char *name, bool v)
-{
-    if (v)
-        buf_printf(b, "%s:true ", name);
-}
-
-static void add_range(struct buf *b, const Etcdserverpb__RangeRequest *q)
-{
-    add_bytes(b, "key", q->key);
-    add_bytes(b, "range_end", q->range_end);
-    add_number(b, "limit", q->limit);
-    add_number(b, "revision", q->revision);
-    add_flag(b, "serializable", q->serializable);
-    add_flag(b, "keys_only", q->keys_only);
-    add_flag(b, "count_only", q->count_only);
-}
+#define SLOW_TEXT_BYTES_MAX 16384
+#define TXN_REPLY_BYTES_MAX ((size_t) 64 << 20) /* scratch to find out how long an answer is */
 
 static void log_slow(struct server *s, mono_ns took, const char *prefix, struct buf *request,
                      const char *response)
@@ -55,8 +15,17 @@ static void log_slow(struct server *s, mono_ns took, const char *prefix, struct 
              F_BYTES("request", buf_bytes(request)), F_STR("response", response));
 }
 
-void slow_range(struct server *s, mono_ns took, const Etcdserverpb__RangeRequest *q, uint64_t kvs,
-                uint64_t bytes)
+/* The answer's length before the member adds to its header. */
+static uint64_t inner_bytes(const struct mvcc_range_info *info)
+{
+    struct mvcc_header h = {.revision = info->revision};
+
+    return pb_bytes_size(1, header_size(&h)) + info->kvs_bytes + pb_u64_size(3, info->more) +
+           pb_u64_size(4, (uint64_t) info->count);
+}
+
+void slow_range(struct server *s, mono_ns took, const Etcdserverpb__RangeRequest *q,
+                const struct mvcc_range_info *info)
 {
     char response[80];
     struct buf b;
@@ -64,21 +33,59 @@ void slow_range(struct server *s, mono_ns took, const Etcdserverpb__RangeRequest
     if (LIKELY(took <= s->config->warning_apply_duration))
         return;
     buf_init(&b, SLOW_TEXT_BYTES_MAX);
-    add_range(&b, q);
-    snprintf(response, sizeof response, "range_response_count:%" PRIu64 " size:%" PRIu64, kvs,
-             bytes);
+    message_text(&b, &q->base);
+    snprintf(response, sizeof response, "range_response_count:%" PRIu64 " size:%" PRIu64,
+             info->kvs_n, inner_bytes(info));
     log_slow(s, took, "read-only range ", &b, response);
     buf_done(&b);
 }
 
-void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q)
+/* `responses:<range_response_count:1 range_response_count:0>`; what else a read can hold is a
+ * transaction. */
+static void add_responses(struct buf *b, const struct mvcc_txn_result *res)
 {
-    struct buf b;
+    buf_add_str(b, "responses:<");
+    for (size_t i = 0; i < res->responses_n && !b->failed; i++) {
+        const struct mvcc_op_result *op = &res->responses[i];
+
+        buf_add_str(b, i == 0 ? "" : " ");
+        if (op->op == MVCC_OP_RANGE)
+            buf_printf(b, "range_response_count:%" PRIu64, mvcc_range_info(op->range)->kvs_n);
+        else if (op->op == MVCC_OP_TXN)
+            add_responses(b, &op->txn);
+    }
+    buf_add_char(b, '>');
+}
+
+static uint64_t txn_bytes(const struct mvcc_txn_result *res)
+{
+    struct mvcc_header h = {.revision = res->revision};
+    struct mvcc_reply *reply;
+    struct arena a;
+    uint64_t n;
+
+    arena_init(&a, TXN_REPLY_BYTES_MAX);
+    reply = mvcc_reply_txn(res, &h, &a);
+    n = reply == NULL ? 0 : mvcc_reply_bytes(reply);
+    arena_done(&a);
+    return n;
+}
+
+void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q,
+              const struct mvcc_txn_result *res)
+{
+    struct buf request, response;
 
     if (LIKELY(took <= s->config->warning_apply_duration))
         return;
-    buf_init(&b, SLOW_TEXT_BYTES_MAX);
-    buf_printf(&b, "compare:%zu success:%zu failure:%zu", q->n_compare, q->n_success, q->n_failure);
-    log_slow(s, took, "read-only txn ", &b, "");
-    buf_done(&b);
+    buf_init(&request, SLOW_TEXT_BYTES_MAX);
+    buf_init(&response, SLOW_TEXT_BYTES_MAX);
+    txn_text(&request, q);
+    if (res != NULL) {
+        add_responses(&response, res);
+        buf_printf(&response, " size:%" PRIu64, txn_bytes(res));
+    }
+    log_slow(s, took, "read-only txn ", &request, buf_cstr(&response));
+    buf_done(&request);
+    buf_done(&response);
 }

@@ -2,7 +2,7 @@
  * proposals, compactions and snapshots on their way through the store actor.
  */
 #include "base/alloc.h"
-#include "node/node_int.h"
+#include "node/measure.h"
 
 #define OP_LEASE_REVOKE 9
 #define OP_ALARM 10
@@ -214,6 +214,8 @@ static void compaction_came_back(struct node *n, struct store_job *j)
                  F_U64("number-of-keys-compacted", info.records_removed), F_U64("hash", info.hash),
                  F_U64("current-db-size-bytes", store_db_size(a->store)),
                  F_U64("current-db-size-in-use-bytes", store_db_size_in_use(a->store)));
+    if (j->done)
+        node__measure_compacted(n, &info);
     mvcc_compaction_end(a->mvcc, j->compaction, j->done);
     a->compacting = false;
     a->compactions_done++;
@@ -262,7 +264,10 @@ static void step_compaction(struct node *n)
     struct store_job *j;
 
     if (mvcc_compact_index_pending(a->mvcc)) {
+        mono_ns began = node__measure_now(n);
+
         mvcc_compact_index_step(a->mvcc, MVCC_INDEX_STEP_DEFAULT);
+        node__measure_index_step(n, began);
         a->dirty = true;
         return;
     }

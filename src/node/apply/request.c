@@ -4,7 +4,7 @@
  * member only decides what the client is told, never what is done, so that members cannot differ.
  */
 #include "base/alloc.h"
-#include "node/node_int.h"
+#include "node/measure.h"
 
 /* ---- answers ---- */
 
@@ -22,6 +22,7 @@ static void answer(struct node *n, struct node_request *w)
 
 static void refuse(struct node *n, struct node_request *w, enum api_error err)
 {
+    node__measure_refused(n, err);
     if (w != NULL)
         node__fail(n, &n->apply.out, w, err);
 }
@@ -93,6 +94,9 @@ static void apply_compaction(struct node *n, const Etcdserverpb__CompactionReque
     struct apply_actor *a = &n->apply;
     int rc = mvcc_compact(a->mvcc, r->revision);
 
+    if (rc != 0)
+        node__measure_refused(n, mvcc_api_error(rc));
+
     if (rc == 0) {
         watch_compacted(a->hub, r->revision);
         a->compactions_queued++;
@@ -140,6 +144,7 @@ static void apply_lease_grant(struct node *n, const Etcdserverpb__LeaseGrantRequ
         return;
     }
     node__count_lease(n, NODE_LEASE_GRANTED);
+    node__measure_lease(n, ttl);
     res = reply_new(w, &etcdserverpb__lease_grant_response__descriptor);
     if (res != NULL) {
         res->id = r->id;
@@ -351,8 +356,8 @@ static void execute(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
                   NULL);
 }
 
-void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
-                         struct node_request *w)
+static void apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
+                          struct node_request *w)
 {
     uint64_t cost = cost_of(r);
     enum api_error refused = refused_by_alarm(n, r, cost);
@@ -369,8 +374,17 @@ void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest
         struct node_request *told = w;
 
         execute(n, r, NULL);
+        node__measure_refused(n, API_NO_SPACE);
         node__raise_nospace(n, told);
         return;
     }
     execute(n, r, w);
+}
+
+void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
+                         struct node_request *w)
+{
+    node__measure_begin(n);
+    apply_request(n, r, w);
+    node__measure_end(n, r, w);
 }
