@@ -9,6 +9,9 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __GLIBC__ /* known from here on */
+#include <malloc.h>
+#endif
 
 #include "base/alloc.h"
 #include "edge/peer/peer.h"
@@ -19,6 +22,8 @@
 #include "etcd/actors.h"
 #include "etcd/join.h"
 #include "sys/disk.h"
+
+#define MALLOC_LARGE_BYTES (1 << 20) /* what the index and arenas take at once, and more */
 
 extern char **environ;
 
@@ -146,6 +151,16 @@ static int open_log(struct program *p, struct err *e)
     log_close(p->log);
     p->log = l;
     return log_start(l, e);
+}
+
+/* glibc raises these by itself whenever a large block is freed, and then keeps tens of megabytes
+ * that a start or a burst has used.  Fixed, large blocks go back to the system. */
+static void keep_memory_small(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, MALLOC_LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_LARGE_BYTES);
+#endif
 }
 
 /* As many connections as the system allows. */
@@ -350,6 +365,7 @@ int main(int argc, char **argv)
     (void) argc;
     block_signals(&set);
     raise_file_limit();
+    keep_memory_small();
     p->log = first_log();
     config_init(&p->config);
     if (config_load(&p->config, &src, p->log, &status) != 0) {
