@@ -31,10 +31,9 @@ def snapshot(s):
 
 def million(program, setting):
     with Server(program, setting.folder) as s:
-        sockets, cpu_s, written = s.sockets_count_as_written(), s.settled_cpu_s(), s.written_bytes()
-        received = put_all(s, numbered(b'', MILLION, SMALL))
-        cpu_s = s.settled_cpu_s() - cpu_s
-        written = s.written_bytes() - written - sockets * received
+        cpu_s, written = s.settled_cpu_s(), s.written_bytes()
+        put_all(s, numbered(b'', MILLION, SMALL))
+        cpu_s, written = s.settled_cpu_s() - cpu_s, s.written_bytes() - written
         got = {'load_cpu': cpu_s / MILLION * 1e6, 'load_disk': written / MILLION, 'anonymous': s.anonymous_mb()}
         got.update(snapshot(s))
         with PeakMemory(s) as peak:

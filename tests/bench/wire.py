@@ -100,7 +100,7 @@ class Connection:
         self.window = self.first_stream_window = 65535
         self.next_stream = 1
         self.rest = b''
-        self.unreported = self.received_bytes = 0
+        self.unreported = 0
         self.blocks = {}
         self.sock.sendall(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(SETTINGS, 0, 0, struct.pack('>HI', 4, WINDOW_MAX))
                           + frame(WINDOW_UPDATE, 0, 0, struct.pack('>I', WINDOW_MAX - 65535)))
@@ -113,7 +113,6 @@ class Connection:
         got = self.sock.recv(RECV_BYTES)
         if not got:
             raise OSError('connection closed by the server')
-        self.received_bytes += len(got)
         b, i, out = self.rest + got, 0, []
         while len(b) - i >= 9:
             high, low, kind, flags, stream = struct.unpack_from('>HBBBI', b, i)
