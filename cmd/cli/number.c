@@ -334,3 +334,11 @@ void text_human_bytes(struct buf *out, uint64_t n)
     v = floor(v * 10 + 0.5) / 10;
     buf_printf(out, "%.*f %s", v < 10 ? 1 : 0, v, units[u]);
 }
+
+void text_lease_id(struct buf *out, int64_t id)
+{
+    if (id < 0)
+        buf_printf(out, "-%015" PRIx64, (uint64_t) 0 - (uint64_t) id);
+    else
+        buf_printf(out, "%016" PRIx64, (uint64_t) id);
+}

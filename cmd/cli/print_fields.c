@@ -35,10 +35,13 @@ static void put_id(const struct print_what *w, const char *name, uint64_t v)
 
 static void put_lease(const struct print_what *w, const char *name, int64_t v)
 {
-    if (w->how->hex)
-        buf_printf(w->out, "\"%s\" : %016" PRIx64 "\n", name, (uint64_t) v);
-    else
+    if (!w->how->hex) {
         put_int(w, name, v);
+        return;
+    }
+    buf_printf(w->out, "\"%s\" : ", name);
+    text_lease_id(w->out, v);
+    buf_add_char(w->out, '\n');
 }
 
 static void put_header(const struct print_what *w, const Etcdserverpb__ResponseHeader *h)

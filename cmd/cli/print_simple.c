@@ -85,34 +85,42 @@ static void simple_watch(const struct print_what *w, const struct print_watch *r
 
 /* ---- leases ---- */
 
-#define LEASE "lease %016" PRIx64
+static void put_lease(const struct print_what *w, int64_t id)
+{
+    buf_add_str(w->out, "lease ");
+    text_lease_id(w->out, id);
+}
 
 static void simple_grant(const struct print_what *w, const Etcdserverpb__LeaseGrantResponse *r)
 {
-    buf_printf(w->out, LEASE " granted with TTL(%" PRId64 "s)\n", (uint64_t) r->id, r->ttl);
+    put_lease(w, r->id);
+    buf_printf(w->out, " granted with TTL(%" PRId64 "s)\n", r->ttl);
 }
 
 static void simple_revoke(const struct print_what *w, const Etcdserverpb__LeaseRevokeResponse *r)
 {
     (void) r;
-    buf_printf(w->out, LEASE " revoked\n", (uint64_t) w->lease_id);
+    put_lease(w, (int64_t) w->lease_id);
+    buf_add_str(w->out, " revoked\n");
 }
 
 static void simple_keep_alive(const struct print_what *w,
                               const Etcdserverpb__LeaseKeepAliveResponse *r)
 {
-    buf_printf(w->out, LEASE " keepalived with TTL(%" PRId64 ")\n", (uint64_t) r->id, r->ttl);
+    put_lease(w, r->id);
+    buf_printf(w->out, " keepalived with TTL(%" PRId64 ")\n", r->ttl);
 }
 
 static void simple_time_to_live(const struct print_what *w,
                                 const Etcdserverpb__LeaseTimeToLiveResponse *r)
 {
+    put_lease(w, r->id);
     if (r->grantedttl == 0 && r->ttl == -1) {
-        buf_printf(w->out, LEASE " already expired\n", (uint64_t) r->id);
+        buf_add_str(w->out, " already expired\n");
         return;
     }
-    buf_printf(w->out, LEASE " granted with TTL(%" PRId64 "s), remaining(%" PRId64 "s)",
-               (uint64_t) r->id, r->grantedttl, r->ttl);
+    buf_printf(w->out, " granted with TTL(%" PRId64 "s), remaining(%" PRId64 "s)", r->grantedttl,
+               r->ttl);
     if (w->how->with_keys) {
         buf_add_str(w->out, ", attached keys([");
         for (size_t i = 0; i < r->n_keys; i++) {
@@ -127,8 +135,10 @@ static void simple_time_to_live(const struct print_what *w,
 static void simple_leases(const struct print_what *w, const Etcdserverpb__LeaseLeasesResponse *r)
 {
     buf_printf(w->out, "found %zu leases\n", r->n_leases);
-    for (size_t i = 0; i < r->n_leases; i++)
-        buf_printf(w->out, "%016" PRIx64 "\n", (uint64_t) r->leases[i]->id);
+    for (size_t i = 0; i < r->n_leases; i++) {
+        text_lease_id(w->out, r->leases[i]->id);
+        buf_add_char(w->out, '\n');
+    }
 }
 
 /* ---- members ---- */

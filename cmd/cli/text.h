@@ -32,6 +32,9 @@ size_t text_utf8_count(struct bytes s); /* code points; each invalid byte counts
 void text_base64(struct buf *out, struct bytes s);     /* standard alphabet, padded */
 void text_hex_escape(struct buf *out, struct bytes s); /* \xNN per byte, lower case */
 
+/* A lease as etcd's tools show it: %016x of a signed number, of whose width the sign is a part. */
+void text_lease_id(struct buf *out, int64_t id);
+
 /* As time.Duration prints itself: "9.72833ms", "1m2.5s", "0s". */
 void text_duration(struct buf *out, int64_t ns);
 

@@ -97,11 +97,8 @@ static int decode_lease(struct buf *out, struct bytes key, struct bytes value, s
     }
     if (r.bad)
         return bad(e, "lease");
-    /* A negative ID prints as Go prints one: sign, then digits. */
-    if (numbers[LEASE_ID] < 0)
-        buf_printf(out, "lease ID=-%015" PRIx64, (uint64_t) 0 - (uint64_t) numbers[LEASE_ID]);
-    else
-        buf_printf(out, "lease ID=%016" PRIx64, (uint64_t) numbers[LEASE_ID]);
+    buf_add_str(out, "lease ID=");
+    text_lease_id(out, numbers[LEASE_ID]);
     buf_printf(out, ", TTL=%" PRId64 "s, remaining TTL=%" PRId64 "s\n", numbers[LEASE_TTL],
                numbers[LEASE_REMAINING]);
     return 0;

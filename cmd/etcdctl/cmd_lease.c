@@ -131,7 +131,9 @@ static void on_renewal(const Etcdserverpb__LeaseKeepAliveResponse *r, const stru
         if (k->status == CTL_OK)
             return;
     } else if (k->ctl->how.printer == &printer_simple) {
-        buf_printf(&k->ctl->out, "lease %016" PRIx64 " expired or revoked.\n", (uint64_t) k->id);
+        buf_add_str(&k->ctl->out, "lease ");
+        text_lease_id(&k->ctl->out, k->id);
+        buf_add_str(&k->ctl->out, " expired or revoked.\n");
     }
     ketch_stop(k->ctl->client);
 }

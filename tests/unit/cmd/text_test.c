@@ -268,9 +268,31 @@ static void stamps_time(void **state)
     expect_text("2026-01-02T03:04:05.678901Z");
 }
 
+/* A lease as Go's %016x of a signed number: the sign is part of the width. */
+static void lease_ids_as_go(void **state)
+{
+    static const struct {
+        int64_t id;
+        const char *want;
+    } t[] = {
+        {7, "0000000000000007"},
+        {-7, "-000000000000007"},
+        {INT64_MAX, "7fffffffffffffff"},
+        {INT64_MIN, "-8000000000000000"},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        buf_clear(&out);
+        text_lease_id(&out, t[i].id);
+        assert_true(bytes_eq(buf_bytes(&out), bytes_str(t[i].want)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lease_ids_as_go, setup, teardown),
         cmocka_unit_test_setup_teardown(quotes_as_go, setup, teardown),
         cmocka_unit_test_setup_teardown(unquotes_what_it_quotes, setup, teardown),
         cmocka_unit_test_setup_teardown(unquotes_go_escapes, setup, teardown),
