@@ -118,4 +118,3 @@ class WatchSteps:
         i = r.randrange(len(self.watches))
         self.watches[i].close()
         self.watches[i] = pair.WatchPair(self.sides)
-
