@@ -127,7 +127,8 @@ class Server:
         """Pages on their way to the disk.  (In a file that was written ahead in large pieces through the page cache, the
         kernel counts a change of one byte as all of its folio, which may be a megabyte: compare with wchar where this is much.)"""
         text = self._proc('io')
-        wrote, taken_back = (int(re.search(rf'^{k}: (\d+)', text, re.M)[1]) for k in ('write_bytes', 'cancelled_write_bytes'))
+        wrote, taken_back = (int(re.search(rf'^{k}: (\d+)', text, re.M)[1])
+                             for k in ('write_bytes', 'cancelled_write_bytes'))
         return wrote - taken_back
 
     def anonymous_mb(self):

@@ -186,7 +186,8 @@ def test_stm(bench, way):
     assert len(only.key) == 16 and only.version == 40
 
 
-@pytest.mark.parametrize('line,results', [('', 100), ('--total 30 --txn --txn-ops 4', 30), ('--total 3000 --batch-limit 100', 3000)])
+@pytest.mark.parametrize('line,results', [('', 100), ('--total 30 --txn --txn-ops 4', 30),
+                                          ('--total 3000 --batch-limit 100', 3000)])
 def test_mvcc_put(ketch_bin, tmp_path, line, results):
     """The key space without a server: a report, and the scratch file is gone; one that is there already is left alone."""
     command = [str(ketch_bin / 'benchmark'), 'mvcc', 'put', *line.split()]
@@ -257,7 +258,8 @@ WRONG = [
     ('put --cacert /nonexist', 1, 'bad tls config: open /nonexist: no such file or directory'),
     ('put --endpoints=', 1, 'dial error: etcdclient: no available endpoints'),
     ('put --clients 0', 1, 'expected --clients between 1 and '),
-    ('txn-mixed --rw-ratio x', 255, 'invalid argument "x" for "--rw-ratio" flag: strconv.ParseFloat: parsing "x": invalid syntax'),
+    ('txn-mixed --rw-ratio x', 255,
+     'invalid argument "x" for "--rw-ratio" flag: strconv.ParseFloat: parsing "x": invalid syntax'),
     ('foo', 255, 'Error: unknown command "foo" for "benchmark"\nRun \'benchmark --help\' for usage.'),
 ]
 
