@@ -174,6 +174,9 @@ struct process_metrics {
     struct metric *open_fds;
     struct metric *max_fds;
     struct metric *virtual_bytes;
+    struct metric *virtual_max;
+    struct metric *net_received;
+    struct metric *net_sent;
     struct metric *resident_bytes;
     struct metric *start;
 };
@@ -191,6 +194,14 @@ static void register_process(struct server *s, struct metrics *m)
                                     "Maximum number of open file descriptors.");
     process.virtual_bytes = metrics_gauge(m, "process_virtual_memory_bytes",
                                           "Virtual memory size in bytes.");
+    process.virtual_max = metrics_gauge_real(
+        m, "process_virtual_memory_max_bytes",
+        "Maximum amount of virtual memory available in bytes.");
+    process.net_received = metrics_counter(m, "process_network_receive_bytes_total",
+                                           "Number of bytes received by the process over the "
+                                           "network.");
+    process.net_sent = metrics_counter(m, "process_network_transmit_bytes_total",
+                                       "Number of bytes sent by the process over the network.");
     process.resident_bytes = metrics_gauge(m, "process_resident_memory_bytes",
                                            "Resident memory size in bytes.");
     process.start = metrics_gauge_real(m, "process_start_time_seconds",
@@ -209,6 +220,33 @@ static int64_t open_files(void)
         n++;
     closedir(d);
     return n;
+}
+
+/* As Prometheus' client library has it: the IP bytes of the process's network namespace.  The file
+ * holds pairs of lines, names and then numbers. */
+static void network_bytes(void)
+{
+    FILE *f = fopen("/proc/self/net/netstat", "re");
+    static char names[8192], numbers[8192];
+
+    while (f != NULL && fgets(names, sizeof names, f) != NULL &&
+           fgets(numbers, sizeof numbers, f) != NULL) {
+        char *name_rest, *number_rest;
+        const char *name = strtok_r(names, " \n", &name_rest);
+        const char *number = strtok_r(numbers, " \n", &number_rest);
+        bool ip = name != NULL && strcmp(name, "IpExt:") == 0;
+
+        while (ip && name != NULL && number != NULL) {
+            if (strcmp(name, "InOctets") == 0)
+                metric_set(process.net_received, strtoll(number, NULL, 10));
+            else if (strcmp(name, "OutOctets") == 0)
+                metric_set(process.net_sent, strtoll(number, NULL, 10));
+            name = strtok_r(NULL, " \n", &name_rest);
+            number = strtok_r(NULL, " \n", &number_rest);
+        }
+    }
+    if (f != NULL)
+        fclose(f);
 }
 
 static void memory_sizes(void)
@@ -281,6 +319,9 @@ static void collect(void *arg)
         metric_set(process.max_fds, (int64_t) r.rlim_cur);
         metric_set(s->m.fd_limit, (int64_t) r.rlim_cur);
     }
+    if (getrlimit(RLIMIT_AS, &r) == 0)
+        metric_set_real(process.virtual_max, (double) r.rlim_cur);
+    network_bytes();
     metric_set(process.open_fds, open_files());
     metric_set(s->m.fd_used, metric_get(process.open_fds));
     memory_sizes();
@@ -306,6 +347,12 @@ void server_metrics_register(struct server *s)
                                           "with current version.",
                                           METRIC_LABELS("server_version")),
                            METRIC_LABELS(s->version)),
+               1);
+    metric_set(metric_with(metrics_family(m, METRIC_GAUGE, METRIC_PLAIN, "etcd_server_go_version",
+                                          "Which Go version server is running with. 1 for "
+                                          "'server_go_version' label with current version.",
+                                          METRIC_LABELS("server_go_version")),
+                           METRIC_LABELS("none")),
                1);
     metric_set(metric_with(metrics_family(m, METRIC_GAUGE, METRIC_PLAIN, "ketch_version",
                                           "1; the label is this program's own version.",
