@@ -41,8 +41,10 @@ struct program {
 /* What the program sends to itself. */
 #define SIGNAL_REMOVED SIGUSR2
 
-/* How long a member that was removed still serves, so that others hear of it. */
-#define REMOVED_STOP_MS 1000
+/* How long a member that was removed still serves, so that others hear of it.  Short: a removed
+ * leader that still answers hides that the others have no leader yet, and what a client then
+ * proposes is lost. */
+#define REMOVED_STOP_MS 100
 
 NORETURN static void fatal(void *ctx, const char *why)
 {
