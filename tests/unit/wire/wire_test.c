@@ -194,6 +194,41 @@ static void odd_nested(void **state)
     arena_done(&a);
 }
 
+/* A message of a oneof that comes again right behind itself is merged, as Go's protobuf does it;
+ * one that comes behind another member begins anew. */
+static void odd_oneof(void **state)
+{
+    /* put{key k}, put{value v}; then range{}, put{key a}, put{lease 5}, put{key b} */
+    static const char merged[] = "\x12\x05\x0a\x03"
+                                 "key\x12\x03\x12\x01v";
+    static const char anew[] = "\x12\x03\x12\x01v\x0a\x00\x12\x03\x0a\x01"
+                               "a\x12\x02\x18\x05\x12\x03\x0a\x01"
+                               "b";
+    Etcdserverpb__RequestOp *op;
+    struct bytes plain;
+    struct arena a;
+
+    (void) state;
+    arena_init(&a, 1 << 20);
+    assert_int_equal(
+        WIRE_DECODE(etcdserverpb__request_op, bytes_of(merged, sizeof merged - 1), &a, &op, NULL),
+        0);
+    assert_true(bytes_eq(wire_bytes(op->request_put->key), BYTES_LIT("key")));
+    assert_true(bytes_eq(wire_bytes(op->request_put->value), BYTES_LIT("v")));
+    assert_int_equal(
+        WIRE_DECODE(etcdserverpb__request_op, bytes_of(anew, sizeof anew - 1), &a, &op, NULL), 0);
+    assert_int_equal(op->request_case, ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT);
+    assert_true(bytes_eq(wire_bytes(op->request_put->key), BYTES_LIT("b")));
+    assert_int_equal(op->request_put->value.len, 0);
+    assert_int_equal(op->request_put->lease, 5);
+    assert_int_equal(wire_plain(&etcdserverpb__request_op__descriptor,
+                                bytes_of(merged, sizeof merged - 1), 8, &a, &plain, NULL),
+                     0);
+    assert_true(bytes_eq(plain, BYTES_LIT("\x12\x08\x0a\x03"
+                                          "key\x12\x01v")));
+    arena_done(&a);
+}
+
 /* Bytes that are no message are refused as malformed, cut anywhere. */
 static void malformed(void **state)
 {
@@ -256,10 +291,15 @@ static void utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),       cmocka_unit_test(depth_is_limited),
-        cmocka_unit_test(strings_are_utf8), cmocka_unit_test(memory_is_limited),
-        cmocka_unit_test(odd_fields),       cmocka_unit_test(odd_nested),
-        cmocka_unit_test(malformed),        cmocka_unit_test(utf8),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(strings_are_utf8),
+        cmocka_unit_test(memory_is_limited),
+        cmocka_unit_test(odd_fields),
+        cmocka_unit_test(odd_nested),
+        cmocka_unit_test(odd_oneof),
+        cmocka_unit_test(malformed),
+        cmocka_unit_test(utf8),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
