@@ -58,3 +58,28 @@ def test_read(start_server, tmp_path):
     with start_server(tmp_path / 'quiet', '--warning-apply-duration=1h') as s:
         Ctl(s.ctl_path, s.endpoint)('put', 'foo', 'bar')
         assert lines(s, slow) == []
+
+
+def test_calls(start_server, tmp_path):
+    """Every unary call has a line at level debug, and a slow one a warning: what was asked, how much, how long."""
+    with start_server(tmp_path / 'data', '--log-level=debug') as s:
+        ctl = Ctl(s.ctl_path, s.endpoint)
+        ctl('put', 'foo', 'bar')
+        ctl('get', 'foo')
+        ctl('txn', input='\nget foo\nget x\n\n\n')
+        ctl('del', 'foo', 'fox', '--range')
+        ctl('lease', 'grant', '50')
+        wanted = [('KV/Put', 1, 10, 0, 28, 'key:"foo" value_size:3 '),
+                  ('KV/Range', 0, 5, 1, 48, 'key:"foo"'),
+                  ('KV/Txn', 2, 12, 0, 66, 'compare:<> success:<request_range:{key:"foo"} request_range:{key:"x"}> '
+                   'failure:<>'),
+                  ('KV/DeleteRange', 0, 10, 1, 30, 'key:"foo"  range_end:"fox"'),
+                  ('Lease/LeaseGrant', -1, -1, -1, -1, '')]
+        for method, *numbers, content in wanted:
+            m = find(s, 'request stats', **{'response type': '/etcdserverpb.' + method})
+            assert m['level'] == 'debug'
+            assert [m[k] for k in ('request count', 'request size', 'response count', 'response size')] == numbers
+            assert m['request content'] == content
+    with start_server(tmp_path / 'slow', '--warning-unary-request-duration=1ns') as s:
+        Ctl(s.ctl_path, s.endpoint)('put', 'foo', 'bar')
+        assert find(s, 'request stats', **{'response type': '/etcdserverpb.KV/Put'})['level'] == 'warn'

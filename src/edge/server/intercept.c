@@ -1,6 +1,6 @@
 /* What happens to every call before its method hears of it, and when it ends: etcd's interceptors.
  */
-#include "edge/server/server_int.h"
+#include "edge/server/kv.h"
 #include "obs/gofmt.h"
 
 #define LEADER_CHECKS_MAX 3 /* in a row without a leader: guarded streams end */
@@ -72,19 +72,6 @@ int intercept_begin(struct call *c, void *user, const char **ret_text)
 
 /* ---- the end ---- */
 
-static void log_slow(struct call *c, struct server *s, int code, mono_ns took)
-{
-    const struct method_info *m = &methods[call_method(c)->tag];
-    wall_ms began = clock_wall_ms(s->o.clock) - took / 1000000;
-
-    LOG_WARN(s->log, "request stats", F_WALL("start time", began), F_NS("time spent", took),
-             F_STR("remote", call_peer(c)), F_STR("response type", m->path),
-             F_I64("request count", code == GRPC_OK ? 1 : -1),
-             F_U64("request size", call_request_bytes(c)),
-             F_I64("response count", code == GRPC_OK ? 1 : -1),
-             F_U64("response size", call_reply_bytes(c)));
-}
-
 void intercept_end(struct call *c, int code, void *user)
 {
     struct server *s = user;
@@ -97,7 +84,9 @@ void intercept_end(struct call *c, int code, void *user)
     if (code == GRPC_OK)
         methods_count_sent(&s->m.methods, id);
     if (took > s->config->warning_unary_request_duration)
-        log_slow(c, s, code, took);
+        slow_call(c, LOG_LEVEL_WARN, took);
+    else if (log_enabled(s->log, LOG_LEVEL_DEBUG))
+        slow_call(c, LOG_LEVEL_DEBUG, took);
 }
 
 /* ---- streams that want a leader ---- */

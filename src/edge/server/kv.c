@@ -100,6 +100,7 @@ static void delete_done(struct req *r)
     if (reply_failed(r->call, res))
         return;
     ASSERT(res->answer == NODE_ANSWER_DELETE);
+    call_set_user(r->call, &r->node.result.del);
     h = result_header(r);
     reply_reply(r->call, mvcc_reply_delete(&res->del, &h, call_arena(r->call)), NULL);
 }
@@ -129,6 +130,7 @@ static void txn_done(struct req *r)
     if (reply_failed(r->call, res))
         return;
     ASSERT(res->answer == NODE_ANSWER_TXN);
+    call_set_user(r->call, &r->node.result.txn);
     h = result_header(r);
     reply_reply(r->call, mvcc_reply_txn(&res->txn, &h, call_arena(r->call)), NULL);
 }

@@ -19,6 +19,10 @@ void slow_range(struct server *s, mono_ns took, const Etcdserverpb__RangeRequest
 void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q,
               const struct mvcc_txn_result *res);
 
+/* The line "request stats" about a unary call.  What it tells of an answer it finds in call_user:
+ * the struct mvcc_range, mvcc_delete_result or mvcc_txn_result; NULL: there was none. */
+void slow_call(struct call *c, enum log_level level, mono_ns took);
+
 /* The status for an error of mvcc_range and its kin; ends the call. */
 void kv_read_failed(struct call *c, int rc);
 

@@ -96,6 +96,7 @@ static void range_run(struct req *r)
         kv_read_failed(r->call, rc);
         return;
     }
+    call_set_user(r->call, g);
     h = header_make(r->io->server, mvcc_range_info(g)->revision, 0);
     reply = mvcc_reply_range(g, &h, call_arena(r->call));
     reply_sorted(r->call, reply, v, r->io, sort_count(r));
@@ -163,6 +164,7 @@ static void txn_run(struct req *r)
         kv_read_failed(r->call, rc);
         return;
     }
+    call_set_user(r->call, &res); /* for as long as the answer is made */
     h = header_make(s, res.revision, 0);
     reply_reply(r->call, mvcc_reply_txn(&res, &h, call_arena(r->call)), v);
 }

@@ -1,7 +1,9 @@
-/* Reads that took long: etcd's line "apply request took too long". */
+/* Reads and calls that took long: etcd's lines "apply request took too long" and "request stats".
+ */
 #include "edge/server/kv.h"
 #include "wire/pb.h"
 #include "wire/request_text.h"
+#include "wire/wire.h"
 
 #define SLOW_TEXT_BYTES_MAX 16384
 #define TXN_REPLY_BYTES_MAX ((size_t) 64 << 20) /* scratch to find out how long an answer is */
@@ -88,4 +90,99 @@ void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q,
     log_slow(s, took, "read-only txn ", &request, buf_cstr(&response));
     buf_done(&request);
     buf_done(&response);
+}
+
+/* ---- calls ---- */
+
+struct call_stats {
+    int64_t requests;
+    int64_t request_bytes;
+    int64_t responses;
+    int64_t response_bytes;
+    struct buf content;
+};
+
+/* The operations of the branch that was taken. */
+static void txn_stats(struct call_stats *st, const Etcdserverpb__TxnRequest *q,
+                      const struct mvcc_txn_result *res)
+{
+    Etcdserverpb__RequestOp *const *ops = res->succeeded ? q->success : q->failure;
+
+    st->requests = (int64_t) (res->succeeded ? q->n_success : q->n_failure);
+    for (int64_t i = 0; i < st->requests; i++)
+        st->request_bytes += (int64_t) wire_size(&ops[i]->base);
+}
+
+/* Only requests of the KV service are looked into; of the others etcd tells nothing either. */
+static void kv_stats(struct call *c, enum method_id id, const ProtobufCMessage *m,
+                     struct call_stats *st)
+{
+    const void *answer = call_user(c);
+
+    st->request_bytes = (int64_t) call_request(c).n;
+    switch (id) {
+    case METHOD_KV_RANGE:
+        if (answer != NULL)
+            st->responses = (int64_t) mvcc_range_info(answer)->kvs_n;
+        message_text(&st->content, m);
+        break;
+    case METHOD_KV_PUT:
+        st->requests = 1;
+        put_text(&st->content, (const Etcdserverpb__PutRequest *) m);
+        break;
+    case METHOD_KV_DELETE_RANGE:
+        if (answer != NULL)
+            st->responses = ((const struct mvcc_delete_result *) answer)->deleted;
+        message_text(&st->content, m);
+        break;
+    default:
+        st->request_bytes = 0;
+        if (answer != NULL)
+            txn_stats(st, (const Etcdserverpb__TxnRequest *) m, answer);
+        txn_text(&st->content, (const Etcdserverpb__TxnRequest *) m);
+        break;
+    }
+}
+
+static const ProtobufCMessageDescriptor *kv_request(enum method_id id)
+{
+    switch (id) {
+    case METHOD_KV_RANGE:
+        return &etcdserverpb__range_request__descriptor;
+    case METHOD_KV_PUT:
+        return &etcdserverpb__put_request__descriptor;
+    case METHOD_KV_DELETE_RANGE:
+        return &etcdserverpb__delete_range_request__descriptor;
+    case METHOD_KV_TXN:
+        return &etcdserverpb__txn_request__descriptor;
+    default:
+        return NULL;
+    }
+}
+
+void slow_call(struct call *c, enum log_level level, mono_ns took)
+{
+    struct server *s = call_server(c);
+    enum method_id id = (enum method_id) call_method(c)->tag;
+    const ProtobufCMessageDescriptor *d = kv_request(id);
+    struct call_stats st = {.response_bytes = (int64_t) call_reply_bytes(c)};
+    ProtobufCMessage *m;
+    struct arena a;
+
+    arena_init(&a, TXN_REPLY_BYTES_MAX);
+    buf_init(&st.content, SLOW_TEXT_BYTES_MAX);
+    if (d != NULL && wire_decode(d, call_request(c), &a, &m, NULL) == 0)
+        kv_stats(c, id, m, &st);
+    else
+        st.requests = st.request_bytes = st.responses = st.response_bytes = -1;
+    log_write(s->log, level, LOG_SITE_, "request stats",
+              (const struct log_field[]){
+                  F_WALL("start time", clock_wall_ms(s->o.clock) - took / 1000000),
+                  F_NS("time spent", took), F_STR("remote", call_peer(c)),
+                  F_STR("response type", methods[id].path), F_I64("request count", st.requests),
+                  F_I64("request size", st.request_bytes), F_I64("response count", st.responses),
+                  F_I64("response size", st.response_bytes),
+                  F_BYTES("request content", buf_bytes(&st.content)), LOG_END_});
+    buf_done(&st.content);
+    arena_done(&a);
 }

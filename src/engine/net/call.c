@@ -231,6 +231,11 @@ void *call_service(const struct call *c)
     return c->service;
 }
 
+struct bytes call_request(const struct call *c)
+{
+    return c->request;
+}
+
 void call_set_user(struct call *c, void *user)
 {
     c->user = user;

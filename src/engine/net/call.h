@@ -38,6 +38,9 @@ struct arena *call_arena(struct call *c);
 const struct net_method *call_method(const struct call *c);
 void *call_service(const struct call *c); /* the pointer given to net_server_add */
 
+/* The message of a call that is no stream of the client's, inflated. */
+struct bytes call_request(const struct call *c);
+
 /* One pointer for the service: its request. */
 void call_set_user(struct call *c, void *user);
 void *call_user(const struct call *c);
