@@ -23,6 +23,7 @@
 #include "etcd/join.h"
 #include "sys/disk.h"
 
+#define TRIM_SECONDS 3
 #define MALLOC_LARGE_BYTES (1 << 20) /* what the index and arenas take at once, and more */
 
 extern char **environ;
@@ -162,6 +163,15 @@ static void keep_memory_small(void)
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, MALLOC_LARGE_BYTES);
     mallopt(M_TRIM_THRESHOLD, MALLOC_LARGE_BYTES);
+#endif
+}
+
+/* What closed connections and done requests left between live blocks.  What is large is not in
+ * these heaps, so this takes a moment only. */
+static void trim_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
 #endif
 }
 
@@ -337,7 +347,7 @@ static void leave(struct program *p)
 static int serve(struct program *p, char *const *argv, const sigset_t *set)
 {
     struct err e = ERR_INIT;
-    int signum = 0;
+    int signum;
 
     p->metrics = metrics_new();
     if (p->metrics == NULL || open_log(p, &e) != 0 || open_all(p, argv, &e) != 0) {
@@ -345,7 +355,8 @@ static int serve(struct program *p, char *const *argv, const sigset_t *set)
         close_all(p);
         return 0;
     }
-    sigwait(set, &signum);
+    while ((signum = sigtimedwait(set, NULL, &(struct timespec){TRIM_SECONDS, 0})) < 0)
+        trim_memory();
     if (signum == SIGNAL_REMOVED)
         leave(p);
     else
