@@ -23,8 +23,8 @@ struct node_question {
     const char *path; /* POST, application/protobuf */
     struct bytes body;
     int64_t timeout_ms;
-    /* Once, on a thread of the transport's.  status 0: there is no answer.  `answer` is valid during
-     * the call. */
+    /* Once, on a thread of the transport's.  status 0: there is no answer.  `answer` is valid
+     * during the call. */
     void (*done)(struct node_question *q, int status, struct bytes answer);
     struct mpsc_node link; /* the transport's own */
 };

@@ -324,11 +324,10 @@ static void blocks_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_operations),  cmocka_unit_test(bounded_window),
-        cmocka_unit_test(only_the_readable_leaves),
-        cmocka_unit_test(patience),           cmocka_unit_test(compaction_errors),
-        cmocka_unit_test(snapshots),          cmocka_unit_test(first_snapshot),
-        cmocka_unit_test(blocks_are_counted),
+        cmocka_unit_test(random_operations),        cmocka_unit_test(bounded_window),
+        cmocka_unit_test(only_the_readable_leaves), cmocka_unit_test(patience),
+        cmocka_unit_test(compaction_errors),        cmocka_unit_test(snapshots),
+        cmocka_unit_test(first_snapshot),           cmocka_unit_test(blocks_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
