@@ -192,7 +192,7 @@ void node__metrics_init(struct node *n)
                                "Bytes of the data file that were ever used.");
     m->db_in_use = metrics_gauge(r, "etcd_mvcc_db_total_size_in_use_in_bytes",
                                  "Bytes of the data file that hold data.");
-    m->held_seconds = metrics_gauge(
+    m->held_seconds = metrics_gauge_real(
         r, "ketch_mvcc_db_oldest_view_seconds",
         "How long the oldest view of the data file has been out of date "
         "and kept; 0 when there is none.");

@@ -59,3 +59,11 @@ def test_counts(server):
         assert f'\n{line}\n' in text, line
     written = int(re.search(r'^etcd_disk_wal_write_bytes_total (\d+)', text, re.M)[1])
     assert written > 100
+
+
+def test_age_of_the_oldest_view(server):
+    """The age of the oldest view is in seconds: small in a member that has just started."""
+    for i in range(50):
+        server.ctl('put', 'k', str(i))
+    _, text = page(server)
+    assert 0 <= float(re.search(r'^ketch_mvcc_db_oldest_view_seconds (\S+)', text, re.M)[1]) < 60
