@@ -90,6 +90,7 @@ def test_sizes(server, api):
     assert metric(server, 'etcd_server_quota_backend_bytes') == 2 << 30
     for i in range(50):
         api.put(b'k', bytes([i]) * 100000)
+    server.wait_for(lambda: api.Status().dbSizeInUse > 50 * 100000)  # committed, not only acknowledged
     r = api.Status()
     api.Compact(revision=51, physical=True)
     server.wait_for(lambda: api.put(b'other') and api.Status().dbSizeInUse < r.dbSizeInUse / 2)

@@ -24,7 +24,7 @@ def test_the_peer_port_answers(server):
     server.wait_for(lambda: b'"etcdcluster":"3.7.0"' in get(server.peer_port, '/version'))
     assert json.loads(get(server.peer_port, '/version'))['etcdserver'] == '3.7.1'
     assert json.loads(get(server.peer_port, '/raft/probing'))['OK'] is True
-    for path, method, status in (('/raft', 'POST', 404), ('/nothing', 'GET', 404), ('/version', 'POST', 405)):
+    for path, method, status in (('/raft', 'POST', 412), ('/nothing', 'GET', 404), ('/version', 'POST', 405)):
         try:
             get(server.peer_port, path, method)
             raise AssertionError(path)
