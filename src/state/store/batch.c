@@ -205,7 +205,8 @@ bool store_batch_due(const struct store *s, int64_t open_ms)
 
     if (s->batches_n >= STORE_BATCHES_MAX - 2)
         return false;
-    return ops >= s->cfg.batch_ops_max || (ops > 0 && open_ms >= s->cfg.batch_interval_ms);
+    return ops >= s->cfg.batch_ops_max || s->open->bytes >= STORE_BATCH_BYTES_MAX ||
+           (ops > 0 && open_ms >= s->cfg.batch_interval_ms);
 }
 
 bool store_all_sealed(const struct store *s)

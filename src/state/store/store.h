@@ -31,8 +31,11 @@
 #include "sys/clock.h"
 #include "sys/disk.h"
 
-#define STORE_BATCH_OPS_DEFAULT 10000                  /* --backend-batch-limit */
-#define STORE_BATCH_INTERVAL_MS_DEFAULT 100            /* --backend-batch-interval */
+#define STORE_BATCH_OPS_DEFAULT 10000       /* --backend-batch-limit */
+#define STORE_BATCH_INTERVAL_MS_DEFAULT 100 /* --backend-batch-interval */
+/* A batch of so many bytes is due: a quarter of the room that the data file has asked for ahead, so
+ * that on a full disk what is under way still fits. */
+#define STORE_BATCH_BYTES_MAX ((uint64_t) 2 << 20)
 #define STORE_PENDING_BYTES_MAX ((uint64_t) 256 << 20) /* written but not committed: then pause */
 #define STORE_MAP_BYTES_LARGE ((uint64_t) 1 << 30)
 #define STORE_COMPACT_RECORDS_DEFAULT                                                  \
@@ -101,9 +104,9 @@ bool store_get(struct store *s, enum store_bucket b, struct bytes key, struct by
 uint64_t store_applied_index(const struct store *s);
 uint64_t store_applied_term(const struct store *s);
 
-/* True when the open batch should be sealed: it has reached its number of operations, or it has any
- * and `open_ms` milliseconds have passed since the last seal.  False while too many sealed batches
- * wait (the open one then goes on growing). */
+/* True when the open batch should be sealed: it has reached its number of operations or
+ * STORE_BATCH_BYTES_MAX, or it has any and `open_ms` milliseconds have passed since the last seal.
+ * False while too many sealed batches wait (the open one then goes on growing). */
 bool store_batch_due(const struct store *s, int64_t open_ms);
 
 /* Closes the open batch, even when only the applied index has changed, and gives it to the store
