@@ -175,6 +175,7 @@ struct raft_actor {
     bool started;
     bool campaigned;
     raft_id lead;
+    bool lead_removed; /* it is no member any more, and nobody has taken its place yet */
     raft_id last_lead; /* the last one that was known */
     bool is_leader;
     struct batch *batch_requests; /* scratch, too */

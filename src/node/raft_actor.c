@@ -42,6 +42,9 @@ static void confs_done(struct node *n, struct apply_job *j)
 
         if (raft_apply_conf_change(n->raft.raft, &v2, NULL, &e) != 0)
             node__die(n, "a committed configuration change does not fit", &e);
+        if (j->confs[i].change.type == RAFT_CONF_REMOVE_NODE &&
+            j->confs[i].change.node_id == n->raft.lead)
+            n->raft.lead_removed = true;
         if (j->confs[i].request != NULL)
             node__finish(n, &n->raft.out, j->confs[i].request);
     }
@@ -96,6 +99,7 @@ static void leader_changed(struct node *n, const struct raft_soft_state *soft)
         ra->last_lead = soft->lead;
         node__count_leader_change(n);
     }
+    ra->lead_removed = ra->lead_removed && soft->lead == ra->lead;
     ra->lead = soft->lead;
     ra->is_leader = soft->state == RAFT_LEADER;
     if (other)

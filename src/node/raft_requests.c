@@ -244,6 +244,12 @@ static void take(struct node *n, struct batch *b, struct node_request *r)
     propose_change(n, r);
 }
 
+/* What is forwarded to a leader that was removed is lost: it waits for the next one instead. */
+static bool is_leaderless(const struct raft_actor *ra)
+{
+    return ra->lead == RAFT_NONE || (ra->lead_removed && !ra->is_leader);
+}
+
 /* Proposals that came while there was no leader go first, in the order in which they came. */
 static void unblock(struct node *n, struct batch *b)
 {
@@ -258,7 +264,7 @@ void node__raft_take_requests(struct node *n, mono_ns now)
     struct raft_actor *ra = &n->raft;
     struct batch *b = ra->batch_requests;
 
-    if (ra->lead != RAFT_NONE)
+    if (!is_leaderless(ra))
         unblock(n, b);
     for (struct mpsc_node *x = mpsc_take(&ra->requests), *next; x != NULL; x = next) {
         struct node_request *r = CONTAINER_OF(x, struct node_request, link);
@@ -271,7 +277,7 @@ void node__raft_take_requests(struct node *n, mono_ns now)
             list_push(&ra->reads_next, &r->age);
         else if (r->kind == NODE_REQ_MOVE_LEADER)
             node__transfer_begin(n, r);
-        else if (ra->lead == RAFT_NONE)
+        else if (is_leaderless(ra))
             list_push(&ra->blocked, &r->age);
         else
             take(n, b, r);

@@ -95,6 +95,9 @@ class Cluster:
             time.sleep(0.05)
         raise AssertionError(f'no leader after {seconds} seconds')
 
+    def followers_of(self, leader):
+        return [m for m in self.running() if m is not leader]
+
     def followers(self):
         leader = self.leader()
         return [m for m in self.running() if m is not leader]
