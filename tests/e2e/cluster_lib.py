@@ -127,7 +127,7 @@ class Writer(threading.Thread):
         self.acknowledged = {}
         self.over = False
         self.gaps = [0.0]
-        self.errors = 0
+        self.total = 0
 
     def run(self):
         import grpc
@@ -141,10 +141,11 @@ class Writer(threading.Thread):
             try:
                 m.grpc('etcdserverpb.KV/Put', timeout=5)(key=key, value=value)
             except (grpc.RpcError, ValueError):  # ValueError: the channel was closed with its member
-                self.errors += 1
                 self.acknowledged.pop(key, None)  # it may have happened, or may happen yet
+                time.sleep(0.02)
                 continue
             self.acknowledged[key] = value
+            self.total += 1
             self.gaps.append(time.monotonic() - last)
             last = time.monotonic()
 
@@ -158,7 +159,7 @@ class Writer(threading.Thread):
         there = {kv.key: kv.value for kv in got.kvs}
         lost = {k: (v, there.get(k)) for k, v in self.acknowledged.items() if there.get(k) != v}
         assert not lost, lost
-        assert self.acknowledged, 'nothing was acknowledged'
+        assert self.total > 0, 'nothing was acknowledged'
 
 
 def log_lines(member):
