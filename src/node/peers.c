@@ -8,13 +8,12 @@
 
 /* ---- any thread ---- */
 
-enum report_kind { REPORT_UNREACHABLE, REPORT_SNAPSHOT, REPORT_REMOVED };
+enum report_kind { REPORT_UNREACHABLE, REPORT_REMOVED };
 
 struct peer_report {
     struct mpsc_node link;
     enum report_kind kind;
     raft_id id;
-    bool arrived;
 };
 
 void node_receive(struct node *n, struct node_message *first)
@@ -32,30 +31,24 @@ void node_receive(struct node *n, struct node_message *first)
         node__wake(n, NODE_RAFT);
 }
 
-static void report(struct node *n, enum report_kind kind, raft_id id, bool arrived)
+static void report(struct node *n, enum report_kind kind, raft_id id)
 {
     struct peer_report *r = xmem_calloc(1, sizeof *r);
 
     r->kind = kind;
     r->id = id;
-    r->arrived = arrived;
     if (mpsc_push(&n->raft.reports, &r->link))
         node__wake(n, NODE_RAFT);
 }
 
 void node_report_unreachable(struct node *n, raft_id id)
 {
-    report(n, REPORT_UNREACHABLE, id, false);
-}
-
-void node_report_snapshot(struct node *n, raft_id id, bool arrived)
-{
-    report(n, REPORT_SNAPSHOT, id, arrived);
+    report(n, REPORT_UNREACHABLE, id);
 }
 
 void node_report_removed(struct node *n)
 {
-    report(n, REPORT_REMOVED, n->member_id, false);
+    report(n, REPORT_REMOVED, n->member_id);
 }
 
 /* ---- what comes ---- */
@@ -102,9 +95,6 @@ static void take_report(struct node *n, struct peer_report *r)
     switch (r->kind) {
     case REPORT_UNREACHABLE:
         raft_report_unreachable(n->raft.raft, r->id);
-        break;
-    case REPORT_SNAPSHOT:
-        raft_report_snapshot(n->raft.raft, r->id, r->arrived);
         break;
     case REPORT_REMOVED:
         if (n->env.removed != NULL)
@@ -158,6 +148,7 @@ static void add(struct raft_actor *ra, const struct raft_message *m)
 void node__peers_send(struct node *n, const struct raft_message *m, size_t k)
 {
     for (size_t i = 0; i < k; i++) {
+        /* Snapshots do not travel yet: whoever needs one stays behind (docs/compatibility.md). */
         if (m[i].type == RAFT_MSG_SNAP)
             raft_report_snapshot(n->raft.raft, m[i].to, false);
         else

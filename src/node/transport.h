@@ -15,7 +15,6 @@
 #include "wire/raftpb.h"
 
 struct node;
-struct node_snapshot;
 
 /* A question that another member's peer port answers; kept by the asker until `done`. */
 struct node_question {
@@ -34,10 +33,6 @@ struct node_transport {
     /* The raft thread.  The messages of one turn, none of them a MsgSnap; borrowed for the call.
      * Data of entries may be kept by reference to their owners. */
     void (*send)(void *ctx, const struct raft_message *m, size_t n);
-    /* An actor's thread.  `m` is a MsgSnap to a member that is behind, complete but for the
-     * database, which is `s`: the transport takes it, and calls node_report_snapshot when it knows
-     * whether it has arrived. `m` is borrowed. */
-    void (*send_snapshot)(void *ctx, const struct raft_message *m, struct node_snapshot *s);
     /* The apply thread, or node_open.  Who the members are now: at start, and after each change.
      * `v` is borrowed; cluster_view_ref keeps it. */
     void (*members)(void *ctx, const struct cluster_view *v);
@@ -68,7 +63,6 @@ struct node_message {
 void node_receive(struct node *n, struct node_message *first);
 /* The last messages to this member were lost. */
 void node_report_unreachable(struct node *n, raft_id id);
-void node_report_snapshot(struct node *n, raft_id id, bool arrived);
 /* What release another member runs, as it said just now. */
 void node_report_version(struct node *n, raft_id id, cluster_version v);
 /* Another member says that this one was removed from the cluster: it stops. */

@@ -166,7 +166,6 @@ void peer__deactivate(struct peer *p, const char *action, const char *why);
 /* ---- send.c: from the node to the wire ---- */
 void peer__transport_open(struct peer_server *ps);
 void peer__transport_close(struct peer_server *ps); /* the loop has ended */
-void peer__send_failed(struct peer *p, const struct raft_message *m);
 
 /* ---- streams ---- */
 void peer__writer_init(struct peer *p, enum peer_stream kind);

@@ -89,7 +89,7 @@ static void on_members(void *ctx, const struct cluster_view *v)
 
 /* ---- the loop ---- */
 
-void peer__send_failed(struct peer *p, const struct raft_message *m)
+static void send_failed(struct peer *p, const struct raft_message *m)
 {
     metric_inc(p->metrics.sent_failures);
     if (m->type == RAFT_MSG_APP || m->type == RAFT_MSG_HEARTBEAT)
@@ -118,7 +118,7 @@ static void route(struct peer_server *ps, const struct raft_message *m)
     w = writer_for(p, m);
     sent = w != NULL ? peer__writer_send(w, m) : peer__post(p, m);
     if (!sent)
-        peer__send_failed(p, m);
+        send_failed(p, m);
 }
 
 static void on_take(struct loop_task *t)
