@@ -76,6 +76,7 @@ void node_close(struct node *n)
         save_last_state(n);
     watch_hub_free(a->hub);
     if (a->mvcc != NULL) {
+        node__apply_store_done(n); /* what the store gave back when apply had stopped */
         if (n->raft.raft != NULL)
             commit_all(n);
         mvcc_publish(a->mvcc);

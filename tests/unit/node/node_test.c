@@ -498,6 +498,35 @@ static void waits_end_before_the_stop(void **state)
     end(m, disk);
 }
 
+/* A compaction of the file that is under way when the member stops is broken off, and goes on at
+ * the next start. */
+static void a_stop_breaks_off_a_compaction(void **state)
+{
+    struct simdisk *disk = simdisk_new(14);
+    struct member *m = fresh(disk, 14);
+    Etcdserverpb__CompactionRequest compact = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
+    struct err e = ERR_INIT;
+    struct call *c;
+
+    (void) state;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(member_put(m, "a", "x"), i + 2);
+    compact.revision = 15;
+    c = member_submit(m, 7, &compact.base);
+    run_without_store(m, 100);
+    assert_true(c->answered);
+    assert_int_equal(c->r.result.err, API_OK);
+    call_free(c);
+    node_stop(m->node);
+    run_without_store(m, 20); /* all others have stopped when the store gives the compaction back */
+    member_close(m);
+    assert_int_equal(member_open(m, &e), 0);
+    assert_true(member_run(m, 3000, NULL));
+    assert_int_equal(mvcc_compact_revision(node_mvcc(m->node)), 15);
+    assert_int_equal(member_put(m, "b", "x"), 22);
+    end(m, disk);
+}
+
 /* The same seed gives the same bytes on disk: nothing of the outside leaks in. */
 static void the_same_seed_gives_the_same_files(void **state)
 {
@@ -578,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_stop_answers_everybody),
         cmocka_unit_test(a_first_start_can_be_cut_short),
         cmocka_unit_test(waits_end_before_the_stop),
+        cmocka_unit_test(a_stop_breaks_off_a_compaction),
         cmocka_unit_test(the_deepest_transaction_is_applied),
         cmocka_unit_test(the_same_seed_gives_the_same_files),
     };
