@@ -264,6 +264,11 @@ const char *call_peer(const struct call *c)
     return c->sc->conn.peer;
 }
 
+const char *call_common_name(const struct call *c)
+{
+    return c->sc->common_name;
+}
+
 mono_ns call_started_ns(const struct call *c)
 {
     return c->started_ns;

@@ -54,6 +54,10 @@ bool call_metadata(const struct call *c, const char *name, struct bytes *ret);
  * socket. Valid as long as the call. */
 const char *call_peer(const struct call *c);
 
+/* The common name of the client's certificate, which was verified; NULL: it has shown none (or one
+ * without a name), or the connection has no TLS.  Valid as long as the call. */
+const char *call_common_name(const struct call *c);
+
 mono_ns call_started_ns(const struct call *c);
 mono_ns call_deadline_ns(const struct call *c);  /* 0: the client set none */
 size_t call_request_bytes(const struct call *c); /* of the messages received so far */

@@ -297,6 +297,11 @@ const char *http_peer(const struct http_req *r)
     return r->sc->conn.peer;
 }
 
+const char *http_common_name(const struct http_req *r)
+{
+    return r->sc->common_name;
+}
+
 int http_version(const struct http_req *r)
 {
     return r->version;

@@ -245,6 +245,7 @@ void server__conn_unref(struct server_conn *sc)
     if (--sc->refs > 0)
         return;
     list_remove(&sc->link);
+    mem_free(sc->common_name);
     mem_free(sc);
     loop_drained(sl);
 }

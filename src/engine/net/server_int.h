@@ -34,6 +34,7 @@ struct server_conn {
     size_t sniffed_n;
     struct h2_server *h2;
     struct http1 *http1;
+    char *common_name; /* of the client's certificate; as long as there is a call on it */
 };
 
 /* A server's part on one loop.  Touched by that loop only, the counters apart. */
