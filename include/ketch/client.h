@@ -15,6 +15,8 @@
  *     lost, up to 100 times, about 25 ms apart.
  *   - A call that writes is never repeated once it may have reached a server: only the caller knows
  *     whether doing it twice does harm.
+ *   - A call that a server refuses for its token (expired, lost, older than the users) is repeated
+ *     after a new login, when the client knows a name and a password: nothing was done yet.
  *   - A watch goes on, on another endpoint, behind the last revision that it delivered.
  *
  * Threads: a client, and all clients that share its loop, belong to one thread.  Callbacks run
@@ -111,8 +113,12 @@ int ketch_open(const struct ketch_options *o, struct ketch_client **ret, struct 
  * share is closed after them.  NULL is accepted. */
 void ketch_close(struct ketch_client *c);
 
-/* From now on sent with every call; NULL: no token.  ketch_login asks the server for one. */
+/* From now on sent with every call; NULL: no token. */
 void ketch_set_token(struct ketch_client *c, const char *token);
+
+/* Asks the server for a token, and waits for it.  Copies name and password and asks again, by
+ * itself, whenever a server refuses the token.  A server without users is no error: calls then go
+ * out without a token.  An empty name or password: nothing is asked. */
 int ketch_login(struct ketch_client *c, const char *user, const char *password, int64_t timeout_ms,
                 struct ketch_error *e);
 

@@ -6,16 +6,20 @@
  *        | endpoint up -> ASKING    | time is over               |  | may repeat   | 25 ms
  *        |                          v                            |  +---> PAUSED --+
  *        +- too large, too late -> ENDING <----------------------+ answer, other error
+ *                                                                |              PAUSED
+ *                                                                |                ^ a new token
+ *                                                                +---> REFUSED ---+
+ *                                                     the token is not accepted
  *
  * One timer serves all states: the deadline while WAITING, the pause while PAUSED, the next turn of
- * the loop while ENDING (an error found in ketch_start is told later, never from within).  While
- * ASKING the deadline is grpc's.
+ * the loop while ENDING (an error found in ketch_start is told later, never from within), the
+ * deadline again while REFUSED.  While ASKING the deadline is grpc's.
  */
 #include <v3lock.pb-c.h>
 
 #include "client/client_int.h"
 
-enum call_state { CALL_WAITING, CALL_ASKING, CALL_PAUSED, CALL_ENDING };
+enum call_state { CALL_WAITING, CALL_ASKING, CALL_REFUSED, CALL_PAUSED, CALL_ENDING };
 
 /* What can be wrong with a call without a server's answer.  (The words are made when they are told:
  * room for them in every call would cost more than the rest of it.) */
@@ -24,8 +28,10 @@ enum ending { ENDING_NONE, ENDING_LATE, ENDING_LARGE, ENDING_CANCELED, ENDING_ME
 struct ketch_call {
     struct list link; /* of client->calls */
     struct waiter waiter;
+    struct login_waiter login;
     struct loop_timer timer;
     struct ketch_client *client;
+    unsigned token_number; /* of the token that was sent */
     enum ketch_method method;
     enum call_state state;
     mono_ns deadline_ns; /* 0: none */
@@ -61,6 +67,7 @@ static void call_free(struct ketch_call *call)
 {
     loop_timer_stop(client_loop(call->client), &call->timer);
     list_remove(&call->waiter.link);
+    list_remove(&call->login.link);
     list_remove(&call->link);
     buf_done(&call->request);
     mem_free(call);
@@ -174,6 +181,7 @@ static void on_timer(struct loop_timer *t)
 
     switch (call->state) {
     case CALL_WAITING:
+    case CALL_REFUSED:
         list_remove(&call->waiter.link);
         call_expired(call);
         break;
@@ -204,6 +212,32 @@ static void call_pause(struct ketch_call *call)
     client__timer(call->client, &call->timer, (int64_t) (us / 1000));
 }
 
+/* ---- a token that is not accepted ---- */
+
+static bool is_refused(const struct ketch_call *call, struct bytes message)
+{
+    return call->method != KETCH_METHOD_authenticate && login__is_stale(call->client, message) &&
+           call->attempt + 1 < CLIENT_ATTEMPTS_MAX && !call->client->closing;
+}
+
+static void on_login(struct login_waiter *w, const struct ketch_error *e)
+{
+    struct ketch_call *call = CONTAINER_OF(w, struct ketch_call, login);
+
+    if (e->code == KETCH_OK)
+        call_pause(call);
+    else
+        call_finish(call, NULL, e);
+}
+
+static void call_renew_token(struct ketch_call *call)
+{
+    call->state = CALL_REFUSED;
+    if (call->deadline_ns != 0)
+        client__timer(call->client, &call->timer, call_left_ms(call));
+    login__renew(call->client, call->token_number, &call->login);
+}
+
 static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
 {
     struct ketch_call *call = user;
@@ -222,6 +256,10 @@ static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
         return;
     }
     report_attempt(call, res->code, res->message);
+    if (is_refused(call, res->message)) {
+        call_renew_token(call);
+        return;
+    }
     if (may_repeat(call, res->code)) {
         call_pause(call);
         return;
@@ -248,6 +286,7 @@ static void call_try(struct ketch_call *call, struct endpoint *ep)
     loop_timer_stop(client_loop(call->client), &call->timer);
     call->state = CALL_ASKING;
     call->endpoint = ep;
+    call->token_number = call->client->login.token_number;
     call->rpc = rpc_unary(ep->channel, &o, buf_bytes(&call->request), on_end);
     if (call->rpc == NULL)
         call_end_soon(call, ENDING_MEMORY);
@@ -280,7 +319,9 @@ static struct ketch_call *start(struct ketch_client *c, enum ketch_method m,
     call->done = done;
     call->user = user;
     call->waiter.go = on_endpoint;
+    call->login.go = on_login;
     list_init(&call->waiter.link);
+    list_init(&call->login.link);
     list_init(&call->link);
     loop_timer_init(&call->timer, on_timer);
     buf_init(&call->request, SIZE_MAX);
@@ -324,6 +365,7 @@ void ketch_cancel(struct ketch_call *call)
         return;
     }
     list_remove(&call->waiter.link);
+    list_remove(&call->login.link);
     call_end_soon(call, ENDING_CANCELED);
 }
 

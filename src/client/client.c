@@ -87,8 +87,8 @@ size_t client__metadata(const struct ketch_client *c, bool require_leader,
     size_t n = 0;
 
     md[n++] = (struct rpc_metadata){"client-api-version", BYTES_LIT(KETCH_API_VERSION)};
-    if (c->token != NULL)
-        md[n++] = (struct rpc_metadata){"token", bytes_str(c->token)};
+    if (c->login.token != NULL)
+        md[n++] = (struct rpc_metadata){"token", bytes_str(c->login.token)};
     if (require_leader)
         md[n++] = (struct rpc_metadata){"hasleader", BYTES_LIT("true")};
     ASSERT(n <= CLIENT_METADATA_MAX);
@@ -219,6 +219,7 @@ int ketch_open(const struct ketch_options *o, struct ketch_client **ret, struct 
     list_init(&c->keep_alives);
     list_init(&c->watch_streams);
     list_init(&c->delays);
+    list_init(&c->login.waiting);
     c->options = with_defaults(o);
     rc = client_fill(c, o, e);
     if (rc != KETCH_OK) {
@@ -273,37 +274,9 @@ void ketch_close(struct ketch_client *c)
     drop_delays(c);
     ASSERT(list_empty(&c->waiting));
     mem_free(c->endpoints);
-    mem_free(c->token);
+    login__done(c);
     loop_release(c->shared);
     mem_free(c);
-}
-
-void ketch_set_token(struct ketch_client *c, const char *token)
-{
-    mem_free(c->token);
-    c->token = token == NULL || token[0] == 0 ? NULL : xmem_strdup(token);
-}
-
-int ketch_login(struct ketch_client *c, const char *user, const char *password, int64_t timeout_ms,
-                struct ketch_error *e)
-{
-    Etcdserverpb__AuthenticateRequest req;
-    const Etcdserverpb__AuthenticateResponse *resp;
-    struct ketch_reply *reply;
-    char *name = xmem_strdup(user);
-    char *secret = xmem_strdup(password);
-    int rc;
-
-    etcdserverpb__authenticate_request__init(&req);
-    req.name = name;
-    req.password = secret;
-    rc = ketch_authenticate(c, &req, timeout_ms, &reply, &resp, e);
-    mem_free(name);
-    mem_free(secret);
-    if (rc == KETCH_OK)
-        ketch_set_token(c, resp->token);
-    ketch_reply_free(reply);
-    return rc;
 }
 
 void ketch_run(struct ketch_client *c)

@@ -2,6 +2,7 @@
  *
  *   endpoint   one address: its channel, and when to dial again
  *   waiter     somebody who needs a channel that is up; woken in the order of asking
+ *   login      a token, and a new one when it is refused    (login.c)
  *   call       a unary call with its time and attempts      (call.c)
  *   stream     a call with many answers                     (stream.c)
  *   watch      watchers over one or two streams             (watch.c)
@@ -60,6 +61,23 @@ struct waiter {
     void (*go)(struct waiter *w, struct endpoint *ep);
 };
 
+/* Somebody whose token was refused.  `e->code` 0: go on with the token that the client has now. */
+struct login_waiter {
+    struct list link; /* empty: not waiting */
+    void (*go)(struct login_waiter *w, const struct ketch_error *e);
+};
+
+/* What a client knows of itself. */
+struct login {
+    char *user; /* NULL: nothing */
+    char *password;
+    char *token;
+    unsigned token_number; /* counts the tokens: a refusal of an old one asks for no newer */
+    bool fixed;            /* the token was given, and is not asked for anew */
+    struct ketch_call *asking;
+    struct list waiting; /* struct login_waiter */
+};
+
 struct watch_stream;
 
 struct ketch_client {
@@ -73,7 +91,7 @@ struct ketch_client {
     struct list keep_alives;
     struct list watch_streams; /* struct watch_stream */
     struct list delays;        /* struct delay */
-    char *token;
+    struct login login;
     char last_dial_error[ERR_MSG_BYTES];
     struct ketch_options options; /* strings in it are not kept */
     bool closing;
@@ -98,6 +116,17 @@ void client__timer(struct ketch_client *c, struct loop_timer *t, int64_t after_m
 #define CLIENT_METADATA_MAX 3
 size_t client__metadata(const struct ketch_client *c, bool require_leader,
                         struct rpc_metadata md[CLIENT_METADATA_MAX]);
+
+/* ---- login ---- */
+
+/* Does a refusal in these words end with a new token?  (clientv3, shouldRefreshToken.) */
+bool login__is_stale(const struct ketch_client *c, struct bytes message);
+
+/* Calls `w->go`, perhaps at once, when there is a newer token than number `seen`.  A client that
+ * goes by its certificate has none: it only tries again. */
+void login__renew(struct ketch_client *c, unsigned seen, struct login_waiter *w);
+
+void login__done(struct ketch_client *c);
 
 /* ---- replies and errors ---- */
 

@@ -3,7 +3,7 @@
  * One stream per lease.  A renewal is sent at once and then each time a third of the TTL has gone
  * by.  The lease is given up when the server says that it is gone (TTL 0 or less), when no renewal
  * was confirmed within the TTL (the first: within the time for dialling and a second more), or when
- * the stream ends with an error that trying again cannot mend.
+ * the stream ends with an error that trying again cannot mend.  A refused token can be mended.
  */
 #include "client/client_int.h"
 
@@ -18,6 +18,9 @@ typedef void keep_alive_reply_fn(struct ketch_keep_alive *k, struct ketch_reply 
 struct ketch_keep_alive {
     struct list link; /* of client->keep_alives */
     struct waiter waiter;
+    struct login_waiter login;
+    unsigned token_number; /* of the token that the stream was opened with */
+    unsigned refusals;     /* in a row */
     struct loop_timer timer;
     struct ketch_client *client;
     struct rpc *rpc;
@@ -44,6 +47,7 @@ static void keep_alive_free(struct ketch_keep_alive *k)
 
     loop_timer_stop(client_loop(k->client), &k->timer);
     list_remove(&k->waiter.link);
+    list_remove(&k->login.link);
     list_remove(&k->link);
     mem_free(k);
     if (done == NULL)
@@ -59,6 +63,7 @@ static void keep_alive_stop(struct ketch_keep_alive *k)
     k->stopped = true;
     loop_timer_stop(client_loop(k->client), &k->timer);
     list_remove(&k->waiter.link);
+    list_remove(&k->login.link);
     if (k->rpc != NULL)
         rpc_cancel(k->rpc);
     else
@@ -118,11 +123,24 @@ static void on_message(struct rpc *rpc, struct bytes message, void *user)
         keep_alive_lost(k, &e);
         return;
     }
+    k->refusals = 0;
     k->next_ms = now_ms() + MAX(r->ttl * 1000 / 3, KEEP_ALIVE_PERIOD_MS_MIN);
     if (k->deadline_ms != 0)
         k->deadline_ms = now_ms() + r->ttl * 1000;
     set_timer(k);
     k->on_reply(k, reply, &e);
+}
+
+static void on_login(struct login_waiter *w, const struct ketch_error *e)
+{
+    struct ketch_keep_alive *k = CONTAINER_OF(w, struct ketch_keep_alive, login);
+
+    if (e->code != KETCH_OK) {
+        keep_alive_lost(k, e);
+        return;
+    }
+    k->next_ms = now_ms() + CLIENT_REOPEN_MS;
+    client__timer(k->client, &k->timer, CLIENT_REOPEN_MS);
 }
 
 static void on_end(struct rpc *rpc, const struct rpc_result *res, void *user)
@@ -134,6 +152,10 @@ static void on_end(struct rpc *rpc, const struct rpc_result *res, void *user)
     k->rpc = NULL;
     if (k->stopped || k->client->closing) {
         keep_alive_free(k);
+        return;
+    }
+    if (login__is_stale(k->client, res->message) && k->refusals++ < CLIENT_ATTEMPTS_MAX) {
+        login__renew(k->client, k->token_number, &k->login);
         return;
     }
     if (res->code != GRPC_OK && !client__transient(res->code)) {
@@ -162,7 +184,7 @@ static void on_timer(struct loop_timer *t)
         return;
     }
     if (k->rpc == NULL) {
-        if (list_empty(&k->waiter.link))
+        if (list_empty(&k->waiter.link) && list_empty(&k->login.link))
             client__need_endpoint(k->client, &k->waiter);
         if (k->rpc == NULL && k->deadline_ms != 0)
             set_timer(k);
@@ -186,6 +208,7 @@ static void on_endpoint(struct waiter *w, struct endpoint *ep)
         .user = k,
     };
 
+    k->token_number = k->client->login.token_number;
     k->rpc = rpc_open(ep->channel, &o, &rpc_callbacks);
     if (k->rpc != NULL)
         send_renewal(k);
@@ -205,7 +228,9 @@ static struct ketch_keep_alive *keep_alive_new(struct ketch_client *c, int64_t l
     k->on_reply = on_reply;
     k->user = user;
     k->waiter.go = on_endpoint;
+    k->login.go = on_login;
     list_init(&k->waiter.link);
+    list_init(&k->login.link);
     list_init(&k->link);
     list_push(&c->keep_alives, &k->link);
     loop_timer_init(&k->timer, on_timer);

@@ -11,7 +11,8 @@
  *              the stream broke: again, from next_revision
  *
  * A stream that ends with Unavailable or Internal is opened again, on whichever endpoint is up; any
- * other end, and "no leader" for watches that insist on one, ends its watches.
+ * other end, and "no leader" for watches that insist on one, ends its watches.  A token that the
+ * server refuses is a stream's, not a watch's: the stream is opened again with a new one.
  *
  * Callbacks may cancel any watch: a watch is only marked dead while answers are handed out, and
  * freed by the sweep that follows (invariant: nothing is freed while stream->busy).
@@ -41,6 +42,10 @@ struct watch_stream {
     struct list link; /* of client->watch_streams */
     struct ketch_client *client;
     struct waiter waiter;
+    struct login_waiter login;
+    unsigned token_number; /* of the token that it was opened with */
+    unsigned refusals;     /* in a row */
+    bool refused;          /* its token was: it is about to end */
     struct loop_timer reopen;
     struct list watches;
     struct list creating; /* in the order in which the server was asked */
@@ -174,6 +179,12 @@ static struct ketch_watch *find_creating(struct watch_stream *s)
                                     : CONTAINER_OF(s->creating.next, struct ketch_watch, creating);
 }
 
+/* Is it the token, and will another one help? */
+static bool is_refused(const struct watch_stream *s, struct bytes message)
+{
+    return login__is_stale(s->client, message) && s->refusals < CLIENT_ATTEMPTS_MAX;
+}
+
 static void on_created(struct watch_stream *s, const Etcdserverpb__WatchResponse *r)
 {
     struct ketch_watch *w = find_creating(s);
@@ -181,6 +192,12 @@ static void on_created(struct watch_stream *s, const Etcdserverpb__WatchResponse
 
     if (w == NULL)
         return;
+    if (r->canceled && is_refused(s, bytes_str(r->cancel_reason))) {
+        s->refused = true;
+        rpc_cancel(s->rpc);
+        return;
+    }
+    s->refusals = 0;
     if (r->watch_id == -1 || (r->canceled && r->cancel_reason[0] != 0)) {
         watch_become(w, WATCH_NEW, 0);
         deliver(w, &refused);
@@ -255,6 +272,10 @@ static void on_message(struct rpc *rpc, struct bytes message, void *user)
     const Etcdserverpb__WatchResponse *r;
     struct ketch_watch *w;
 
+    if (s->refused) {
+        ketch_reply_free(reply);
+        return;
+    }
     if (reply == NULL) {
         fail_all(s, e.text);
         rpc_cancel(rpc);
@@ -280,10 +301,12 @@ static void on_end(struct rpc *rpc, const struct rpc_result *res, void *user)
 {
     struct watch_stream *s = user;
     struct ketch_error e;
-    bool again = res->code == GRPC_OK || client__transient(res->code);
+    bool refused = s->refused || is_refused(s, res->message);
+    bool again = res->code == GRPC_OK || client__transient(res->code) || refused;
 
     (void) rpc;
     s->rpc = NULL;
+    s->refused = false;
     if (s->client->closing)
         return;
     client__status(&e, res->code == GRPC_OK ? GRPC_UNAVAILABLE : res->code, res->message);
@@ -300,8 +323,24 @@ static void on_end(struct rpc *rpc, const struct rpc_result *res, void *user)
     }
     s->busy--;
     sweep(s);
-    if (!list_empty(&s->watches))
+    if (list_empty(&s->watches))
+        return;
+    if (refused) {
+        s->refusals++;
+        login__renew(s->client, s->token_number, &s->login);
+    } else {
         client__timer(s->client, &s->reopen, CLIENT_REOPEN_MS);
+    }
+}
+
+static void on_login(struct login_waiter *w, const struct ketch_error *e)
+{
+    struct watch_stream *s = CONTAINER_OF(w, struct watch_stream, login);
+
+    if (e->code == KETCH_OK)
+        client__timer(s->client, &s->reopen, CLIENT_REOPEN_MS);
+    else
+        fail_all(s, e->text);
 }
 
 static const struct rpc_stream_callbacks rpc_callbacks = {
@@ -325,6 +364,7 @@ static void on_endpoint(struct waiter *waiter, struct endpoint *ep)
         .user = s,
     };
 
+    s->token_number = s->client->login.token_number;
     s->rpc = rpc_open(ep->channel, &o, &rpc_callbacks);
     if (s->rpc == NULL) {
         client__timer(s->client, &s->reopen, CLIENT_REOPEN_MS);
@@ -340,7 +380,8 @@ static void on_endpoint(struct waiter *waiter, struct endpoint *ep)
 
 static void stream_connect(struct watch_stream *s)
 {
-    if (s->rpc == NULL && list_empty(&s->waiter.link) && !loop_timer_active(&s->reopen))
+    if (s->rpc == NULL && list_empty(&s->waiter.link) && list_empty(&s->login.link) &&
+        !loop_timer_active(&s->reopen))
         client__need_endpoint(s->client, &s->waiter);
 }
 
@@ -369,8 +410,10 @@ static struct watch_stream *stream_of(struct ketch_client *c, const struct ketch
     s->require_leader = o->require_leader;
     s->number = o->stream;
     s->waiter.go = on_endpoint;
+    s->login.go = on_login;
     list_init(&s->link);
     list_init(&s->waiter.link);
+    list_init(&s->login.link);
     list_init(&s->watches);
     list_init(&s->creating);
     map64_init(&s->running);
@@ -444,6 +487,7 @@ void watch__close_all(struct ketch_client *c)
 
         ASSERT(s->busy == 0);
         list_remove(&s->waiter.link);
+        list_remove(&s->login.link);
         loop_timer_stop(client_loop(c), &s->reopen);
         fail_all(s, "context canceled");
         while (!list_empty(&s->watches))

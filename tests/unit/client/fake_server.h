@@ -3,7 +3,8 @@
  * Put and Range: `unavailable` answers of Unavailable first, then `code` with `text`, or, for code
  * 0, a header whose revision counts the calls; `silent` never answers.  Watch: each create request
  * is noted and answered by the test's `on_create`.  LeaseKeepAlive: answers with the next of
- * `ttls`.
+ * `ttls`.  Authenticate: gives the tokens t1, t2, ...; with `wants_token` all calls need one whose
+ * number is above `dead_tokens`.
  */
 #ifndef KETCH_TESTS_UNIT_CLIENT_FAKE_SERVER_H
 #define KETCH_TESTS_UNIT_CLIENT_FAKE_SERVER_H
@@ -37,6 +38,10 @@ struct fake {
     void (*on_create)(struct fake *f, struct call *c, int nth);
     _Atomic int64_t ttls[4];
     _Atomic int renewals;
+    _Atomic bool wants_token;
+    _Atomic int dead_tokens;
+    _Atomic int logins;
+    const char *_Atomic login_error; /* Authenticate fails with this */
     _Atomic bool stopped;
 };
 
@@ -64,6 +69,43 @@ static inline void fake_open(struct call *c)
     call_on_cancel(c, fake_on_cancel);
 }
 
+#define FAKE_REFUSAL "etcdserver: invalid auth token"
+
+static inline bool fake_accepts(struct fake *f, struct call *c)
+{
+    struct bytes value;
+    char text[32];
+
+    if (!f->wants_token)
+        return true;
+    if (!call_metadata(c, "token", &value) || value.n < 2 || value.n >= sizeof(text))
+        return false;
+    snprintf(text, sizeof(text), "%.*s", (int) value.n, (const char *) value.p);
+    return atoi(text + 1) > f->dead_tokens;
+}
+
+static inline void fake_authenticate(struct call *c, struct bytes message)
+{
+    struct fake *f = call_service(c);
+    Etcdserverpb__AuthenticateResponse r = ETCDSERVERPB__AUTHENTICATE_RESPONSE__INIT;
+    char token[32];
+    struct buf b;
+    struct net_piece piece;
+
+    (void) message;
+    snprintf(token, sizeof(token), "t%d", atomic_fetch_add(&f->logins, 1) + 1);
+    if (f->login_error != NULL) {
+        call_finish(c, 9, f->login_error);
+        return;
+    }
+    r.token = token;
+    buf_init(&b, 1 << 16);
+    assert_true(wire_encode(&r.base, &b));
+    piece = net_piece_copied(b.p, b.len);
+    call_reply(c, &piece, 1);
+    buf_done(&b);
+}
+
 static inline void fake_unary(struct call *c, struct bytes message)
 {
     struct fake *f = call_service(c);
@@ -77,6 +119,10 @@ static inline void fake_unary(struct call *c, struct bytes message)
     (void) message;
     h.revision = atomic_fetch_add(&f->calls, 1) + 1;
     f->saw_token = call_metadata(c, "token", &value) && bytes_eq(value, BYTES_LIT("secret"));
+    if (!fake_accepts(f, c)) {
+        call_finish(c, 16, FAKE_REFUSAL);
+        return;
+    }
     if (f->silent) {
         call_on_cancel(c, fake_on_cancel);
         return;
@@ -106,6 +152,18 @@ static inline void fake_watch(struct call *c, struct bytes message)
 
     arena_init(&a, 1 << 20);
     assert_int_equal(WIRE_DECODE(etcdserverpb__watch_request, message, &a, &r, NULL), 0);
+    if (!fake_accepts(f, c)) {
+        Etcdserverpb__WatchResponse refused = ETCDSERVERPB__WATCH_RESPONSE__INIT;
+        char reason[] = FAKE_REFUSAL;
+
+        refused.created = true;
+        refused.canceled = true;
+        refused.watch_id = -1;
+        refused.cancel_reason = reason;
+        fake_send(c, &refused.base);
+        arena_done(&a);
+        return;
+    }
     f->saw_leader = call_metadata(c, "hasleader", &value) && bytes_eq(value, BYTES_LIT("true"));
     if (r->request_union_case == ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST) {
         int nth = f->creates;
@@ -135,9 +193,14 @@ static inline void fake_keep_alive(struct call *c, struct bytes message)
     struct fake *f = call_service(c);
     Etcdserverpb__LeaseKeepAliveResponse r = ETCDSERVERPB__LEASE_KEEP_ALIVE_RESPONSE__INIT;
     Etcdserverpb__ResponseHeader h = ETCDSERVERPB__RESPONSE_HEADER__INIT;
-    int nth = f->renewals++;
+    int nth;
 
     (void) message;
+    if (!fake_accepts(f, c)) {
+        call_finish(c, 16, FAKE_REFUSAL);
+        return;
+    }
+    nth = f->renewals++;
     h.revision = 1;
     r.header = &h;
     r.id = 7;
@@ -153,6 +216,7 @@ static inline void fake_half_closed(struct call *c)
 static const struct net_method fake_methods[] = {
     {.path = "/etcdserverpb.KV/Put", .kind = NET_UNARY, .request = fake_unary},
     {.path = "/etcdserverpb.KV/Range", .kind = NET_UNARY, .request = fake_unary},
+    {.path = "/etcdserverpb.Auth/Authenticate", .kind = NET_UNARY, .request = fake_authenticate},
     {.path = "/etcdserverpb.Watch/Watch",
      .kind = NET_BIDI,
      .open = fake_open,

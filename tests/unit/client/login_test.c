@@ -1,0 +1,287 @@
+/* Tokens: got once, sent with every call, and got again when a server refuses them. */
+#include "fake_server.h"
+
+#define TOGETHER 5
+
+struct world {
+    struct fake fake;
+    struct ketch_client *client;
+    int done;
+    int failed;
+    char error[128];
+};
+
+static int setup(void **state)
+{
+    struct world *w = xmem_calloc(1, sizeof(*w));
+    const char *endpoint;
+    struct ketch_options o = {.endpoints = &endpoint, .endpoint_count = 1};
+    struct ketch_error e;
+
+    fake_start(&w->fake, 0);
+    endpoint = w->fake.endpoint;
+    w->fake.wants_token = true;
+    assert_int_equal(ketch_open(&o, &w->client, &e), KETCH_OK);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    ketch_close(w->client);
+    fake_stop(&w->fake);
+    mem_free(w);
+    return 0;
+}
+
+static int put(struct world *w, int64_t timeout_ms, struct ketch_error *e)
+{
+    Etcdserverpb__PutRequest req = ETCDSERVERPB__PUT_REQUEST__INIT;
+    const Etcdserverpb__PutResponse *resp;
+    struct ketch_reply *reply;
+    int rc;
+
+    req.key = wire_binary(BYTES_LIT("k"));
+    rc = ketch_put(w->client, &req, timeout_ms, &reply, &resp, e);
+    ketch_reply_free(reply);
+    return rc;
+}
+
+static void log_in(struct world *w)
+{
+    struct ketch_error e;
+
+    assert_int_equal(ketch_login(w->client, "root", "pw", 5000, &e), KETCH_OK);
+}
+
+/* One login serves many calls. */
+static void test_login(void **state)
+{
+    struct world *w = *state;
+    struct ketch_error e;
+
+    log_in(w);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(put(w, 5000, &e), KETCH_OK);
+    assert_int_equal(w->fake.logins, 1);
+}
+
+/* Without a name and a password a refusal is the answer, and no login is tried. */
+static void test_no_credentials(void **state)
+{
+    struct world *w = *state;
+    struct ketch_error e;
+
+    ketch_set_token(w->client, "t0");
+    assert_int_equal(put(w, 5000, &e), 16);
+    assert_string_equal(e.text, FAKE_REFUSAL);
+    assert_int_equal(w->fake.calls, 1);
+    assert_int_equal(w->fake.logins, 0);
+    assert_int_equal(ketch_login(w->client, "root", "", 5000, &e), KETCH_OK);
+    assert_int_equal(w->fake.logins, 0);
+}
+
+/* A put whose token has expired is sent again with a new one: it had done nothing. */
+static void test_expired(void **state)
+{
+    struct world *w = *state;
+    struct ketch_error e;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    assert_int_equal(put(w, 5000, &e), KETCH_OK);
+    assert_int_equal(w->fake.logins, 2);
+    assert_int_equal(w->fake.calls, 2);
+}
+
+/* A server without users gives no token, and calls go out without one. */
+static void test_not_enabled(void **state)
+{
+    struct world *w = *state;
+    struct ketch_error e;
+
+    w->fake.login_error = "etcdserver: authentication is not enabled";
+    w->fake.wants_token = false;
+    log_in(w);
+    assert_int_equal(put(w, 5000, &e), KETCH_OK);
+    assert_int_equal(w->fake.logins, 1);
+}
+
+/* When the password is not good any more, its refusal is what the call ends with. */
+static void test_login_fails(void **state)
+{
+    struct world *w = *state;
+    struct ketch_error e;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    w->fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
+    assert_int_equal(put(w, 5000, &e), 9);
+    assert_string_equal(e.text, w->fake.login_error);
+    assert_int_equal(w->fake.calls, 1);
+}
+
+/* A server that refuses every token is given up at the call's deadline. */
+static void test_never_accepted(void **state)
+{
+    struct world *w = *state;
+    struct ketch_error e;
+
+    log_in(w);
+    w->fake.dead_tokens = 1 << 20;
+    assert_int_equal(put(w, 200, &e), KETCH_DEADLINE_EXCEEDED);
+    assert_true(w->fake.logins >= 2);
+}
+
+static void on_done(struct ketch_reply *reply, const struct ketch_error *e, void *user)
+{
+    struct world *w = user;
+
+    ketch_reply_free(reply);
+    w->failed += e->code != KETCH_OK;
+    if (++w->done == TOGETHER)
+        ketch_stop(w->client);
+}
+
+static void start_some(struct world *w)
+{
+    Etcdserverpb__PutRequest req = ETCDSERVERPB__PUT_REQUEST__INIT;
+
+    req.key = wire_binary(BYTES_LIT("k"));
+    for (int i = 0; i < TOGETHER; i++)
+        assert_non_null(ketch_start(w->client, KETCH_METHOD_put, &req.base, 0, on_done, w));
+}
+
+/* Calls that are refused together share one login. */
+static void test_together(void **state)
+{
+    struct world *w = *state;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    start_some(w);
+    ketch_run(w->client);
+    assert_int_equal(w->failed, 0);
+    assert_int_equal(w->fake.logins, 2);
+}
+
+/* A client that is closed while its calls wait for a token ends each of them once. */
+static void test_close_while_refused(void **state)
+{
+    struct world *w = *state;
+    struct ketch_error e;
+
+    log_in(w);
+    w->fake.dead_tokens = 1 << 20;
+    start_some(w);
+    assert_int_equal(put(w, 100, &e), KETCH_DEADLINE_EXCEEDED);
+    assert_int_equal(w->done, 0);
+    ketch_close(w->client);
+    w->client = NULL;
+    assert_int_equal(w->done, TOGETHER);
+    assert_int_equal(w->failed, TOGETHER);
+}
+
+static void create_running(struct fake *f, struct call *c, int nth)
+{
+    Etcdserverpb__WatchResponse r = ETCDSERVERPB__WATCH_RESPONSE__INIT;
+    Etcdserverpb__ResponseHeader h = ETCDSERVERPB__RESPONSE_HEADER__INIT;
+
+    (void) f;
+    h.revision = 10;
+    r.header = &h;
+    r.created = true;
+    r.watch_id = nth;
+    fake_send(c, &r.base);
+}
+
+static void on_created(void *user)
+{
+    struct world *w = user;
+
+    w->done++;
+    ketch_stop(w->client);
+}
+
+static void on_watch(const struct ketch_watch_event *ev, void *user)
+{
+    struct world *w = user;
+
+    if (!ev->canceled)
+        return;
+    w->failed++;
+    snprintf(w->error, sizeof(w->error), "%s", ev->error);
+    ketch_stop(w->client);
+}
+
+static void watch(struct world *w)
+{
+    Etcdserverpb__WatchCreateRequest req = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
+    struct ketch_watch_options o = {.on_created = on_created};
+
+    w->fake.on_create = create_running;
+    req.key = wire_binary(BYTES_LIT("k"));
+    assert_non_null(ketch_watch(w->client, &req, &o, on_watch, w));
+    ketch_run(w->client);
+}
+
+/* A watch that is refused for the token of its stream is asked for again over a new one. */
+static void test_watch(void **state)
+{
+    struct world *w = *state;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    watch(w);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->failed, 0);
+    assert_int_equal(w->fake.logins, 2);
+}
+
+/* A watch ends when no new token is to be had, in the words of the login. */
+static void test_watch_login_fails(void **state)
+{
+    struct world *w = *state;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    w->fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
+    watch(w);
+    assert_int_equal(w->done, 0);
+    assert_int_equal(w->failed, 1);
+    assert_string_equal(w->error, w->fake.login_error);
+}
+
+/* So is a lease's renewal. */
+static void test_keep_alive(void **state)
+{
+    struct world *w = *state;
+    const Etcdserverpb__LeaseKeepAliveResponse *resp;
+    struct ketch_reply *reply;
+    struct ketch_error e;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    w->fake.ttls[0] = 60;
+    assert_int_equal(ketch_keep_alive_once(w->client, 7, &reply, &resp, &e), KETCH_OK);
+    assert_int_equal(resp->ttl, 60);
+    assert_int_equal(w->fake.logins, 2);
+    ketch_reply_free(reply);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_login),       TEST(test_no_credentials),
+        TEST(test_expired),     TEST(test_not_enabled),
+        TEST(test_login_fails), TEST(test_never_accepted),
+        TEST(test_together),    TEST(test_close_while_refused),
+        TEST(test_watch),       TEST(test_watch_login_fails),
+        TEST(test_keep_alive),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
