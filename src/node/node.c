@@ -122,6 +122,15 @@ bool node_stopped(struct node *n)
 
 /* ---- what is published ---- */
 
+static uint64_t downgrade_of(const struct cluster_view *v)
+{
+    cluster_version target = 0;
+
+    if (!cluster_version_parse(bytes_str(v->downgrade.target), &target))
+        target = 0;
+    return target | (v->downgrade.enabled ? NODE_DOWNGRADE_ON : 0);
+}
+
 void node__publish_cluster(struct node *n)
 {
     const struct cluster_view *v = cluster_view(n->apply.cluster);
@@ -141,6 +150,7 @@ void node__publish_cluster(struct node *n)
     atomic_store(&n->pub.nospace, cluster_view_has_alarm(v, ETCDSERVERPB__ALARM_TYPE__NOSPACE));
     atomic_store(&n->pub.corrupt, cluster_view_has_alarm(v, ETCDSERVERPB__ALARM_TYPE__CORRUPT));
     atomic_store(&n->pub.cluster_version, v->version);
+    atomic_store(&n->pub.downgrade, downgrade_of(v));
     atomic_store(&n->pub.is_learner, self != NULL && self->is_learner);
     atomic_store(&n->pub.storage_version, v->storage_version);
 }
@@ -186,6 +196,8 @@ raft_id node_leader(struct node *n)
 
 void node_status(struct node *n, struct node_status *ret)
 {
+    uint64_t downgrade = atomic_load(&n->pub.downgrade);
+
     *ret = (struct node_status){
         .cluster_id = n->cluster_id,
         .member_id = n->member_id,
@@ -202,6 +214,8 @@ void node_status(struct node *n, struct node_status *ret)
         .alarm_corrupt = atomic_load(&n->pub.corrupt),
         .cluster_version = atomic_load(&n->pub.cluster_version),
         .storage_version = atomic_load(&n->pub.storage_version),
+        .downgrade_enabled = (downgrade & NODE_DOWNGRADE_ON) != 0,
+        .downgrade_target = (uint32_t) downgrade,
         .ready = atomic_load(&n->pub.ready),
     };
 }

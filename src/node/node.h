@@ -299,9 +299,11 @@ struct node_status {
     int64_t quota_bytes; /* effective; 0 when there is none */
     bool alarm_nospace;  /* on any member */
     bool alarm_corrupt;
-    uint32_t cluster_version; /* major << 16 | minor; 0: not decided */
-    uint32_t storage_version; /* likewise */
-    bool ready;               /* published its attributes: clients may be served */
+    uint32_t cluster_version;  /* major << 16 | minor; 0: not decided */
+    uint32_t storage_version;  /* likewise */
+    bool downgrade_enabled;    /* a downgrade job is under way, */
+    uint32_t downgrade_target; /* to this version; 0: none */
+    bool ready;                /* published its attributes: clients may be served */
 };
 
 void node_status(struct node *n, struct node_status *ret);

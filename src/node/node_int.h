@@ -58,6 +58,7 @@
 /* Nesting in an entry: what clients may send, one level more for the entry, and room for what a
  * member of etcd's, whose decoder knows no limit, has let in. */
 #define NODE_ENTRY_DEPTH_MAX (2 * WIRE_DEPTH_MAX)
+#define NODE_DOWNGRADE_ON (UINT64_C(1) << 32)
 #define NODE_ALARMS_MAX 64 /* alarms published for readers */
 /* Memory to decode one entry in: at least this, for the log may hold entries that were allowed to
  * be larger than today's --max-request-bytes. */
@@ -328,6 +329,7 @@ struct node {
         _Atomic bool corrupt;
         _Atomic uint32_t cluster_version;
         _Atomic uint32_t storage_version;
+        _Atomic uint64_t downgrade; /* the target version, and NODE_DOWNGRADE_ON */
         _Atomic bool ready;
         _Atomic uint32_t alarms_seq; /* odd while alarms change */
         _Atomic uint32_t alarms_n;

@@ -184,6 +184,11 @@ static void propose_change(struct node *n, struct node_request *r)
     struct buf context;
     int rc;
 
+    if (refused == API_NOT_LEADER) { /* any more: it is the other leader's to judge */
+        if (mpsc_push(&n->apply.requests, &r->link))
+            node__wake(n, NODE_APPLY);
+        return;
+    }
     if (refused != API_OK) {
         node__fail(n, &n->raft.out, r, refused);
         return;

@@ -16,10 +16,16 @@
 
 struct node;
 
+enum node_question_method {
+    NODE_QUESTION_POST, /* the body is protobuf, or empty */
+    NODE_QUESTION_GET,  /* it is JSON */
+};
+
 /* A question that another member's peer port answers; kept by the asker until `done`. */
 struct node_question {
     raft_id to;
-    const char *path; /* POST, application/protobuf */
+    enum node_question_method method;
+    const char *path;
     struct bytes body;
     int64_t timeout_ms;
     /* Once, on a thread of the transport's.  status 0: there is no answer.  `answer` is valid

@@ -1,19 +1,12 @@
-/* asks.c -- what other members ask of this one's state: leases, for the leader alone knows when
- * they end.  Each question is a request to the node, whose answer comes back to this loop. */
+/* asks.c -- what other members ask of this one's state.  Each question is a request to the node,
+ * whose answer comes back to this loop.  Leases are here, for the leader alone knows when they end;
+ * what concerns the cluster is in asks_cluster.c. */
+#include "edge/peer/asks.h"
 #include "base/alloc.h"
-#include "edge/peer/peer_int.h"
 #include "lease.pb-c.h"
 #include "wire/wire.h"
 
 #define ASK_ARENA_BYTES_MAX ((size_t) 64 << 20) /* the keys of a lease, too */
-
-struct peer_ask {
-    struct node_request node;
-    struct peer_server *ps;
-    struct http_req *req;
-    struct arena arena;
-    void (*then)(struct peer_ask *a);
-};
 
 /* ---- to the node and back ---- */
 
@@ -56,6 +49,20 @@ void peer__asks_open(struct peer_server *ps)
 void peer__asks_close(struct peer_server *ps)
 {
     on_answers(&ps->take_answers);
+}
+
+struct peer_ask *peer__ask_new(struct http_req *r, struct peer_server *ps,
+                               enum node_request_kind kind, void (*then)(struct peer_ask *a))
+{
+    struct peer_ask *a = xmem_calloc(1, sizeof *a);
+
+    a->ps = ps;
+    a->req = r;
+    a->then = then;
+    arena_init(&a->arena, ASK_ARENA_BYTES_MAX);
+    a->node = (struct node_request){
+        .kind = kind, .sink = &ps->sink, .arena = &a->arena, .of_member = true};
+    return a;
 }
 
 /* ---- leases ---- */
@@ -113,20 +120,11 @@ static void ttl_done(struct peer_ask *a)
 static void submit(struct http_req *r, enum node_request_kind kind, int64_t lease_id, bool keys,
                    void (*then)(struct peer_ask *a))
 {
-    struct peer_server *ps = http_user(r);
-    struct peer_ask *a = xmem_calloc(1, sizeof *a);
+    struct peer_ask *a = peer__ask_new(r, http_user(r), kind, then);
 
-    a->ps = ps;
-    a->req = r;
-    a->then = then;
-    arena_init(&a->arena, ASK_ARENA_BYTES_MAX);
-    a->node = (struct node_request){.kind = kind,
-                                    .sink = &ps->sink,
-                                    .arena = &a->arena,
-                                    .lease_id = lease_id,
-                                    .keys = keys,
-                                    .of_member = true};
-    node_submit(ps->node, &a->node);
+    a->node.lease_id = lease_id;
+    a->node.keys = keys;
+    node_submit(a->ps->node, &a->node);
 }
 
 static void keepalive_body(struct http_req *r, struct bytes body, bool too_large)

@@ -2,6 +2,7 @@
 #include "edge/peer/peer_int.h"
 
 #define STREAM_PREFIX "/raft/stream/"
+#define PROMOTE_PREFIX "/members/promote/"
 #define MEMBERS_BYTES_MAX ((size_t) 64 << 20)
 
 /* ---- what anyone may ask ---- */
@@ -55,7 +56,7 @@ static void probing_page(struct http_req *r, struct peer_server *ps)
     respond(r, "text/plain; charset=utf-8", body);
 }
 
-static void members_page(struct http_req *r, struct peer_server *ps)
+void peer__members_page(struct http_req *r, struct peer_server *ps)
 {
     const struct http_field f[] = {{"Content-Type", "application/json"},
                                    {"X-Etcd-Cluster-ID", ps->cluster_hex}};
@@ -146,8 +147,27 @@ struct page {
 static const struct page pages[] = {
     {"/version", version_page},
     {"/raft/probing", probing_page},
-    {"/members", members_page},
+    {"/members", peer__members_page},
+    {"/members/hashkv", peer__hash_page},
+    {"/downgrade/enabled", peer__downgrade_page},
 };
+
+static void refuse_method(struct http_req *r, const char *allowed)
+{
+    const struct http_field f[] = {{"Allow", allowed},
+                                   {"Content-Type", "text/plain; charset=utf-8"},
+                                   {"X-Content-Type-Options", "nosniff"}};
+
+    http_respond(r, 405, f, ARRAY_LEN(f), BYTES_LIT("Method Not Allowed\n"));
+}
+
+static void promote_page(struct http_req *r, struct peer_server *ps, struct bytes id)
+{
+    if (bytes_eq(http_method(r), BYTES_LIT("POST")))
+        peer__promote_page(r, ps, id);
+    else
+        refuse_method(r, "POST");
+}
 
 void peer__page(struct http_req *r, void *peer_server)
 {
@@ -166,6 +186,10 @@ void peer__page(struct http_req *r, void *peer_server)
             peer__leases_page(r, ps, path.n > sizeof "/leases" - 1);
         return;
     }
+    if (starts_with(path, BYTES_LIT(PROMOTE_PREFIX))) {
+        promote_page(r, ps, behind(path, sizeof PROMOTE_PREFIX - 1));
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
         if (bytes_eq(path, bytes_str(pages[i].path)))
             run = pages[i].run;
@@ -173,10 +197,7 @@ void peer__page(struct http_req *r, void *peer_server)
     if (run == NULL && !stream) {
         http_error(r, 404, "404 page not found");
     } else if (!get) {
-        const struct http_field f[] = {{"Allow", "GET"},
-                                       {"Content-Type", "text/plain; charset=utf-8"}};
-
-        http_respond(r, 405, f, ARRAY_LEN(f), BYTES_LIT("Method Not Allowed\n"));
+        refuse_method(r, "GET");
     } else if (stream) {
         stream_page(r, ps, behind(path, sizeof STREAM_PREFIX - 1));
     } else {

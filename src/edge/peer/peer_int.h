@@ -188,11 +188,14 @@ bool peer__is_post(struct http_req *r);
 void peer__probe_start(struct peer *p);
 void peer__probe_close(struct peer *p);
 
-/* ---- questions.c, asks.c: of the node to other members, and of theirs to the node ---- */
+/* ---- questions.c, asks.c, asks_cluster.c: of the node to other members, and of theirs to the node ---- */
 void peer__questions_open(struct peer_server *ps);
 void peer__asks_open(struct peer_server *ps);
 void peer__asks_close(struct peer_server *ps); /* the loop and the node have ended */
 void peer__leases_page(struct http_req *r, struct peer_server *ps, bool internal);
+void peer__hash_page(struct http_req *r, struct peer_server *ps);
+void peer__promote_page(struct http_req *r, struct peer_server *ps, struct bytes id_text);
+void peer__downgrade_page(struct http_req *r, struct peer_server *ps);
 
 /* ---- versions.c ---- */
 void peer__version_ask(struct peer *p);
@@ -219,5 +222,6 @@ bool peer__received(struct peer *p, struct node_message *x, size_t bytes);
 
 /* ---- pages.c ---- */
 void peer__page(struct http_req *r, void *peer_server);
+void peer__members_page(struct http_req *r, struct peer_server *ps);
 
 #endif

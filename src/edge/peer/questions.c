@@ -1,4 +1,4 @@
-/* questions.c -- what the node asks another member's peer port (POST, application/protobuf). */
+/* questions.c -- what the node asks another member's peer port. */
 #include "base/alloc.h"
 #include "edge/peer/peer_int.h"
 
@@ -30,11 +30,14 @@ static void on_end(struct http_out *x, const char *why)
 
 static void ask(struct peer_server *ps, struct node_question *q)
 {
-    static const struct http_field f[] = {{"Content-Type", "application/protobuf"}};
+    bool get = q->method == NODE_QUESTION_GET;
+    const struct http_field f[] = {
+        {"Content-Type", get ? "application/json" : "application/protobuf"},
+        {"X-Etcd-Cluster-ID", ps->cluster_hex}};
     struct asking *a = xmem_calloc(1, sizeof *a);
     struct peer *p = ps->stopping ? NULL : peer__find(ps, q->to);
     struct http_client *c = p == NULL ? NULL : peer__client(p);
-    struct http_out_options o = {.method = "POST",
+    struct http_out_options o = {.method = get ? "GET" : "POST",
                                  .path = q->path,
                                  .fields = f,
                                  .fields_n = ARRAY_LEN(f),

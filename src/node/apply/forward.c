@@ -1,6 +1,6 @@
-/* forward.c -- leases are the leader's: what a follower is asked about them goes to the leader's
- * peer port, and is tried again while there is none (etcd's v3_server.go, LeaseRenew and
- * LeaseTimeToLive).
+/* forward.c -- what only the leader knows: how long leases last, and whether a learner is ready to
+ * vote.  What a follower is asked about it goes to the leader's peer port, and is tried again while
+ * there is none (etcd's v3_server.go, LeaseRenew and LeaseTimeToLive; server.go, PromoteMember).
  */
 #include "lease.pb-c.h"
 #include "node/node_int.h"
@@ -10,6 +10,7 @@
 #define APPLIED_WAIT_NS INT64_C(1000000000)
 #define ASK_MS_MAX 2000
 #define BODY_BYTES_MAX 32
+#define PATH_BYTES_MAX 48
 
 /* In the request's arena. */
 struct forward {
@@ -20,6 +21,7 @@ struct forward {
     int status;
     struct bytes answer;
     uint8_t body[BODY_BYTES_MAX];
+    char path[PATH_BYTES_MAX];
 };
 
 /* ---- later ---- */
@@ -97,6 +99,8 @@ static struct bytes body_of(struct forward *f, const struct node_request *r)
     size_t inner = pb_u64_size(1, id) + (r->keys ? pb_u64_size(2, 1) : 0);
     uint8_t *p = f->body;
 
+    if (r->kind == NODE_REQ_MEMBER_CHANGE)
+        return BYTES_EMPTY;
     if (r->kind == NODE_REQ_LEASE_KEEPALIVE) {
         p = pb_put_u64(p, 1, id);
     } else {
@@ -107,6 +111,21 @@ static struct bytes body_of(struct forward *f, const struct node_request *r)
     }
     ASSERT(p <= f->body + BODY_BYTES_MAX);
     return bytes_of(f->body, (size_t) (p - f->body));
+}
+
+static const char *path_of(struct forward *f, const struct node_request *r)
+{
+    switch (r->kind) {
+    case NODE_REQ_LEASE_KEEPALIVE:
+        return "/leases";
+    case NODE_REQ_LEASE_TTL:
+        return "/leases/internal";
+    case NODE_REQ_MEMBER_CHANGE:
+        snprintf(f->path, sizeof f->path, "/members/promote/%" PRIu64, r->change->member.id);
+        return f->path;
+    default:
+        UNREACHABLE();
+    }
 }
 
 static void ask(struct node *n, struct node_request *r, raft_id leader)
@@ -124,8 +143,7 @@ static void ask(struct node *n, struct node_request *r, raft_id leader)
     f->request = r;
     f->answered = false;
     f->q = (struct node_question){.to = leader,
-                                  .path = r->kind == NODE_REQ_LEASE_KEEPALIVE ? "/leases"
-                                                                              : "/leases/internal",
+                                  .path = path_of(f, r),
                                   .timeout_ms = MIN(left_ms, ASK_MS_MAX),
                                   .done = on_answer};
     f->q.body = body_of(f, r);
@@ -135,11 +153,16 @@ static void ask(struct node *n, struct node_request *r, raft_id leader)
 bool node__forward(struct node *n, struct node_request *r)
 {
     raft_id leader = atomic_load(&n->pub.lead);
+    bool promotion = r->kind == NODE_REQ_MEMBER_CHANGE;
+    bool first = r->deadline == 0;
 
-    if (r->of_member || n->env.transport == NULL || atomic_load(&n->pub.alone))
+    if ((r->of_member && !promotion) || n->env.transport == NULL || atomic_load(&n->pub.alone))
         return false;
     set_deadline(n, r, node__request_timeout_ns(n));
-    if (n->apply.now >= r->deadline)
+    /* Two members that take each other for the leader do not ask one another without a pause. */
+    if (r->of_member && first)
+        put_off(n, r, n->apply.now + RETRY_NS);
+    else if (n->apply.now >= r->deadline)
         node__fail(n, &n->apply.out, r, leader == RAFT_NONE ? API_NO_LEADER : API_TIMEOUT);
     else if (leader == RAFT_NONE || leader == n->member_id)
         put_off(n, r, n->apply.now + RETRY_NS);
@@ -177,7 +200,23 @@ static bool take_ttl(struct node *n, struct node_request *r)
     return true;
 }
 
-static void not_found(struct node *n, struct node_request *r)
+static bool take_promotion(struct node *n, struct node_request *r)
+{
+    Etcdserverpb__MemberPromoteResponse *m;
+    struct cluster_view v = {.members = NULL};
+    struct cluster_member *members;
+
+    if (cluster_members_parse(r->forward->answer, r->arena, &members, &v.members_n, NULL) != 0)
+        return false;
+    v.members = members;
+    m = node__reply_new(r, &etcdserverpb__member_promote_response__descriptor);
+    if (m != NULL)
+        m->members = node__members_copy(&v, r->arena, &m->n_members);
+    node__query_finish(n, r);
+    return true;
+}
+
+static void lease_not_found(struct node *n, struct node_request *r)
 {
     Etcdserverpb__LeaseTimeToLiveResponse *m;
 
@@ -193,21 +232,57 @@ static void not_found(struct node *n, struct node_request *r)
     node__query_finish(n, r);
 }
 
+static bool contains(struct bytes text, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (size_t i = 0; i + n <= text.n; i++) {
+        if (memcmp(text.p + i, word, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* True: the leader's word is final. */
+static bool take_promotion_refused(struct node *n, struct node_request *r)
+{
+    const struct forward *f = r->forward;
+    enum api_error err = API_OK;
+
+    if (f->status == 404)
+        err = API_MEMBER_NOT_FOUND;
+    else if (f->status == 412 && contains(f->answer, api_error_text(API_LEARNER_NOT_READY)))
+        err = API_LEARNER_NOT_READY;
+    else if (f->status == 412 && contains(f->answer, "membership: can only promote a learner"))
+        err = API_MEMBER_NOT_LEARNER;
+    if (err != API_OK)
+        node__fail(n, &n->apply.out, r, err);
+    return err != API_OK;
+}
+
+static bool take_answer(struct node *n, struct node_request *r)
+{
+    int status = r->forward->status;
+
+    if (r->kind == NODE_REQ_MEMBER_CHANGE)
+        return status == 200 ? take_promotion(n, r) : take_promotion_refused(n, r);
+    if (status == 404) {
+        lease_not_found(n, r);
+        return true;
+    }
+    if (status != 200)
+        return false;
+    return r->kind == NODE_REQ_LEASE_KEEPALIVE ? take_keepalive(n, r) : take_ttl(n, r);
+}
+
 bool node__forward_came_back(struct node *n, struct node_request *r)
 {
     struct forward *f = r->forward;
-    bool taken = false;
 
     if (f == NULL || !f->answered)
         return false;
     f->answered = false;
-    if (f->status == 404) {
-        not_found(n, r);
-        return true;
-    }
-    if (f->status == 200)
-        taken = r->kind == NODE_REQ_LEASE_KEEPALIVE ? take_keepalive(n, r) : take_ttl(n, r);
-    if (!taken)
+    if (!take_answer(n, r))
         put_off(n, r, n->apply.now + RETRY_NS);
     return true;
 }

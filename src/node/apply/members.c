@@ -88,12 +88,29 @@ static enum api_error may_change(struct node *n, const struct cluster_change *ch
 
 /* ---- on the way to the log ---- */
 
+/* Only the leader knows how far a learner is, and it asks first whether there is one.  True: the
+ * request was taken care of. */
+static bool promote_elsewhere(struct node *n, struct node_request *r)
+{
+    const struct cluster_view *v = cluster_view(n->apply.cluster);
+
+    if (!atomic_load(&n->pub.is_leader) && node__forward(n, r))
+        return true;
+    if (cluster_view_member(v, r->change->member.id) != NULL)
+        return false;
+    if (!node__wait_applied(n, r))
+        node__fail(n, &n->apply.out, r, API_MEMBER_NOT_FOUND);
+    return true;
+}
+
 void node__member_change_check(struct node *n, struct node_request *r)
 {
     struct cluster_change *ch = r->change;
     const struct cluster_view *v = cluster_view(n->apply.cluster);
     enum api_error err;
 
+    if (ch->promote && promote_elsewhere(n, r))
+        return;
     if (ch->type != RAFT_CONF_REMOVE_NODE && ch->member.id == 0)
         ch->member.id = cluster_member_id(&ch->member.peer_urls, "", n->apply.wall / 1000);
     err = may_change(n, ch);

@@ -288,6 +288,17 @@ static void apply_member_attributes(struct node *n,
     answer(n, w);
 }
 
+static void apply_downgrade(struct node *n, const Membershippb__DowngradeInfoSetRequest *r,
+                            struct node_request *w)
+{
+    struct apply_actor *a = &n->apply;
+
+    cluster_apply_downgrade(a->cluster, r->enabled, r->enabled ? r->ver : "");
+    a->cluster_changed = true;
+    a->monitor_again = a->now;
+    answer(n, w);
+}
+
 /* ---- dispatch ---- */
 
 static bool writes_keys_or_leases(const Etcdserverpb__InternalRaftRequest *r)
@@ -343,8 +354,7 @@ static void execute(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
     else if (r->cluster_member_attr_set != NULL)
         apply_member_attributes(n, r->cluster_member_attr_set, w);
     else if (r->downgrade_info_set != NULL)
-        cluster_apply_downgrade(n->apply.cluster, r->downgrade_info_set->enabled,
-                                r->downgrade_info_set->ver);
+        apply_downgrade(n, r->downgrade_info_set, w);
     else if (r->range != NULL || r->auth_status != NULL || r->auth_user_list != NULL ||
              r->auth_role_list != NULL || r->auth_user_get != NULL || r->auth_role_get != NULL ||
              r->downgrade_version_test != NULL)

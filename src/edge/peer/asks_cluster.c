@@ -1,0 +1,237 @@
+/* asks_cluster.c -- pages of the peer port about the cluster's state: its hash at a revision, a
+ * promotion, whether a downgrade is under way (etcd's corrupt.go, etcdhttp/peer.go). */
+#include <json-c/json.h>
+#include <strings.h>
+
+#include "edge/peer/asks.h"
+#include "wire/wire.h"
+
+#define HASH_BODY_BYTES_MAX ((size_t) 64 << 10)
+#define JSON_DEPTH_MAX 32
+
+/* Text as Go's http.Error writes it, with the cluster's id. */
+static void answer_text(struct http_req *r, const struct peer_server *ps, int status,
+                        const char *text)
+{
+    const struct http_field f[] = {{"Content-Type", "text/plain; charset=utf-8"},
+                                   {"X-Content-Type-Options", "nosniff"},
+                                   {"X-Etcd-Cluster-ID", ps->cluster_hex}};
+    char line[256];
+    int n = snprintf(line, sizeof line, "%s\n", text);
+
+    http_respond(r, status, f, ARRAY_LEN(f), bytes_of(line, (size_t) MIN(n, 255)));
+}
+
+static const char *error_text(const struct node_result *res)
+{
+    return res->err != API_OK ? api_error_text(res->err) : res->text;
+}
+
+static bool is_ok(const struct node_result *res)
+{
+    return res->err == API_OK && res->code == GRPC_OK;
+}
+
+/* ---- hash ---- */
+
+/* The errors of the key space without the client API's prefix. */
+static const char *hash_error(const struct node_result *res)
+{
+    static const char prefix[] = "etcdserver: ";
+    const char *text = error_text(res);
+
+    return strncmp(text, prefix, sizeof prefix - 1) == 0 ? text + sizeof prefix - 1 : text;
+}
+
+static void hash_done(struct peer_ask *a)
+{
+    const struct http_field f[] = {{"Content-Type", "application/json"},
+                                   {"X-Etcd-Cluster-ID", a->ps->cluster_hex}};
+    const struct node_result *res = &a->node.result;
+    const Etcdserverpb__HashKVResponse *m;
+    struct buf b;
+
+    if (!is_ok(res)) {
+        LOG_WARN(a->ps->o.log, "failed to get hashKV",
+                 F_I64("requested-revision", a->node.revision), F_STR("error", hash_error(res)));
+        http_error(a->req, 400, hash_error(res));
+        return;
+    }
+    m = (const Etcdserverpb__HashKVResponse *) res->msg;
+    buf_init(&b, 256);
+    buf_printf(&b, "{\"header\":{\"revision\":%" PRIi64 "}", res->revision);
+    if (m->hash != 0)
+        buf_printf(&b, ",\"hash\":%" PRIu32, m->hash);
+    if (m->compact_revision != 0)
+        buf_printf(&b, ",\"compact_revision\":%" PRIi64, m->compact_revision);
+    if (m->hash_revision != 0)
+        buf_printf(&b, ",\"hash_revision\":%" PRIi64, m->hash_revision);
+    buf_add_char(&b, '}');
+    http_respond(a->req, 200, f, ARRAY_LEN(f), buf_bytes(&b));
+    buf_done(&b);
+}
+
+/* {"revision":N}; Go's decoder takes names in any case. */
+static bool revision_of(struct json_object *o, int64_t *ret)
+{
+    if (!json_object_is_type(o, json_type_object))
+        return false;
+    json_object_object_foreach(o, key, v)
+    {
+        if (strcasecmp(key, "revision") != 0 || v == NULL)
+            continue;
+        if (!json_object_is_type(v, json_type_int))
+            return false;
+        *ret = json_object_get_int64(v);
+    }
+    return true;
+}
+
+static bool hash_question(struct bytes body, int64_t *ret)
+{
+    struct json_tokener *t;
+    struct json_object *o;
+    bool ok;
+
+    *ret = 0;
+    if (bytes_eq(body, BYTES_LIT("null"))) /* for Go's decoder, an object without members */
+        return true;
+    t = json_tokener_new_ex(JSON_DEPTH_MAX);
+    if (t == NULL)
+        return false;
+    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
+    o = json_tokener_parse_ex(t, (const char *) body.p, (int) body.n);
+    ok = json_tokener_get_error(t) == json_tokener_success &&
+         json_tokener_get_parse_end(t) == body.n && revision_of(o, ret);
+    json_tokener_free(t);
+    json_object_put(o);
+    return ok;
+}
+
+static void hash_body(struct http_req *r, struct bytes body, bool too_large)
+{
+    struct peer_server *ps = http_user(r);
+    struct peer_ask *a;
+    int64_t revision;
+
+    if (too_large || !hash_question(body, &revision)) {
+        LOG_WARN(ps->o.log, "failed to unmarshal request");
+        http_error(r, 400, "error unmarshalling request");
+        return;
+    }
+    a = peer__ask_new(r, ps, NODE_REQ_HASH_KV, hash_done);
+    a->node.revision = revision;
+    node_submit(ps->node, &a->node);
+}
+
+void peer__hash_page(struct http_req *r, struct peer_server *ps)
+{
+    struct bytes id;
+
+    if (http_header(r, "x-etcd-cluster-id", &id) && id.n > 0 &&
+        !bytes_eq(id, bytes_str(ps->cluster_hex))) {
+        http_error(r, 412, "cluster ID mismatch");
+        return;
+    }
+    http_set_user(r, ps);
+    http_read_all(r, HASH_BODY_BYTES_MAX, hash_body);
+}
+
+/* ---- promotion ---- */
+
+/* The words of etcd's membership package, which the asking member looks for. */
+static void promote_failed(struct peer_ask *a)
+{
+    static const struct http_field f[] = {{"Content-Type", "application/json"}};
+    const struct node_result *res = &a->node.result;
+    char hex[PEER_ID_TEXT_BYTES];
+
+    cluster_id_text(a->node.change->member.id, hex);
+    LOG_WARN(a->ps->o.log, "failed to promote a member", F_STR("member-id", hex),
+             F_STR("error", error_text(res)));
+    switch (res->err) {
+    case API_MEMBER_NOT_FOUND:
+        answer_text(a->req, a->ps, 404, "membership: ID not found");
+        break;
+    case API_MEMBER_NOT_LEARNER:
+        answer_text(a->req, a->ps, 412, "membership: can only promote a learner member");
+        break;
+    case API_LEARNER_NOT_READY:
+        answer_text(a->req, a->ps, 412, api_error_text(API_LEARNER_NOT_READY));
+        break;
+    default:
+        http_respond(a->req, 500, f, ARRAY_LEN(f),
+                     BYTES_LIT("{\"message\":\"Internal Server Error\"}"));
+    }
+}
+
+/* The new membership was handed to this loop before the answer was: the page shows it. */
+static void promote_done(struct peer_ask *a)
+{
+    if (is_ok(&a->node.result))
+        peer__members_page(a->req, a->ps);
+    else
+        promote_failed(a);
+}
+
+static bool id_of(struct bytes text, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        uint64_t digit = (uint64_t) text.p[i] - '0';
+
+        if (digit > 9 || v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *ret = v;
+    return text.n > 0;
+}
+
+void peer__promote_page(struct http_req *r, struct peer_server *ps, struct bytes id_text)
+{
+    struct cluster_change ch = {
+        .type = RAFT_CONF_ADD_NODE, .promote = true, .member = {.name = ""}};
+    struct peer_ask *a;
+
+    if (!id_of(id_text, &ch.member.id)) {
+        char line[200];
+
+        snprintf(line, sizeof line, "member %.*s not found in cluster", (int) MIN(id_text.n, 128),
+                 (const char *) id_text.p);
+        answer_text(r, ps, 404, line);
+        return;
+    }
+    a = peer__ask_new(r, ps, NODE_REQ_MEMBER_CHANGE, promote_done);
+    a->node.change = arena_dup(&a->arena, &ch, sizeof ch);
+    ASSERT(a->node.change != NULL);
+    node_submit(ps->node, &a->node);
+}
+
+/* ---- downgrade ---- */
+
+static void downgrade_done(struct peer_ask *a)
+{
+    const struct http_field f[] = {{"Content-Type", "text/plain"},
+                                   {"X-Etcd-Cluster-ID", a->ps->cluster_hex}};
+    struct node_status st;
+
+    if (!is_ok(&a->node.result)) {
+        char line[200];
+
+        snprintf(line, sizeof line, "failed linearized read: %s", error_text(&a->node.result));
+        answer_text(a->req, a->ps, 500, line);
+        return;
+    }
+    node_status(a->ps->node, &st);
+    http_respond(a->req, 200, f, ARRAY_LEN(f),
+                 st.downgrade_enabled ? BYTES_LIT("true") : BYTES_LIT("false"));
+}
+
+void peer__downgrade_page(struct http_req *r, struct peer_server *ps)
+{
+    struct peer_ask *a = peer__ask_new(r, ps, NODE_REQ_READ_INDEX, downgrade_done);
+
+    node_submit(ps->node, &a->node);
+}
