@@ -3,8 +3,6 @@
 #include "obs/log.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -13,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/mpsc.h"
 #include "obs/log_int.h"
+#include "obs/log_sink.h"
 #include "sys/thread.h"
 
 #define SAMPLE_SLOTS                                                            \
@@ -21,6 +20,8 @@
 
 struct queued {
     struct mpsc_node node;
+    enum log_level level;
+    const char *file; /* of the source; static */
     size_t n;
     char line[];
 };
@@ -34,9 +35,9 @@ struct sample {
 struct log_core {
     _Atomic int level;
     enum log_format format;
-    int fds[LOG_OUTPUTS_MAX];
-    bool own[LOG_OUTPUTS_MAX]; /* opened here */
-    size_t fds_n;
+    struct log_sink *sinks[LOG_OUTPUTS_MAX];
+    size_t sinks_n;
+    bool journal; /* the only output */
     struct clock *clock;
     struct mpsc queue;
     _Atomic size_t queued_bytes; /* handed to the writer and not yet written */
@@ -91,73 +92,38 @@ struct log_field log_field_err(const struct err *e)
 
 /* ---- outputs ---- */
 
-static int output_add(struct log_core *c, const char *name, struct err *e)
-{
-    int fd;
-    bool own = false;
-
-    if (strcmp(name, "stderr") == 0 || strcmp(name, "default") == 0) {
-        fd = STDERR_FILENO;
-    } else if (strcmp(name, "stdout") == 0) {
-        fd = STDOUT_FILENO;
-    } else {
-        fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-        if (fd < 0) {
-            char what[128];
-            int errnum = errno;
-            const char *text = strerror_r(errnum, what, sizeof what);
-
-            return err_set(e, err_from_errno(errnum), "open sink \"%s\": open %s: %s", name, name,
-                           text);
-        }
-        own = true;
-    }
-    c->fds[c->fds_n] = fd;
-    c->own[c->fds_n++] = own;
-    return 0;
-}
-
 static int outputs_open(struct log_core *c, const struct log_options *o, struct err *e)
 {
+    static const char *const standard[] = {"stderr"};
+    const char *const *names = o->outputs_n == 0 ? standard : o->outputs;
+    size_t n = MAX(o->outputs_n, (size_t) 1);
     int rc = 0;
 
-    if (o->outputs_n > LOG_OUTPUTS_MAX)
+    if (n > LOG_OUTPUTS_MAX)
         return err_set(e, ERR_LIMIT, "more than %d log outputs", LOG_OUTPUTS_MAX);
-    for (size_t i = 0; i < o->outputs_n; i++) {
-        if (strcmp(o->outputs[i], "/dev/null") == 0)
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], "/dev/null") == 0)
             return 0;
     }
-    if (o->outputs_n == 0)
-        return output_add(c, "stderr", e);
-    for (size_t i = 0; i < o->outputs_n && rc == 0; i++)
-        rc = output_add(c, o->outputs[i], e);
+    c->journal = strcmp(names[0], LOG_JOURNAL) == 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = log_sink_open(names[i], o->rotation, o->clock, &c->sinks[c->sinks_n], e);
+        c->sinks_n += rc == 0;
+    }
     return rc;
 }
 
-/* A line that cannot be written is lost: there is nowhere left to say so. */
-static void write_all(int fd, const char *p, size_t n)
+static void outputs_write(struct log_core *c, enum log_level level, const char *file, const char *p,
+                          size_t n)
 {
-    while (n > 0) {
-        ssize_t w = write(fd, p, n);
-
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0)
-            return;
-        p += w;
-        n -= (size_t) w;
-    }
-}
-
-static void outputs_write(struct log_core *c, const char *p, size_t n)
-{
-    for (size_t i = 0; i < c->fds_n; i++)
-        write_all(c->fds[i], p, n);
+    for (size_t i = 0; i < c->sinks_n; i++)
+        log_sink_write(c->sinks[i], level, file, p, n);
 }
 
 /* ---- the queue and its writer ---- */
 
-static void enqueue(struct log_core *c, const char *line, size_t n)
+static void enqueue(struct log_core *c, enum log_level level, const char *file, const char *line,
+                    size_t n)
 {
     size_t bytes = sizeof(struct queued) + n;
     struct queued *q;
@@ -167,6 +133,8 @@ static void enqueue(struct log_core *c, const char *line, size_t n)
     q = mem_alloc(bytes);
     if (q == NULL)
         goto drop;
+    q->level = level;
+    q->file = file;
     q->n = n;
     memcpy(q->line, line, n);
     if (mpsc_push(&c->queue, &q->node))
@@ -185,7 +153,7 @@ static void drain(struct log_core *c)
         struct queued *q = CONTAINER_OF(n, struct queued, node);
 
         n = n->next;
-        outputs_write(c, q->line, q->n);
+        outputs_write(c, q->level, q->file, q->line, q->n);
         atomic_fetch_sub(&c->queued_bytes, sizeof *q + q->n);
         mem_free(q);
     }
@@ -242,10 +210,8 @@ static void flush(struct log_core *c)
 
 static void core_free(struct log_core *c)
 {
-    for (size_t i = 0; i < c->fds_n; i++) {
-        if (c->own[i])
-            close(c->fds[i]);
-    }
+    for (size_t i = 0; i < c->sinks_n; i++)
+        log_sink_close(c->sinks[i]);
     pthread_mutex_destroy(&c->direct);
     mem_free(c);
 }
@@ -358,14 +324,15 @@ static bool sample(struct log_core *c, enum log_level level, const char *msg, wa
     return false;
 }
 
-static void line_write(struct log_core *c, const char *p, size_t n)
+static void line_write(struct log_core *c, enum log_level level, const char *file, const char *p,
+                       size_t n)
 {
     if (atomic_load(&c->running)) {
-        enqueue(c, p, n);
+        enqueue(c, level, file, p, n);
         return;
     }
     pthread_mutex_lock(&c->direct);
-    outputs_write(c, p, n);
+    outputs_write(c, level, file, p, n);
     pthread_mutex_unlock(&c->direct);
 }
 
@@ -383,15 +350,20 @@ void log_write(struct log *l, enum log_level level, struct log_site at, const ch
         return;
     c = l->core;
     now = clock_wall_ms(c->clock);
-    if (c->fds_n == 0 || !sample(c, level, msg, now))
+    if (c->sinks_n == 0 || (!c->journal && !sample(c, level, msg, now)))
         return;
     room = mem_alloc(LOG_LINE_BYTES_MAX);
-    n = log__compose(
-        c->format,
-        &(struct log__line){
-            .level = level, .now = now, .name = l->name, .at = at, .msg = msg, .fields = f},
-        room != NULL ? room : little, room != NULL ? LOG_LINE_BYTES_MAX : sizeof little);
-    line_write(c, room != NULL ? room : little, n);
+    n = log__compose(c->format,
+                     &(struct log__line){.level = level,
+                                         .now = now,
+                                         .name = l->name,
+                                         .at = at,
+                                         .msg = msg,
+                                         .fields = f,
+                                         .no_stack = c->journal},
+                     room != NULL ? room : little,
+                     room != NULL ? LOG_LINE_BYTES_MAX : sizeof little);
+    line_write(c, level, at.file, room != NULL ? room : little, n);
     mem_free(room);
 }
 

@@ -8,7 +8,8 @@
  *
  * Keys of a line, in order: level, ts, logger (named loggers only), caller, msg, the fields as
  * given, stacktrace (error and above).  Per second, level and text the first LOG_SAMPLE_FIRST lines
- * are written and then every LOG_SAMPLE_THEREAFTER-th.
+ * are written and then every LOG_SAMPLE_THEREAFTER-th.  The journal gets every line, without
+ * stacktraces.
  *
  * A line is composed in a bounded buffer of the calling thread.  While the writer thread runs
  * (log_start to log_stop) it is queued, at most LOG_QUEUE_BYTES_MAX at a time; what does not fit is
@@ -104,12 +105,25 @@ struct log_site {
     const char *func;
 };
 
+/* How a log file is kept small: as lumberjack does, which etcd uses. */
+struct log_rotation {
+    uint64_t max_bytes;    /* of the file; greater than 0 */
+    unsigned max_age_days; /* old files beyond it are removed; 0: no limit */
+    unsigned max_backups;  /* so many old files stay; 0: all */
+    bool local_time;       /* in the names of old files, instead of UTC */
+    bool compress;         /* old files, with gzip */
+};
+
+#define LOG_JOURNAL "systemd/journal"
+
 struct log_options {
     enum log_level level; /* lines below it are not composed */
     enum log_format format;
     const char *const *outputs; /* "stderr", "stdout", "default", or paths opened for appending;
-                                   "/dev/null" among them discards everything */
+                                   "/dev/null" among them discards everything; LOG_JOURNAL
+                                   (then the only one): systemd's journal, stderr without it */
     size_t outputs_n;           /* 0: stderr */
+    const struct log_rotation *rotation; /* of the paths; NULL: they grow */
     struct clock *clock;
 };
 

@@ -11,6 +11,7 @@ struct log__line {
     struct log_site at;
     const char *msg;
     const struct log_field *fields; /* ends with a NULL key */
+    bool no_stack;
 };
 
 /* Writes the line with its newline into out and returns its length, at most `cap`.  A field that

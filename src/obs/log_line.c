@@ -269,7 +269,7 @@ static void compose_json(const struct log__line *l, struct out *o)
     put_member(o, "msg", l->msg);
     put_fields(o, l->fields, false);
     o->end += TAIL_BYTES;
-    if (l->level >= LOG_LEVEL_ERROR) {
+    if (l->level >= LOG_LEVEL_ERROR && !l->no_stack) {
         char *before = o->p;
 
         put_str(o, ",\"stacktrace\":\"");
@@ -301,7 +301,7 @@ static void compose_console(const struct log__line *l, struct out *o)
         put(o, "}", 1);
     }
     o->end += TAIL_BYTES - 2;
-    if (l->level >= LOG_LEVEL_ERROR) {
+    if (l->level >= LOG_LEVEL_ERROR && !l->no_stack) {
         put(o, "\n", 1);
         put_stack(o, l->at, "\n\t");
     }
