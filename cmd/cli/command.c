@@ -271,6 +271,33 @@ static int check_args(struct cli_call *c)
     return ERR_INVALID;
 }
 
+/* The required flags that are missing, in the order of their names. */
+static int check_required(struct cli_call *c)
+{
+    const char *missing[CLI_FLAGS_MAX + 1];
+    size_t n = 0;
+    struct buf text;
+
+    for (size_t i = 0; i < c->value_count; i++) {
+        size_t at = n;
+
+        if (!c->values[i].flag->required || c->values[i].changed)
+            continue;
+        for (; at > 0 && strcmp(missing[at - 1], c->values[i].flag->name) > 0; at--)
+            missing[at] = missing[at - 1];
+        missing[at] = c->values[i].flag->name;
+        n++;
+    }
+    if (n == 0)
+        return 0;
+    buf_init(&text, CLI_PAGE_BYTES_MAX);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&text, "%s\"%s\"", i == 0 ? "" : ", ", missing[i]);
+    err_set(&c->err, ERR_INVALID, "required flag(s) %s not set", buf_cstr(&text));
+    buf_done(&text);
+    return ERR_INVALID;
+}
+
 /* `help foo bar`: the page of that command, or a word about the unknown topic. */
 static enum cli_verdict help_topic(struct cli_call *c, struct buf *out, struct buf *errs)
 {
@@ -325,7 +352,7 @@ enum cli_verdict cli_parse(const struct cli_program *p, size_t argc, const char 
     }
     if (cli_command(c) == &cli_help_command)
         return help_topic(c, out, errs);
-    if (check_args(c) != 0)
+    if (check_args(c) != 0 || check_required(c) != 0)
         return cli__report(c, c->err.msg, false, out, errs, ret_status);
     return CLI_RUN;
 }

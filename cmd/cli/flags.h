@@ -36,6 +36,7 @@ struct cli_flag {
     const char *help;
     bool persistent; /* also understood by all commands below the one that lists it */
     bool hidden;     /* not shown on help pages */
+    bool required;   /* a line without it is an error */
 };
 
 struct cli_value {

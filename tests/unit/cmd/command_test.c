@@ -31,6 +31,13 @@ static const struct cli_command grant_cmd = {.use = "grant <ttl>", .brief = "Gra
 static const struct cli_command *const lease_subs[] = {&grant_cmd};
 static const struct cli_command lease_cmd = {
     .use = "lease", .brief = "Lease commands", CLI_SUBS(lease_subs)};
+static const struct cli_flag move_flags[] = {
+    {.name = "to", .type = CLI_STRING, .help = "where to", .required = true},
+    {.name = "dry-run", .type = CLI_BOOL, .help = "only look"},
+    {.name = "from", .type = CLI_STRING, .help = "where from", .required = true},
+};
+static const struct cli_command move_cmd = {
+    .use = "move", .brief = "Moves", CLI_FLAGS(move_flags), .run = run};
 static const char *const shells[] = {"bash", "zsh", NULL};
 static const struct cli_command completion_cmd = {.use = "completion [bash|zsh]",
                                                   .brief = "Completes",
@@ -39,8 +46,8 @@ static const struct cli_command completion_cmd = {.use = "completion [bash|zsh]"
                                                   .args_max = 1,
                                                   .args_valid = shells};
 static const struct cli_command *const subs[] = {
-    &get_cmd,   &del_cmd,        &compaction_cmd, &endpoint_cmd_x,
-    &elect_cmd, &completion_cmd, &lease_cmd,      &cli_help_command,
+    &get_cmd,        &del_cmd,   &compaction_cmd,   &endpoint_cmd_x, &elect_cmd,
+    &completion_cmd, &lease_cmd, &cli_help_command, &move_cmd,
 };
 static const struct cli_flag root_flags[] = {
     {.name = "command-timeout",
@@ -254,6 +261,22 @@ static void explains_flag_errors(void **state)
                       "Error: invalid argument \"foo\" for \"etcdctl completion\"");
 }
 
+/* A line that lacks required flags names them in the order of their names; all there, it runs. */
+static void asks_for_required_flags(void **state)
+{
+    struct parsed p;
+
+    (void) state;
+    expect_first_line("move", "Error: required flag(s) \"from\", \"to\" not set");
+    expect_first_line("move --dry-run --to x", "Error: required flag(s) \"from\" not set");
+    parse(&p, "move --to= --from y");
+    assert_int_equal(p.verdict, CLI_RUN);
+    parsed_done(&p);
+    parse(&p, "move --help");
+    assert_int_equal(p.status, 0);
+    parsed_done(&p);
+}
+
 /* A parent without a known subcommand, -h, help and no command at all print help on stdout. */
 static void prints_help(void **state)
 {
@@ -297,10 +320,15 @@ static void knows_no_such_topic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_flags_anywhere), cmocka_unit_test(keeps_words_apart),
-        cmocka_unit_test(collects_lists),       cmocka_unit_test(shortens_names),
-        cmocka_unit_test(suggests_commands),    cmocka_unit_test(explains_flag_errors),
-        cmocka_unit_test(prints_help),          cmocka_unit_test(knows_no_such_topic),
+        cmocka_unit_test(reads_flags_anywhere),
+        cmocka_unit_test(keeps_words_apart),
+        cmocka_unit_test(collects_lists),
+        cmocka_unit_test(shortens_names),
+        cmocka_unit_test(suggests_commands),
+        cmocka_unit_test(explains_flag_errors),
+        cmocka_unit_test(prints_help),
+        cmocka_unit_test(knows_no_such_topic),
+        cmocka_unit_test(asks_for_required_flags),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,51 @@
+#include "lib/cm.h"
+
+#include "cli/progress.h"
+
+static void expect_text(uint64_t done, uint64_t total, const char *want)
+{
+    struct progress p = {.what = "copying", .total = total, .done = done};
+    struct buf b;
+
+    buf_init(&b, 4096);
+    progress_text(&p, &b);
+    assert_string_equal(buf_cstr(&b), want);
+    buf_done(&b);
+}
+
+/* The line names the work, how much is done, and of how much where that is known; never more than
+ * all of it. */
+static void says_how_far_it_is(void **state)
+{
+    (void) state;
+    expect_text(0, 1000, "copying: 0 B of 1.0 kB (0%)");
+    expect_text(310000000, 1100000000, "copying: 310 MB of 1.1 GB (28%)");
+    expect_text(1000, 1000, "copying: 1.0 kB of 1.0 kB (100%)");
+    expect_text(2000, 1000, "copying: 2.0 kB of 1.0 kB (100%)");
+    expect_text(25000, 0, "copying: 25 kB");
+}
+
+/* Work is counted, and nothing is drawn where stderr is no terminal. */
+static void is_silent_off_a_terminal(void **state)
+{
+    struct progress p;
+
+    (void) state;
+    progress_begin(&p, "copying", 10);
+    p.on = false;
+    progress_add(&p, 4);
+    progress_add(&p, 5);
+    progress_end(&p);
+    assert_int_equal(p.done, 9);
+    assert_int_equal(p.drawn_ms, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(says_how_far_it_is),
+        cmocka_unit_test(is_silent_off_a_terminal),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
