@@ -2,7 +2,8 @@
  *
  * Clients recognise them by code and text together, so both are exact.  Two of them
  * (MEMBER_NOT_ENOUGH_STARTED, TOO_MANY_REQUESTS) really travel with code Unknown, although etcd's
- * own table gives them another. Source: the interface facts of etcd 3.7.1.
+ * own table gives them another; three texts (NO_PASSWORD_USER, TOKEN_VERIFY_ONLY, PASSWORD_TOO_LONG)
+ * are not in that table and travel as they are. Source: the interface facts of etcd 3.7.1.
  */
 #ifndef KETCH_WIRE_API_ERROR_H
 #define KETCH_WIRE_API_ERROR_H
@@ -73,6 +74,9 @@ enum grpc_code {
     X(PERMISSION_NOT_GRANTED, 9, "etcdserver: permission is not granted to the role")                            \
     X(AUTH_NOT_ENABLED, 9, "etcdserver: authentication is not enabled")                                          \
     X(INVALID_AUTH_TOKEN, 16, "etcdserver: invalid auth token")                                                  \
+    X(NO_PASSWORD_USER, 2, "auth: authentication failed, password was given for no password user")               \
+    X(TOKEN_VERIFY_ONLY, 2, "auth: token signing attempted with verify-only key")                                \
+    X(PASSWORD_TOO_LONG, 2, "bcrypt: password length exceeds 72 bytes")                                          \
     X(INVALID_AUTH_MGMT, 3, "etcdserver: invalid auth management")                                               \
     X(AUTH_OLD_REVISION, 3, "etcdserver: revision of auth store is old")                                         \
     X(NO_LEADER, 14, "etcdserver: no leader")                                                                    \
