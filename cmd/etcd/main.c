@@ -108,6 +108,8 @@ static struct node_config node_config_of(const struct config *c)
         .learners_max = (size_t) c->max_learners,
         .level = level_of(c),
         .warning_apply_ns = c->warning_apply_duration,
+        .corrupt_check_ns = c->corrupt_check_time,
+        .compact_check_ns = config_gate(c, "CompactHashCheck") ? c->compact_hash_check_time : 0,
     };
 }
 
@@ -219,6 +221,16 @@ static int open_peers(struct program *p, struct err *e)
     return where == NULL ? err_set(e, ERR_NOMEM, "out of memory") : peer_new(&po, &p->peers, e);
 }
 
+/* --feature-gates=InitialCorruptCheck=true, for a member that was here before. */
+static int check_first(struct program *p, struct err *e)
+{
+    const struct config *c = &p->config;
+
+    if (!config_gate(c, "InitialCorruptCheck"))
+        return 0;
+    return peer_first_check(p->peers, 5000 + 2 * (int64_t) c->election_timeout, e);
+}
+
 static int open_all(struct program *p, char *const *argv, struct err *e)
 {
     struct server_options so = {.config = &p->config,
@@ -259,6 +271,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
         rc = server_attach(p->server, p->node, e);
     if (rc == 0)
         peer_attach(p->peers, p->node);
+    if (rc == 0 && so.initialized)
+        rc = check_first(p, e);
     if (rc == 0)
         rc = actors_start(&p->actors, p->node, e);
     join_remotes(&cluster, p->peers);

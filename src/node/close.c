@@ -90,6 +90,7 @@ void node_close(struct node *n)
     if (a->lessor != NULL)
         lessor_free(a->lessor);
     node__versions_done(n);
+    node__checks_done(n);
     cluster_free(a->cluster);
     store_close(a->store);
     raft_free(n->raft.raft);

@@ -220,6 +220,11 @@ void node_status(struct node *n, struct node_status *ret)
     };
 }
 
+const struct cluster_view *node_cluster_view(struct node *n)
+{
+    return cluster_view(n->apply.cluster);
+}
+
 struct mvcc *node_mvcc(struct node *n)
 {
     return n->apply.mvcc;

@@ -85,6 +85,8 @@ struct node_config {
     bool strict_reconfig;       /* no change that could cost the majority */
     size_t learners_max;        /* 0: the default */
     enum node_level level;      /* --emulated-version */
+    int64_t corrupt_check_ns;   /* the leader compares all keys this often; 0: never */
+    int64_t compact_check_ns;   /* and the hashes of compactions; 0: never */
     int64_t warning_apply_ns;   /* an entry that takes longer is worth a line; 0: none is */
     uint64_t wal_segment_bytes; /* 0: the default; tests use less */
 };
@@ -307,6 +309,10 @@ struct node_status {
 };
 
 void node_status(struct node *n, struct node_status *ret);
+
+/* Who the members are.  Before the actors run only: borrowed until then. */
+const struct cluster_view *node_cluster_view(struct node *n);
+
 raft_id node_leader(struct node *n);
 
 /* The alarms, as AlarmMember records; n_max records at most, the number is returned. */

@@ -279,7 +279,8 @@ struct apply_actor {
     struct list awaited;  /* keep-alives that wait for an expired lease to go */
     struct list to_store; /* store_job.queue: until what was applied before them can be sealed */
     struct list physical; /* compactions that wait until the file is rid of what went (age) */
-    struct arena scratch; /* decoding of one entry */
+    struct hash_checks *checks; /* apply/checks.c; NULL: none is asked for */
+    struct arena scratch;       /* decoding of one entry */
     struct outbox out;
     mono_ns now;
     wall_ms wall;
@@ -449,6 +450,9 @@ void node__apply_monitor(struct node *n);
 void node__versions_take(struct node *n); /* versions.c */
 void node__versions_monitor(struct node *n);
 void node__versions_done(struct node *n);
+void node__checks_run(struct node *n); /* checks.c */
+mono_ns node__checks_due(const struct node *n);
+void node__checks_done(struct node *n);
 void node__apply_store_done(struct node *n);
 void node__apply_background(struct node *n);
 int64_t node__apply_next_due(struct node *n);

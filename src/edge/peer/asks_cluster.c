@@ -1,13 +1,8 @@
 /* asks_cluster.c -- pages of the peer port about the cluster's state: its hash at a revision, a
  * promotion, whether a downgrade is under way (etcd's corrupt.go, etcdhttp/peer.go). */
-#include <json-c/json.h>
-#include <strings.h>
-
 #include "edge/peer/asks.h"
+#include "wire/hash_json.h"
 #include "wire/wire.h"
-
-#define HASH_BODY_BYTES_MAX ((size_t) 64 << 10)
-#define JSON_DEPTH_MAX 32
 
 /* Text as Go's http.Error writes it, with the cluster's id. */
 static void answer_text(struct http_req *r, const struct peer_server *ps, int status,
@@ -49,6 +44,7 @@ static void hash_done(struct peer_ask *a)
                                    {"X-Etcd-Cluster-ID", a->ps->cluster_hex}};
     const struct node_result *res = &a->node.result;
     const Etcdserverpb__HashKVResponse *m;
+    struct hash_answer answer;
     struct buf b;
 
     if (!is_ok(res)) {
@@ -58,54 +54,11 @@ static void hash_done(struct peer_ask *a)
         return;
     }
     m = (const Etcdserverpb__HashKVResponse *) res->msg;
-    buf_init(&b, 256);
-    buf_printf(&b, "{\"header\":{\"revision\":%" PRIi64 "}", res->revision);
-    if (m->hash != 0)
-        buf_printf(&b, ",\"hash\":%" PRIu32, m->hash);
-    if (m->compact_revision != 0)
-        buf_printf(&b, ",\"compact_revision\":%" PRIi64, m->compact_revision);
-    if (m->hash_revision != 0)
-        buf_printf(&b, ",\"hash_revision\":%" PRIi64, m->hash_revision);
-    buf_add_char(&b, '}');
+    answer = (struct hash_answer){res->revision, m->hash, m->compact_revision, m->hash_revision};
+    buf_init(&b, HASH_JSON_BYTES_MAX);
+    hash_answer_put(&answer, &b);
     http_respond(a->req, 200, f, ARRAY_LEN(f), buf_bytes(&b));
     buf_done(&b);
-}
-
-/* {"revision":N}; Go's decoder takes names in any case. */
-static bool revision_of(struct json_object *o, int64_t *ret)
-{
-    if (!json_object_is_type(o, json_type_object))
-        return false;
-    json_object_object_foreach(o, key, v)
-    {
-        if (strcasecmp(key, "revision") != 0 || v == NULL)
-            continue;
-        if (!json_object_is_type(v, json_type_int))
-            return false;
-        *ret = json_object_get_int64(v);
-    }
-    return true;
-}
-
-static bool hash_question(struct bytes body, int64_t *ret)
-{
-    struct json_tokener *t;
-    struct json_object *o;
-    bool ok;
-
-    *ret = 0;
-    if (bytes_eq(body, BYTES_LIT("null"))) /* for Go's decoder, an object without members */
-        return true;
-    t = json_tokener_new_ex(JSON_DEPTH_MAX);
-    if (t == NULL)
-        return false;
-    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
-    o = json_tokener_parse_ex(t, (const char *) body.p, (int) body.n);
-    ok = json_tokener_get_error(t) == json_tokener_success &&
-         json_tokener_get_parse_end(t) == body.n && revision_of(o, ret);
-    json_tokener_free(t);
-    json_object_put(o);
-    return ok;
 }
 
 static void hash_body(struct http_req *r, struct bytes body, bool too_large)
@@ -114,7 +67,7 @@ static void hash_body(struct http_req *r, struct bytes body, bool too_large)
     struct peer_ask *a;
     int64_t revision;
 
-    if (too_large || !hash_question(body, &revision)) {
+    if (too_large || !hash_question_parse(body, &revision)) {
         LOG_WARN(ps->o.log, "failed to unmarshal request");
         http_error(r, 400, "error unmarshalling request");
         return;
@@ -134,7 +87,7 @@ void peer__hash_page(struct http_req *r, struct peer_server *ps)
         return;
     }
     http_set_user(r, ps);
-    http_read_all(r, HASH_BODY_BYTES_MAX, hash_body);
+    http_read_all(r, HASH_JSON_BYTES_MAX, hash_body);
 }
 
 /* ---- promotion ---- */

@@ -1,68 +1,8 @@
 /* discover.c -- a new member asks the members of an existing cluster who they are (GET /members),
  * and finds itself and its cluster in what they say (etcd's cluster_util.go and membership.go). */
-#include "base/alloc.h"
-#include "edge/peer/peer_int.h"
+#include "edge/peer/once.h"
 
-#define ANSWER_BYTES_MAX ((size_t) 4 << 20)
 #define ASK_TIMEOUT_MS 5000
-
-/* One question to one URL, on a loop of its own. */
-struct asking {
-    struct loop *loop;
-    struct buf body;
-    uint64_t cluster_id;
-    bool done;
-    bool ok;
-    char why[200];
-};
-
-static void on_data(struct http_out *x, struct bytes part)
-{
-    struct asking *q = http_out_user(x);
-
-    buf_add_bytes(&q->body, part);
-}
-
-static void on_end(struct http_out *x, const char *why)
-{
-    struct asking *q = http_out_user(x);
-    struct bytes id;
-
-    q->done = true;
-    if (why != NULL)
-        snprintf(q->why, sizeof q->why, "%s", why);
-    else if (http_out_status(x) != 200 || q->body.failed)
-        snprintf(q->why, sizeof q->why, "unexpected answer with status %d", http_out_status(x));
-    else if (!http_out_header(x, "x-etcd-cluster-id", &id) || !cluster_id_parse(id, &q->cluster_id))
-        snprintf(q->why, sizeof q->why, "the answer names no cluster");
-    else
-        q->ok = true;
-}
-
-static void ask(struct asking *q, const char *url)
-{
-    struct http_client *c = peer__client_new(q->loop, url, ASK_TIMEOUT_MS);
-    struct http_out_options o = {.method = "GET",
-                                 .path = "/members",
-                                 .timeout_ms = ASK_TIMEOUT_MS,
-                                 .data = on_data,
-                                 .end = on_end,
-                                 .user = q};
-    struct http_out *x;
-    struct err e = ERR_INIT;
-
-    q->done = q->ok = false;
-    buf_clear(&q->body);
-    if (c == NULL) {
-        snprintf(q->why, sizeof q->why, "the URL cannot be reached by this version");
-        return;
-    }
-    if (http_client_request(c, &o, &x, &e) != 0)
-        snprintf(q->why, sizeof q->why, "%s", e.msg);
-    else
-        loop_run_until(q->loop, &q->done);
-    http_client_free(c);
-}
 
 /* ---- who is who ---- */
 
@@ -130,28 +70,44 @@ static int match(const struct peer_discovery *d, struct peer_discovered *f, stru
     return 0;
 }
 
+/* ---- the members that answer ---- */
+
+/* True: *ret is what the member with this URL said. */
+static bool members_of(struct peer_once *q, const char *url, const struct peer_discovery *d,
+                       struct arena *a, struct peer_discovered *ret)
+{
+    struct peer_once_question ask = {.url = url, .path = "/members", .timeout_ms = ASK_TIMEOUT_MS};
+    struct err why = ERR_INIT;
+    struct bytes text;
+
+    if (!peer__once_get(q, &ask))
+        err_set(&why, ERR_NOT_FOUND, "%s", q->why);
+    else if (q->status != 200)
+        err_set(&why, ERR_NOT_FOUND, "unexpected answer with status %d", q->status);
+    else if (!q->has_cluster_id)
+        err_set(&why, ERR_NOT_FOUND, "the answer names no cluster");
+    text = buf_bytes(&q->body);
+    while (text.n > 0 && text.p[text.n - 1] == '\n')
+        text.n--;
+    if (why.code == 0 &&
+        cluster_members_parse(text, a, &ret->members, &ret->members_n, &why) == 0) {
+        ret->cluster_id = q->cluster_id;
+        return true;
+    }
+    LOG_WARN(d->log, "failed to get cluster response", F_STR("address", url), F_ERR(&why));
+    return false;
+}
+
 /* The first that answers is believed. */
-static int ask_all(struct asking *q, const struct peer_discovery *d, struct arena *a,
+static int ask_all(struct peer_once *q, const struct peer_discovery *d, struct arena *a,
                    struct peer_discovered *ret, struct err *e)
 {
     for (size_t i = 0; i < d->members_n; i++) {
         const struct cluster_member *m = &d->members[i];
 
         for (size_t k = 0; strcmp(m->name, d->name) != 0 && k < m->peer_urls.n; k++) {
-            struct bytes text;
-            struct err why = ERR_INIT;
-
-            ask(q, m->peer_urls.v[k]);
-            text = buf_bytes(&q->body);
-            while (text.n > 0 && text.p[text.n - 1] == '\n')
-                text.n--;
-            if (q->ok &&
-                cluster_members_parse(text, a, &ret->members, &ret->members_n, &why) == 0) {
-                ret->cluster_id = q->cluster_id;
+            if (members_of(q, m->peer_urls.v[k], d, a, ret))
                 return 0;
-            }
-            LOG_WARN(d->log, "failed to get cluster response", F_STR("address", m->peer_urls.v[k]),
-                     F_STR("error", q->ok ? why.msg : q->why));
         }
     }
     return err_set(e, ERR_NOT_FOUND,
@@ -162,17 +118,14 @@ static int ask_all(struct asking *q, const struct peer_discovery *d, struct aren
 int peer_discover(const struct peer_discovery *d, struct arena *a, struct peer_discovered *ret,
                   struct err *e)
 {
-    struct asking q = {.done = false};
-    int rc = loop_new("discover", &q.loop, e);
+    struct peer_once q;
+    int rc = peer__once_open(&q, e);
 
     *ret = (struct peer_discovered){0};
-    if (rc != 0)
-        return rc;
-    buf_init(&q.body, ANSWER_BYTES_MAX);
-    rc = ask_all(&q, d, a, ret, e);
+    if (rc == 0)
+        rc = ask_all(&q, d, a, ret, e);
     if (rc == 0)
         rc = match(d, ret, a, e);
-    buf_done(&q.body);
-    loop_free(q.loop);
+    peer__once_close(&q);
     return rc;
 }

@@ -50,6 +50,12 @@ const struct node_transport *peer_transport(struct peer_server *p);
 void peer_add_remote(struct peer_server *p, const struct cluster_member *m);
 
 void peer_attach(struct peer_server *p, struct node *n);
+
+/* Between peer_attach and the actors' start: do the other members that answer hold the same keys?
+ * Waits for each of them in turn, for up to timeout_ms.
+ *   ERR_CORRUPT   they do not: this member must not serve anybody */
+NODISCARD int peer_first_check(struct peer_server *p, int64_t timeout_ms, struct err *e);
+
 NODISCARD int peer_start(struct peer_server *p, struct err *e);
 
 void peer_stop(struct peer_server *p); /* NULL is accepted; stopped ones too */

@@ -150,6 +150,7 @@ void node__apply_monitor(struct node *n)
         monitor_storage_version(n);
     }
     expire_leases(n);
+    node__checks_run(n);
     if (a->cluster_changed)
         node__publish_cluster(n);
 }
@@ -355,6 +356,7 @@ int64_t node__apply_next_due(struct node *n)
 
     if (mvcc_compact_index_pending(a->mvcc))
         return 0;
+    due = MIN(due, MAX(node__checks_due(n) - a->now, 0));
     if (!list_empty(&a->later))
         due = MIN(due, LATER_LOOK_NS);
     if (store_pending_bytes(a->store) > 0)

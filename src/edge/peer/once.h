@@ -1,0 +1,34 @@
+/* once.h -- one question after another to other members' peer ports, each waited for: what a member
+ * asks before it runs. */
+#ifndef KETCH_EDGE_PEER_ONCE_H
+#define KETCH_EDGE_PEER_ONCE_H
+
+#include "edge/peer/peer_int.h"
+
+#define PEER_ONCE_BYTES_MAX ((size_t) 4 << 20)
+
+struct peer_once {
+    struct loop *loop; /* of its own */
+    struct buf body;   /* of the last answer */
+    int status;        /* of it; 0: there is none, see why */
+    bool has_cluster_id;
+    uint64_t cluster_id; /* X-Etcd-Cluster-ID */
+    bool done;
+    char why[200];
+};
+
+NODISCARD int peer__once_open(struct peer_once *q, struct err *e);
+void peer__once_close(struct peer_once *q);
+
+struct peer_once_question {
+    const char *url;
+    const char *path;
+    const char *cluster_hex; /* NULL: not said */
+    struct bytes json;       /* the body; none if empty */
+    int64_t timeout_ms;
+};
+
+/* GET.  Waits for the whole answer.  False: none has come; `why` says so. */
+bool peer__once_get(struct peer_once *q, const struct peer_once_question *ask);
+
+#endif
