@@ -44,6 +44,17 @@ int addr__unix(const char *path, struct addr *ret, struct err *e)
     return 0;
 }
 
+bool addr__host_of(const char *text, char *out, size_t out_n)
+{
+    const char *colon = strrchr(text, ':');
+    bool six = text[0] == '[';
+
+    if (colon == NULL || (six && colon[-1] != ']'))
+        return false;
+    snprintf(out, out_n, "%.*s", (int) (colon - text) - (six ? 2 : 0), text + (six ? 1 : 0));
+    return true;
+}
+
 uint16_t addr__port(const struct sockaddr *sa)
 {
     struct sockaddr_in in;

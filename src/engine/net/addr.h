@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #define ADDR_TEXT_BYTES 64
+#define NET_HOST_BYTES 256 /* of a name */
 
 struct addr {
     struct sockaddr_storage sa;
@@ -18,6 +19,9 @@ void addr__text(const struct sockaddr *sa, char out[ADDR_TEXT_BYTES]);
 
 /* ERR_INVALID when the path is too long for a socket. */
 NODISCARD int addr__unix(const char *path, struct addr *ret, struct err *e);
+
+/* The address in such a text, without port and brackets.  False: there is no port ("@"). */
+bool addr__host_of(const char *text, char *out, size_t out_n);
 
 uint16_t addr__port(const struct sockaddr *sa);
 void addr__set_port(struct addr *a, uint16_t port);

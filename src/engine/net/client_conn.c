@@ -1,7 +1,9 @@
 #define _GNU_SOURCE
 #include "base/alloc.h"
+#include "engine/net/addr.h"
 #include "engine/net/client_int.h"
 #include "engine/net/h2_mem.h"
+#include "engine/net/tls_conn.h"
 
 #define NV_FLAGS (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
 
@@ -175,7 +177,7 @@ static size_t request_head(const struct channel *ch, const struct rpc *r, char *
     size_t n = 0;
 
     out[n++] = nv(":method", BYTES_LIT("POST"), NV_FLAGS);
-    out[n++] = nv(":scheme", BYTES_LIT("http"), NV_FLAGS);
+    out[n++] = nv(":scheme", bytes_str(ch->options.tls != NULL ? "https" : "http"), NV_FLAGS);
     out[n++] = nv(":path", bytes_str(r->path), NV_FLAGS);
     out[n++] = nv(":authority", bytes_str(ch->authority), NV_FLAGS);
     out[n++] = nv("content-type", BYTES_LIT("application/grpc"), NV_FLAGS);
@@ -402,6 +404,42 @@ static bool first_frames(struct client_conn *cc)
                                                  NET_CONN_WINDOW_BYTES) == 0;
 }
 
+/* ---- TLS ---- */
+
+static void on_tls_ready(struct conn *c, bool h2)
+{
+    if (!h2)
+        client_conn__fail(c->session,
+                          "connection error: desc = \"transport: authentication handshake failed: "
+                          "credentials: cannot check peer: missing selected ALPN property\"");
+}
+
+static void on_tls_rejected(struct conn *c, const struct tls_rejected *r)
+{
+    char why[CLIENT_WHY_BYTES];
+
+    snprintf(why, sizeof why,
+             "connection error: desc = \"transport: authentication handshake failed: %s\"",
+             r->error);
+    client_conn__fail(c->session, why);
+}
+
+static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected};
+
+/* The name that the server's certificate must be for: of the authority, without its port. */
+static bool conn_secure(struct client_conn *cc)
+{
+    char host[NET_HOST_BYTES];
+    struct tls_attach a = {
+        .tls = cc->ch->options.tls, .ops = &tls_ops, .host = host, .offer_h2 = true};
+
+    if (a.tls == NULL)
+        return true;
+    if (!addr__host_of(cc->ch->authority, host, sizeof host))
+        snprintf(host, sizeof host, "%s", cc->ch->authority);
+    return tls_conn__attach(&cc->conn, &a) == 0;
+}
+
 struct client_conn *client_conn__new(struct channel *ch, int fd)
 {
     struct client_conn *cc = mem_calloc(1, sizeof *cc);
@@ -412,8 +450,11 @@ struct client_conn *client_conn__new(struct channel *ch, int fd)
     list_init(&cc->rpcs);
     loop_timer_init(&cc->keepalive, on_keepalive);
     conn__init(&cc->conn, ch->loop, fd, &ops, cc);
-    if (!session_new(cc) || !first_frames(cc) || conn__start(&cc->conn, NULL) != 0) {
+    if (!session_new(cc) || !first_frames(cc) || !conn_secure(cc) ||
+        conn__start(&cc->conn, NULL) != 0) {
         nghttp2_session_del(cc->session);
+        list_remove(&cc->conn.dirty_link);
+        tls_conn__free(cc->conn.tls);
         mem_free(cc);
         return NULL;
     }

@@ -20,6 +20,7 @@
 #include "engine/net/grpc_int.h"
 
 #define RPC_ROOM_BYTES 1024
+#define CLIENT_WHY_BYTES 512
 
 /* Fields of a response's head and trailers, together. */
 #define CLIENT_HEADER_BYTES_MAX (1u << 20)
@@ -115,7 +116,7 @@ struct client_conn {
     bool ping_out;
     mono_ns ping_sent_ns;
     struct loop_timer keepalive;
-    char why[160]; /* what the calls are told when it breaks */
+    char why[CLIENT_WHY_BYTES]; /* what the calls are told when it breaks */
 };
 
 /* client_conn.c */

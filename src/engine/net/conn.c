@@ -7,10 +7,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/net/tls_conn.h"
+
 /* One connection may write so often before the others have their turn. */
 #define ROUNDS_MAX 4
 
 #define IOV_MAX_USED 64
+
+/* Records of a handshake that wait leave together with the session's first output. */
+#define JOIN_BYTES 4096
 
 /* etcd's listeners ask for a TCP keepalive every 30 s. */
 #define TCP_KEEPALIVE_S 30
@@ -33,6 +38,7 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     c->why = 0;
     c->read_ns = l->now;
     outq_init(&c->out);
+    c->tls = NULL;
     list_init(&c->dirty_link);
     c->peer[0] = '\0';
 }
@@ -90,15 +96,28 @@ static void read_some(struct conn *c)
     loop__count(&l->counters.reads, 1);
     if (n > 0) {
         loop__count(&l->counters.bytes_in, (uint64_t) n);
-        if (!c->lingering)
+        if (!c->lingering && c->tls != NULL)
+            tls_conn__input(c, l->read_buf, (size_t) n);
+        else if (!c->lingering)
             conn__feed(c, l->read_buf, (size_t) n);
     } else if (n == 0 && c->lingering) {
         conn__doom(c, 0);
+    } else if (n == 0 && c->tls != NULL) {
+        tls_conn__eof(c);
     } else if (n == 0) {
         c->ops->eof(c);
     } else if (errno != EAGAIN && errno != EINTR) {
         conn__doom(c, err_from_errno(errno));
     }
+}
+
+/* A handshake that has to wait: the socket is reported again in the next turn. */
+static bool may_read(struct conn *c)
+{
+    if (c->read_paused)
+        return false;
+    return c->tls == NULL || c->lingering || !tls_conn__is_shaking(c) ||
+           c->loop->shakes++ < NET_HANDSHAKES_PER_TURN_MAX;
 }
 
 static void on_poll(uv_poll_t *h, int status, int events)
@@ -117,7 +136,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
         poll_update(c);
         conn__dirty(c);
     }
-    if ((events & UV_READABLE) != 0 && !c->read_paused)
+    if ((events & UV_READABLE) != 0 && may_read(c))
         read_some(c);
     /* What was answered at once leaves at once, while the session is in the cache; answers that
      * come later in the turn, from tasks and hooks, leave together at its end. */
@@ -164,17 +183,28 @@ void conn__pause_reading(struct conn *c, bool pause)
 
 /* ---- writing ---- */
 
-/* Writes what c->out holds, as much as the socket takes. */
-static void write_some(struct conn *c)
+/* What is to be written to the socket. */
+static struct outq *wire_of(struct conn *c)
+{
+    return c->tls == NULL ? &c->out : tls_conn__wire(c);
+}
+
+size_t conn__unwritten(struct conn *c)
+{
+    return c->out.bytes + (c->tls == NULL ? 0 : tls_conn__wire(c)->bytes);
+}
+
+/* Writes what the queue holds, as much as the socket takes. */
+static void write_some(struct conn *c, struct outq *q)
 {
     struct iovec iov[IOV_MAX_USED];
 
-    while (c->out.bytes > 0) {
+    while (q->bytes > 0) {
         struct msghdr m = {.msg_iov = iov};
         size_t asked = 0;
         ssize_t n;
 
-        m.msg_iovlen = (size_t) outq_iov(&c->out, iov, IOV_MAX_USED);
+        m.msg_iovlen = (size_t) outq_iov(q, iov, IOV_MAX_USED);
         for (size_t i = 0; i < m.msg_iovlen; i++)
             asked += iov[i].iov_len;
         n = m.msg_iovlen == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
@@ -188,7 +218,7 @@ static void write_some(struct conn *c)
         }
         if (n > 0) {
             loop__count(&c->loop->counters.bytes_out, (uint64_t) n);
-            outq_consume(&c->out, (size_t) n);
+            outq_consume(q, (size_t) n);
         }
         if (n < 0 || (size_t) n < asked) {
             c->want_write = true;
@@ -197,20 +227,31 @@ static void write_some(struct conn *c)
     }
 }
 
+void conn__write_wire(struct conn *c)
+{
+    if (c->fd >= 0 && c->state == CONN_OPEN && !c->want_write)
+        write_some(c, wire_of(c));
+}
+
 /* One round: take output from the session if nothing is left of the last, write it.  True: there is
  * more and the socket would take it. */
 static bool flush_round(struct conn *c)
 {
+    struct outq *wire = wire_of(c);
     bool more = true;
 
-    if (c->out.bytes == 0) {
+    if (c->tls != NULL && !tls_conn__is_open(c)) {
+        more = false; /* the handshake alone talks */
+    } else if (wire->bytes < JOIN_BYTES && c->out.bytes == 0) {
         if (c->fd >= 0)
             outq_lend(&c->out, c->loop->out_buf, LOOP_OUT_BYTES);
         more = c->ops->output(c);
+        if (c->tls != NULL && !tls_conn__seal(c))
+            conn__doom(c, ERR_NOMEM);
     }
     if (c->fd >= 0 && c->state == CONN_OPEN)
-        write_some(c);
-    if (!outq_unlend(&c->out))
+        write_some(c, wire);
+    if (!outq_unlend(&c->out) || !outq_unlend(wire))
         conn__doom(c, ERR_NOMEM);
     if (c->want_write)
         poll_update(c);
@@ -230,6 +271,8 @@ static void teardown(struct conn *c)
     c->state = CONN_CLOSED;
     loop_timer_stop(c->loop, &c->linger);
     c->ops->closed(c);
+    tls_conn__free(c->tls);
+    c->tls = NULL;
     list_remove(&c->dirty_link);
     outq_done(&c->out);
     if (c->polling) {
@@ -248,6 +291,13 @@ static void teardown(struct conn *c)
 /* Everything has been written: say so, and wait a little for the other side to do the same. */
 static void linger(struct conn *c)
 {
+    if (c->tls != NULL && tls_conn__farewell(c)) {
+        write_some(c, wire_of(c));
+        if (c->want_write)
+            poll_update(c); /* again when it is out */
+        if (c->want_write || c->state != CONN_OPEN)
+            return;
+    }
     if (c->fd < 0 || c->no_linger || c->lingering || shutdown(c->fd, SHUT_WR) != 0 ||
         loop_timer_start(c->loop, &c->linger, NET_LINGER_MS) != 0) {
         conn__doom(c, 0);
@@ -266,7 +316,7 @@ void conn__flush(struct conn *c)
         more = flush_round(c);
     if (more)
         conn__dirty(c);
-    else if (c->state == CONN_OPEN && c->close_soon && c->out.bytes == 0 && !c->lingering)
+    else if (c->state == CONN_OPEN && c->close_soon && conn__unwritten(c) == 0 && !c->lingering)
         linger(c);
     if (c->state == CONN_DOOMED)
         teardown(c);

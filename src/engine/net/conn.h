@@ -2,7 +2,8 @@
  *
  * The session takes bytes in and gives bytes out and never sees the socket, so tests and fuzz
  * targets run one without any (conn__init with fd -1, conn__feed, conn__flush, then look at `out`).
- * TLS has its place between the two.
+ * TLS, where there is any, sits between the two (tls_conn.h): then `out` is what is still to be
+ * sealed, and what waits for the socket are records.
  *
  *              conn__start
  *      NEW ------------------> OPEN --- conn__doom --------------------> DOOMED --- end of turn
@@ -27,6 +28,7 @@
 #define CONN_ADDR_BYTES 64
 
 struct conn;
+struct tls_conn;
 
 struct conn_ops {
     /* Bytes came.  May doom the connection. */
@@ -65,6 +67,7 @@ struct conn {
     int why;         /* what doomed it: an error code, 0: an orderly end */
     mono_ns read_ns; /* of the last bytes */
     struct outq out;
+    struct tls_conn *tls;   /* NULL: cleartext */
     struct list dirty_link; /* loop->dirty */
     uv_poll_t poll;
     char peer[CONN_ADDR_BYTES];
@@ -81,6 +84,11 @@ void conn__doom(struct conn *c, int why);
 void conn__close_soon(struct conn *c);
 /* No more input until called with false. */
 void conn__pause_reading(struct conn *c, bool pause);
+
+/* Tries at once to write the records that there are: the last words of a failed handshake. */
+void conn__write_wire(struct conn *c);
+/* What has left the session and not the process: records counted as such. */
+size_t conn__unwritten(struct conn *c);
 
 /* The loop's: write, and close what is doomed. */
 void conn__flush(struct conn *c);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "engine/net/addr.h"
 #include "engine/net/client_int.h"
+#include "engine/net/tls.h"
 
 #define CONNECT_TIMEOUT_MS 5000
 #define KEEPALIVE_TIMEOUT_MS 20000
@@ -189,6 +190,7 @@ int channel_new(struct loop *l, const struct channel_options *o, struct channel 
     ch->options = *o;
     ch->options.host = text_or(o->host, "localhost");
     ch->options.unix_path = o->unix_path == NULL ? NULL : xmem_strdup(o->unix_path);
+    ch->options.tls = tls_ref(o->tls);
     addr__target_text(ch->options.host, o->port, target, sizeof target);
     ch->authority = text_or(o->authority, o->unix_path == NULL ? target : "localhost");
     ch->user_agent = text_or(o->user_agent, "grpc-c-ketch/" KETCH_VERSION);
@@ -255,6 +257,7 @@ void channel_free(struct channel *ch)
     loop_hook_disarm(&ch->hook);
     mem_free((void *) (uintptr_t) ch->options.host);
     mem_free((void *) (uintptr_t) ch->options.unix_path);
+    tls_unref(ch->options.tls);
     mem_free(ch->authority);
     mem_free(ch->user_agent);
     mem_free(ch);

@@ -24,6 +24,7 @@
 
 struct channel;
 struct rpc;
+struct tls;
 
 enum channel_state {
     CHANNEL_IDLE,
@@ -35,6 +36,7 @@ struct channel_options {
     const char *host; /* name or numeric address */
     uint16_t port;
     const char *unix_path;        /* not NULL: host and port are ignored */
+    struct tls *tls;              /* NULL: cleartext.  A reference is taken */
     const char *authority;        /* NULL: host:port */
     const char *user_agent;       /* NULL: "grpc-c-ketch/<version>" */
     int64_t connect_timeout_ms;   /* 0: 5000 */

@@ -164,7 +164,10 @@ static void on_ping(struct h2_server *h2)
         h2->ping_strikes = 0;
         return;
     }
-    if (lim->keepalive_enforced && sooner && ++h2->ping_strikes > NET_PING_STRIKES_MAX)
+    /* Where plain requests share the port (behind TLS), etcd counts no pings: only a flood ends. */
+    if (!lim->keepalive_enforced || (h2->sc->serves & NET_SERVES_HTTP2) != 0)
+        idle_frame(h2);
+    else if (sooner && ++h2->ping_strikes > NET_PING_STRIKES_MAX)
         h2_server__calm_down(h2, "too_many_pings");
 }
 

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "engine/net/addr.h"
 #include "engine/net/http_client_int.h"
+#include "engine/net/tls.h"
 
 #define ANSWER_ARENA_BYTES_MAX ((size_t) 1 << 20)
 
@@ -129,7 +130,8 @@ static void on_dialed(void *user, int fd, const char *why)
         http_client__end(x, why);
         return;
     }
-    loop_timer_stop(x->client->loop, &x->connect);
+    if (x->client->tls == NULL)
+        loop_timer_stop(x->client->loop, &x->connect); /* else it runs through the handshake */
     hc = http_conn__new(x->client, fd, &e);
     if (hc == NULL) {
         close(fd);
@@ -235,7 +237,7 @@ void http_out_finish(struct http_out *x)
 
 size_t http_out_queued_bytes(const struct http_out *x)
 {
-    return (size_t) x->out.bytes + (x->hc == NULL ? 0 : x->hc->conn.out.bytes);
+    return (size_t) x->out.bytes + (x->hc == NULL ? 0 : conn__unwritten(&x->hc->conn));
 }
 
 void http_out_on_writable(struct http_out *x, size_t below_bytes, void (*fn)(struct http_out *x))
@@ -294,6 +296,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_opt
     c->host = o->host == NULL ? NULL : xmem_strdup(o->host);
     c->unix_path = o->unix_path == NULL ? NULL : xmem_strdup(o->unix_path);
     c->authority = authority_of(o);
+    c->tls = tls_ref(o->tls);
     c->port = o->port;
     c->connect_ms = o->connect_timeout_ms == 0 ? HTTP_CLIENT_CONNECT_MS : o->connect_timeout_ms;
     list_init(&c->outs);
@@ -323,5 +326,6 @@ void http_client_free(struct http_client *c)
     mem_free(c->host);
     mem_free(c->unix_path);
     mem_free(c->authority);
+    tls_unref(c->tls);
     mem_free(c);
 }

@@ -20,6 +20,7 @@
 
 struct http_client;
 struct http_out;
+struct tls;
 
 #define HTTP_CLIENT_CONNECT_MS 5000
 #define HTTP_CLIENT_IDLE_MAX 2
@@ -28,7 +29,9 @@ struct http_client_options {
     const char *host; /* name or numeric address */
     uint16_t port;
     const char *unix_path;      /* not NULL: host and port are ignored */
-    int64_t connect_timeout_ms; /* 0: HTTP_CLIENT_CONNECT_MS */
+    struct tls *tls;            /* NULL: cleartext.  A reference is taken */
+    int64_t connect_timeout_ms; /* until a connection is there, its handshake included; 0:
+                                   HTTP_CLIENT_CONNECT_MS */
 };
 
 /* Connects nowhere yet.  Without memory the process stops. */

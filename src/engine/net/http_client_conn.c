@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/alloc.h"
 #include "engine/net/http_client_int.h"
+#include "engine/net/tls_conn.h"
 
 static struct http_conn *of(h1_parser *p)
 {
@@ -241,6 +242,33 @@ static void on_free(struct conn *c)
 
 static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, on_free};
 
+/* ---- TLS ---- */
+
+static void on_tls_ready(struct conn *c, bool h2)
+{
+    struct http_conn *hc = c->session;
+
+    (void) h2; /* we offer nothing */
+    if (hc->x != NULL)
+        loop_timer_stop(c->loop, &hc->x->connect);
+}
+
+static void on_tls_rejected(struct conn *c, const struct tls_rejected *r)
+{
+    fail(c->session, r->error);
+}
+
+static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected};
+
+static bool conn_secure(struct http_conn *hc)
+{
+    struct http_client *c = hc->client;
+    struct tls_attach a = {
+        .tls = c->tls, .ops = &tls_ops, .host = c->host != NULL ? c->host : "localhost"};
+
+    return a.tls == NULL || tls_conn__attach(&hc->conn, &a) == 0;
+}
+
 struct http_conn *http_conn__new(struct http_client *c, int fd, struct err *e)
 {
     struct http_conn *hc = mem_calloc(1, sizeof *hc);
@@ -256,7 +284,11 @@ struct http_conn *http_conn__new(struct http_client *c, int fd, struct err *e)
     h1_parser_init(&hc->parser, false, &callbacks);
     hc->parser.data = hc;
     conn__init(&hc->conn, c->loop, fd, &ops, hc);
-    if (conn__start(&hc->conn, e) != 0) {
+    if (!conn_secure(hc) || conn__start(&hc->conn, e) != 0) {
+        if (e->code == 0)
+            (void) err_set(e, ERR_NOMEM, "out of memory");
+        list_remove(&hc->conn.dirty_link);
+        tls_conn__free(hc->conn.tls);
         mem_free(hc);
         return NULL;
     }

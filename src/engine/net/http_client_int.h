@@ -67,6 +67,7 @@ struct http_client {
     char *host; /* or NULL */
     char *unix_path;
     char *authority;
+    struct tls *tls;
     uint16_t port;
     int64_t connect_ms;
     struct list outs;

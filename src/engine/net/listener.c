@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "engine/net/addr.h"
 #include "engine/net/server_int.h"
+#include "engine/net/tls.h"
 
 #define BACKLOG 4096
 
@@ -20,8 +21,8 @@ struct listener {
     struct listener *next;
     struct net_server *server;
     int fd;
-    unsigned serves;
-    char *unix_path; /* to remove at the end */
+    struct net_listen where; /* what is served; host and path are not kept */
+    char *unix_path;         /* to remove at the end */
     uv_poll_t poll;
     bool polling;
     bool closing;
@@ -178,7 +179,11 @@ int net_server_listen(struct net_server *s, const struct net_listen *w, uint16_t
         return rc;
     }
     ls->server = s;
-    ls->serves = w->serves != 0 ? w->serves : NET_SERVES_GRPC | NET_SERVES_HTTP;
+    ls->where = *w;
+    ls->where.host = ls->where.unix_path = NULL;
+    ls->where.tls = tls_ref(w->tls);
+    if (w->serves == 0)
+        ls->where.serves = NET_SERVES_GRPC | NET_SERVES_HTTP;
     if (w->unix_path != NULL)
         ls->unix_path = xmem_strdup(w->unix_path);
     ls->next = s->listeners;
@@ -199,11 +204,16 @@ void listener__closed(struct listener *ls)
         atomic_fetch_sub_explicit(&ls->open, 1, memory_order_relaxed);
 }
 
+const struct net_listen *listener__where(const struct listener *ls)
+{
+    return &ls->where;
+}
+
 static void on_handover(struct loop_task *t)
 {
     struct handover *h = CONTAINER_OF(t, struct handover, task);
 
-    server__accepted(h->sl, h->ls, h->fd, h->peer, h->ls->serves);
+    server__accepted(h->sl, h->ls, h->fd, h->peer);
     mem_free(h);
 }
 
@@ -213,7 +223,7 @@ static void hand_over(struct listener *ls, int fd, const char *peer)
     struct handover *h;
 
     if (sl == &ls->server->loops[0]) {
-        server__accepted(sl, ls, fd, peer, ls->serves);
+        server__accepted(sl, ls, fd, peer);
         return;
     }
     h = mem_alloc(sizeof *h);
@@ -327,6 +337,7 @@ void listener__free_all(struct net_server *s)
         ASSERT(!ls->polling); /* the loop has run after net_server_stop */
         s->listeners = ls->next;
         mem_free(ls->unix_path);
+        tls_unref(ls->where.tls);
         mem_free(ls);
     }
 }

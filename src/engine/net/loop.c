@@ -26,6 +26,7 @@ void loop__turn_begin(struct loop *l)
         return;
     l->awake = true;
     atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
+    l->shakes = 0;
     refresh_now(l);
 }
 
@@ -214,11 +215,26 @@ int loop_new(const char *name, struct loop **ret, struct err *e)
     l->timer_armed_ns = INT64_MAX;
     list_init(&l->hooks);
     list_init(&l->dirty);
+    list_init(&l->shaking);
+    list_init(&l->shake_waiting);
     list_init(&l->calls_free);
     pool_init(&l->pool);
     refresh_now(l);
     *ret = l;
     return 0;
+}
+
+bool loop__tls_buffers(struct loop *l)
+{
+    if (l->seal_buf != NULL)
+        return true;
+    if (l->plain_buf == NULL)
+        l->plain_buf = mem_alloc(NET_READ_BYTES);
+    if (l->stage_buf == NULL)
+        l->stage_buf = mem_alloc(NET_RECORD_BYTES);
+    if (l->plain_buf != NULL && l->stage_buf != NULL)
+        l->seal_buf = mem_alloc(LOOP_SEAL_BYTES);
+    return l->seal_buf != NULL;
 }
 
 void loop_free(struct loop *l)
@@ -251,6 +267,9 @@ void loop_free(struct loop *l)
     pool_done(&l->pool);
     mem_free(l->read_buf);
     mem_free(l->out_buf);
+    mem_free(l->plain_buf);
+    mem_free(l->stage_buf);
+    mem_free(l->seal_buf);
     mem_free(l);
 }
 

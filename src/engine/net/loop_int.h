@@ -59,6 +59,14 @@ struct loop {
     struct list dirty; /* connections with something to write; struct conn.dirty_link */
     uint8_t *read_buf; /* NET_READ_BYTES, lent to one connection at a time */
     uint8_t *out_buf;  /* LOOP_OUT_BYTES, the same */
+    /* For TLS; NULL until the first connection that has it. */
+    uint8_t *plain_buf;  /* NET_READ_BYTES: decrypted input */
+    uint8_t *stage_buf;  /* NET_RECORD_BYTES: pieces on their way into one record */
+    uint8_t *seal_buf;   /* LOOP_SEAL_BYTES: records of one round */
+    unsigned shakes;     /* steps of handshakes in this turn */
+    struct list shaking; /* of clients, begun and not finished, the oldest first; tls_conn.c */
+    size_t shaking_n;
+    struct list shake_waiting; /* for one of those to end */
 
     struct list calls_free; /* struct call.link; call.c */
     size_t calls_free_n;
@@ -73,6 +81,12 @@ struct loop {
 
 /* A session may run over the mark by one frame and its head. */
 #define LOOP_OUT_BYTES (NET_OUT_HIGH_BYTES + (32u << 10))
+
+/* The same as records: each adds its head, a tag and at most an explicit nonce. */
+#define LOOP_SEAL_BYTES (LOOP_OUT_BYTES + (LOOP_OUT_BYTES / NET_RECORD_BYTES + 2) * 64)
+
+/* The buffers for TLS.  False: no memory. */
+NODISCARD bool loop__tls_buffers(struct loop *l);
 
 /* Begins the turn if no callback of it has: every callback of libuv calls this first. */
 void loop__turn_begin(struct loop *l);

@@ -19,7 +19,8 @@ struct net_limits {
     size_t server_held_bytes_max;    /* the same of all connections */
     uint32_t stream_window_bytes;    /* HTTP/2 receive window of a stream */
     uint32_t conn_window_bytes;      /* HTTP/2 receive window of a connection */
-    int64_t first_request_ms;        /* from accept until the protocol is known */
+    int64_t handshake_ms;            /* of TLS, from accept */
+    int64_t first_request_ms;        /* from then until the protocol is known */
     int64_t http_header_ms;          /* until the header of an HTTP/1 request is complete */
     int64_t http_idle_ms;            /* between HTTP/1 requests */
     int64_t keepalive_min_ms;        /* a ping sooner than this after the last is a strike */
@@ -104,5 +105,22 @@ void net_limits_default(struct net_limits *l);
 
 /* What one read takes from a socket. */
 #define NET_READ_BYTES (256u << 10)
+
+/* ---- TLS ---- */
+
+/* What a record holds at most (RFC 8446 5.1); all that we write are as long, the last one apart. */
+#define NET_RECORD_BYTES ((size_t) 16384)
+
+/* etcd gives a handshake 10 s. */
+#define NET_HANDSHAKE_MS (10 * 1000)
+
+/* Steps of handshakes per turn of a loop, a millisecond each with an RSA key: so a storm of new
+ * connections delays those that are open by no more. */
+#define NET_HANDSHAKES_PER_TURN_MAX 4
+
+/* Handshakes of one loop that were begun and not finished, about 40 KiB each.  Further ones wait;
+ * one that has been quiet for so long makes room, because who means it needs milliseconds. */
+#define NET_HANDSHAKES_MAX 1024
+#define NET_HANDSHAKE_PATIENCE_MS 1000
 
 #endif

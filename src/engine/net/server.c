@@ -7,6 +7,7 @@
 #include "engine/net/h2_server.h"
 #include "engine/net/http1.h"
 #include "engine/net/server_int.h"
+#include "engine/net/tls_conn.h"
 
 #define METHODS_CAP_MIN 64
 
@@ -25,6 +26,7 @@ void net_limits_default(struct net_limits *l)
         .server_held_bytes_max = NET_SERVER_HELD_BYTES_MAX,
         .stream_window_bytes = NET_STREAM_WINDOW_BYTES,
         .conn_window_bytes = NET_CONN_WINDOW_BYTES,
+        .handshake_ms = NET_HANDSHAKE_MS,
         .first_request_ms = NET_FIRST_REQUEST_MS,
         .http_header_ms = NET_HTTP_HEADER_MS,
         .http_idle_ms = NET_HTTP_IDLE_MS,
@@ -125,13 +127,17 @@ _Static_assert(sizeof preface - 1 == sizeof((struct server_conn *) NULL)->sniffe
 /* Decides by the first n bytes, all that have come; false: more are needed. */
 static bool sniff(struct server_conn *sc, const uint8_t *p, size_t n)
 {
+    bool bare = sc->conn.tls == NULL && sc->listener != NULL &&
+                listener__where(sc->listener)->tls != NULL;
     size_t k = MIN(n, sizeof preface - 1);
     bool ok = false;
 
+    if (bare)
+        sc->serves &= ~(unsigned) NET_SERVES_HTTP2; /* that is for TLS */
     if (memcmp(p, preface, k) == 0) {
         if (k < sizeof preface - 1)
             return false;
-        ok = (sc->serves & NET_SERVES_GRPC) != 0 && h2_server__attach(sc);
+        ok = (sc->serves & (NET_SERVES_GRPC | NET_SERVES_HTTP2)) != 0 && h2_server__attach(sc);
     } else if (p[0] >= 'A' && p[0] <= 'Z' && (sc->serves & NET_SERVES_HTTP) != 0 &&
                sc->sl->server->options.http != NULL) {
         ok = http1__attach(sc);
@@ -207,21 +213,72 @@ struct server_conn *server__conn_new(struct server_loop *sl, struct listener *ls
     return sc;
 }
 
-void server__accepted(struct server_loop *sl, struct listener *ls, int fd, const char *peer,
-                      unsigned serves)
+/* ---- TLS ---- */
+
+static void on_handshake_late(struct loop_timer *t)
 {
-    struct server_conn *sc = sl->stopping ? NULL : server__conn_new(sl, ls, fd, peer, serves);
+    struct server_conn *sc = CONTAINER_OF(t, struct server_conn, timer);
+
+    if (sc->conn.tls != NULL)
+        tls_conn__late(&sc->conn);
+    else
+        conn__doom(&sc->conn, ERR_TIMEOUT); /* came without TLS, to a port that takes both */
+}
+
+static void on_tls_ready(struct conn *c, bool h2)
+{
+    struct server_conn *sc = c->session;
+
+    sc->serves &= h2 ? NET_SERVES_GRPC | NET_SERVES_HTTP2 : NET_SERVES_HTTP;
+    sc->common_name = tls_conn__common_name(c);
+    loop_timer_stop(c->loop, &sc->timer);
+    loop_timer_init(&sc->timer, on_first_request_late);
+    if (loop_timer_start(c->loop, &sc->timer, server__limits(sc)->first_request_ms) != 0)
+        conn__doom(c, ERR_NOMEM);
+}
+
+static void on_tls_rejected(struct conn *c, const struct tls_rejected *r)
+{
+    struct server_conn *sc = c->session;
+    const struct net_server_options *o = &sc->sl->server->options;
+
+    loop__count(&sc->sl->counters.handshakes_failed, 1);
+    if (o->rejected != NULL)
+        o->rejected(r, o->rejected_user);
+}
+
+static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected};
+
+/* True: the connection may start. */
+static bool conn_secure(struct server_conn *sc, const struct net_listen *where)
+{
+    struct tls_attach a = {.tls = where->tls, .ops = &tls_ops, .or_cleartext = where->or_cleartext};
+
+    if (where->tls == NULL)
+        return true;
+    loop_timer_init(&sc->timer, on_handshake_late);
+    return tls_conn__attach(&sc->conn, &a) == 0;
+}
+
+void server__accepted(struct server_loop *sl, struct listener *ls, int fd, const char *peer)
+{
+    const struct net_listen *where = listener__where(ls);
+    struct server_conn *sc = sl->stopping ? NULL
+                                          : server__conn_new(sl, ls, fd, peer, where->serves);
+    int64_t ms;
 
     if (sc == NULL) {
         close(fd);
         listener__closed(ls);
         return;
     }
+    ms = where->tls == NULL ? server__limits(sc)->first_request_ms
+                            : server__limits(sc)->handshake_ms;
     loop__count(&sl->counters.connections_open, 1);
     loop__count(&sl->counters.connections_total, 1);
     list_push(&sl->conns, &sc->link);
-    if (conn__start(&sc->conn, NULL) != 0 ||
-        loop_timer_start(sl->loop, &sc->timer, server__limits(sc)->first_request_ms) != 0)
+    if (!conn_secure(sc, where) || conn__start(&sc->conn, NULL) != 0 ||
+        loop_timer_start(sl->loop, &sc->timer, ms) != 0)
         conn__doom(&sc->conn, ERR_NOMEM);
 }
 
@@ -425,6 +482,7 @@ void net_server_counters(const struct net_server *s, struct net_counters *ret)
         ret->grpc_bytes_in += load(&c->grpc_bytes_in);
         ret->grpc_bytes_out += load(&c->grpc_bytes_out);
         ret->abuse_closed += load(&c->abuse_closed);
+        ret->handshakes_failed += load(&c->handshakes_failed);
         ret->bytes_in += load(&l->bytes_in);
         ret->bytes_out += load(&l->bytes_out);
         ret->reads += load(&l->reads);

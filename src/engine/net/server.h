@@ -56,6 +56,9 @@ struct net_call_hooks {
     void *user;
 };
 
+struct tls;
+struct tls_rejected;
+
 struct net_server_options {
     struct loop **loops; /* borrowed; at least one */
     size_t loops_n;
@@ -64,6 +67,9 @@ struct net_server_options {
     /* Plain HTTP requests (http.h).  NULL: a cleartext port closes HTTP/1 connections. */
     void (*http)(struct http_req *r, void *user);
     void *http_user;
+    /* A connection that was refused for its TLS (tls.h), on its loop.  May be NULL. */
+    void (*rejected)(const struct tls_rejected *r, void *user);
+    void *rejected_user;
 };
 
 NODISCARD int net_server_new(const struct net_server_options *o, struct net_server **ret,
@@ -90,6 +96,9 @@ struct net_listen {
     uint16_t port;
     const char *unix_path; /* not NULL: host and port are ignored */
     unsigned serves;       /* enum net_serves; 0: gRPC and HTTP */
+    struct tls *tls;   /* NULL: cleartext.  A reference is taken.  With TLS, ALPN decides between
+                          HTTP/1 and what goes over HTTP/2 */
+    bool or_cleartext; /* takes connections without TLS, too */
 };
 
 /* Takes the address.  *ret_port (may be NULL) is the port.
@@ -122,6 +131,7 @@ struct net_counters {
     uint64_t reads; /* system calls */
     uint64_t writes;
     uint64_t abuse_closed; /* connections ended for breaking a limit */
+    uint64_t handshakes_failed;
 };
 
 /* Any thread; each number is right, the sum of them not of one moment. */

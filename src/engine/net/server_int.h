@@ -18,6 +18,7 @@ struct server_counters {
     _Atomic uint64_t grpc_bytes_in;
     _Atomic uint64_t grpc_bytes_out;
     _Atomic uint64_t abuse_closed;
+    _Atomic uint64_t handshakes_failed;
 };
 
 /* One connection of a server, whatever it speaks.  The first bytes decide; then `kind` and the
@@ -81,8 +82,7 @@ const struct method_slot *server__method(const struct net_server *s, struct byte
 bool server__has_service(const struct net_server *s, struct bytes service);
 
 /* On the loop of sl: takes the socket.  `peer` is the text of its address. */
-void server__accepted(struct server_loop *sl, struct listener *ls, int fd, const char *peer,
-                      unsigned serves);
+void server__accepted(struct server_loop *sl, struct listener *ls, int fd, const char *peer);
 /* A connection without socket, for tests and fuzz targets.  NULL without memory. */
 struct server_conn *server__conn_new(struct server_loop *sl, struct listener *ls, int fd,
                                      const char *peer, unsigned serves);
@@ -100,6 +100,7 @@ void server__conn_free(struct conn *c);
 
 /* listener.c: all listeners of a server; they live on the first loop. */
 void listener__closed(struct listener *ls); /* any loop: one connection less */
+const struct net_listen *listener__where(const struct listener *ls); /* its serves and TLS */
 void listener__start_all(struct net_server *s);
 void listener__stop_all(struct net_server *s);
 void listener__free_all(struct net_server *s);

@@ -688,8 +688,8 @@ static void port_in_use(void **state)
 static void unix_socket(void **state)
 {
     char path[] = "/tmp/ketch-net-test-XXXXXX";
-    struct channel_options co = {.unix_path = path};
-    struct net_listen where = {.unix_path = path};
+    struct channel_options co = {.unix_path = path, .tls = rig_tls.client};
+    struct net_listen where = {.unix_path = path, .tls = rig_tls.server};
     struct err e = ERR_INIT;
     struct outcome o;
     RIG(g, s);
@@ -740,5 +740,6 @@ int main(void)
         cmocka_unit_test(unix_socket),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL) +
+           cmocka_run_group_tests_name("over TLS", tests, rig_tls_on, rig_tls_off);
 }

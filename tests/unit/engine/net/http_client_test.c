@@ -74,7 +74,7 @@ static void open_rig(struct rig *g)
 
 static struct http_client *open_client(struct rig *g, uint16_t port)
 {
-    struct http_client_options o = {.host = "127.0.0.1", .port = port};
+    struct http_client_options o = {.host = "127.0.0.1", .port = port, .tls = rig_tls.client};
 
     return http_client_new(g->loop, &o);
 }
@@ -368,14 +368,15 @@ static void answers_by_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_share_a_connection),
-        cmocka_unit_test(body_is_streamed),
-        cmocka_unit_test(endless_answer_comes_in_parts),
-        cmocka_unit_test(silence_ends_a_request),
-        cmocka_unit_test(refused_connection_is_said),
-        cmocka_unit_test(free_ends_requests),
+        cmocka_unit_test(requests_share_a_connection),   cmocka_unit_test(body_is_streamed),
+        cmocka_unit_test(endless_answer_comes_in_parts), cmocka_unit_test(silence_ends_a_request),
+        cmocka_unit_test(refused_connection_is_said),    cmocka_unit_test(free_ends_requests),
+    };
+    const struct CMUnitTest by_hand[] = {
         cmocka_unit_test(answers_by_hand),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL) +
+           cmocka_run_group_tests_name("over TLS", tests, rig_tls_on, rig_tls_off) +
+           cmocka_run_group_tests(by_hand, NULL, NULL);
 }

@@ -1,9 +1,14 @@
 /* rig.h -- a server and a client on one loop and one thread, over loopback on a free port.
  *
  * The services are in the tests; what a call of the client came to is collected in struct outcome,
- * and rig_wait turns the loop until it is there. */
+ * and rig_wait turns the loop until it is there.
+ *
+ * A group of tests may run a second time over TLS: with rig_tls_on as its setup and rig_tls_off as
+ * its teardown. */
 #ifndef KETCH_TESTS_NET_RIG_H
 #define KETCH_TESTS_NET_RIG_H
+
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "engine/net/call.h"
@@ -11,6 +16,7 @@
 #include "engine/net/http.h"
 #include "engine/net/loop.h"
 #include "engine/net/server.h"
+#include "engine/net/tls.h"
 #include "lib/cm.h"
 
 #define RIG_WAIT_MS 20000
@@ -24,6 +30,46 @@ struct rig {
     bool late;
     struct loop_timer watchdog;
 };
+
+/* Both ends' TLS; NULL: cleartext. */
+static struct {
+    char dir[64];
+    char cert[TLS_PATH_BYTES];
+    char key[TLS_PATH_BYTES];
+    struct tls *server;
+    struct tls *client;
+} rig_tls;
+
+static inline int rig_tls_on(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "localhost"};
+    struct tls_self self = {.dir = rig_tls.dir, .hosts = hosts, .hosts_n = 2, .years = 1};
+    struct tls_options so = {.server = true, .cert_file = rig_tls.cert, .key_file = rig_tls.key};
+    struct tls_options co = {.ca_file = rig_tls.cert};
+    struct err e = ERR_INIT;
+    bool made;
+
+    (void) state;
+    snprintf(rig_tls.dir, sizeof rig_tls.dir, "/tmp/rig-tls-XXXXXX");
+    assert_non_null(mkdtemp(rig_tls.dir));
+    assert_int_equal(tls_self_signed(&self, rig_tls.cert, rig_tls.key, &made, &e), 0);
+    assert_true(made);
+    assert_int_equal(tls_new(&so, &rig_tls.server, &e), 0);
+    assert_int_equal(tls_new(&co, &rig_tls.client, &e), 0);
+    return 0;
+}
+
+static inline int rig_tls_off(void **state)
+{
+    (void) state;
+    tls_unref(rig_tls.server);
+    tls_unref(rig_tls.client);
+    rig_tls.server = rig_tls.client = NULL;
+    unlink(rig_tls.cert);
+    unlink(rig_tls.key);
+    rmdir(rig_tls.dir);
+    return 0;
+}
 
 struct outcome {
     struct rpc *r;
@@ -85,7 +131,8 @@ static inline void rig_server(struct rig *g, const struct net_method *m, size_t 
 {
     struct net_server_options o = {0};
     struct net_listen where = {.host = "127.0.0.1",
-                               .serves = NET_SERVES_GRPC | NET_SERVES_HTTP | NET_SERVES_HTTP2};
+                               .serves = NET_SERVES_GRPC | NET_SERVES_HTTP | NET_SERVES_HTTP2,
+                               .tls = rig_tls.server};
     struct err e = ERR_INIT;
 
     memset(g, 0, sizeof *g);
@@ -105,7 +152,7 @@ static inline void rig_server(struct rig *g, const struct net_method *m, size_t 
 
 static inline void rig_channel(struct rig *g)
 {
-    struct channel_options co = {.host = "127.0.0.1", .port = g->port};
+    struct channel_options co = {.host = "127.0.0.1", .port = g->port, .tls = rig_tls.client};
     struct err e = ERR_INIT;
 
     assert_int_equal(channel_new(g->loop, &co, &g->ch, &e), 0);
