@@ -72,6 +72,9 @@ static void reads(struct disk *d)
     arena_init(&a, (size_t) 4 << 20);
     if (wal_visit(d, DIR, 0, count, &n, &torn, NULL) == 0)
         ASSERT(n <= FILE_BYTES_MAX / 16);
+    n = 0;
+    if (wal_visit_raw(d, DIR, count, &n, &torn, NULL) == 0)
+        ASSERT(n <= FILE_BYTES_MAX / 16);
     if (wal_valid_snapshots(d, DIR, &a, &snaps, &n, NULL) == 0)
         ASSERT(n == 0 || snaps != NULL);
     if (wal_read(d, DIR, 0, 0, &c, NULL) == 0) {

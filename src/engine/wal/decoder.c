@@ -195,6 +195,18 @@ static const char *check_crc(struct wal__decoder *x, const struct wal_record *re
     return NULL;
 }
 
+/* Whether only the checksum is wrong, and that is to be passed over.  The record's data count in
+ * what follows, so that a damaged checksum is one wrong record and damaged data are a run of them.
+ */
+static bool passes(struct wal__decoder *x, struct wal_record *rec, const char *bad, int rc)
+{
+    if (!x->lenient || bad == NULL || rc != ERR_CORRUPT)
+        return false;
+    rec->crc_differs = rec->type != WAL_RECORD_CRC; /* there a new count begins */
+    x->crc = rec->crc_differs ? crc32c(x->crc, rec->data.p, rec->data.n) : rec->crc;
+    return true;
+}
+
 /* The end of the file, or zeros where the next frame would begin.  Zeros must then follow to the
  * end of the sector: a length word that alone became zero would hide all records behind it. */
 static int at_end(struct wal__decoder *x, uint64_t left, struct err *e)
@@ -221,7 +233,7 @@ int wal__decoder_next(struct wal__decoder *x, struct wal_record *ret, struct err
 {
     uint64_t left = x->file_bytes - x->off, word, n, pad;
     const uint8_t *p;
-    const char *bad = NULL;
+    const char *bad = NULL, *bad_crc = NULL;
     int rc;
 
     ASSERT(x->off <= x->file_bytes);
@@ -247,9 +259,12 @@ int wal__decoder_next(struct wal__decoder *x, struct wal_record *ret, struct err
     else if (!record_parse(bytes_of(p, (size_t) n), ret))
         bad = "it is no record";
     else
-        bad = check_crc(x, ret);
+        bad = bad_crc = check_crc(x, ret);
+    ret->crc_differs = false;
     if (bad != NULL)
-        return bad_record(x, p, n, pad, bad, e);
+        rc = bad_record(x, p, n, pad, bad, e);
+    if (rc != 0 && !passes(x, ret, bad_crc, rc))
+        return rc;
     ret->segment = x->name;
     ret->offset = x->off;
     x->off += 8 + n + pad;

@@ -57,6 +57,17 @@ int wal__scan_begin_oldest(struct wal__scan *s, struct err *e)
     return rc == 0 ? scan_open(s, e) : rc;
 }
 
+int wal__scan_begin_raw(struct wal__scan *s, struct err *e)
+{
+    int rc;
+
+    ASSERT(s->names.n == 0);
+    s->at = 0;
+    s->decoder.lenient = true;
+    rc = wal__names_list(s->disk, s->dir, &s->names, e);
+    return rc == 0 ? scan_open(s, e) : rc;
+}
+
 /* Beside a running member a record may be seen half written: then a second look finds it whole. */
 static int decode(struct wal__scan *s, struct wal_record *ret, struct err *e)
 {
@@ -84,27 +95,48 @@ int wal__scan_next(struct wal__scan *s, struct wal_record *ret, struct err *e)
     return rc;
 }
 
-int wal_visit(struct disk *d, const char *dir, raft_index index,
-              int (*fn)(void *arg, const struct wal_record *rec, struct err *e), void *arg,
-              bool *ret_torn, struct err *e)
+/* Goes on from where the scan stands, if `rc` says that it stands anywhere, and ends it. */
+static int visit(struct wal__scan *s, int rc,
+                 int (*fn)(void *arg, const struct wal_record *rec, struct err *e), void *arg,
+                 bool *ret_torn, struct err *e)
 {
-    struct wal__scan s;
     struct wal_record rec;
-    int rc;
 
-    wal__scan_init(&s, d, dir);
     ASSERT(fn != NULL);
-    rc = index == 0 ? wal__scan_begin_oldest(&s, e) : wal__scan_begin(&s, index, e);
     while (rc == 0) {
-        rc = wal__scan_next(&s, &rec, e);
+        rc = wal__scan_next(s, &rec, e);
         if (rc == 0)
             rc = fn(arg, &rec, e);
         else if (rc == WAL__END || rc == ERR_WAL_TORN)
             break;
     }
-    wal__scan_done(&s);
+    wal__scan_done(s);
     if (rc != WAL__END && rc != ERR_WAL_TORN)
         return rc;
     *ret_torn = rc == ERR_WAL_TORN;
     return 0;
+}
+
+int wal_visit(struct disk *d, const char *dir, raft_index index,
+              int (*fn)(void *arg, const struct wal_record *rec, struct err *e), void *arg,
+              bool *ret_torn, struct err *e)
+{
+    struct wal__scan s;
+    int rc;
+
+    wal__scan_init(&s, d, dir);
+    rc = index == 0 ? wal__scan_begin_oldest(&s, e) : wal__scan_begin(&s, index, e);
+    return visit(&s, rc, fn, arg, ret_torn, e);
+}
+
+int wal_visit_raw(struct disk *d, const char *dir,
+                  int (*fn)(void *arg, const struct wal_record *rec, struct err *e), void *arg,
+                  bool *ret_torn, struct err *e)
+{
+    struct wal__scan s;
+    int rc;
+
+    wal__scan_init(&s, d, dir);
+    rc = wal__scan_begin_raw(&s, e);
+    return visit(&s, rc, fn, arg, ret_torn, e);
 }

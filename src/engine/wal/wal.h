@@ -228,6 +228,7 @@ struct wal_record {
     struct bytes data;   /* valid during the call */
     const char *segment; /* file name */
     uint64_t offset;     /* of the frame in it */
+    bool crc_differs;    /* wal_visit_raw: the running checksum is another one */
 };
 
 /* Calls fn for every record from the segment that holds `index` on (0: from the oldest one),
@@ -236,6 +237,13 @@ struct wal_record {
 NODISCARD int wal_visit(struct disk *d, const char *dir, raft_index index,
                         int (*fn)(void *arg, const struct wal_record *rec, struct err *e),
                         void *arg, bool *ret_torn, struct err *e);
+
+/* As wal_visit, over all segments that are there, whether their numbers are consecutive or not, and
+ * past records whose checksum is wrong (crc_differs tells): to see what a damaged log still holds.
+ */
+NODISCARD int wal_visit_raw(struct disk *d, const char *dir,
+                            int (*fn)(void *arg, const struct wal_record *rec, struct err *e),
+                            void *arg, bool *ret_torn, struct err *e);
 
 /* The parts of a record's data. */
 NODISCARD int wal_metadata_get(struct bytes in, struct wal_metadata *ret, struct err *e);

@@ -124,7 +124,8 @@ struct wal__decoder {
     uint64_t file_bytes;
     uint64_t off; /* of the next frame: all before it is good */
     uint32_t crc;
-    bool last; /* of the log's segments: only there a torn record is possible */
+    bool last;    /* of the log's segments: only there a torn record is possible */
+    bool lenient; /* a wrong checksum is marked in the record and passed over */
     uint8_t *buf;
     size_t cap;
     uint64_t window_off; /* buf holds [window_off, window_off + window_n) of the file */
@@ -160,6 +161,8 @@ void wal__scan_done(struct wal__scan *s);
 /* Before the first record of the segment to begin with for `index`. */
 NODISCARD int wal__scan_begin(struct wal__scan *s, raft_index index, struct err *e);
 NODISCARD int wal__scan_begin_oldest(struct wal__scan *s, struct err *e);
+/* The same, past wrong checksums and missing segments. */
+NODISCARD int wal__scan_begin_raw(struct wal__scan *s, struct err *e);
 /* As wal__decoder_next, over all segments. */
 NODISCARD int wal__scan_next(struct wal__scan *s, struct wal_record *ret, struct err *e);
 
