@@ -148,6 +148,7 @@ static int open_log(struct program *p, struct err *e)
                             .outputs = c->log_outputs.v,
                             .outputs_n = c->log_outputs.n,
                             .clock = clock_posix()};
+                            .rotation = c->enable_log_rotation ? &c->rotation : NULL,
     struct log *l;
     int rc = log_open(&o, &l, e);
 

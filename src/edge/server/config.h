@@ -92,6 +92,7 @@ struct config {
     bool retention_periodic;
     enum log_level level;
     enum log_format format;
+    struct log_rotation rotation; /* with --enable-log-rotation */
 };
 
 struct config_field {
@@ -145,6 +146,9 @@ NODISCARD int config_parse_env(struct config *c, char *const *envp, struct log *
  * it is. */
 NODISCARD int config_parse_yaml(struct config *c, struct bytes yaml, bool *ret_plain,
                                 struct err *e);
+
+/* The value of --log-rotation-config-json. */
+NODISCARD int config_rotation_parse(const char *text, struct log_rotation *ret, struct err *e);
 
 /* The rules between values, in etcd's order, and the values that follow from others. */
 NODISCARD int config_check(struct config *c, struct err *e);

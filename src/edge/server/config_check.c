@@ -23,20 +23,66 @@ static int invalid(struct err *e, const char *fmt, ...)
 
 /* ---- logging ---- */
 
-static int check_logging(struct config *c, struct err *e)
+/* A list as Go's %q shows it. */
+static const char *quoted(const struct strings *l, char *ret, size_t n)
+{
+    size_t at = (size_t) snprintf(ret, n, "[");
+
+    for (size_t i = 0; i < l->n && at < n; i++)
+        at += (size_t) snprintf(ret + at, n - at, "%s\"%s\"", i == 0 ? "" : " ", l->v[i]);
+    if (at < n)
+        snprintf(ret + at, n - at, "]");
+    return ret;
+}
+
+static int check_outputs(const struct strings *out, struct err *e)
+{
+    char list[256];
+
+    for (size_t i = 0; i < out->n && out->n > 1; i++) {
+        if (strcmp(out->v[i], "default") == 0)
+            return invalid(e, "multi logoutput for \"default\" is not supported yet");
+    }
+    for (size_t i = 0; i < out->n && out->n > 1; i++) {
+        if (strcmp(out->v[i], LOG_JOURNAL) == 0)
+            return invalid(e,
+                           "running with systemd/journal but other '--log-outputs' values (%s) are "
+                           "configured with 'default'; override 'default' value with something "
+                           "else",
+                           quoted(out, list, sizeof list));
+    }
+    return 0;
+}
+
+static int check_rotation(struct config *c, struct err *e)
 {
     const struct strings *out = &c->log_outputs;
 
+    size_t paths = 0;
+
+    if (!c->enable_log_rotation)
+        return 0;
+    for (size_t i = 0; i < out->n; i++)
+        paths += strcmp(out->v[i], "default") != 0 && strcmp(out->v[i], "stderr") != 0 &&
+                 strcmp(out->v[i], "stdout") != 0;
+    if ((out->n == 1 && paths == 0) || paths > 1)
+        return invalid(e, "--log-outputs requires a single file path when "
+                          "--log-rotate-config-json is defined");
+    return config_rotation_parse(c->log_rotation_config_json, &c->rotation, e);
+}
+
+static int check_logging(struct config *c, struct err *e)
+{
+    int rc;
     if (strcmp(c->logger, "capnslog") == 0)
         return invalid(e, "--logger=capnslog is removed in v3.5");
     if (strcmp(c->logger, "zap") != 0)
         return invalid(e, "unknown logger option \"%s\"", c->logger);
-    for (size_t i = 0; i < out->n; i++) {
-        if (strcmp(out->v[i], "default") == 0 && out->n > 1)
-            return invalid(e, "multi logoutput for \"default\" is not supported yet");
-        if (strcmp(out->v[i], "systemd/journal") == 0)
-            return invalid(e, "--log-outputs=systemd/journal is not supported yet");
-    }
+    rc = check_outputs(&c->log_outputs, e);
+    if (rc == 0)
+        rc = check_rotation(c, e);
+    if (rc != 0)
+        return rc;
     if (strcmp(c->log_format, "console") == 0)
         c->format = LOG_FORMAT_CONSOLE;
     else if (strcmp(c->log_format, "json") == 0 || *c->log_format == 0)

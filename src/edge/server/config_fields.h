@@ -188,7 +188,7 @@
       "debug, info, warn, error, panic, fatal") \
     X(STRING, log_format, "log-format", "json", "log-format", NOW, \
       "json or console") \
-    X(BOOL, enable_log_rotation, "enable-log-rotation", "false", "enable-log-rotation", LATER, \
+    X(BOOL, enable_log_rotation, "enable-log-rotation", "false", "enable-log-rotation", NOW, \
       "rotate one log file") \
     X(STRING, log_rotation_config_json, "log-rotation-config-json", "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, \"compress\": false}", "log-rotation-config-json", NOW, \
       "how a log file is rotated, as JSON") \

@@ -231,6 +231,62 @@ static void test_urls(void **state)
     check_url_error("http://a:1,,", "URL scheme must be http, https, unix, or unixs: ");
 }
 
+/* How log files are rotated is read as Go reads it, and refused in its words. */
+static void test_rotation(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *want; /* NULL: accepted */
+    } cases[] = {
+        {"{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false}", NULL},
+        {"null", NULL},
+        {"{\"MaxSize\":3,\"zzz\":[{}],\"compress\":null, \"filename\":\"/x\"} ", NULL},
+        {"{", "improperly formatted log rotation config: unexpected end of JSON input"},
+        {"", "improperly formatted log rotation config: unexpected end of JSON input"},
+        {"x", "improperly formatted log rotation config: invalid character 'x' looking for "
+              "beginning of value"},
+        {"{\"maxage\":null} x", "improperly formatted log rotation config: invalid character 'x' "
+                                "after top-level value"},
+        {"[1]", "invalid log rotation config: json: cannot unmarshal array into Go value of type "
+                "embed.logRotationConfig"},
+        {"5", "invalid log rotation config: json: cannot unmarshal number into Go value of type "
+              "embed.logRotationConfig"},
+        {"{\"maxsize\": true}",
+         "invalid log rotation config: json: cannot unmarshal bool into Go struct field "
+         "logRotationConfig.Logger.maxsize of type int"},
+        {"{\"compress\":1}",
+         "invalid log rotation config: json: cannot unmarshal number into Go struct field "
+         "logRotationConfig.Logger.compress of type bool"},
+        {"{\"maxage\": 1.5}",
+         "invalid log rotation config: json: cannot unmarshal number 1.5 into Go struct field "
+         "logRotationConfig.Logger.maxage of type int"},
+        {"{\"filename\":7}",
+         "invalid log rotation config: json: cannot unmarshal number into Go struct field "
+         "logRotationConfig.Logger.filename of type string"},
+    };
+    struct log_rotation r;
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = ERR_INIT;
+        int rc = config_rotation_parse(cases[i].text, &r, &e);
+
+        assert_int_equal(rc, cases[i].want == NULL ? 0 : ERR_INVALID);
+        assert_string_equal(e.msg, cases[i].want == NULL ? "" : cases[i].want);
+    }
+    assert_int_equal(config_rotation_parse("{\"maxsize\":3,\"maxage\":-1,\"maxbackups\":7,"
+                                           "\"localtime\":true}",
+                                           &r, NULL),
+                     0);
+    assert_int_equal(r.max_bytes, 3 << 20);
+    assert_int_equal(r.max_age_days, 0);
+    assert_int_equal(r.max_backups, 7);
+    assert_true(r.local_time);
+    assert_false(r.compress);
+    assert_int_equal(config_rotation_parse("{}", &r, NULL), 0);
+    assert_int_equal(r.max_bytes, 100 << 20);
+}
+
 struct rule {
     const char *arg;
     const char *arg2;
@@ -245,6 +301,14 @@ static void test_rules(void **state)
         {"--logger=x", NULL, "unknown logger option \"x\""},
         {"--log-outputs=default,stderr", NULL,
          "multi logoutput for \"default\" is not supported yet"},
+        {"--log-outputs=systemd/journal,stderr", NULL,
+         "running with systemd/journal but other '--log-outputs' values (["
+         "\"stderr\" \"systemd/journal\"]) are configured with 'default'; override 'default' "
+         "value with something else"},
+        {"--enable-log-rotation", NULL,
+         "--log-outputs requires a single file path when --log-rotate-config-json is defined"},
+        {"--enable-log-rotation", "--log-outputs=/a,/b",
+         "--log-outputs requires a single file path when --log-rotate-config-json is defined"},
         {"--log-format=x", NULL, "unknown log format: x, supported values json, console"},
         {"--log-level=loud", NULL, "unrecognized level: \"loud\""},
         {"--listen-peer-urls=http://host.x:1", NULL,
@@ -570,6 +634,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_defaults, setup, teardown),
         cmocka_unit_test_setup_teardown(test_syntax, setup, teardown),
         cmocka_unit_test_setup_teardown(test_urls, setup, teardown),
+        cmocka_unit_test(test_rotation),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_completed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_start, setup, teardown),
