@@ -19,12 +19,12 @@ static size_t initial_members(const struct config *c, struct cluster_member *mem
     return n;
 }
 
-int join_cluster(const struct config *c, struct log *log, struct arena *a, struct node_config *nc,
-                 struct peer_discovered *ret, struct err *e)
+int join_cluster(const struct config *c, struct tls *tls, struct log *log, struct arena *a,
+                 struct node_config *nc, struct peer_discovered *ret, struct err *e)
 {
     struct cluster_member *members = arena_calloc(a, c->cluster_n + 1, sizeof *members);
     const char ***urls = arena_calloc(a, c->cluster_n + 1, sizeof *urls);
-    struct peer_discovery d = {.name = c->name, .members = members, .log = log};
+    struct peer_discovery d = {.name = c->name, .members = members, .tls = tls, .log = log};
     int rc;
 
     for (size_t i = 0; urls != NULL && i < c->cluster_n; i++) {

@@ -7,8 +7,9 @@
 
 /* Fills in what node_open needs to join (joined_member_id, joined_cluster_id).  Errors: those of
  * peer_discover. */
-NODISCARD int join_cluster(const struct config *c, struct log *log, struct arena *a,
-                           struct node_config *nc, struct peer_discovered *ret, struct err *e);
+NODISCARD int join_cluster(const struct config *c, struct tls *tls, struct log *log,
+                           struct arena *a, struct node_config *nc, struct peer_discovered *ret,
+                           struct err *e);
 
 /* The others are known from the start, although the log has not told of them yet. */
 void join_remotes(const struct peer_discovered *d, struct peer_server *peers);

@@ -16,11 +16,11 @@
 #include "base/alloc.h"
 #include "edge/peer/peer.h"
 #include "edge/server/config.h"
-#include "edge/server/goparse.h"
 #include "edge/server/server.h"
 #include "engine/wal/wal.h"
 #include "etcd/actors.h"
 #include "etcd/join.h"
+#include "etcd/peer_side.h"
 #include "sys/disk.h"
 
 #define TRIM_SECONDS 3
@@ -34,6 +34,7 @@ struct program {
     struct metrics *metrics;
     struct actors actors;
     struct server *server;
+    struct peer_side peer_side;
     struct peer_server *peers;
     struct node *node;
     _Atomic bool removed;
@@ -147,8 +148,8 @@ static int open_log(struct program *p, struct err *e)
                             .format = c->format,
                             .outputs = c->log_outputs.v,
                             .outputs_n = c->log_outputs.n,
-                            .clock = clock_posix()};
                             .rotation = c->enable_log_rotation ? &c->rotation : NULL,
+                            .clock = clock_posix()};
     struct log *l;
     int rc = log_open(&o, &l, e);
 
@@ -189,39 +190,6 @@ static void raise_file_limit(void)
     }
 }
 
-/* --listen-peer-urls, taken apart into the configuration's memory. */
-static int open_peers(struct program *p, struct err *e)
-{
-    struct config *c = &p->config;
-    size_t n = c->listen_peer_urls.n;
-    struct net_listen *where = arena_calloc(&c->arena, n + 1, sizeof *where);
-    struct peer_options po = {.listen = where,
-                              .listen_n = n,
-                              .version = config_version(c),
-                              .peer_urls = c->initial_advertise_peer_urls.v,
-                              .peer_urls_n = c->initial_advertise_peer_urls.n,
-                              .dial_timeout_ms = 1000 + (int64_t) c->election_timeout,
-                              .log = p->log,
-                              .metrics = p->metrics,
-                              .clock = clock_posix()};
-
-    for (size_t i = 0; where != NULL && i < n; i++) {
-        struct url u;
-        uint64_t port = 0;
-        int rc = url_parse(c->listen_peer_urls.v[i], &c->arena, &u, e);
-
-        if (rc == 0 && strncmp(u.scheme, "unix", 4) == 0)
-            where[i].unix_path = u.host;
-        else if (rc == 0)
-            rc = go_uint_parse(*u.port == 0 ? "0" : u.port, UINT16_MAX, &port, e);
-        if (rc != 0)
-            return err_wrap(e, rc, "listen on %s", c->listen_peer_urls.v[i]);
-        where[i].host = u.host;
-        where[i].port = (uint16_t) port;
-    }
-    return where == NULL ? err_set(e, ERR_NOMEM, "out of memory") : peer_new(&po, &p->peers, e);
-}
-
 /* --feature-gates=InitialCorruptCheck=true, for a member that was here before. */
 static int check_first(struct program *p, struct err *e)
 {
@@ -258,13 +226,14 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
     actors_init(&p->actors);
     env.wake_ctx = &p->actors;
     if (rc == 0)
-        rc = open_peers(p, e);
+        rc = peer_side_open(&p->peer_side, &p->config, p->log, p->metrics, &p->peers, e);
     if (rc == 0)
         rc = server_new(&so, &p->server, e);
     if (rc == 0)
         env.transport = peer_transport(p->peers);
     if (rc == 0 && nc.initial_existing && !has_wal(&p->config))
-        rc = join_cluster(&p->config, p->log, &p->config.arena, &nc, &cluster, e);
+        rc = join_cluster(&p->config, p->peer_side.client, p->log, &p->config.arena, &nc, &cluster,
+                          e);
     if (rc == 0)
         rc = node_open(&nc, &env, clock_mono_ns(clock_posix()), clock_wall_ms(clock_posix()),
                        &p->node, e);
@@ -302,6 +271,7 @@ static void close_all(struct program *p)
     }
     peer_stop(p->peers);
     peer_free(p->peers);
+    peer_side_close(&p->peer_side);
     server_free(p->server);
     node_close(p->node);
 }

@@ -119,7 +119,7 @@ int peer_discover(const struct peer_discovery *d, struct arena *a, struct peer_d
                   struct err *e)
 {
     struct peer_once q;
-    int rc = peer__once_open(&q, e);
+    int rc = peer__once_open(&q, d->tls, e);
 
     *ret = (struct peer_discovered){0};
     if (rc == 0)

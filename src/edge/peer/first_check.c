@@ -137,7 +137,7 @@ int peer_first_check(struct peer_server *p, int64_t timeout_ms, struct err *e)
     rc = own_hash(&c, e);
     if (rc != 0)
         return rc;
-    rc = peer__once_open(&c.once, e);
+    rc = peer__once_open(&c.once, c.ps->o.tls, e);
     if (rc == 0)
         ask_all(&c);
     peer__once_close(&c.once);

@@ -1,8 +1,8 @@
 #include "edge/peer/once.h"
 
-int peer__once_open(struct peer_once *q, struct err *e)
+int peer__once_open(struct peer_once *q, struct tls *tls, struct err *e)
 {
-    *q = (struct peer_once){.done = false};
+    *q = (struct peer_once){.tls = tls};
     buf_init(&q->body, PEER_ONCE_BYTES_MAX);
     return loop_new("once", &q->loop, e);
 }
@@ -48,7 +48,7 @@ static void forget(struct peer_once *q)
 
 bool peer__once_get(struct peer_once *q, const struct peer_once_question *ask)
 {
-    struct http_client *c = peer__client_new(q->loop, ask->url, ask->timeout_ms);
+    struct http_client *c = peer__client_new(q->loop, ask->url, q->tls, ask->timeout_ms);
     const struct http_field f[] = {{"Content-Type", "application/json"},
                                    {"X-Etcd-Cluster-ID", ask->cluster_hex}};
     struct http_out_options o = {.method = "GET",

@@ -9,15 +9,17 @@
 
 struct peer_once {
     struct loop *loop; /* of its own */
-    struct buf body;   /* of the last answer */
-    int status;        /* of it; 0: there is none, see why */
+    struct tls *tls;
+    struct buf body; /* of the last answer */
+    int status;      /* of it; 0: there is none, see why */
     bool has_cluster_id;
     uint64_t cluster_id; /* X-Etcd-Cluster-ID */
     bool done;
     char why[200];
 };
 
-NODISCARD int peer__once_open(struct peer_once *q, struct err *e);
+/* `tls`: as peer_options has it; borrowed. */
+NODISCARD int peer__once_open(struct peer_once *q, struct tls *tls, struct err *e);
 void peer__once_close(struct peer_once *q);
 
 struct peer_once_question {

@@ -37,7 +37,10 @@ static int listen_all(struct peer_server *p, struct err *e)
 int peer_new(const struct peer_options *o, struct peer_server **ret, struct err *e)
 {
     struct peer_server *p = mem_calloc(1, sizeof *p);
-    struct net_server_options no = {.loops_n = 1, .http = peer__page};
+    struct net_server_options no = {.loops_n = 1,
+                                    .http = peer__page,
+                                    .rejected = o->rejected,
+                                    .rejected_user = o->rejected_user};
     int rc;
 
     if (p == NULL)

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "engine/net/server.h"
+#include "engine/net/tls.h"
 #include "node/node.h"
 #include "node/transport.h"
 #include "obs/log.h"
@@ -34,6 +35,9 @@ struct peer_options {
         *peer_urls; /* --initial-advertise-peer-urls: where others reach this member */
     size_t peer_urls_n;
     int64_t dial_timeout_ms; /* 1 s + election timeout */
+    struct tls *tls;         /* for https URLs of others; NULL: the system's CAs, no certificate */
+    void (*rejected)(const struct tls_rejected *r, void *user); /* as net_server_options has it */
+    void *rejected_user;
     struct log *log;
     struct metrics *metrics; /* NULL: none */
     struct clock *clock;
@@ -68,6 +72,7 @@ struct peer_discovery {
     const char *name;
     const struct cluster_member *members; /* names and peer URLs */
     size_t members_n;
+    struct tls *tls; /* as peer_options has it */
     struct log *log;
 };
 

@@ -157,7 +157,8 @@ void peer__free_all(struct peer_server *ps);
 void peer__unref(struct peer *p); /* any thread */
 struct http_client *peer__client(struct peer *p);
 /* NULL: this build cannot speak to such a URL. */
-struct http_client *peer__client_new(struct loop *l, const char *url, int64_t dial_timeout_ms);
+struct http_client *peer__client_new(struct loop *l, const char *url, struct tls *tls,
+                                     int64_t dial_timeout_ms);
 /* The URL that was in use has failed. */
 void peer__url_failed(struct peer *p, size_t url);
 void peer__activate(struct peer *p);
@@ -188,7 +189,7 @@ bool peer__is_post(struct http_req *r);
 void peer__probe_start(struct peer *p);
 void peer__probe_close(struct peer *p);
 
-/* ---- questions.c, asks.c, asks_cluster.c: of the node to other members, and of theirs to the node ---- */
+/* ---- questions.c, asks.c, asks_cluster.c: between the node and other members ---- */
 void peer__questions_open(struct peer_server *ps);
 void peer__asks_open(struct peer_server *ps);
 void peer__asks_close(struct peer_server *ps); /* the loop and the node have ended */

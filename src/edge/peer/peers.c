@@ -15,19 +15,13 @@ struct peer *peer__find(struct peer_server *ps, raft_id id)
 
 /* ---- URLs ---- */
 
-/* "http://host:port", "unix://name:port": what members may have was checked when they were added.
- * NULL: this build cannot speak to it. */
-struct http_client *peer__client_new(struct loop *l, const char *url, int64_t dial_timeout_ms)
+static struct http_client *tcp_client(struct loop *l, const char *rest,
+                                      struct http_client_options *o)
 {
-    struct http_client_options o = {.connect_timeout_ms = dial_timeout_ms};
-    const char *rest = strstr(url, "://"), *colon;
+    const char *colon = strrchr(rest, ':');
     char host[256];
     size_t n;
 
-    if (rest == NULL || strncmp(url, "http:", 5) != 0)
-        return NULL;
-    rest += 3;
-    colon = strrchr(rest, ':');
     if (colon == NULL)
         return NULL;
     n = (size_t) (colon - rest);
@@ -39,9 +33,36 @@ struct http_client *peer__client_new(struct loop *l, const char *url, int64_t di
         return NULL;
     memcpy(host, rest, n);
     host[n] = '\0';
-    o.host = host;
-    o.port = (uint16_t) strtoul(colon + 1, NULL, 10);
-    return http_client_new(l, &o);
+    o->host = host;
+    o->port = (uint16_t) strtoul(colon + 1, NULL, 10);
+    return http_client_new(l, o);
+}
+
+/* "https://host:port", "unix://name:port": what members may have was checked when they were added.
+ * NULL: it cannot be spoken to. */
+struct http_client *peer__client_new(struct loop *l, const char *url, struct tls *tls,
+                                     int64_t dial_timeout_ms)
+{
+    static const struct tls_options nothing_said;
+    struct http_client_options o = {.connect_timeout_ms = dial_timeout_ms};
+    const char *rest = strstr(url, "://");
+    bool secure = strncmp(url, "https:", 6) == 0 || strncmp(url, "unixs:", 6) == 0;
+    struct http_client *c;
+
+    if (rest == NULL)
+        return NULL;
+    if (secure && tls != NULL)
+        o.tls = tls_ref(tls);
+    else if (secure && tls_new(&nothing_said, &o.tls, NULL) != 0)
+        return NULL;
+    if (strncmp(url, "unix", 4) == 0) {
+        o.unix_path = rest + 3;
+        c = http_client_new(l, &o);
+    } else {
+        c = tcp_client(l, rest + 3, &o);
+    }
+    tls_unref(o.tls);
+    return c;
 }
 
 static void urls_free(struct peer *p)
@@ -66,7 +87,8 @@ static void urls_set(struct peer *p, const struct cluster_strings *urls)
     p->clients = xmem_calloc(n + 1, sizeof *p->clients);
     for (size_t i = 0; i < n; i++) {
         p->urls[i] = xmem_strdup(urls->v[i]);
-        p->clients[i] = peer__client_new(p->ps->loop, urls->v[i], p->ps->o.dial_timeout_ms);
+        p->clients[i] = peer__client_new(p->ps->loop, urls->v[i], p->ps->o.tls,
+                                         p->ps->o.dial_timeout_ms);
         if (p->clients[i] == NULL)
             LOG_WARN(p->ps->o.log, "peer URL cannot be reached by this version",
                      F_STR("remote-peer-id", p->hex), F_STR("url", urls->v[i]));

@@ -4,6 +4,7 @@
 
 #include "edge/server/config.h"
 #include "edge/server/goparse.h"
+#include "engine/net/tls.h"
 #include "obs/gofmt.h"
 
 #define ELECTION_MS_MAX 50000
@@ -263,8 +264,6 @@ static int check_tls(const struct config *c, struct err *e)
 /* What would need a part that is not there yet is refused rather than ignored. */
 static int check_later(struct config *c, struct err *e)
 {
-    const struct strings *urls[] = {&c->listen_client_urls, &c->listen_peer_urls,
-                                    &c->listen_metrics_urls};
     struct config dflt;
     int rc = 0;
 
@@ -288,13 +287,6 @@ static int check_later(struct config *c, struct err *e)
             rc = invalid(e, "--%s is not supported yet", f->flag);
     }
     config_done(&dflt);
-    for (size_t k = 0; k < ARRAY_LEN(urls) && rc == 0; k++) {
-        for (size_t i = 0; i < urls[k]->n && rc == 0; i++) {
-            if (strncmp(urls[k]->v[i], "https:", 6) == 0 ||
-                strncmp(urls[k]->v[i], "unixs:", 6) == 0)
-                rc = invalid(e, "TLS is not supported yet (%s)", urls[k]->v[i]);
-        }
-    }
     return rc;
 }
 
@@ -472,6 +464,9 @@ int config_check_start(struct config *c, bool initialized, struct err *e)
 {
     int rc = parse_retention(c, e);
 
+    if (rc == 0)
+        rc = tls_cipher_suites_check(
+            (struct tls_names){c->cipher_suites.v, c->cipher_suites.n}, e);
     if (rc != 0 || initialized)
         return rc;
     rc = parse_cluster(c, e);

@@ -118,43 +118,43 @@
       "suffix '-<name>' of the SRV service names") \
     X(FALLBACK, discovery_fallback, "discovery-fallback", "exit", NULL, NOW, \
       "kept for old command lines; only 'exit' works") \
-    X(STRING, cert_file, "cert-file", "", "client-transport-security.cert-file", LATER, \
+    X(STRING, cert_file, "cert-file", "", "client-transport-security.cert-file", NOW, \
       "server certificate of the client listeners") \
-    X(STRING, key_file, "key-file", "", "client-transport-security.key-file", LATER, \
+    X(STRING, key_file, "key-file", "", "client-transport-security.key-file", NOW, \
       "key of --cert-file") \
-    X(STRING, client_cert_file, "client-cert-file", "", "client-transport-security.client-cert-file", LATER, \
+    X(STRING, client_cert_file, "client-cert-file", "", "client-transport-security.client-cert-file", NOW, \
       "certificate the member uses when it is a client of itself (gateway); default cert-file") \
-    X(STRING, client_key_file, "client-key-file", "", "client-transport-security.client-key-file", LATER, \
+    X(STRING, client_key_file, "client-key-file", "", "client-transport-security.client-key-file", NOW, \
       "key of --client-cert-file") \
-    X(BOOL, client_cert_auth, "client-cert-auth", "false", "client-transport-security.client-cert-auth", LATER, \
+    X(BOOL, client_cert_auth, "client-cert-auth", "false", "client-transport-security.client-cert-auth", NOW, \
       "demand and verify client certificates; also allows the common name as auth user") \
-    X(STRING, client_crl_file, "client-crl-file", "", NULL, LATER, \
+    X(STRING, client_crl_file, "client-crl-file", "", NULL, NOW, \
       "revocation list for client certificates") \
-    X(STRINGS, client_cert_allowed_hostname, "client-cert-allowed-hostname", "", "client-transport-security.allowed-hostname", LATER, \
+    X(STRINGS, client_cert_allowed_hostname, "client-cert-allowed-hostname", "", "client-transport-security.allowed-hostname", NOW, \
       "client certificate must be valid for one of these SAN names") \
-    X(STRING, trusted_ca_file, "trusted-ca-file", "", "client-transport-security.trusted-ca-file", LATER, \
+    X(STRING, trusted_ca_file, "trusted-ca-file", "", "client-transport-security.trusted-ca-file", NOW, \
       "CA for client certificates") \
-    X(BOOL, auto_tls, "auto-tls", "false", "client-transport-security.auto-tls", LATER, \
+    X(BOOL, auto_tls, "auto-tls", "false", "client-transport-security.auto-tls", NOW, \
       "make a self-signed certificate") \
-    X(STRING, peer_cert_file, "peer-cert-file", "", "peer-transport-security.cert-file", LATER, \
+    X(STRING, peer_cert_file, "peer-cert-file", "", "peer-transport-security.cert-file", NOW, \
       "peer server (and client) certificate") \
-    X(STRING, peer_key_file, "peer-key-file", "", "peer-transport-security.key-file", LATER, \
+    X(STRING, peer_key_file, "peer-key-file", "", "peer-transport-security.key-file", NOW, \
       "key of --peer-cert-file") \
-    X(STRING, peer_client_cert_file, "peer-client-cert-file", "", "peer-transport-security.client-cert-file", LATER, \
+    X(STRING, peer_client_cert_file, "peer-client-cert-file", "", "peer-transport-security.client-cert-file", NOW, \
       "certificate for outgoing peer connections; default peer-cert-file") \
-    X(STRING, peer_client_key_file, "peer-client-key-file", "", "peer-transport-security.client-key-file", LATER, \
+    X(STRING, peer_client_key_file, "peer-client-key-file", "", "peer-transport-security.client-key-file", NOW, \
       "key of --peer-client-cert-file") \
-    X(BOOL, peer_client_cert_auth, "peer-client-cert-auth", "false", "peer-transport-security.client-cert-auth", LATER, \
+    X(BOOL, peer_client_cert_auth, "peer-client-cert-auth", "false", "peer-transport-security.client-cert-auth", NOW, \
       "demand and verify certificates of peers") \
-    X(STRING, peer_trusted_ca_file, "peer-trusted-ca-file", "", "peer-transport-security.trusted-ca-file", LATER, \
+    X(STRING, peer_trusted_ca_file, "peer-trusted-ca-file", "", "peer-transport-security.trusted-ca-file", NOW, \
       "CA for peers") \
-    X(BOOL, peer_auto_tls, "peer-auto-tls", "false", "peer-transport-security.auto-tls", LATER, \
+    X(BOOL, peer_auto_tls, "peer-auto-tls", "false", "peer-transport-security.auto-tls", NOW, \
       "make a self-signed peer certificate") \
-    X(STRING, peer_crl_file, "peer-crl-file", "", NULL, LATER, \
+    X(STRING, peer_crl_file, "peer-crl-file", "", NULL, NOW, \
       "revocation list for peer certificates") \
-    X(STRINGS, peer_cert_allowed_cn, "peer-cert-allowed-cn", "", "peer-transport-security.allowed-cn", LATER, \
+    X(STRINGS, peer_cert_allowed_cn, "peer-cert-allowed-cn", "", "peer-transport-security.allowed-cn", NOW, \
       "allowed common names of peers") \
-    X(STRINGS, peer_cert_allowed_hostname, "peer-cert-allowed-hostname", "", "peer-transport-security.allowed-hostname", LATER, \
+    X(STRINGS, peer_cert_allowed_hostname, "peer-cert-allowed-hostname", "", "peer-transport-security.allowed-hostname", NOW, \
       "allowed SAN names of peers") \
     X(BOOL, peer_skip_client_san_verification, "peer-skip-client-san-verification", "false", "peer-transport-security.skip-client-san-verification", NOW, \
       "do not check the SAN of an incoming peer against its address") \

@@ -4,6 +4,7 @@
 
 #include "edge/server/goparse.h"
 #include "edge/server/listen.h"
+#include "edge/server/security.h"
 
 #define FDS_RESERVED 150 /* for files and peers: not for clients */
 #define ARENA_BYTES_MIN (16u << 20)
@@ -39,16 +40,37 @@ static int limits_of(const struct config *c, struct net_limits *l, struct err *e
     return connections_max(&l->connections_max, e);
 }
 
-static int listen_one(struct net_server *n, const char *text, struct arena *a, uint16_t *ret_port,
-                      struct err *e)
+/* Where the same place is asked for with and without TLS, one listener takes both. */
+static bool asked_for_otherwise(const struct strings *urls, const char *text)
 {
-    struct net_listen where = {0};
+    const char *place = strchr(text, ':');
+    bool tls = security_wanted(text);
+
+    for (size_t i = 0; i < urls->n; i++) {
+        if (security_wanted(urls->v[i]) != tls && strcmp(strchr(urls->v[i], ':'), place) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int listen_one(struct net_server *n, const struct strings *urls, const char *text,
+                      struct tls *tls, struct arena *a, uint16_t *ret_port, struct err *e)
+{
+    struct net_listen where = {.serves = NET_SERVES_GRPC | NET_SERVES_HTTP};
+    bool both = asked_for_otherwise(urls, text);
     struct url u;
     uint64_t port;
     int rc = url_parse(text, a, &u, e);
 
     if (rc != 0)
         return rc;
+    if (security_wanted(text)) {
+        where.tls = tls;
+        where.or_cleartext = both;
+        where.serves |= NET_SERVES_HTTP2;
+    } else if (both) {
+        return 0; /* the other of the two URLs brings it */
+    }
     if (strncmp(u.scheme, "unix", 4) == 0) {
         where.unix_path = u.host;
     } else {
@@ -61,16 +83,66 @@ static int listen_one(struct net_server *n, const char *text, struct arena *a, u
     return net_server_listen(n, &where, ret_port, e);
 }
 
-static int listen_all(struct net_server *n, const struct strings *urls, uint16_t *ret_port,
-                      struct err *e)
+static int listen_all(struct net_server *n, const struct strings *urls, struct tls *tls,
+                      uint16_t *ret_port, struct err *e)
 {
     struct arena a;
     int rc = 0;
 
     arena_init(&a, 1u << 20);
     for (size_t i = 0; i < urls->n && rc == 0; i++)
-        rc = listen_one(n, urls->v[i], &a, i == 0 ? ret_port : NULL, e);
+        rc = listen_one(n, urls, urls->v[i], tls, &a, i == 0 ? ret_port : NULL, e);
     arena_done(&a);
+    return rc;
+}
+
+/* The first URL that asks for TLS, or NULL. */
+static const char *secure_one(const struct strings *urls)
+{
+    for (size_t i = 0; i < urls->n; i++) {
+        if (security_wanted(urls->v[i]))
+            return urls->v[i];
+    }
+    return NULL;
+}
+
+static int open_clients(struct server *s, const struct net_server_options *o, struct err *e)
+{
+    const char *secure = secure_one(&s->config->listen_client_urls);
+    struct tls *tls = NULL;
+    int rc = secure == NULL ? 0 : security_server(&s->security, false, &tls, e);
+
+    if (rc == 0 && secure != NULL && tls == NULL)
+        rc = err_set(e, ERR_INVALID,
+                     "TLS key/cert (--cert-file, --key-file) must be provided for client url %s "
+                     "with HTTPS scheme",
+                     secure);
+    if (rc == 0)
+        rc = net_server_new(o, &s->clients, e);
+    if (rc == 0)
+        rc = services_add(s, e);
+    if (rc == 0)
+        rc = listen_all(s->clients, &s->config->listen_client_urls, tls, &s->client_port, e);
+    tls_unref(tls);
+    return rc;
+}
+
+static int open_pages(struct server *s, const struct net_server_options *o, struct err *e)
+{
+    const char *secure = secure_one(&s->config->listen_metrics_urls);
+    struct tls *tls = NULL;
+    uint16_t ignored;
+    int rc = secure == NULL ? 0 : security_server(&s->security, true, &tls, e);
+
+    if (rc == 0 && secure != NULL && tls == NULL)
+        rc = err_set(e, ERR_INVALID,
+                     "client TLS key/cert (--cert-file, --key-file) must be provided for metrics "
+                     "secure url");
+    if (rc == 0)
+        rc = net_server_new(o, &s->pages, e);
+    if (rc == 0)
+        rc = listen_all(s->pages, &s->config->listen_metrics_urls, tls, &ignored, e);
+    tls_unref(tls);
     return rc;
 }
 
@@ -81,24 +153,22 @@ int listen_open(struct server *s, struct err *e)
                                    .loops_n = s->ios_n,
                                    .hooks = {intercept_begin, intercept_end, s},
                                    .http = pages_client,
-                                   .http_user = s};
-    uint16_t ignored;
+                                   .http_user = s,
+                                   .rejected = security_rejected,
+                                   .rejected_user = &s->security};
     int rc = limits_of(s->config, &o.limits, e);
 
     for (size_t i = 0; i < s->ios_n; i++)
         loops[i] = s->ios[i].loop;
     if (rc == 0)
-        rc = net_server_new(&o, &s->clients, e);
+        rc = security_open(&s->security, s->config, false, s->log, e);
     if (rc == 0)
-        rc = services_add(s, e);
-    if (rc == 0)
-        rc = listen_all(s->clients, &s->config->listen_client_urls, &s->client_port, e);
+        rc = open_clients(s, &o, e);
     if (rc != 0 || s->config->listen_metrics_urls.n == 0)
         return rc;
     o.loops_n = 1;
     o.http = pages_metrics;
-    rc = net_server_new(&o, &s->pages, e);
-    return rc == 0 ? listen_all(s->pages, &s->config->listen_metrics_urls, &ignored, e) : rc;
+    return open_pages(s, &o, e);
 }
 
 int services_add(struct server *s, struct err *e)

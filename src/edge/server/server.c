@@ -20,6 +20,17 @@ static size_t io_threads(const struct config *c)
 
 /* ---- readiness ---- */
 
+static void log_serving(struct server *s, const char *url)
+{
+    struct log_field traffic = F_STR("traffic", "grpc+http"), address = F_STR("address", url);
+
+    if (security_wanted(url))
+        LOG_INFO(s->log, "serving client traffic securely", traffic, address);
+    else
+        LOG_INFO(s->log, "serving client traffic insecurely; this is strongly discouraged!",
+                 traffic, address);
+}
+
 static void let_clients_in(struct server *s)
 {
     s->clients_started = true;
@@ -36,9 +47,7 @@ static void let_clients_in(struct server *s)
     LOG_INFO(s->log, "grpc service status changed", F_STR("service", ""),
              F_STR("status", "SERVING"));
     for (size_t i = 0; i < s->config->listen_client_urls.n; i++)
-        LOG_INFO(s->log, "serving client traffic insecurely; this is strongly discouraged!",
-                 F_STR("traffic", "grpc+http"),
-                 F_STR("address", s->config->listen_client_urls.v[i]));
+        log_serving(s, s->config->listen_client_urls.v[i]);
 }
 
 static void check_ready(struct loop_timer *t)

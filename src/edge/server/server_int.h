@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "edge/server/methods.h"
+#include "edge/server/security.h"
 #include "edge/server/server.h"
 #include "engine/net/call.h"
 #include "engine/net/http.h"
@@ -116,6 +117,7 @@ struct server {
     const char *version;
     struct io *ios;
     size_t ios_n;
+    struct security security;   /* of the client and metrics listeners */
     struct net_server *clients; /* client listeners */
     struct net_server *pages;   /* metrics listeners; NULL: none */
     bool clients_started;
