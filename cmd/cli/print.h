@@ -38,6 +38,12 @@ struct print_hash_kv {
     const Etcdserverpb__HashKVResponse *hash;
 };
 
+/* The answer to a change of users or roles: nothing but a header, which people get a line for. */
+struct print_done {
+    const char *line;
+    const ProtobufCMessage *answer; /* has a field `header` */
+};
+
 struct printer;
 
 /* What the answer is to look like. */
@@ -58,6 +64,7 @@ struct print_what {
     uint64_t target_id;      /* move-leader: to */
     const char *member_name; /* member add */
     const char *peer_urls;   /* member add: as given */
+    const char *name;        /* role get, user get: of which */
 };
 
 struct printer {
@@ -84,6 +91,12 @@ struct printer {
     void (*hash_kv)(const struct print_what *w, const struct print_hash_kv *list, size_t n);
     void (*alarm)(const struct print_what *w, const Etcdserverpb__AlarmResponse *r);
     void (*move_leader)(const struct print_what *w, const Etcdserverpb__MoveLeaderResponse *r);
+    void (*done)(const struct print_what *w, const struct print_done *d);
+    void (*role_get)(const struct print_what *w, const Etcdserverpb__AuthRoleGetResponse *r);
+    void (*role_list)(const struct print_what *w, const Etcdserverpb__AuthRoleListResponse *r);
+    void (*user_get)(const struct print_what *w, const Etcdserverpb__AuthUserGetResponse *r);
+    void (*user_list)(const struct print_what *w, const Etcdserverpb__AuthUserListResponse *r);
+    void (*auth_status)(const struct print_what *w, const Etcdserverpb__AuthStatusResponse *r);
 };
 
 extern const struct printer printer_simple;
@@ -110,6 +123,15 @@ void print_member_cells(struct buf *cells, const Etcdserverpb__Member *m);
 void print_status_cells(struct buf *cells, const struct print_status *s);
 void print_hash_kv_cells(struct buf *cells, const struct print_hash_kv *h);
 void print_health_cells(struct buf *cells, const struct print_health *h);
+
+/* The field `header` of an answer; NULL: it has none. */
+const Etcdserverpb__ResponseHeader *print_header_of(const ProtobufCMessage *answer);
+
+/* READ, WRITE, READWRITE. */
+const char *print_permission_name(Authpb__Permission__Type t);
+
+/* "[key, end)", and "[key, <open ended>" for an end of one zero byte. */
+void print_key_range(struct buf *out, struct bytes key, struct bytes end);
 
 /* The text form of an alarm, as protobuf prints a message: "memberID:1 alarm:NOSPACE". */
 void print_alarm_text(struct buf *out, const Etcdserverpb__AlarmMember *m);

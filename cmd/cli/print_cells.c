@@ -90,6 +90,45 @@ void print_health_cells(struct buf *cells, const struct print_health *h)
     text_cell(cells, h->error);
 }
 
+const Etcdserverpb__ResponseHeader *print_header_of(const ProtobufCMessage *answer)
+{
+    const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(
+        answer->descriptor, "header");
+
+    if (f == NULL)
+        return NULL;
+    ASSERT(f->descriptor == &etcdserverpb__response_header__descriptor);
+    return *(Etcdserverpb__ResponseHeader *const *) (const void *) ((const char *) answer +
+                                                                    f->offset);
+}
+
+const char *print_permission_name(Authpb__Permission__Type t)
+{
+    switch (t) {
+    case AUTHPB__PERMISSION__TYPE__READ:
+        return "READ";
+    case AUTHPB__PERMISSION__TYPE__WRITE:
+        return "WRITE";
+    case AUTHPB__PERMISSION__TYPE__READWRITE:
+        return "READWRITE";
+    default:
+        return "UNKNOWN";
+    }
+}
+
+void print_key_range(struct buf *out, struct bytes key, struct bytes end)
+{
+    buf_add_char(out, '[');
+    buf_add_bytes(out, key);
+    buf_add_str(out, ", ");
+    if (bytes_eq(end, bytes_of("", 1))) {
+        buf_add_str(out, "<open ended>");
+        return;
+    }
+    buf_add_bytes(out, end);
+    buf_add_char(out, ')');
+}
+
 const char *print_alarm_name(Etcdserverpb__AlarmType t)
 {
     switch (t) {

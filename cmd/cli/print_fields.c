@@ -263,6 +263,37 @@ static void fields_alarm(const struct print_what *w, const Etcdserverpb__AlarmRe
     }
 }
 
+/* ---- users and roles ---- */
+
+static void fields_done(const struct print_what *w, const struct print_done *d)
+{
+    put_header(w, print_header_of(d->answer));
+}
+
+static void fields_role_get(const struct print_what *w, const Etcdserverpb__AuthRoleGetResponse *r)
+{
+    put_header(w, r->header);
+    for (size_t i = 0; i < r->n_perm; i++) {
+        const Authpb__Permission *p = r->perm[i];
+
+        buf_printf(w->out, "\"PermType\" :  %s\n", print_permission_name(p->permtype));
+        put_quoted(w, "Key", bytes_of(p->key.data, p->key.len));
+        put_quoted(w, "RangeEnd", bytes_of(p->range_end.data, p->range_end.len));
+    }
+}
+
+static void fields_role_list(const struct print_what *w,
+                             const Etcdserverpb__AuthRoleListResponse *r)
+{
+    put_header(w, r->header);
+    buf_add_str(w->out, "\"Roles\" :");
+    for (size_t i = 0; i < r->n_roles; i++) {
+        buf_add_char(w->out, ' ');
+        text_quote(w->out, bytes_str(r->roles[i]));
+    }
+    buf_add_char(w->out, '\n');
+}
+
 const struct printer printer_fields = {
     .name = "fields",
     .put = fields_put,
@@ -280,4 +311,7 @@ const struct printer printer_fields = {
     .status = fields_status,
     .hash_kv = fields_hash_kv,
     .alarm = fields_alarm,
+    .done = fields_done,
+    .role_get = fields_role_get,
+    .role_list = fields_role_list,
 };

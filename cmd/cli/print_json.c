@@ -24,6 +24,16 @@ JSON_PLAIN(json_txn, TxnResponse)
 JSON_PLAIN(json_revoke, LeaseRevokeResponse)
 JSON_PLAIN(json_alarm, AlarmResponse)
 JSON_PLAIN(json_move_leader, MoveLeaderResponse)
+JSON_PLAIN(json_role_get, AuthRoleGetResponse)
+JSON_PLAIN(json_role_list, AuthRoleListResponse)
+JSON_PLAIN(json_user_get, AuthUserGetResponse)
+JSON_PLAIN(json_user_list, AuthUserListResponse)
+JSON_PLAIN(json_auth_status, AuthStatusResponse)
+
+static void json_done(const struct print_what *w, const struct print_done *d)
+{
+    put_message(w, d->answer);
+}
 
 static void json_watch(const struct print_what *w, const struct print_watch *r)
 {
@@ -280,4 +290,10 @@ const struct printer printer_json = {
     .hash_kv = json_hash_kv,
     .alarm = json_alarm,
     .move_leader = json_move_leader,
+    .done = json_done,
+    .role_get = json_role_get,
+    .role_list = json_role_list,
+    .user_get = json_user_get,
+    .user_list = json_user_list,
+    .auth_status = json_auth_status,
 };

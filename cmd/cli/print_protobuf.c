@@ -26,6 +26,16 @@ PROTOBUF_PLAIN(protobuf_member_update, MemberUpdateResponse)
 PROTOBUF_PLAIN(protobuf_member_promote, MemberPromoteResponse)
 PROTOBUF_PLAIN(protobuf_alarm, AlarmResponse)
 PROTOBUF_PLAIN(protobuf_move_leader, MoveLeaderResponse)
+PROTOBUF_PLAIN(protobuf_role_get, AuthRoleGetResponse)
+PROTOBUF_PLAIN(protobuf_role_list, AuthRoleListResponse)
+PROTOBUF_PLAIN(protobuf_user_get, AuthUserGetResponse)
+PROTOBUF_PLAIN(protobuf_user_list, AuthUserListResponse)
+PROTOBUF_PLAIN(protobuf_auth_status, AuthStatusResponse)
+
+static void protobuf_done(const struct print_what *w, const struct print_done *d)
+{
+    put_message(w, d->answer);
+}
 
 /* etcd's client keeps of these answers a struct of its own, of which only the header is a message.
  */
@@ -82,4 +92,10 @@ const struct printer printer_protobuf = {
     .member_promote = protobuf_member_promote,
     .alarm = protobuf_alarm,
     .move_leader = protobuf_move_leader,
+    .done = protobuf_done,
+    .role_get = protobuf_role_get,
+    .role_list = protobuf_role_list,
+    .user_get = protobuf_user_get,
+    .user_list = protobuf_user_list,
+    .auth_status = protobuf_auth_status,
 };

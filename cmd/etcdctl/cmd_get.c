@@ -17,7 +17,7 @@ static Mvccpb__KeyValue *copy_kv(struct arena *a, const Mvccpb__KeyValue *kv)
     Mvccpb__KeyValue *copy = arena_dup(a, kv, sizeof(*kv));
 
     if (copy != NULL) {
-        copy->key.data = arena_dup(a, kv->key.data, kv->key.len + 1);
+        copy->key.data = kv->key.len == 0 ? NULL : arena_dup(a, kv->key.data, kv->key.len);
         copy->value.data = kv->value.len == 0 ? NULL : arena_dup(a, kv->value.data, kv->value.len);
     }
     return copy;

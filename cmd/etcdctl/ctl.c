@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,34 +162,11 @@ int ctl_init(struct ctl *ctl, struct cli_call *call)
 
 /* ---- clients ---- */
 
-/* A line from the terminal, not shown while it is typed. */
-static void read_password(struct ctl_input *in, struct buf *line)
-{
-    struct termios shown;
-    bool terminal = tcgetattr(STDIN_FILENO, &shown) == 0;
-
-    fputs("Password: ", stdout);
-    fflush(stdout);
-    if (terminal) {
-        struct termios hidden = shown;
-
-        hidden.c_lflag &= ~(tcflag_t) ECHO;
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-    }
-    if (!ctl_read_line(in, line))
-        buf_add_bytes(line, buf_bytes(&in->ahead));
-    if (terminal)
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-    fputs("\n", stdout);
-    fflush(stdout);
-}
-
 /* NAME from --user, and its password from --password, from NAME:PASSWORD, or from the terminal. */
 static void credentials(const struct cli_call *call, struct buf *name, struct buf *password)
 {
     const char *user = cli_string(call, "user");
     const char *colon = strchr(user, ':');
-    struct ctl_input in;
 
     if (cli_string(call, "password")[0] != 0) {
         buf_add_str(name, user);
@@ -203,9 +179,7 @@ static void credentials(const struct cli_call *call, struct buf *name, struct bu
         return;
     }
     buf_add_str(name, user);
-    ctl_input_init(&in);
-    read_password(&in, password);
-    ctl_input_done(&in);
+    ctl_ask_password("Password: ", password);
 }
 
 static int login(struct ctl *ctl, struct ketch_client *c)
@@ -221,8 +195,7 @@ static int login(struct ctl *ctl, struct ketch_client *c)
     credentials(ctl->call, &name, &password);
     int64_t dial_ms = cli_int(ctl->call, "dial-timeout") / NS_PER_MS;
     if (ketch_login(c, buf_cstr(&name), buf_cstr(&password), MAX(dial_ms, 1), &ctl->error) !=
-            KETCH_OK &&
-        strcmp(ctl->error.text, "etcdserver: authentication is not enabled") != 0)
+        KETCH_OK)
         status = ctl_fail(ctl, CTL_BAD_CONNECTION);
     buf_done(&name);
     buf_done(&password);
@@ -348,6 +321,30 @@ int ctl_fail(const struct ctl *ctl, int status)
 int ctl_unsupported(const struct ctl *ctl)
 {
     return cli_fail(CTL_BAD_FEATURE, "%s not supported as output format", ctl->how.printer->name);
+}
+
+int ctl_change(struct cli_call *call, enum ketch_method m, const ProtobufCMessage *request,
+               int64_t timeout_ms, const char *line)
+{
+    struct print_done d = {.line = line};
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    int status = ctl_open(&ctl, call);
+
+    if (status == CTL_OK &&
+        ketch_invoke(ctl.client, m, request, timeout_ms, &reply, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, CTL_ERROR);
+    if (status == CTL_OK) {
+        d.answer = ketch_reply_message(reply);
+        status = CTL_PRINT(&ctl, done, &d);
+    }
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
+char *ctl_field(struct cli_call *call, const char *arg)
+{
+    return arena_printf(&call->arena, "%s", arg);
 }
 
 int ctl_flush(struct ctl *ctl)

@@ -67,6 +67,15 @@ NODISCARD int ctl_fail(const struct ctl *ctl, int status);
 NODISCARD int ctl_unsupported(const struct ctl *ctl);
 NODISCARD int ctl_flush(struct ctl *ctl);
 
+/* The whole of a command that changes users or roles: opens, calls, prints `line` (or the answer in
+ * another format), closes.  timeout_ms: 0 for ever. */
+NODISCARD int ctl_change(struct cli_call *call, enum ketch_method m,
+                         const ProtobufCMessage *request, int64_t timeout_ms, const char *line);
+
+/* An argument as a field of a request, which may not be const; lives as long as the call. */
+char *ctl_field(struct cli_call *call, const char *arg);
+#define CTL_LINE(call, ...) ((const char *) arena_printf(&(call)->arena, __VA_ARGS__))
+
 /* One of etcd's JSON log lines on stderr.  `logger` may be NULL; `msg` is a literal that needs no
  * escapes; `fields` are further members, such as `"path":"s.db"`, or "". */
 void ctl_log(const char *level, const char *logger, const char *caller, const char *msg,
@@ -91,11 +100,26 @@ void ctl_input_done(struct ctl_input *in);
  * behind a last line that has no newline. */
 bool ctl_read_line(struct ctl_input *in, struct buf *line);
 
+/* ---- passwords (password.c) ---- */
+
+/* Writes the prompt to stdout and reads one line of standard input, which a terminal does not show.
+ */
+void ctl_ask_password(const char *prompt, struct buf *ret);
+
+/* Asks for the password of a user twice.  The words are on stderr when they differ or are empty. */
+NODISCARD int ctl_ask_new_password(const char *user, struct buf *ret);
+
+/* The first word of the first line of standard input; "" when there is none. */
+void ctl_read_password(struct buf *ret);
+
 /* ---- watch_exec.c ---- */
 
 /* Runs the command behind -- for one event, with the event in its environment, and waits for it.
  * False when it failed (and said so). */
 bool watch_run_command(const char *const *argv, int64_t revision, const Mvccpb__Event *ev);
+
+/* `role get` (cmd_role.c). */
+NODISCARD int role_show(struct ctl *ctl, char *name);
 
 /* ---- the commands ---- */
 
@@ -115,11 +139,15 @@ extern const struct cli_command member_command;
 extern const struct cli_command snapshot_command;
 extern const struct cli_command lock_command;
 extern const struct cli_command elect_command;
+extern const struct cli_command auth_command;
+extern const struct cli_command user_command;
+extern const struct cli_command role_command;
 extern const struct cli_command options_command;
 
 #define GROUP_KV "Key-value commands:"
 #define GROUP_CLUSTER "Cluster maintenance commands:"
 #define GROUP_CONCURRENCY "Concurrency commands:"
+#define GROUP_AUTH "Authentication commands:"
 #define GROUP_UTILITY "Utility commands:"
 
 extern const struct cli_flag global_flags[];

@@ -7,7 +7,8 @@ static const struct cli_command *const commands[] = {
     &compaction_command,  &alarm_command,    &defrag_command,  &endpoint_command,
     &move_leader_command, &watch_command,    &version_command, &lease_command,
     &member_command,      &snapshot_command, &lock_command,    &elect_command,
-    &options_command,     &cli_help_command,
+    &auth_command,        &user_command,     &role_command,    &options_command,
+    &cli_help_command,
 };
 
 static struct cli_command root = {

@@ -179,9 +179,18 @@ static struct ketch_watch *find_creating(struct watch_stream *s)
                                     : CONTAINER_OF(s->creating.next, struct ketch_watch, creating);
 }
 
-/* Is it the token, and will another one help? */
+/* Is it the token, and will another one help?  A watch is refused in an answer, whose words are
+ * those of the whole status: "rpc error: code = X desc = etcdserver: ...". */
 static bool is_refused(const struct watch_stream *s, struct bytes message)
 {
+    static const char before[] = " desc = ";
+    const size_t n = sizeof(before) - 1;
+
+    for (size_t i = 0; i + n < message.n; i++)
+        if (memcmp(message.p + i, before, n) == 0) {
+            message = bytes_of(message.p + i + n, message.n - i - n);
+            break;
+        }
     return login__is_stale(s->client, message) && s->refusals < CLIENT_ATTEMPTS_MAX;
 }
 

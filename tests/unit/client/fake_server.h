@@ -154,7 +154,7 @@ static inline void fake_watch(struct call *c, struct bytes message)
     assert_int_equal(WIRE_DECODE(etcdserverpb__watch_request, message, &a, &r, NULL), 0);
     if (!fake_accepts(f, c)) {
         Etcdserverpb__WatchResponse refused = ETCDSERVERPB__WATCH_RESPONSE__INIT;
-        char reason[] = FAKE_REFUSAL;
+        char reason[] = "rpc error: code = Unauthenticated desc = " FAKE_REFUSAL;
 
         refused.created = true;
         refused.canceled = true;
