@@ -56,7 +56,7 @@ enum ketch_code {
     KETCH_E_BAD_ENDPOINT = -1101,
     KETCH_E_NO_MEMORY = -1102,
     KETCH_E_BAD_REPLY = -1103,   /* not the message that the method promises */
-    KETCH_E_UNSUPPORTED = -1104, /* TLS, so far */
+    KETCH_E_TLS = -1104,         /* certificate, key or CA file cannot be used */
 };
 
 struct ketch_error {
@@ -68,12 +68,13 @@ struct ketch_error {
 
 /* ---- a client ---- */
 
+/* Files are read again when they change, before the next connection is made. */
 struct ketch_tls_options {
-    bool enabled; /* false: only endpoints that say https or unixs use TLS */
-    const char *ca_file;
-    const char *cert_file;
+    bool enabled;          /* false: only endpoints that say https or unixs use TLS */
+    const char *ca_file;   /* NULL or "": the system's CAs */
+    const char *cert_file; /* shown to servers; with key_file or not at all */
     const char *key_file;
-    const char *server_name;
+    const char *server_name; /* verified in place of each endpoint's host; NULL: that */
     bool skip_verify;
 };
 

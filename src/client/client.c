@@ -97,6 +97,23 @@ size_t client__metadata(const struct ketch_client *c, bool require_leader,
 
 /* ---- opening and closing ---- */
 
+/* One for all endpoints of the client that need it. */
+static int tls_open(struct ketch_client *c, struct ketch_error *e)
+{
+    const struct ketch_tls_options *t = &c->options.tls;
+    struct tls_options o = {.cert_file = t->cert_file,
+                            .key_file = t->key_file,
+                            .ca_file = t->ca_file,
+                            .server_name = t->server_name,
+                            .skip_verify = t->skip_verify};
+    struct err why = ERR_INIT;
+
+    if (c->tls != NULL || tls_new(&o, &c->tls, &why) == 0)
+        return KETCH_OK;
+    client__error(e, KETCH_E_TLS, "%s", why.msg);
+    return KETCH_E_TLS;
+}
+
 static int endpoint_open(struct endpoint *ep, const char *text, struct ketch_error *e)
 {
     const struct ketch_options *o = &ep->client->options;
@@ -110,8 +127,10 @@ static int endpoint_open(struct endpoint *ep, const char *text, struct ketch_err
         return KETCH_E_BAD_ENDPOINT;
     }
     if (ep->address.tls || (o->tls.enabled && !ep->address.plain)) {
-        client__error(e, KETCH_E_UNSUPPORTED, "TLS is not supported yet: %s", text);
-        return KETCH_E_UNSUPPORTED;
+        rc = tls_open(ep->client, e);
+        if (rc != KETCH_OK)
+            return rc;
+        co.tls = ep->client->tls;
     }
     co.host = ep->address.host;
     co.port = ep->address.port;
@@ -273,6 +292,7 @@ void ketch_close(struct ketch_client *c)
     watch__free_streams(c);
     drop_delays(c);
     ASSERT(list_empty(&c->waiting));
+    tls_unref(c->tls);
     mem_free(c->endpoints);
     login__done(c);
     loop_release(c->shared);

@@ -20,6 +20,7 @@
 #include "client/client_limits.h"
 #include "engine/net/grpc_client.h"
 #include "engine/net/loop.h"
+#include "engine/net/tls.h"
 #include "sys/random.h"
 #include "wire/api_error.h"
 #include "wire/wire.h"
@@ -82,6 +83,7 @@ struct watch_stream;
 
 struct ketch_client {
     struct client_loop *shared;
+    struct tls *tls; /* NULL: no endpoint needs it */
     struct endpoint *endpoints;
     size_t endpoint_count;
     size_t turn;         /* the endpoint that is asked next */

@@ -424,7 +424,19 @@ static void on_tls_rejected(struct conn *c, const struct tls_rejected *r)
     client_conn__fail(c->session, why);
 }
 
-static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected};
+static void on_tls_broken(struct conn *c, const char *error)
+{
+    struct client_conn *cc = c->session;
+    char why[CLIENT_WHY_BYTES];
+
+    snprintf(why, sizeof why,
+             cc->ready ? "error reading from server: %s"
+                       : "connection error: desc = \"error reading server preface: %s\"",
+             error);
+    client_conn__fail(cc, why);
+}
+
+static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected, on_tls_broken};
 
 /* The name that the server's certificate must be for: of the authority, without its port. */
 static bool conn_secure(struct client_conn *cc)

@@ -258,7 +258,12 @@ static void on_tls_rejected(struct conn *c, const struct tls_rejected *r)
     fail(c->session, r->error);
 }
 
-static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected};
+static void on_tls_broken(struct conn *c, const char *why)
+{
+    fail(c->session, why);
+}
+
+static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected, on_tls_broken};
 
 static bool conn_secure(struct http_conn *hc)
 {

@@ -247,7 +247,7 @@ static void on_tls_rejected(struct conn *c, const struct tls_rejected *r)
         o->rejected(r, o->rejected_user);
 }
 
-static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected};
+static const struct tls_conn_ops tls_ops = {on_tls_ready, on_tls_rejected, NULL};
 
 /* True: the connection may start. */
 static bool conn_secure(struct server_conn *sc, const struct net_listen *where)

@@ -454,6 +454,16 @@ static size_t decrypt(struct tls_conn *t, uint8_t *out, int *ret_error)
     return n;
 }
 
+static void broken(struct tls_conn *t)
+{
+    char why[WHY_BYTES];
+
+    tls__error_text(why, sizeof why);
+    if (t->ops->broken != NULL)
+        t->ops->broken(t->conn, why);
+    conn__doom(t->conn, ERR_NET_PROTOCOL);
+}
+
 static void read_plain(struct tls_conn *t)
 {
     struct conn *c = t->conn;
@@ -472,7 +482,7 @@ static void read_plain(struct tls_conn *t)
     if (error == SSL_ERROR_ZERO_RETURN)
         c->ops->eof(c);
     else if (error != SSL_ERROR_WANT_READ)
-        conn__doom(c, ERR_NET_PROTOCOL);
+        broken(t);
     if (t->wire.bytes > WIRE_BYTES_MAX)
         conn__doom(c, ERR_LIMIT);
     else if (t->wire.bytes > 0)

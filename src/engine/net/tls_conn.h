@@ -36,6 +36,8 @@ struct tls_conn_ops {
     void (*ready)(struct conn *c, bool h2);
     /* It never will.  The connection ends by itself. */
     void (*rejected)(struct conn *c, const struct tls_rejected *r);
+    /* Was open and ends: a bad record, or an alert of the other side.  May be NULL. */
+    void (*broken)(struct conn *c, const char *why);
 };
 
 struct tls_attach {

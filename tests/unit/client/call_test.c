@@ -315,7 +315,9 @@ static void refuses_bad_options(void **state)
     o.endpoints = &bad;
     assert_int_equal(ketch_open(&o, &c, &e), KETCH_E_BAD_ENDPOINT);
     o.endpoints = &tls;
-    assert_int_equal(ketch_open(&o, &c, &e), KETCH_E_UNSUPPORTED);
+    o.tls.ca_file = "/nowhere/ca.pem";
+    assert_int_equal(ketch_open(&o, &c, &e), KETCH_E_TLS);
+    assert_string_equal(e.text, "open /nowhere/ca.pem: no such file or directory");
 }
 
 int main(void)
