@@ -87,6 +87,7 @@ void node_close(struct node *n)
             mvcc_reader_free(n->work.reader);
         mvcc_close(a->mvcc);
     }
+    auth_free(a->auth);
     if (a->lessor != NULL)
         lessor_free(a->lessor);
     node__versions_done(n);

@@ -51,6 +51,7 @@ void node_submit(struct node *n, struct node_request *r)
     r->deadline = 0;
     r->index = 0;
     r->forward = NULL;
+    r->auth_seen = 0;
     if (mpsc_push(q, &r->link))
         node__wake(n, actor);
 }

@@ -31,6 +31,7 @@
 #include "node/transport.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
+#include "state/auth/auth.h"
 #include "state/mvcc/history.h"
 #include "state/mvcc/mvcc.h"
 #include "state/mvcc/mvcc_check.h"
@@ -84,6 +85,8 @@ struct node_config {
     unsigned snapshots_max;
     bool strict_reconfig;       /* no change that could cost the majority */
     size_t learners_max;        /* 0: the default */
+    bool simple_tokens;         /* who logs in is given one (--auth-token simple) */
+    mono_ns token_ttl_ns;       /* of such a token, since its last use */
     enum node_level level;      /* --emulated-version */
     int64_t corrupt_check_ns;   /* the leader compares all keys this often; 0: never */
     int64_t compact_check_ns;   /* and the hashes of compactions; 0: never */
@@ -160,7 +163,11 @@ enum node_request_kind {
     NODE_REQ_PROPOSE,
     /* Completed when every write acknowledged before the call is applied here. */
     NODE_REQ_READ_INDEX,
-    /* Answered by the apply actor from the state; `msg` is the decoded request. */
+    /* Completed when the entry `target` is applied here: TIMEOUT_WAIT_APPLIED_INDEX when that takes
+     * too long. */
+    NODE_REQ_WAIT_APPLIED,
+    /* Answered by the apply actor from the state; `msg` is the decoded request.  Those about leases
+     * are refused where `username` has not the right. */
     NODE_REQ_MEMBER_LIST,     /* -> MemberListResponse */
     NODE_REQ_LEASE_KEEPALIVE, /* lease_id -> LeaseKeepAliveResponse; TTL 0 when unknown */
     NODE_REQ_LEASE_TTL,       /* lease_id, keys -> LeaseTimeToLiveResponse */
@@ -236,8 +243,8 @@ struct node_request {
     /* NODE_REQ_PROPOSE */
     uint32_t op;
     struct bytes body;
-    const char *username; /* NULL or "": no auth */
-    uint64_t auth_revision;
+    const char *username;   /* who asks, also of the questions about leases; NULL: nobody known */
+    uint64_t auth_revision; /* when that became known */
 
     /* others */
     int64_t lease_id;
@@ -263,6 +270,7 @@ struct node_request {
     struct node_request *queue_next;
     struct store_hash *store_hash;
     struct forward *forward; /* to the leader: apply/forward.c */
+    uint64_t auth_seen;      /* the auth revision by which it was allowed; 0: none was asked */
 };
 
 /* Any thread.  Never fails and never blocks: every request comes back through its sink. */
@@ -324,6 +332,8 @@ size_t node_alarms(struct node *n, struct node_alarm *ret, size_t n_max);
 
 /* Readers' entry to views: mvcc_view_acquire(node_mvcc(n), ...). */
 struct mvcc *node_mvcc(struct node *n);
+/* The same for users and roles: auth_reader_new(node_auth(n)), before the actors run. */
+struct auth_store *node_auth(struct node *n);
 
 /* Quota check of the API layer: true when `cost` more bytes fit.  If not, the caller answers
  * API_NO_SPACE; unless node_disk_full says why, it first raises the alarm (a proposal with op 10:

@@ -246,6 +246,7 @@ struct apply_actor {
     struct mvcc *mvcc;
     struct mvcc_reader *reader; /* the hub's */
     struct lessor *lessor;
+    struct auth_store *auth;
     struct cluster *cluster;
     struct watch_hub *hub;
     struct apply_job *current; /* partly applied */
@@ -432,14 +433,30 @@ void node__apply_entry(struct node *n, const struct raft_entry *e, struct node_r
                        struct apply_job *j);
 void node__apply_request(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
                          struct node_request *waiter);
+/* What a request of the log ends with; w may be NULL.  A message that is to be filled in for the
+ * waiter; NULL when nobody waits, or without memory. */
+void node__apply_answer(struct node *n, struct node_request *w);
+void node__apply_refuse(struct node *n, struct node_request *w, enum api_error err);
+void *node__apply_reply(struct node_request *w, const ProtobufCMessageDescriptor *d);
 void node__apply_query(struct node *n, struct node_request *r);
 void *node__reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d);
 Etcdserverpb__Member **node__members_copy(const struct cluster_view *v, struct arena *a,
                                           size_t *ret_n); /* NULL without memory */
+/* auth.c.  False: the question about leases was refused, and answered so. */
+bool node__auth_allows(struct node *n, struct node_request *r);
+/* Users or roles have changed since it was allowed. */
+bool node__auth_moved(const struct node *n, const struct node_request *r);
+enum api_error node__auth_refuses(struct node *n, const Etcdserverpb__InternalRaftRequest *r);
+/* False: it is not about users and roles. */
+bool node__apply_auth(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
+                      struct node_request *w);
+void node__auth_as_root(struct node *n, struct node_request *r);
+void node__auth_publish(struct node *n);
 /* forward.c: to the leader, and what has to wait.  True: the request was taken care of. */
 bool node__forward(struct node *n, struct node_request *r);
 bool node__forward_came_back(struct node *n, struct node_request *r);
 bool node__wait_applied(struct node *n, struct node_request *r);
+void node__wait_entry(struct node *n, struct node_request *r);
 void node__later_run(struct node *n);
 void node__keepalive_answer(struct node *n, struct node_request *r, int64_t ttl);
 void node__query_finish(struct node *n, struct node_request *r);

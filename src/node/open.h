@@ -10,6 +10,7 @@ NODISCARD int node__make_dirs(struct node *n, struct err *e);
 /* open_state.c */
 NODISCARD int node__open_store(struct node *n, struct err *e);
 NODISCARD int node__open_state(struct node *n, struct err *e);
+NODISCARD int node__open_auth(struct node *n, struct err *e); /* apply/auth.c */
 NODISCARD int node__open_log_memory(struct node *n, struct err *e);
 NODISCARD int node__open_raft(struct node *n, raft_index applied, struct err *e);
 void node__wal_stamp(wall_ms wall, char ret[WAL_STAMP_BYTES + 1]);

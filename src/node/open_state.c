@@ -83,19 +83,6 @@ static int open_keys(struct node *n, struct err *e)
     return 0;
 }
 
-static int refuse_auth(struct node *n, struct err *e)
-{
-    struct bytes v;
-
-    if (store_get(n->apply.store, STORE_AUTH, BYTES_LIT("authEnabled"), &v) && v.n == 1 &&
-        v.p[0] == 1)
-        return err_set(e, ERR_UNSUPPORTED,
-                       "%s: users and roles are enabled in this directory, which this version does "
-                       "not support yet",
-                       n->data_dir);
-    return 0;
-}
-
 int node__open_state(struct node *n, struct err *e)
 {
     struct cluster_config cluster = {.cluster_id = n->cluster_id,
@@ -105,7 +92,7 @@ int node__open_state(struct node *n, struct err *e)
     int rc = cluster_open(&cluster, n->apply.store, &n->apply.cluster, e);
 
     if (rc == 0)
-        rc = refuse_auth(n, e);
+        rc = node__open_auth(n, e);
     if (rc == 0)
         rc = open_leases(n, e);
     if (rc == 0)

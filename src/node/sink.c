@@ -53,6 +53,8 @@ void node__outbox_flush(struct node *n, struct outbox *o)
 
 /* ---- the node's own proposals ---- */
 
+enum { OP_LEASE_REVOKE = 9 };
+
 struct own_request {
     struct node_request request;
     struct node *node;
@@ -104,6 +106,8 @@ void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
     if (own->request.arena == NULL || !wire_encode(m, &own->body))
         mem_exhausted("a proposal of the member's own");
     own->request.body = buf_bytes(&own->body);
+    if (op == OP_LEASE_REVOKE) /* of a lease that has expired: on the apply thread */
+        node__auth_as_root(n, &own->request);
     if (node__actor_stopped(n, NODE_RAFT)) {
         /* The last entries are being applied; the proposal would find nobody. */
         own->request.result = (struct node_result){.err = API_STOPPED};

@@ -90,6 +90,8 @@ void node__apply_publish(struct node *n)
 {
     struct apply_actor *a = &n->apply;
 
+    /* First who may see it, then what is new. */
+    node__auth_publish(n);
     if (atomic_exchange(&a->committed, false) || a->dirty)
         mvcc_publish(a->mvcc);
     a->dirty = false;

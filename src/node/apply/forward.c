@@ -75,6 +75,18 @@ bool node__wait_applied(struct node *n, struct node_request *r)
     return true;
 }
 
+void node__wait_entry(struct node *n, struct node_request *r)
+{
+    r->index = r->target;
+    set_deadline(n, r, node__request_timeout_ns(n));
+    if (n->apply.applied >= r->index)
+        node__query_finish(n, r);
+    else if (n->apply.now >= r->deadline)
+        node__fail(n, &n->apply.out, r, API_TIMEOUT_WAIT_APPLIED_INDEX);
+    else
+        put_off(n, r, r->deadline);
+}
+
 /* ---- to the leader ---- */
 
 static void on_answer(struct node_question *q, int status, struct bytes answer)
@@ -193,6 +205,10 @@ static bool take_ttl(struct node *n, struct node_request *r)
     if (WIRE_DECODE(leasepb__lease_internal_response, r->forward->answer, r->arena, &m, &e) != 0 ||
         m->leasetimetoliveresponse == NULL)
         return false;
+    if (node__auth_moved(n, r)) {
+        node__fail(n, &n->apply.out, r, API_AUTH_OLD_REVISION);
+        return true;
+    }
     m->leasetimetoliveresponse->header = NULL;
     r->result = (struct node_result){.answer = NODE_ANSWER_MSG,
                                      .msg = &m->leasetimetoliveresponse->base};

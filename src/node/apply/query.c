@@ -177,8 +177,11 @@ static void clear_rest(struct node *n, struct node_request *r)
 static void lease_keepalive(struct node *n, struct node_request *r)
 {
     int64_t ttl = 0;
-    int rc = lease_renew(n->apply.lessor, r->lease_id, n->apply.now / 1000000, &ttl);
+    int rc;
 
+    if (!node__auth_allows(n, r))
+        return;
+    rc = lease_renew(n->apply.lessor, r->lease_id, n->apply.now / 1000000, &ttl);
     if (rc == ERR_LEASE_NOT_FOUND && node__wait_applied(n, r))
         return;
     switch (rc) {
@@ -210,6 +213,8 @@ static void lease_ttl(struct node *n, struct node_request *r)
     struct bytes *keys;
     size_t keys_n;
 
+    if (!node__auth_allows(n, r))
+        return;
     if (!n->apply.is_primary && node__forward(n, r))
         return;
     if (!n->apply.is_primary && r->of_member) {
@@ -236,11 +241,13 @@ static void lease_ttl(struct node *n, struct node_request *r)
 
 static void lease_all(struct node *n, struct node_request *r)
 {
-    Etcdserverpb__LeaseLeasesResponse *res = node__reply_new(
-        r, &etcdserverpb__lease_leases_response__descriptor);
+    Etcdserverpb__LeaseLeasesResponse *res;
     lease_id *ids;
     size_t k;
 
+    if (!node__auth_allows(n, r))
+        return;
+    res = node__reply_new(r, &etcdserverpb__lease_leases_response__descriptor);
     if (res != NULL && lease_list(n->apply.lessor, r->arena, &ids, &k) == 0) {
         Etcdserverpb__LeaseStatus *one = arena_calloc(r->arena, k + 1, sizeof *one);
 
@@ -273,6 +280,9 @@ void node__apply_query(struct node *n, struct node_request *r)
     if (node__forward_came_back(n, r))
         return;
     switch (r->kind) {
+    case NODE_REQ_WAIT_APPLIED:
+        node__wait_entry(n, r);
+        return;
     case NODE_REQ_MEMBER_LIST:
         member_list(n, r);
         return;

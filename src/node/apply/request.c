@@ -1,14 +1,15 @@
 /* request.c -- the operations of InternalRaftRequest on the state machine.
  *
- * The order of checks is etcd's: CORRUPT alarm, NOSPACE alarm, then execution; the quota of this
- * member only decides what the client is told, never what is done, so that members cannot differ.
+ * The order of checks is etcd's: CORRUPT alarm, NOSPACE alarm, permissions, then execution; the
+ * quota of this member only decides what the client is told, never what is done, so that members
+ * cannot differ.
  */
 #include "base/alloc.h"
 #include "node/measure.h"
 
 /* ---- answers ---- */
 
-static void answer(struct node *n, struct node_request *w)
+void node__apply_answer(struct node *n, struct node_request *w)
 {
     struct apply_actor *a = &n->apply;
 
@@ -20,15 +21,14 @@ static void answer(struct node *n, struct node_request *w)
     node__finish(n, &a->out, w);
 }
 
-static void refuse(struct node *n, struct node_request *w, enum api_error err)
+void node__apply_refuse(struct node *n, struct node_request *w, enum api_error err)
 {
     node__measure_refused(n, err);
     if (w != NULL)
         node__fail(n, &n->apply.out, w, err);
 }
 
-/* A message for the waiter's arena; NULL when nobody waits. */
-static void *reply_new(struct node_request *w, const ProtobufCMessageDescriptor *d)
+void *node__apply_reply(struct node_request *w, const ProtobufCMessageDescriptor *d)
 {
     ProtobufCMessage *m = w == NULL ? NULL : wire_new(d, w->arena);
 
@@ -48,13 +48,13 @@ static void apply_put(struct node *n, const Etcdserverpb__PutRequest *r, struct 
     int rc = mvcc_put(n->apply.mvcc, r, w == NULL ? NULL : w->arena, &res, &too_large);
 
     if (rc != 0) {
-        refuse(n, w, mvcc_api_error(rc));
+        node__apply_refuse(n, w, mvcc_api_error(rc));
         return;
     }
     if (w != NULL)
         w->result = (struct node_result){
             .answer = NODE_ANSWER_PUT, .put = res, .too_large = too_large};
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 static void apply_delete(struct node *n, const Etcdserverpb__DeleteRangeRequest *r,
@@ -67,7 +67,7 @@ static void apply_delete(struct node *n, const Etcdserverpb__DeleteRangeRequest 
     if (w != NULL)
         w->result = (struct node_result){
             .answer = NODE_ANSWER_DELETE, .del = res, .too_large = too_large};
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 static void apply_txn(struct node *n, const Etcdserverpb__TxnRequest *r, struct node_request *w)
@@ -77,13 +77,13 @@ static void apply_txn(struct node *n, const Etcdserverpb__TxnRequest *r, struct 
     int rc = mvcc_txn(n->apply.mvcc, r, w == NULL ? NULL : w->arena, &res, &too_large);
 
     if (rc != 0) {
-        refuse(n, w, mvcc_api_error(rc));
+        node__apply_refuse(n, w, mvcc_api_error(rc));
         return;
     }
     if (w != NULL)
         w->result = (struct node_result){
             .answer = NODE_ANSWER_TXN, .txn = res, .too_large = too_large};
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 /* physical: the answer waits until the file is rid of what went, also when the compaction itself is
@@ -103,7 +103,7 @@ static void apply_compaction(struct node *n, const Etcdserverpb__CompactionReque
     }
     if (w == NULL)
         return;
-    reply_new(w, &etcdserverpb__compaction_response__descriptor);
+    node__apply_reply(w, &etcdserverpb__compaction_response__descriptor);
     w->result.revision = mvcc_revision(a->mvcc);
     w->result.raft_term = a->term;
     if (rc != 0)
@@ -140,17 +140,17 @@ static void apply_lease_grant(struct node *n, const Etcdserverpb__LeaseGrantRequ
     int rc = lease_grant(a->lessor, r->id, r->ttl, a->now / 1000000, &ttl);
 
     if (rc != 0) {
-        refuse(n, w, lease_api_error(rc));
+        node__apply_refuse(n, w, lease_api_error(rc));
         return;
     }
     node__count_lease(n, NODE_LEASE_GRANTED);
     node__measure_lease(n, ttl);
-    res = reply_new(w, &etcdserverpb__lease_grant_response__descriptor);
+    res = node__apply_reply(w, &etcdserverpb__lease_grant_response__descriptor);
     if (res != NULL) {
         res->id = r->id;
         res->ttl = ttl;
     }
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 static void apply_lease_revoke(struct node *n, const Etcdserverpb__LeaseRevokeRequest *r,
@@ -161,14 +161,14 @@ static void apply_lease_revoke(struct node *n, const Etcdserverpb__LeaseRevokeRe
     int rc = lease_revoke(a->lessor, r->id, &keys);
 
     if (rc != 0) {
-        refuse(n, w, lease_api_error(rc));
+        node__apply_refuse(n, w, lease_api_error(rc));
         return;
     }
     node__count_lease(n, NODE_LEASE_REVOKED);
     mvcc_delete_keys(a->mvcc, keys.keys, keys.n);
     lease_keys_free(&keys);
-    reply_new(w, &etcdserverpb__lease_revoke_response__descriptor);
-    answer(n, w);
+    node__apply_reply(w, &etcdserverpb__lease_revoke_response__descriptor);
+    node__apply_answer(n, w);
 }
 
 static void apply_lease_checkpoint(struct node *n, const Etcdserverpb__LeaseCheckpointRequest *r,
@@ -179,7 +179,7 @@ static void apply_lease_checkpoint(struct node *n, const Etcdserverpb__LeaseChec
     for (size_t i = 0; i < r->n_checkpoints; i++)
         lease_checkpoint(n->apply.lessor, r->checkpoints[i]->id, r->checkpoints[i]->remaining_ttl,
                          persist);
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 /* ---- alarms ---- */
@@ -202,7 +202,8 @@ static void alarm_reply_add(Etcdserverpb__AlarmResponse *res, struct arena *a, u
 static void alarm_reply(struct node_request *w, const struct cluster_view *v, int kind,
                         const uint64_t *one)
 {
-    Etcdserverpb__AlarmResponse *res = reply_new(w, &etcdserverpb__alarm_response__descriptor);
+    Etcdserverpb__AlarmResponse *res = node__apply_reply(w,
+                                                         &etcdserverpb__alarm_response__descriptor);
 
     if (res == NULL)
         return;
@@ -238,21 +239,21 @@ static void apply_alarm(struct node *n, const Etcdserverpb__AlarmRequest *r, str
         if (known)
             alarm_reply(w, cluster_view(c), kind, &r->memberid);
         else
-            reply_new(w, &etcdserverpb__alarm_response__descriptor);
+            node__apply_reply(w, &etcdserverpb__alarm_response__descriptor);
         break;
     case ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__DEACTIVATE:
         changed = known && cluster_apply_alarm(c, r->memberid, kind, false);
         if (changed)
             alarm_reply(w, cluster_view(c), kind, &r->memberid);
         else
-            reply_new(w, &etcdserverpb__alarm_response__descriptor);
+            node__apply_reply(w, &etcdserverpb__alarm_response__descriptor);
         break;
     default:
         break; /* an action this version does not know: nothing happens, nothing is answered but a
                   header */
     }
     n->apply.cluster_changed = true;
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 /* ---- the cluster ---- */
@@ -272,7 +273,7 @@ static void apply_cluster_version(struct node *n, const Membershippb__ClusterVer
              F_HEX("local-member-id", n->member_id), F_STR("cluster-version", r->ver));
     a->cluster_changed = true;
     a->monitor_again = a->now;
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 static void apply_member_attributes(struct node *n,
@@ -285,7 +286,7 @@ static void apply_member_attributes(struct node *n,
     if (at != NULL)
         urls = (struct cluster_strings){(const char *const *) at->client_urls, at->n_client_urls};
     cluster_apply_attributes(n->apply.cluster, r->member_id, at == NULL ? "" : at->name, &urls);
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 static void apply_downgrade(struct node *n, const Membershippb__DowngradeInfoSetRequest *r,
@@ -296,7 +297,7 @@ static void apply_downgrade(struct node *n, const Membershippb__DowngradeInfoSet
     cluster_apply_downgrade(a->cluster, r->enabled, r->enabled ? r->ver : "");
     a->cluster_changed = true;
     a->monitor_again = a->now;
-    answer(n, w);
+    node__apply_answer(n, w);
 }
 
 /* ---- dispatch ---- */
@@ -355,14 +356,12 @@ static void execute(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
         apply_member_attributes(n, r->cluster_member_attr_set, w);
     else if (r->downgrade_info_set != NULL)
         apply_downgrade(n, r->downgrade_info_set, w);
-    else if (r->range != NULL || r->auth_status != NULL || r->auth_user_list != NULL ||
-             r->auth_role_list != NULL || r->auth_user_get != NULL || r->auth_role_get != NULL ||
-             r->downgrade_version_test != NULL)
-        answer(n, w); /* they change nothing, and nobody waits here */
-    else
+    else if (r->range != NULL || r->downgrade_version_test != NULL)
+        node__apply_answer(n, w); /* they change nothing, and nobody waits here */
+    else if (!node__apply_auth(n, r, w))
         node__die(n,
-                  "the log holds a request that this version cannot execute (users and roles, or "
-                  "something newer than etcd 3.7)",
+                  "the log holds a request that this version cannot execute (something newer than "
+                  "etcd 3.7)",
                   NULL);
 }
 
@@ -372,10 +371,12 @@ static void apply_request(struct node *n, const Etcdserverpb__InternalRaftReques
     uint64_t cost = cost_of(r);
     enum api_error refused = refused_by_alarm(n, r, cost);
 
+    if (refused == API_OK)
+        refused = node__auth_refuses(n, r);
     if (w != NULL)
         w->result = (struct node_result){0};
     if (refused != API_OK) {
-        refuse(n, w, refused);
+        node__apply_refuse(n, w, refused);
         return;
     }
     if (cost > 0 && !node__quota_fits(n, cost)) {

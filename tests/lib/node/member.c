@@ -175,7 +175,8 @@ void member_abandon(struct member *m)
     m->node = NULL;
 }
 
-struct call *member_submit(struct member *m, uint32_t op, const ProtobufCMessage *msg)
+struct call *member_submit_as(struct member *m, uint32_t op, const ProtobufCMessage *msg,
+                              const char *user, uint64_t auth_revision)
 {
     struct call *c = xmem_calloc(1, sizeof *c);
     struct buf body;
@@ -184,6 +185,8 @@ struct call *member_submit(struct member *m, uint32_t op, const ProtobufCMessage
     c->r.sink = &m->sink;
     c->r.arena = arena_new((size_t) 64 << 20);
     c->r.op = op;
+    c->r.username = user;
+    c->r.auth_revision = auth_revision;
     buf_init(&body, (size_t) 16 << 20);
     if (!wire_encode(msg, &body))
         abort();
@@ -191,6 +194,11 @@ struct call *member_submit(struct member *m, uint32_t op, const ProtobufCMessage
     buf_done(&body);
     node_submit(m->node, &c->r);
     return c;
+}
+
+struct call *member_submit(struct member *m, uint32_t op, const ProtobufCMessage *msg)
+{
+    return member_submit_as(m, op, msg, NULL, 0);
 }
 
 struct call *member_propose(struct member *m, uint32_t op, const ProtobufCMessage *msg)

@@ -57,6 +57,9 @@ struct call *member_propose(struct member *m, uint32_t op, const ProtobufCMessag
 struct call *member_ask(struct member *m, enum node_request_kind kind, int64_t lease_or_revision);
 struct call *member_submit(struct member *m, uint32_t op,
                            const ProtobufCMessage *msg); /* does not wait */
+/* In the name of a user; NULL: nobody. */
+struct call *member_submit_as(struct member *m, uint32_t op, const ProtobufCMessage *msg,
+                              const char *user, uint64_t auth_revision);
 void call_free(struct call *c);
 
 /* The revision of the put, or 0 when it was refused or the member died. */
