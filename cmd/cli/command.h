@@ -66,10 +66,12 @@ struct cli_program {
     const struct cli_command *root;
     enum cli_error_style error_style;
     bool prefix_match; /* command names may be shortened to an unambiguous prefix */
-    bool groups;       /* the root's list is shown under the groups' headings */
-    const char *hint;  /* last line of help pages; NULL: none */
-    int usage_status;  /* exit status of parse errors; 0 means 1 */
-    void *user;        /* the tool's own */
+    /* Headings for the root's list, in their order, NULL-terminated; NULL: one list.  With them the
+     * root's page does not show --help. */
+    const char *const *groups;
+    const char *hint; /* last line of help pages; NULL: none */
+    int usage_status; /* exit status of parse errors; 0 means 1 */
+    void *user;       /* the tool's own */
 };
 
 struct cli_call {

@@ -7,7 +7,7 @@ const struct cli_command cli_help_command = {
     .use = "help [command]",
     .brief = "Help about any command",
     .about = "Prints the help page of the command whose name follows.",
-    .group = "Utility commands:",
+    .group = "Utility commands",
 };
 
 static void put_path(const struct cli_call *c, size_t depth, struct buf *out)
@@ -101,32 +101,19 @@ static void put_group(const struct cli_command *const *subs, size_t n, const cha
     }
 }
 
-/* Groups come in the order in which the table first names them. */
 static void put_subs(const struct cli_call *c, struct buf *out)
 {
     const struct cli_command *subs[CLI_SUBS_MAX];
-    const struct cli_command *cmd = cli_command(c);
-    size_t n = sorted_subs(cmd, subs);
-    const char *shown[CLI_SUBS_MAX];
-    size_t shown_count = 0;
+    size_t n = sorted_subs(cli_command(c), subs);
 
     if (n == 0)
         return;
-    if (!c->program->groups || c->depth > 1) {
+    if (c->program->groups == NULL || c->depth > 1) {
         put_group(subs, n, NULL, out);
         return;
     }
-    for (size_t i = 0; i < cmd->sub_count; i++) {
-        const char *group = cmd->subs[i]->group;
-        bool seen = group == NULL;
-
-        for (size_t k = 0; k < shown_count; k++)
-            seen = seen || strcmp(shown[k], group) == 0;
-        if (seen)
-            continue;
-        shown[shown_count++] = group;
-        put_group(subs, n, group, out);
-    }
+    for (const char *const *group = c->program->groups; *group != NULL; group++)
+        put_group(subs, n, *group, out);
 }
 
 /* ---- pages ---- */
@@ -146,10 +133,11 @@ static void put_flags(const struct cli_call *c, size_t from, size_t to, const ch
     buf_add_bytes(&text, cli_command_name(cli_command(c)));
     for (size_t i = from; i < to; i++) {
         const struct cli_flag *f = c->values[i].flag;
+        bool help = f->help == NULL;
 
-        if (f->hidden)
+        if (f->hidden || (help && c->depth == 1 && c->program->groups != NULL))
             continue;
-        if (f->help == NULL) {
+        if (help) {
             help_here = *f;
             help_here.help = buf_cstr(&text);
             f = &help_here;
@@ -189,5 +177,5 @@ void cli_help_page(const struct cli_call *c, struct buf *out)
         buf_printf(out, "%s\n\n", about);
     cli_usage(c, out);
     if (c->program->hint != NULL)
-        buf_printf(out, "\n%s\n", c->program->hint);
+        buf_printf(out, "%s\n", c->program->hint);
 }

@@ -144,11 +144,11 @@ extern const struct cli_command user_command;
 extern const struct cli_command role_command;
 extern const struct cli_command options_command;
 
-#define GROUP_KV "Key-value commands:"
-#define GROUP_CLUSTER "Cluster maintenance commands:"
-#define GROUP_CONCURRENCY "Concurrency commands:"
-#define GROUP_AUTH "Authentication commands:"
-#define GROUP_UTILITY "Utility commands:"
+#define GROUP_KV "Key-value commands"
+#define GROUP_CLUSTER "Cluster maintenance commands"
+#define GROUP_CONCURRENCY "Concurrency commands"
+#define GROUP_AUTH "Authentication commands"
+#define GROUP_UTILITY "Utility commands"
 
 extern const struct cli_flag global_flags[];
 extern const size_t global_flag_count;

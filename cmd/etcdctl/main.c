@@ -21,11 +21,13 @@ static struct cli_command root = {
 
 int main(int argc, char **argv)
 {
+    static const char *const groups[] = {GROUP_KV,   GROUP_CLUSTER, GROUP_CONCURRENCY,
+                                         GROUP_AUTH, GROUP_UTILITY, NULL};
     static const struct cli_program program = {
         .root = &root,
         .error_style = CLI_ERROR_ONCE,
         .prefix_match = true,
-        .groups = true,
+        .groups = groups,
         .hint = "Use \"etcdctl options\" for a list of global command-line options (applies to all "
                 "commands).",
     };
