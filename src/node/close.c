@@ -71,6 +71,7 @@ void node_close(struct node *n)
         return;
     a = &n->apply;
     drop_queues(n);
+    node__sendings_drop(n);
     node__peers_drop(n);
     if (n->wal.wal != NULL)
         save_last_state(n);

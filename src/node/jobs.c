@@ -37,6 +37,8 @@ void node__wal_job_free(struct node *n, struct wal_job *j)
     j->has_hard = j->has_marker = j->has_mark = false;
     j->after_n = 0;
     j->marker_job = NULL;
+    node__received_free(j->received);
+    j->received = NULL;
     j->link.next = n->raft.idle_wal == NULL ? NULL : &n->raft.idle_wal->link;
     n->raft.idle_wal = j;
 }
@@ -62,6 +64,7 @@ void node__apply_job_free(struct node *n, struct apply_job *j)
 {
     raft_entry_list_clear(&j->entries);
     j->confs_n = 0;
+    j->snapshot_index = 0;
     j->link.next = n->raft.idle_apply == NULL ? NULL : &n->raft.idle_apply->link;
     n->raft.idle_apply = j;
 }

@@ -24,7 +24,8 @@ struct node_metrics {
     struct histogram *lease_ttl;
     struct histogram *fsync, *wal_write, *commit, *commit_write, *commit_rebalance, *commit_spill;
     struct metric *held_seconds, *held_bytes, *disk_full;
-    struct histogram *snap_fsync, *snap_save;
+    struct histogram *snap_fsync, *snap_save, *db_fsync, *db_save;
+    struct metric *restoring;
     struct histogram *index_compaction, *db_compaction, *compaction;
     struct metric *slow_apply;
     struct metric_family *apply;                    /* version, op, success */
@@ -51,7 +52,12 @@ mono_ns node__measure_now(struct node *n); /* 0: nothing is measured */
 void node__measure_index_step(struct node *n, mono_ns began);
 void node__measure_compacted(struct node *n, const struct mvcc_compaction_info *info);
 
-/* store */
+void node__measure_restoring(struct node *n, bool on);
+
+/* work: a received data file is on disk, begun then, its sync begun then */
+void node__measure_received(struct node *n, mono_ns began, mono_ns sync_began);
+
+/* store; wal when the snapshot is a received one */
 void node__measure_compaction_step(struct node *n, mono_ns began, bool first, bool done);
 void node__measure_snapshot(struct node *n, mono_ns began);
 

@@ -121,10 +121,10 @@ static void register_disk(struct metrics *r, struct node_metrics *m)
                            "Time of saving a .snap file.");
     (void) seconds(r, &METRIC_B1, "etcd_debugging_snap_save_marshalling_duration_seconds",
                    "Time of encoding a .snap file.");
-    (void) seconds(r, &METRIC_B1, "etcd_snap_db_fsync_duration_seconds",
-                   "Time of syncing a received data file.");
-    (void) seconds(r, &METRIC_B2, "etcd_snap_db_save_total_duration_seconds",
-                   "Time of saving a received data file.");
+    m->db_fsync = seconds(r, &METRIC_B1, "etcd_snap_db_fsync_duration_seconds",
+                          "Time of syncing a received data file.");
+    m->db_save = seconds(r, &METRIC_B2, "etcd_snap_db_save_total_duration_seconds",
+                         "Time of saving a received data file.");
 }
 
 static struct histogram *milliseconds(struct metrics *r, const struct metric_buckets *b,
@@ -224,6 +224,8 @@ void node__metrics_init(struct node *n)
                                         "Renewals by this leader.");
     m->leases_expired = metrics_counter(r, "etcd_debugging_server_lease_expired_total",
                                         "Leases this leader revoked because they expired.");
+    m->restoring = metrics_gauge(r, "etcd_server_snapshot_apply_in_progress_total",
+                                 "1 while a received snapshot takes the place of the state.");
     register_apply(r, m);
     register_disk(r, m);
     register_compaction(r, m);
@@ -296,6 +298,23 @@ void node__measure_snapshot(struct node *n, mono_ns began)
         return;
     histogram_observe(n->metrics->snap_fsync, clock_mono_ns(n->env.clock) - began);
     histogram_observe(n->metrics->snap_save, clock_mono_ns(n->env.clock) - began);
+}
+
+void node__measure_received(struct node *n, mono_ns began, mono_ns sync_began)
+{
+    mono_ns now;
+
+    if (n->metrics == NULL)
+        return;
+    now = clock_mono_ns(n->env.clock);
+    histogram_observe(n->metrics->db_fsync, now - sync_began);
+    histogram_observe(n->metrics->db_save, now - began);
+}
+
+void node__measure_restoring(struct node *n, bool on)
+{
+    if (n->metrics != NULL)
+        metric_set(n->metrics->restoring, on);
 }
 
 void node__measure_index_step(struct node *n, mono_ns began)

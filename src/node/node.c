@@ -34,6 +34,9 @@ static struct mpsc *queue_of(struct node *n, enum node_request_kind kind,
         return &n->raft.requests;
     case NODE_REQ_HASH_KV:
     case NODE_REQ_SNAPSHOT_PIECE:
+    case NODE_REQ_RECEIVE_PIECE:
+    case NODE_REQ_RECEIVE_END:
+    case NODE_REQ_RECEIVE_ABORT:
         *ret_actor = NODE_WORK;
         return &n->work.requests;
     default:

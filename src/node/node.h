@@ -192,6 +192,10 @@ enum node_request_kind {
     NODE_REQ_SNAPSHOT,       /* -> snapshot, to be read with node_snapshot_read or in pieces */
     NODE_REQ_SNAPSHOT_PIECE, /* snapshot -> piece; no arena.  Several may be under way, and come
                                 back in order */
+    /* A snapshot that comes from another member: node/transport.h.  No arena either. */
+    NODE_REQ_RECEIVE_PIECE, /* receiving, piece */
+    NODE_REQ_RECEIVE_END,   /* receiving, message */
+    NODE_REQ_RECEIVE_ABORT, /* receiving */
 };
 
 struct node_snapshot;
@@ -255,6 +259,9 @@ struct node_request {
     struct watch_stream *stream;
     size_t watchers_n;
     struct node_snapshot *snapshot;
+    struct node_receiving *receiving;
+    struct payload *piece; /* to be received */
+    struct node_message *message;
     uint64_t target;
     bool of_member;                /* another member asks: it is answered here or not at all */
     struct cluster_change *change; /* in the arena; of an addition the node fills in the id */

@@ -70,11 +70,17 @@
  * same disk. */
 #define NODE_DEFRAG_REST_NS INT64_C(4000000)
 #define NODE_SNAPSHOT_RETRY_NS INT64_C(10000000000)
+#define NODE_SENDING_MAX 16 /* snapshots to other members under way; etcd's number */
+/* Behind a snapshot that has arrived the log is kept so long, for its receiver to go on from there;
+ * etcd's. */
+#define NODE_SENT_KEEP_LOG_NS INT64_C(30000000000)
 #define NODE_FULL_RETRY_NS INT64_C(1000000000) /* a full disk is asked this often */
 /* Kept of the log for what consensus stores when no further segment can be made. */
 #define NODE_LOG_LAST_BYTES (UINT64_C(8) << 20)
 
 /* ---- jobs ---- */
+
+struct received; /* a snapshot of the leader's: restore.c */
 
 /* raft -> wal and back. */
 struct wal_job {
@@ -90,10 +96,12 @@ struct wal_job {
     size_t after_cap;
     bool has_mark;
     struct store_job *marker_job; /* goes back to apply when the marker is durable */
+    struct received *received;    /* the marker is that of a snapshot that has come */
 };
 
 /* A configuration change on its way back to raft: what to apply there, and who waits. */
 struct conf_result {
+    raft_index index;
     struct raft_conf_change change; /* node_id 0 when it was refused */
     struct node_request *request;
 };
@@ -107,6 +115,8 @@ struct apply_job {
     struct raft_apply_mark mark;
     raft_term term;
     bool is_leader;
+    raft_index snapshot_index; /* not 0: a snapshot takes the state's place; no entries */
+    raft_term snapshot_term;
     struct conf_result *confs; /* filled by apply */
     size_t confs_n;
     size_t confs_cap;
@@ -125,6 +135,8 @@ enum store_work {
     STORE_WORK_COMPACTION,    /* step `compaction` until done, then give it back */
     STORE_WORK_REQUEST,       /* hash, defragment, snapshot: `request` */
     STORE_WORK_DISK_SNAPSHOT, /* write .snap for `snap` once the store has committed it */
+    STORE_WORK_SEND,          /* pin a copy for another member: `sending` */
+    STORE_WORK_RESTORE,       /* the received file of `snap` takes the place of this one */
 };
 
 struct disk_snapshot {
@@ -133,6 +145,8 @@ struct disk_snapshot {
     struct raft_conf_state conf_state; /* ids in the job's arena */
     struct bytes payload;
 };
+
+struct mvcc_loaded;
 
 struct store_job {
     struct mpsc_node link;
@@ -144,6 +158,8 @@ struct store_job {
     struct node_request *request;
     struct store_defrag *defrag;
     struct disk_snapshot snap;
+    struct node_sending *sending;
+    struct mvcc_loaded *loaded; /* RESTORE, on its way back */
     mono_ns not_before;
 };
 
@@ -156,6 +172,7 @@ struct raft_actor {
     struct mpsc markers;           /* store_job: a .snap file is on disk */
     struct mpsc messages;          /* node_message: from the other members */
     struct mpsc reports;           /* peer_report: what became of ours */
+    struct mpsc sent;              /* of sending.c: what became of a snapshot */
     struct raft_message *outgoing; /* scratch: messages of one turn to others */
     size_t outgoing_n;
     size_t outgoing_cap;
@@ -182,6 +199,10 @@ struct raft_actor {
     struct batch *batch_requests; /* scratch, too */
     raft_index lead_first_index;  /* leader: the empty entry that began its term; else 0 */
     raft_index compacted;         /* of the log in memory */
+    raft_index remembered;        /* what it offers as a snapshot's index */
+    raft_index newest_marker;     /* given to the write-ahead log */
+    size_t sending_n;             /* snapshots to other members */
+    mono_ns keep_log_until;       /* for one that has just been sent */
     raft_index commit_stored;     /* the commit index that is in the write-ahead log */
     struct log_reading *reading;  /* raft_log.c */
 
@@ -212,6 +233,7 @@ struct store_actor {
     bool asked;        /* whether the disk has room, once */
     mono_ns ask_again; /* not before: a full disk */
     bool idle;         /* nothing sealed, no job */
+    bool replaced;     /* the file, and apply has not taken over yet: nothing is done meanwhile */
     struct outbox out;
 };
 
@@ -238,6 +260,7 @@ struct apply_actor {
     struct mpsc requests;            /* node_request: queries and watches */
     struct mpsc store_done;          /* store_job back from the store actor */
     struct mpsc versions_in;         /* version_report: of the other members */
+    struct mpsc sendings;            /* store_job: snapshots that raft wants to be sent */
     struct member_version *versions; /* what they said last */
     size_t versions_n;
     _Atomic bool committed; /* the store actor has committed: publish anew */
@@ -311,6 +334,8 @@ struct node {
     struct node_sink internal; /* for requests that the node makes itself */
 
     _Atomic uint64_t next_id;
+    _Atomic bool restoring; /* a snapshot takes the place of the state: apply writes nothing */
+    _Atomic bool log_kept;  /* for whom a snapshot is sent to */
     _Atomic bool handed_over;
     _Atomic bool waits_over; /* nobody may wait for what can take long */
     _Atomic bool stopping;
@@ -477,7 +502,32 @@ void node__apply_to_store(struct node *n, struct store_job *j);
 void node__apply_hand_over(struct node *n);
 void node__leases_end_waits(struct node *n);
 void node__work_hash_begin(struct node *n, struct node_request *r);
+bool node__compaction_unfinished(struct store *s);
 void node__snapshot_begin(struct node *n, struct node_request *r); /* store actor */
+/* snapshot.c.  Takes the copy on success only: ERR_NOMEM. */
+NODISCARD int node__snapshot_of(struct store_copy *c, struct node_snapshot **ret);
+/* Configuration and payload of a snapshot with the membership `v` and the index it has. */
+NODISCARD int node__snapshot_describe(const struct cluster_view *v, struct arena *a,
+                                      struct raft_snapshot *ret);
+
+/* sending.c, receiving.c: to another member and from one */
+void node__sending_ask(struct node *n, const struct raft_message *m); /* raft */
+void node__sendings_done(struct node *n, mono_ns now);                /* raft */
+void node__sendings_take(struct node *n);                             /* apply */
+bool node__sending_begin(struct node *n, struct store_job *j);        /* store */
+void node__sending_give_up(struct node *n, struct store_job *j);      /* any */
+void node__sendings_drop(struct node *n);                             /* at the end */
+void node__receive(struct node *n, struct node_request *r);           /* work */
+
+/* restore.c: a received snapshot takes the place of the state */
+void node__restore_save(struct node *n, struct wal_job *j, const struct raft_snapshot *s);
+void node__restore_stored(struct node *n, struct wal_job *j);
+NODISCARD int node__restore_keep(struct node *n, const struct wal_job *j, struct err *e);
+void node__restore_begin(struct node *n, struct apply_job *j);
+void node__restore_file(struct node *n, struct store_job *j);
+void node__restore_finish(struct node *n, struct store_job *j);
+void node__forget_received(struct node *n, raft_index index);      /* store actor, and at start */
+void node__received_free(struct received *r);                      /* NULL is accepted */
 void node__snapshot_piece(struct node *n, struct node_request *r); /* work actor */
 int64_t node__store_next_step(struct node *n, mono_ns now);
 void node__publish_cluster(struct node *n);

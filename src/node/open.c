@@ -68,11 +68,13 @@ static void init_queues(struct node *n)
     mpsc_init(&n->raft.markers);
     mpsc_init(&n->raft.messages);
     mpsc_init(&n->raft.reports);
+    mpsc_init(&n->raft.sent);
     mpsc_init(&n->wal.jobs);
     mpsc_init(&n->apply.jobs);
     mpsc_init(&n->apply.requests);
     mpsc_init(&n->apply.store_done);
     mpsc_init(&n->apply.versions_in);
+    mpsc_init(&n->apply.sendings);
     mpsc_init(&n->store.jobs);
     mpsc_init(&n->work.requests);
     list_init(&n->raft.by_age);

@@ -10,10 +10,15 @@ NODISCARD int node__make_dirs(struct node *n, struct err *e);
 /* open_state.c */
 NODISCARD int node__open_store(struct node *n, struct err *e);
 NODISCARD int node__open_state(struct node *n, struct err *e);
+NODISCARD int node__open_cluster(struct node *n, struct err *e);
 NODISCARD int node__open_auth(struct node *n, struct err *e); /* apply/auth.c */
+NODISCARD int node__open_leases(struct node *n, struct err *e);
 NODISCARD int node__open_log_memory(struct node *n, struct err *e);
 NODISCARD int node__open_raft(struct node *n, raft_index applied, struct err *e);
 void node__wal_stamp(wall_ms wall, char ret[WAL_STAMP_BYTES + 1]);
+
+/* reload.c: the same, when the store has taken over another file.  Takes keys. */
+NODISCARD int node__reload_state(struct node *n, struct mvcc_loaded *keys, struct err *e);
 
 /* bootstrap.c */
 NODISCARD int node__open_new(struct node *n, wall_ms wall, struct err *e);

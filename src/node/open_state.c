@@ -14,8 +14,8 @@ static void hook_lease_attach(void *ctx, int64_t id, struct bytes key)
     struct node *n = ctx;
     int rc = lease_attach(n->apply.lessor, id, key);
 
-    /* At start a key may name a lease that is gone; afterwards mvcc has asked whether it exists. */
-    if (rc != 0 && n->apply.hub != NULL)
+    /* In a file a key may name a lease that is gone; else mvcc has asked whether it exists. */
+    if (rc != 0 && n->apply.hub != NULL && !atomic_load(&n->restoring))
         node__die(n, "a key was put on a lease that does not exist", NULL);
 }
 
@@ -35,7 +35,7 @@ static bool hook_prev_kv(void *ctx, const struct mvcc_event *ev, struct bytes *r
     return mvcc_event_prev_kv(((struct node *) ctx)->apply.mvcc, ev, ret);
 }
 
-static int open_leases(struct node *n, struct err *e)
+int node__open_leases(struct node *n, struct err *e)
 {
     int64_t election_ms = (int64_t) n->cfg.election_ticks * n->cfg.tick_ms;
     struct lessor_config cfg = {
@@ -48,7 +48,7 @@ static int open_leases(struct node *n, struct err *e)
 }
 
 /* A compaction that was cut short is resumed: mvcc has a job for it, taken when the actors run. */
-static bool compaction_unfinished(struct store *s)
+bool node__compaction_unfinished(struct store *s)
 {
     struct bytes scheduled, finished;
 
@@ -66,7 +66,7 @@ static int open_keys(struct node *n, struct err *e)
     struct watch_hub_config hub = {.prev_kv = hook_prev_kv, .ctx = n};
     int rc;
 
-    a->compactions_queued = compaction_unfinished(a->store) ? 1 : 0;
+    a->compactions_queued = node__compaction_unfinished(a->store) ? 1 : 0;
     rc = mvcc_open(a->store, &hooks, &a->mvcc, e);
     if (rc != 0)
         return rc;
@@ -83,18 +83,24 @@ static int open_keys(struct node *n, struct err *e)
     return 0;
 }
 
-int node__open_state(struct node *n, struct err *e)
+int node__open_cluster(struct node *n, struct err *e)
 {
     struct cluster_config cluster = {.cluster_id = n->cluster_id,
                                      .local_id = n->member_id,
                                      .learners_max = n->cfg.learners_max,
                                      .level = CLUSTER_VERSION(3, (unsigned) n->cfg.level % 10)};
-    int rc = cluster_open(&cluster, n->apply.store, &n->apply.cluster, e);
+
+    return cluster_open(&cluster, n->apply.store, &n->apply.cluster, e);
+}
+
+int node__open_state(struct node *n, struct err *e)
+{
+    int rc = node__open_cluster(n, e);
 
     if (rc == 0)
         rc = node__open_auth(n, e);
     if (rc == 0)
-        rc = open_leases(n, e);
+        rc = node__open_leases(n, e);
     if (rc == 0)
         rc = open_keys(n, e);
     if (rc == 0)

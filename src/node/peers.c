@@ -80,7 +80,9 @@ static bool may_travel(enum raft_message_type t)
 static void take_message(struct node *n, struct node_message *x)
 {
     if (may_travel(x->m.type) && x->m.to == n->member_id && x->m.from != n->member_id) {
-        int rc = raft_step(n->raft.raft, &x->m);
+        /* Without its data file a snapshot is of no use: it came on a way that it should not. */
+        int rc = x->m.type == RAFT_MSG_SNAP && !x->has_db ? ERR_INVALID
+                                                          : raft_step(n->raft.raft, &x->m);
 
         /* A proposal that cannot be taken now is lost, and its proposer asks again. */
         if (rc != 0)
@@ -148,9 +150,8 @@ static void add(struct raft_actor *ra, const struct raft_message *m)
 void node__peers_send(struct node *n, const struct raft_message *m, size_t k)
 {
     for (size_t i = 0; i < k; i++) {
-        /* Snapshots do not travel yet: whoever needs one stays behind (docs/compatibility.md). */
         if (m[i].type == RAFT_MSG_SNAP)
-            raft_report_snapshot(n->raft.raft, m[i].to, false);
+            node__sending_ask(n, &m[i]);
         else
             add(&n->raft, &m[i]);
     }

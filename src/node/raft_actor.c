@@ -24,7 +24,9 @@ static void storage_done(struct node *n)
         }
         if (j->has_mark)
             raft_stored(ra->raft, &j->mark);
-        if (j->has_marker)
+        if (j->received != NULL)
+            node__restore_stored(n, j);
+        else if (j->has_marker)
             node__raft_marker_stored(n, j);
         node__raft_log_stored(n, j);
         node__wal_job_free(n, j);
@@ -40,7 +42,9 @@ static void confs_done(struct node *n, struct apply_job *j)
         struct raft_conf_change_v2 v2 = raft_conf_change_as_v2(&j->confs[i].change, &single);
         struct err e = ERR_INIT;
 
-        if (raft_apply_conf_change(n->raft.raft, &v2, NULL, &e) != 0)
+        /* A snapshot that came meanwhile has brought a newer configuration. */
+        if (!raft_is_superseded(n->raft.raft, j->confs[i].index) &&
+            raft_apply_conf_change(n->raft.raft, &v2, NULL, &e) != 0)
             node__die(n, "a committed configuration change does not fit", &e);
         if (j->confs[i].change.type == RAFT_CONF_REMOVE_NODE &&
             j->confs[i].change.node_id == n->raft.lead)
@@ -59,7 +63,7 @@ static void apply_done(struct node *n)
 
         next = x->next;
         confs_done(n, j);
-        ra->applied = j->mark.index;
+        ra->applied = MAX(ra->applied, j->mark.index);
         raft_applied(ra->raft, &j->mark);
         node__apply_job_free(n, j);
         node__raft_log_compact(n);
@@ -71,9 +75,16 @@ static void markers_arrive(struct node *n)
 {
     for (struct mpsc_node *x = mpsc_take(&n->raft.markers), *next; x != NULL; x = next) {
         struct store_job *s = CONTAINER_OF(x, struct store_job, link);
-        struct wal_job *j = node__wal_job_new(n);
+        struct wal_job *j;
 
         next = x->next;
+        if (s->snap.index < n->raft.newest_marker) { /* a received snapshot has overtaken it */
+            mpsc_push(&n->apply.store_done, &s->link);
+            node__wake(n, NODE_APPLY);
+            continue;
+        }
+        n->raft.newest_marker = s->snap.index;
+        j = node__wal_job_new(n);
         j->has_marker = true;
         j->marker = (struct wal_snapshot){.index = s->snap.index,
                                           .term = s->snap.term,
@@ -121,13 +132,14 @@ static void send_to_wal(struct node *n, const struct raft_update *u)
         raft_memory_storage_set_hard_state(ra->log, &u->hard);
         ra->lazy_hard = true;
     }
-    if (u->entries_n != 0)
-        raft_memory_storage_append(ra->log, u->entries, u->entries_n);
-    ASSERT(u->snapshot == NULL);
     /* A commit index alone may be lost; it waits for the next job, or for the next tick. */
-    if (u->entries_n == 0 && !u->must_sync && u->after_store_n == 0)
+    if (u->entries_n == 0 && !u->must_sync && u->after_store_n == 0 && u->snapshot == NULL)
         return;
     j = node__wal_job_new(n);
+    if (u->snapshot != NULL)
+        node__restore_save(n, j, u->snapshot);
+    if (u->entries_n != 0)
+        raft_memory_storage_append(ra->log, u->entries, u->entries_n);
     for (size_t i = 0; i < u->entries_n; i++)
         raft_entry_list_add(&j->entries, &u->entries[i]);
     j->has_hard = ra->lazy_hard;
@@ -273,6 +285,7 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
     storage_done(n);
     apply_done(n);
     markers_arrive(n);
+    node__sendings_done(n, now);
     node__peers_take(n);
     node__raft_take_requests(n, now);
     ticks(n, now);

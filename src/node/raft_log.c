@@ -157,6 +157,19 @@ static void forget_reading(struct node *n)
     atomic_store_explicit(&r->state, READING_IDLE, memory_order_relaxed);
 }
 
+/* From where a follower goes on behind a snapshot that is sent to it: its message is made anew from
+ * the data file, so that only the index counts (sending.c). */
+static void remember(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+
+    if (ra->applied < ra->remembered + NODE_LOG_COMPACT_STEP)
+        return;
+    ra->remembered = ra->applied;
+    if (raft_memory_storage_create_snapshot(ra->log, ra->applied, NULL, BYTES_EMPTY) != 0)
+        UNREACHABLE();
+}
+
 void node__raft_log_compact(struct node *n)
 {
     struct raft_actor *ra = &n->raft;
@@ -165,7 +178,8 @@ void node__raft_log_compact(struct node *n)
 
     offload(n);
     forget_reading(n);
-    if (ra->applied <= n->cfg.catchup_entries)
+    remember(n);
+    if (ra->applied <= n->cfg.catchup_entries || atomic_load(&n->log_kept))
         return;
     to = ra->applied - n->cfg.catchup_entries;
     if (to < ra->compacted + NODE_LOG_COMPACT_STEP)

@@ -66,7 +66,7 @@ static int restore_raft(struct node *n, const struct wal_snapshot *at, struct wa
     raft_memory_storage_set_hard_state(n->raft.log, &hard);
     raft_memory_storage_append(n->raft.log, c->entries.v, c->entries.n);
     n->raft.hard = hard;
-    n->raft.compacted = at->index;
+    n->raft.compacted = n->raft.remembered = n->raft.newest_marker = at->index;
     n->apply.last_disk_snapshot = at->index;
     return node__open_raft(n, n->apply.applied, e);
 }

@@ -15,6 +15,61 @@ struct node_snapshot {
     uint8_t read[64 * 1024]; /* of node_snapshot_read */
 };
 
+int node__snapshot_of(struct store_copy *c, struct node_snapshot **ret)
+{
+    struct node_snapshot *s = mem_calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return ERR_NOMEM;
+    s->copy = c;
+    *ret = s;
+    return 0;
+}
+
+/* ---- what goes with it ---- */
+
+static void describe_members(struct snap_v2_membership *m, const struct cluster_view *v,
+                             struct arena *a, char text[CLUSTER_VERSION_TEXT_BYTES])
+{
+    struct snap_v2_member *members = arena_calloc(a, v->members_n + 1, sizeof *members);
+
+    for (size_t i = 0; members != NULL && i < v->members_n; i++)
+        members[i] = (struct snap_v2_member){.id = v->members[i].id,
+                                             .peer_urls = v->members[i].peer_urls.v,
+                                             .peer_urls_n = v->members[i].peer_urls.n,
+                                             .is_learner = v->members[i].is_learner,
+                                             .name = v->members[i].name,
+                                             .client_urls = v->members[i].client_urls.v,
+                                             .client_urls_n = v->members[i].client_urls.n};
+    cluster_version_text(v->version, text);
+    *m = (struct snap_v2_membership){.members = members,
+                                     .members_n = members == NULL ? 0 : v->members_n,
+                                     .removed = v->removed,
+                                     .removed_n = v->removed_n,
+                                     .cluster_version = v->version == 0 ? NULL : text};
+}
+
+int node__snapshot_describe(const struct cluster_view *v, struct arena *a,
+                            struct raft_snapshot *ret)
+{
+    struct snap_v2_membership m;
+    char text[CLUSTER_VERSION_TEXT_BYTES];
+    struct buf out;
+    int rc;
+
+    buf_init(&out, SNAP_V2_BYTES_MAX);
+    describe_members(&m, v, a, text);
+    m.index = ret->meta.index;
+    rc = m.members != NULL && snap_v2_write(&m, &out) ? 0 : ERR_NOMEM;
+    if (rc == 0)
+        rc = cluster_conf_state_of(v, a, &ret->meta.conf_state);
+    ret->data = bytes_of(arena_dup(a, out.p, out.len), out.len);
+    buf_done(&out);
+    return ret->data.p == NULL ? ERR_NOMEM : rc;
+}
+
+/* ---- Maintenance.Snapshot ---- */
+
 void node__snapshot_begin(struct node *n, struct node_request *r)
 {
     struct node_snapshot *s = mem_calloc(1, sizeof *s);
@@ -79,7 +134,8 @@ void node__snapshot_piece(struct node *n, struct node_request *r)
         return;
     }
     ASSERT(p->bytes <= NODE_SNAPSHOT_PIECE_BYTES);
-    digest_add(s->digest, p->data, p->bytes);
+    if (s->digest != NULL) /* members give no sum */
+        digest_add(s->digest, p->data, p->bytes);
     r->result.answer = NODE_ANSWER_PIECE;
     r->result.piece = p;
     node__finish(n, &n->work.out, r);

@@ -99,6 +99,7 @@ static bool save_disk_snapshot(struct node *n, struct store_job *j)
     if (rc != 0)
         node__die(n, "failed to save a snapshot", &e);
     node__measure_snapshot(n, began);
+    node__forget_received(n, j->snap.index);
     mpsc_push(&n->raft.markers, &j->link);
     node__wake(n, NODE_RAFT);
     return true;
@@ -113,6 +114,10 @@ static bool step(struct node *n, struct store_job *j, mono_ns now)
         return step_request(n, j, now);
     case STORE_WORK_DISK_SNAPSHOT:
         return save_disk_snapshot(n, j);
+    case STORE_WORK_SEND:
+        return node__sending_begin(n, j);
+    case STORE_WORK_RESTORE:
+        break; /* does not wait its turn */
     }
     UNREACHABLE();
 }
@@ -184,6 +189,10 @@ static void ask_room(struct node *n, mono_ns now)
 /* A member that stops cannot wait for room. */
 static void give_up(struct node *n, struct store_job *j)
 {
+    if (j->work == STORE_WORK_SEND) {
+        node__sending_give_up(n, j);
+        return;
+    }
     if (j->work != STORE_WORK_REQUEST) {
         mpsc_push(&n->apply.store_done, &j->link);
         node__wake(n, NODE_APPLY);
@@ -213,16 +222,34 @@ static void begin_jobs(struct node *n, bool committed)
     }
 }
 
+/* A snapshot's file takes the place of this one before anything else, committed or not. */
+static void take_jobs(struct node *n)
+{
+    struct store_job *restore = NULL;
+
+    for (struct mpsc_node *x = mpsc_take(&n->store.jobs), *next; x != NULL; x = next) {
+        struct store_job *j = CONTAINER_OF(x, struct store_job, link);
+
+        next = x->next;
+        if (j->work == STORE_WORK_RESTORE)
+            restore = j;
+        else
+            list_push(&n->store.held, &j->queue);
+    }
+    if (restore != NULL)
+        node__restore_file(n, restore);
+}
+
 int64_t node__run_store(struct node *n, mono_ns now)
 {
     struct store_actor *sa = &n->store;
-    struct mpsc_node *x = mpsc_take(&sa->jobs), *next;
 
     /* Jobs are taken before the commit: what was sealed ahead of each of them is then in it. */
-    for (; x != NULL; x = next) {
-        next = x->next;
-        list_push(&sa->held, &CONTAINER_OF(x, struct store_job, link)->queue);
-    }
+    if (!sa->replaced)
+        take_jobs(n);
+    if (sa->replaced && atomic_load(&n->restoring))
+        return -1;
+    sa->replaced = false;
     begin_jobs(n, commit(n, now));
     step_all(n, now);
     ask_room(n, now);

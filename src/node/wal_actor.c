@@ -19,6 +19,19 @@ static size_t take_batch(struct wal_actor *wa, struct wal_job **jobs, struct wal
     return k;
 }
 
+/* Received snapshots are files before their markers are.  0, or ERR_NO_SPACE. */
+static int keep_received(struct node *n, struct wal_job *const *jobs, size_t k)
+{
+    struct err e = ERR_INIT;
+    int rc = 0;
+
+    for (size_t i = 0; i < k && rc == 0; i++)
+        rc = jobs[i]->received == NULL ? 0 : node__restore_keep(n, jobs[i], &e);
+    if (rc != 0 && rc != ERR_NO_SPACE)
+        node__die(n, "failed to save a snapshot", &e);
+    return rc;
+}
+
 /* A member that stops does not wait for room: nobody was promised what could not be written. */
 static bool stopped_without_room(struct node *n)
 {
@@ -48,7 +61,9 @@ int64_t node__run_wal(struct node *n, mono_ns now)
         int rc;
 
         node__measure_write(n);
-        rc = wal_append_batch(wa->wal, saves, k, &e);
+        rc = keep_received(n, jobs, k);
+        if (rc == 0)
+            rc = wal_append_batch(wa->wal, saves, k, &e);
 
         if (rc == ERR_NO_SPACE) {
             wa->pending = jobs[0]; /* they are linked still */
@@ -60,7 +75,7 @@ int64_t node__run_wal(struct node *n, mono_ns now)
         if (rc != 0)
             node__die(n, "failed to save to the write-ahead log", &e);
         for (size_t i = 0; i < k; i++) {
-            if (jobs[i]->has_marker)
+            if (jobs[i]->has_marker && !atomic_load(&n->log_kept))
                 wal_release_to(wa->wal, jobs[i]->marker.index);
             mpsc_push(&n->raft.stored_jobs, &jobs[i]->link);
         }

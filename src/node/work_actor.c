@@ -153,8 +153,18 @@ static void take_requests(struct work_actor *wa)
 
         next = x->next;
         list_init(&r->age);
-        list_push(r->kind == NODE_REQ_SNAPSHOT_PIECE ? &wa->pieces : &wa->queue, &r->age);
+        list_push(r->kind == NODE_REQ_HASH_KV || r->kind == NODE_REQ_HASH ? &wa->queue
+                                                                          : &wa->pieces,
+                  &r->age);
     }
+}
+
+static void do_piece(struct node *n, struct node_request *r)
+{
+    if (r->kind == NODE_REQ_SNAPSHOT_PIECE)
+        node__snapshot_piece(n, r);
+    else
+        node__receive(n, r);
 }
 
 int64_t node__run_work(struct node *n, mono_ns now)
@@ -165,7 +175,7 @@ int64_t node__run_work(struct node *n, mono_ns now)
     node__raft_log_read(n);
     take_requests(wa);
     if ((piece = list_pop(&wa->pieces)) != NULL)
-        node__snapshot_piece(n, CONTAINER_OF(piece, struct node_request, age));
+        do_piece(n, CONTAINER_OF(piece, struct node_request, age));
     if (!list_empty(&wa->queue)) {
         struct node_request *r = CONTAINER_OF(wa->queue.next, struct node_request, age);
         struct list *at = &r->age;

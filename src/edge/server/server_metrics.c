@@ -109,8 +109,6 @@ static void register_constants(struct metrics *m)
          "The total number of successful learner promotions while this member is leader."},
         {METRIC_COUNTER, 0, "etcd_server_heartbeat_send_failures_total",
          "The total number of leader heartbeat send failures (likely overloaded from slow disk)."},
-        {METRIC_GAUGE, 0, "etcd_server_snapshot_apply_in_progress_total",
-         "1 if the server is applying the incoming snapshot. 0 if none."},
         {METRIC_GAUGE, 0, "etcd_debugging_mvcc_pending_events_total",
          "Total number of pending events to be sent."},
     };

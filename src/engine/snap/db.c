@@ -6,6 +6,8 @@ struct snap_db {
     struct disk *disk;
     struct file *file;
     uint64_t bytes;
+    uint64_t written_back;
+    bool synced;
     char dir[SNAP_PATH_BYTES];
     char path[SNAP_PATH_BYTES];
 };
@@ -40,8 +42,26 @@ int snap_db_write(struct snap_db *s, const void *p, size_t n, struct err *e)
     int rc = file_write_one(s->file, p, n, s->bytes, e);
 
     ASSERT(s->file != NULL);
+    s->synced = false;
     if (rc == 0)
         s->bytes += n;
+    if (rc == 0 && s->bytes - s->written_back >= SNAP_DB_WRITE_BACK_BYTES) {
+        rc = file_sync(s->file, FILE_WRITE_BACK, e);
+        s->written_back = s->bytes;
+    }
+    return err_wrap(e, rc, "receive snapshot");
+}
+
+const char *snap_db_path(const struct snap_db *s)
+{
+    return s->path;
+}
+
+int snap_db_sync(struct snap_db *s, struct err *e)
+{
+    int rc = s->synced ? 0 : file_sync(s->file, FILE_SYNC_ALL, e);
+
+    s->synced = rc == 0;
     return err_wrap(e, rc, "receive snapshot");
 }
 
@@ -80,7 +100,7 @@ int snap_db_commit(struct snap_db *s, raft_index index, struct err *e)
     snap__db_name_format(index, name);
     rc = snap__path(s->dir, name, to, e);
     if (rc == 0)
-        rc = file_sync(s->file, FILE_SYNC_ALL, e);
+        rc = snap_db_sync(s, e);
     if (rc == 0)
         rc = rename_synced(s->disk, s->dir, s->path, to, e);
     if (rc != 0) {

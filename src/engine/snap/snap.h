@@ -22,6 +22,9 @@
 
 #define SNAP_FILE_BYTES_MAX ((size_t) 64 << 20) /* of a .snap file; real ones are a few KB */
 #define SNAP_PATH_BYTES 4096
+#define SNAP_DB_WRITE_BACK_BYTES                                                          \
+    ((uint64_t) 4 << 20)                      /* received between two calls to write back \
+                                               */
 #define SNAP_V2_BYTES_MAX ((size_t) 16 << 20) /* of the membership payload */
 
 /* ---- .snap files ---- */
@@ -62,8 +65,12 @@ struct snap_db;
 /* `unique` makes the temporary name: two receptions at once need different ones. */
 NODISCARD int snap_db_begin(struct disk *d, const char *dir, uint64_t unique, struct snap_db **ret,
                             struct err *e);
+/* The disk is kept at work all the time, so that the sync at the end finds little to do. */
 NODISCARD int snap_db_write(struct snap_db *s, const void *p, size_t n, struct err *e);
 uint64_t snap_db_bytes(const struct snap_db *s); /* written so far */
+/* Where it lies until it is committed, for who wants to look at it first. */
+const char *snap_db_path(const struct snap_db *s);
+NODISCARD int snap_db_sync(struct snap_db *s, struct err *e);
 
 /* Syncs and names it INDEX.snap.db.  Frees s in any case; on failure the file is removed. */
 NODISCARD int snap_db_commit(struct snap_db *s, raft_index index, struct err *e);
@@ -74,7 +81,7 @@ bool snap_db_exists(struct disk *d, const char *dir, raft_index index);
 /* Renames INDEX.snap.db over DIR/db, durably.  ERR_NOT_FOUND when it is not there. */
 NODISCARD int snap_db_install(struct disk *d, const char *dir, raft_index index, struct err *e);
 
-/* Removes INDEX.snap.db files older than `index` (after each snapshot on disk). */
+/* Removes INDEX.snap.db files older than `index`: after each snapshot on disk, and at start. */
 NODISCARD int snap_db_release(struct disk *d, const char *dir, raft_index index, struct err *e);
 
 /* ---- the payload: membership as etcd's v2 store ---- */

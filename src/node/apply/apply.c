@@ -35,6 +35,18 @@ static struct apply_job *next_job(struct apply_actor *a)
     return j;
 }
 
+/* A job that is a snapshot has no entries: it takes as long as its file.  True: all is done. */
+static bool restored(struct node *n, struct apply_job *j)
+{
+    if (j->snapshot_index == 0)
+        return true;
+    if (n->apply.current_at == 0) {
+        n->apply.current_at = 1;
+        node__restore_begin(n, j);
+    }
+    return !atomic_load(&n->restoring);
+}
+
 /* Applies until the turn is full or nothing is left; jobs that are done are linked by *ret_done. */
 static void apply_some(struct node *n, struct apply_job **ret_done)
 {
@@ -43,10 +55,11 @@ static void apply_some(struct node *n, struct apply_job **ret_done)
     size_t count = 0;
 
     *ret_done = NULL;
-    while (count < NODE_APPLY_TURN_ENTRIES_MAX && !store_must_pause(a->store)) {
+    while (count < NODE_APPLY_TURN_ENTRIES_MAX) {
         if (a->current == NULL)
             a->current = next_job(a);
-        if (a->current == NULL)
+        if (a->current == NULL || !restored(n, a->current) ||
+            (a->current->entries.n > 0 && store_must_pause(a->store)))
             break;
         while (a->current_at < a->current->entries.n && count < NODE_APPLY_TURN_ENTRIES_MAX) {
             size_t i = a->current_at++;
@@ -104,7 +117,7 @@ static void seal_when_due(struct node *n)
     struct apply_actor *a = &n->apply;
     int64_t open_ms = (a->now - a->last_seal) / 1000000;
 
-    if (!store_batch_due(a->store, open_ms))
+    if (atomic_load(&n->restoring) || !store_batch_due(a->store, open_ms))
         return;
     if (store_seal(a->store))
         node__wake(n, NODE_STORE);
@@ -130,6 +143,7 @@ int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
     take_jobs(a);
     apply_some(n, &done);
     answer_queries(n);
+    node__sendings_take(n);
     node__apply_monitor(n);
     node__apply_background(n);
     node__apply_publish(n);
@@ -139,7 +153,8 @@ int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
     seal_when_due(n);
     if (atomic_load(&n->stopping) && apply_idle(n) && node__actor_stopped(n, NODE_RAFT))
         node__mark_stopped(n, NODE_APPLY);
-    if ((a->current != NULL || a->queue_first != NULL) && !store_must_pause(a->store))
+    if ((a->current != NULL || a->queue_first != NULL) && !store_must_pause(a->store) &&
+        !atomic_load(&n->restoring))
         return 0;
     return node__apply_next_due(n);
 }

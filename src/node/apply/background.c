@@ -86,6 +86,8 @@ static void monitor_storage_version(struct node *n)
 {
     struct apply_actor *a = &n->apply;
 
+    if (atomic_load(&n->restoring))
+        return;
     /* Lowering waits for a disk snapshot behind everything that only the newer level can read. */
     if (cluster_update_storage_version(a->cluster, a->last_disk_snapshot == a->applied))
         a->cluster_changed = true;
@@ -165,6 +167,10 @@ static void give_up_jobs(struct node *n)
     while ((x = list_pop(&n->apply.to_store)) != NULL) {
         struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
 
+        if (j->work == STORE_WORK_SEND) {
+            node__sending_give_up(n, j);
+            continue;
+        }
         if (j->work != STORE_WORK_REQUEST) {
             mpsc_push(&n->apply.store_done, &j->link);
             continue;
@@ -183,7 +189,7 @@ void node__apply_hand_over(struct node *n)
     struct apply_actor *a = &n->apply;
     struct list *x;
 
-    if (list_empty(&a->to_store))
+    if (list_empty(&a->to_store) || atomic_load(&n->restoring))
         return;
     if (store_seal(a->store))
         a->last_seal = a->now;
@@ -246,12 +252,16 @@ void node__apply_store_done(struct node *n)
             break;
         case STORE_WORK_DISK_SNAPSHOT:
             a->snapshot_under_way = false;
-            if (j->done)
-                a->last_disk_snapshot = j->snap.index;
+            if (j->done) /* a received one may have overtaken it */
+                a->last_disk_snapshot = MAX(a->last_disk_snapshot, j->snap.index);
             else
                 a->snapshot_again = a->now + NODE_SNAPSHOT_RETRY_NS;
             break;
+        case STORE_WORK_RESTORE:
+            node__restore_finish(n, j);
+            break;
         case STORE_WORK_REQUEST:
+        case STORE_WORK_SEND:
             UNREACHABLE();
         }
         node__store_job_free(j);
@@ -286,46 +296,18 @@ static void step_compaction(struct node *n)
 
 /* ---- snapshots on disk ---- */
 
-static void describe_members(struct snap_v2_membership *m, const struct cluster_view *v,
-                             struct arena *a, char text[CLUSTER_VERSION_TEXT_BYTES])
-{
-    struct snap_v2_member *members = arena_calloc(a, v->members_n + 1, sizeof *members);
-
-    for (size_t i = 0; members != NULL && i < v->members_n; i++)
-        members[i] = (struct snap_v2_member){.id = v->members[i].id,
-                                             .peer_urls = v->members[i].peer_urls.v,
-                                             .peer_urls_n = v->members[i].peer_urls.n,
-                                             .is_learner = v->members[i].is_learner,
-                                             .name = v->members[i].name,
-                                             .client_urls = v->members[i].client_urls.v,
-                                             .client_urls_n = v->members[i].client_urls.n};
-    cluster_version_text(v->version, text);
-    *m = (struct snap_v2_membership){.members = members,
-                                     .members_n = members == NULL ? 0 : v->members_n,
-                                     .removed = v->removed,
-                                     .removed_n = v->removed_n,
-                                     .cluster_version = v->version == 0 ? NULL : text};
-}
-
 static void begin_disk_snapshot(struct node *n)
 {
     struct apply_actor *a = &n->apply;
     struct store_job *j = node__store_job_new(STORE_WORK_DISK_SNAPSHOT);
-    const struct cluster_view *v = cluster_view(a->cluster);
-    struct snap_v2_membership m;
-    char text[CLUSTER_VERSION_TEXT_BYTES];
-    struct buf out;
+    struct raft_snapshot snap = {.meta = {.index = a->applied}};
 
-    buf_init(&out, SNAP_V2_BYTES_MAX);
-    describe_members(&m, v, &j->arena, text);
-    m.index = a->applied;
-    j->snap.index = a->applied;
-    j->snap.term = a->applied_term;
-    if (!snap_v2_write(&m, &out) || cluster_conf_state_of(v, &j->arena, &j->snap.conf_state) != 0)
+    if (node__snapshot_describe(cluster_view(a->cluster), &j->arena, &snap) != 0)
         node__die(n, "out of memory for a snapshot of the membership", NULL);
-    j->snap.payload = bytes_of(arena_dup(&j->arena, out.p, out.len), out.len);
-    buf_done(&out);
-    ASSERT(j->snap.payload.p != NULL);
+    j->snap = (struct disk_snapshot){.index = a->applied,
+                                     .term = a->applied_term,
+                                     .conf_state = snap.meta.conf_state,
+                                     .payload = snap.data};
     LOG_INFO(n->env.log, "triggering snapshot", F_HEX("local-member-id", n->member_id),
              F_U64("local-member-applied-index", a->applied),
              F_U64("local-member-snapshot-index", a->last_disk_snapshot),
@@ -339,7 +321,7 @@ void node__apply_background(struct node *n)
 {
     struct apply_actor *a = &n->apply;
 
-    if (atomic_load(&n->stopping))
+    if (atomic_load(&n->stopping) || atomic_load(&n->restoring))
         return;
     step_compaction(n);
     if (a->snapshot_under_way || a->applied == a->last_disk_snapshot || a->now < a->snapshot_again)

@@ -5,14 +5,14 @@
 
 /* ---- configuration changes ---- */
 
-static void conf_result_add(struct apply_job *j, const struct raft_conf_change *c,
+static void conf_result_add(struct apply_job *j, raft_index index, const struct raft_conf_change *c,
                             struct node_request *waiter)
 {
     if (j->confs_n == j->confs_cap) {
         j->confs_cap = MAX(j->confs_cap * 2, (size_t) 4);
         j->confs = xmem_realloc(j->confs, j->confs_cap * sizeof *j->confs);
     }
-    j->confs[j->confs_n++] = (struct conf_result){*c, waiter};
+    j->confs[j->confs_n++] = (struct conf_result){index, *c, waiter};
 }
 
 static void save_conf_state(struct node *n)
@@ -49,7 +49,7 @@ static void apply_conf_change(struct node *n, const struct raft_entry *e,
         waiter->result = (struct node_result){.err = refused};
     else if (waiter != NULL)
         node__member_change_answer(n, waiter);
-    conf_result_add(j, &cc, waiter);
+    conf_result_add(j, e->index, &cc, waiter);
 }
 
 /* ---- requests to the v2 store, which 3.5 still writes ---- */

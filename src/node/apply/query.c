@@ -323,6 +323,9 @@ void node__apply_query(struct node *n, struct node_request *r)
     case NODE_REQ_MOVE_LEADER:
     case NODE_REQ_HASH_KV:
     case NODE_REQ_SNAPSHOT_PIECE:
+    case NODE_REQ_RECEIVE_PIECE:
+    case NODE_REQ_RECEIVE_END:
+    case NODE_REQ_RECEIVE_ABORT:
         UNREACHABLE();
     }
     r->result = (struct node_result){0};

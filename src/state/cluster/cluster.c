@@ -99,19 +99,43 @@ static cluster_version stored_storage_version(struct store *s)
     return store_applied_term(s) != 0 ? CLUSTER_VERSION(3, 5) : 0;
 }
 
+static const struct {
+    enum store_bucket bucket;
+    store_scan_fn load;
+} loads[] = {
+    {STORE_MEMBERS, load_member},
+    {STORE_MEMBERS_REMOVED, load_removed},
+    {STORE_CLUSTER, load_cluster},
+    {STORE_ALARM, load_alarm},
+};
+
 static int load(struct loader *l, struct store *s)
 {
-    int rc = store_scan(s, STORE_MEMBERS, load_member, l, l->e);
+    int rc = 0;
 
-    if (rc == 0)
-        rc = store_scan(s, STORE_MEMBERS_REMOVED, load_removed, l, l->e);
-    if (rc == 0)
-        rc = store_scan(s, STORE_CLUSTER, load_cluster, l, l->e);
-    if (rc == 0)
-        rc = store_scan(s, STORE_ALARM, load_alarm, l, l->e);
+    for (size_t i = 0; i < ARRAY_LEN(loads) && rc == 0; i++)
+        rc = store_scan(s, loads[i].bucket, loads[i].load, l, l->e);
     if (rc == 0)
         l->view->pub.storage_version = stored_storage_version(s);
     return rc;
+}
+
+int cluster_view_read(uint64_t cluster_id, uint64_t local_id, const struct store_snapshot *sn,
+                      const struct cluster_view **ret, struct err *e)
+{
+    struct loader l = {.view = cluster__view_new(cluster_id, local_id), .e = e};
+    int rc = 0;
+
+    arena_init(&l.arena, CLUSTER__VIEW_BYTES_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(loads) && rc == 0; i++)
+        rc = store_snapshot_scan(sn, loads[i].bucket, loads[i].load, &l, e);
+    arena_done(&l.arena);
+    if (rc != 0) {
+        cluster_view_unref(&l.view->pub);
+        return err_wrap(e, rc, "load membership");
+    }
+    *ret = &l.view->pub;
+    return 0;
 }
 
 int cluster_open(const struct cluster_config *cfg, struct store *s, struct cluster **ret,

@@ -120,6 +120,13 @@ NODISCARD int cluster_open(const struct cluster_config *cfg, struct store *s, st
                            struct err *e);
 void cluster_free(struct cluster *c); /* NULL is accepted */
 
+/* The membership that a snapshot of a data file shows: any thread.  The view is the caller's to
+ * unref.  ERR_CLUSTER_DAMAGED */
+struct store_snapshot;
+NODISCARD int cluster_view_read(uint64_t cluster_id, uint64_t local_id,
+                                const struct store_snapshot *sn, const struct cluster_view **ret,
+                                struct err *e);
+
 /* The state now; borrowed until the next change: cluster_view_ref keeps it. */
 const struct cluster_view *cluster_view(const struct cluster *c);
 

@@ -68,7 +68,7 @@ static struct key_entry *trimmed(struct mvcc *kv, const struct key_entry *e, uin
     const struct key_past *was = entry_past_const(e);
     uint32_t left = e->history_n - from;
     bool past = left > 0 || was->create_main != e->mod_main || was->version != 1;
-    struct key_entry *n = entry_new(&kv->index, entry_key(e), past);
+    struct key_entry *n = entry_new(kv->index, entry_key(e), past);
 
     ASSERT(from > 0);
     ASSERT(from <= e->history_n);
@@ -81,7 +81,7 @@ static struct key_entry *trimmed(struct mvcc *kv, const struct key_entry *e, uin
         *entry_past(n) = (struct key_past){.create_main = was->create_main,
                                            .version = was->version};
     if (left > 0) {
-        struct key_history *h = history_new(&kv->index, left);
+        struct key_history *h = history_new(kv->index, left);
 
         memcpy(h->v, was->history->v + from, left * sizeof h->v[0]);
         entry_past(n)->history = h;
@@ -94,17 +94,17 @@ static void compact_entry(struct mvcc *kv, struct key_entry *e)
 {
     uint32_t from = entry_compact_from(e, kv->compact_revision);
     struct index_path path;
-    const struct key_entry *found = index_find(&kv->index, entry_key(e), &path);
+    const struct key_entry *found = index_find(kv->index, entry_key(e), &path);
 
     ASSERT(from > 0);
     ASSERT(found == e);
     if (from > e->history_n)
-        index_remove(&kv->index, &path);
+        index_remove(kv->index, &path);
     else
-        index_set(&kv->index, &path, trimmed(kv, e, from));
+        index_set(kv->index, &path, trimmed(kv, e, from));
     if (entry_history(e) != NULL)
-        garbage_add(&kv->index.garbage, entry_history(e), GARBAGE_HISTORY);
-    garbage_add(&kv->index.garbage, e, GARBAGE_ENTRY);
+        garbage_add(&kv->index->garbage, entry_history(e), GARBAGE_HISTORY);
+    garbage_add(&kv->index->garbage, e, GARBAGE_ENTRY);
 }
 
 static void remember_key(struct mvcc *kv, struct bytes key)
@@ -132,7 +132,7 @@ bool mvcc_compact_index_step(struct mvcc *kv, size_t max_keys)
         return false;
     ASSERT(!kv->txn.active);
     scratch_room(kv, max_keys);
-    index_seek(&c, kv->index.root, bytes_of(kv->cursor_key, kv->cursor_key_n), false);
+    index_seek(&c, kv->index->root, bytes_of(kv->cursor_key, kv->cursor_key_n), false);
     for (size_t i = 0; i < max_keys && index_cursor_entry(&c) != NULL; i++) {
         struct key_entry *e = index_cursor_entry(&c);
 

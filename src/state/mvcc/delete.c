@@ -41,7 +41,7 @@ static void add_event(struct mvcc *kv, const struct key_entry *e)
 bool mvcc__delete_key(struct mvcc *kv, struct bytes key)
 {
     struct index_path path;
-    struct key_entry *e = index_find(&kv->index, key, &path);
+    struct key_entry *e = index_find(kv->index, key, &path);
     bool leased;
 
     ASSERT(kv->txn.active);
@@ -66,7 +66,7 @@ static size_t collect(struct mvcc *kv, const struct key_range *g)
     struct index_cursor c;
     size_t n = 0;
 
-    for (index_seek(&c, kv->index.root, g->key, true);; index_cursor_next(&c)) {
+    for (index_seek(&c, kv->index->root, g->key, true);; index_cursor_next(&c)) {
         struct key_entry *e = index_cursor_entry(&c);
 
         if (e == NULL || key_range_passed(g, entry_key(e)))
@@ -89,7 +89,7 @@ static size_t find_deleted(struct mvcc *kv, const Etcdserverpb__DeleteRangeReque
 
     if (!g.single)
         return collect(kv, &g);
-    e = index_get(kv->index.root, g.key);
+    e = index_get(kv->index->root, g.key);
     if (e == NULL || !entry_is_live(e))
         return 0;
     if (kv->scratch_cap == 0) {

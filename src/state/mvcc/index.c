@@ -129,6 +129,23 @@ void index_done(struct index *ix)
     *ix = (struct index){0};
 }
 
+struct index *index_new(void)
+{
+    struct index *ix = xmem_alloc(sizeof *ix);
+
+    index_init(ix);
+    return ix;
+}
+
+void index_free(struct index *ix)
+{
+    if (ix == NULL)
+        return;
+    ASSERT(ix->views == 0);
+    index_done(ix);
+    mem_free(ix);
+}
+
 struct key_entry *entry_new(struct index *ix, struct bytes key, bool with_past)
 {
     size_t n = entry_bytes(key.n, with_past);

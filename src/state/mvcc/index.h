@@ -224,10 +224,13 @@ struct index {
     struct garbage garbage; /* taken out since the last publish */
     uint64_t bytes;         /* of all nodes, entries, histories and separators, garbage included */
     struct slab slab;       /* where they are */
+    uint64_t views;         /* that show it: view.c */
 };
 
 void index_init(struct index *ix);
 void index_done(struct index *ix); /* frees the tree and the garbage */
+NODISCARD struct index *index_new(void);
+void index_free(struct index *ix); /* NULL is accepted */
 void index_free_piece(struct index *ix, uintptr_t piece);
 
 /* Where a key is, or would be. */

@@ -15,7 +15,6 @@ int mvcc_open(struct store *s, const struct mvcc_hooks *hooks, struct mvcc **ret
     list_init(&kv->views);
     list_init(&kv->compactions);
     arena_init(&kv->event_arena, SIZE_MAX);
-    index_init(&kv->index);
     rc = mvcc__restore(kv, e);
     if (rc != 0) {
         mvcc_close(kv);
@@ -33,7 +32,7 @@ void mvcc_close(struct mvcc *kv)
     ASSERT(!kv->txn.active);
     mvcc__views_done(kv);
     mvcc__compactions_done(kv);
-    index_done(&kv->index);
+    index_free(kv->index);
     arena_done(&kv->event_arena);
     mem_free(kv->events);
     mem_free(kv->scratch);
@@ -68,7 +67,7 @@ struct kv_state mvcc__now(struct mvcc *kv, struct store_view *sv)
 {
     ASSERT(kv->compact_revision <= kv->revision);
     store_view_peek(kv->store, sv);
-    return (struct kv_state){kv->index.root, sv, mvcc__txn_revision(kv), kv->compact_revision};
+    return (struct kv_state){kv->index->root, sv, mvcc__txn_revision(kv), kv->compact_revision};
 }
 
 struct bytes state_value(const struct kv_state *st, int64_t main, int64_t sub)

@@ -283,6 +283,21 @@ struct mvcc_compaction_info {
 };
 void mvcc_compaction_info(const struct mvcc_compaction *c, struct mvcc_compaction_info *ret);
 
+/* ---- another file in the place of this one ---- */
+
+/* The index over what `v` shows, which has no batches: any thread, for it takes as long as a start.
+ * Errors as for mvcc_open. */
+struct mvcc_loaded;
+NODISCARD int mvcc_load(const struct store_view *v, struct mvcc_loaded **ret, struct err *e);
+void mvcc_loaded_free(struct mvcc_loaded *l); /* NULL is accepted */
+
+/* Apply thread.  The store has taken over the file that `l` was loaded from: from now on the key
+ * space is that one.  lease_attach is called as by mvcc_open.  Takes l; its revision is not below
+ * the present one.  Compactions that wait are forgotten, those that are taken must be given back as
+ * not done before the store is stepped again.  Views of the old state stay what they are;
+ * mvcc_publish comes next, before any write. */
+void mvcc_replace(struct mvcc *kv, struct mvcc_loaded *l);
+
 /* ---- hash ---- */
 
 struct mvcc_hash_result {

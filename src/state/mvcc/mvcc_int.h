@@ -75,13 +75,16 @@ struct compact_hashes {
 /* Invariants:
  *   V1  a view is freed only by the apply thread, when it is not the newest, nobody has counted it,
  *       and no reader's slot names it;
- *   V2  garbage of a view can be seen by it and older views, never by newer ones. */
+ *   V2  garbage of a view can be seen by it and older views, never by newer ones;
+ *   V3  an index lives as long as it is the key space's or a view shows it; garbage is handed down
+ *       between views of one index only. */
 struct mvcc_view {
     _Atomic uint32_t refs; /* pins */
     uint64_t epoch;
     struct kv_state state; /* .store points at `store` */
     struct store_view store;
     struct compact_hashes hashes;
+    struct index *index;
     struct list link; /* in mvcc.views, oldest first */
     struct garbage garbage;
 };
@@ -107,7 +110,7 @@ struct mvcc {
     struct mvcc_hooks hooks;
 
     /* Apply thread. */
-    struct index index;
+    struct index *index; /* another one after mvcc_replace */
     int64_t revision;
     int64_t compact_revision;
     int64_t published_revision; /* of the newest view: I3 */
@@ -301,6 +304,8 @@ bool keep_set_has(struct keep_set *k, struct revision r);
 /* ---- restore, compaction, hash ---- */
 
 int mvcc__restore(struct mvcc *kv, struct err *e);
+/* The index is the views' from now on, and goes with the last of them: view.c. */
+void mvcc__index_retire(struct mvcc *kv);
 /* Sets the compact revision and queues the job. */
 void mvcc__compact_accept(struct mvcc *kv, int64_t revision);
 void mvcc__compactions_done(struct mvcc *kv);

@@ -16,10 +16,10 @@ static struct key_history *history_with_room(struct mvcc *kv, struct key_history
     if (h != NULL && used < h->cap)
         return h;
     ASSERT(used < UINT32_MAX / 2);
-    larger = history_new(&kv->index, h == NULL ? HISTORY_CAP_MIN : h->cap * 2);
+    larger = history_new(kv->index, h == NULL ? HISTORY_CAP_MIN : h->cap * 2);
     if (h != NULL) {
         memcpy(larger->v, h->v, used * sizeof h->v[0]);
-        garbage_add(&kv->index.garbage, h, GARBAGE_HISTORY);
+        garbage_add(&kv->index->garbage, h, GARBAGE_HISTORY);
     }
     return larger;
 }
@@ -47,7 +47,7 @@ struct key_entry *mvcc__entry_advance(struct mvcc *kv, struct index_path *p, str
                                       size_t value_bytes)
 {
     bool in_place = e != NULL && entry_has_past(e) && e->mod_main > kv->published_revision; /* I3 */
-    struct key_entry *n = in_place ? e : entry_new(&kv->index, key, e != NULL);
+    struct key_entry *n = in_place ? e : entry_new(kv->index, key, e != NULL);
 
     ASSERT(e == NULL ||
            revision_cmp(entry_mod(e), (struct revision){kv->txn.main, kv->txn.sub}) < 0);
@@ -60,11 +60,11 @@ struct key_entry *mvcc__entry_advance(struct mvcc *kv, struct index_path *p, str
     n->value_bytes = (uint32_t) value_bytes;
     entry_set_leased(n, leased);
     if (in_place) {
-        index_set_live(&kv->index, p, !tombstone);
+        index_set_live(kv->index, p, !tombstone);
     } else {
-        index_set(&kv->index, p, n);
+        index_set(kv->index, p, n);
         if (e != NULL)
-            garbage_add(&kv->index.garbage, e, GARBAGE_ENTRY);
+            garbage_add(&kv->index->garbage, e, GARBAGE_ENTRY);
     }
     return n;
 }
@@ -92,7 +92,7 @@ static void lease_follow(struct mvcc *kv, struct bytes key, bool had, int64_t le
 void mvcc__put_key(struct mvcc *kv, const struct put_args *a)
 {
     struct index_path path;
-    struct key_entry *e = index_find(&kv->index, a->key, &path);
+    struct key_entry *e = index_find(kv->index, a->key, &path);
     bool live = e != NULL && entry_is_live(e);
     bool leased = live && entry_has_lease(e);
     struct kv_fields f = {.key = a->key,

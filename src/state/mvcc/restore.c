@@ -1,4 +1,4 @@
-/* restore.c -- the index from the file, at start.
+/* restore.c -- the index from a file: at start, and when a snapshot takes the file's place.
  *
  * Records come in order of revision, so a hash table finds the entry of each key; in the end the
  * entries are sorted and the tree is built from them.
@@ -32,8 +32,24 @@ struct ahead {
     uint32_t hash;
 };
 
+/* A key on a lease, as long as the index is not in use. */
+struct leased {
+    int64_t lease;
+    const struct key_entry *entry;
+};
+
+struct mvcc_loaded {
+    struct index *index;
+    int64_t last_main; /* of the newest record */
+    int64_t scheduled; /* compactions: as in bucket meta */
+    int64_t finished;
+    struct leased *leased;
+    size_t leased_n;
+};
+
 struct restore {
-    struct mvcc *kv;
+    struct index *index;
+    const struct store_view *view;
     struct slot *slots;
     size_t cap; /* a power of two */
     struct item *items;
@@ -92,21 +108,21 @@ static struct item *item_of(struct restore *t, struct bytes key, uint32_t hash)
         t->items = xmem_realloc(t->items, t->items_cap * sizeof *t->items);
     }
     ASSERT(t->count < UINT32_MAX);
-    t->items[t->count] = (struct item){entry_new(&t->kv->index, key, false), 0};
+    t->items[t->count] = (struct item){entry_new(t->index, key, false), 0};
     *s = (struct slot){hash, (uint32_t) ++t->count};
     return &t->items[t->count - 1];
 }
 
 /* The newest revision of an entry that nobody sees yet becomes the last of its history. */
-static void push_history(struct mvcc *kv, struct key_entry *e)
+static void push_history(struct index *ix, struct key_entry *e)
 {
     struct key_history *h = entry_history(e), *before = h;
 
     if (h == NULL || e->history_n == h->cap) {
-        h = history_new(&kv->index, h == NULL ? 2 : h->cap * 2);
+        h = history_new(ix, h == NULL ? 2 : h->cap * 2);
         if (before != NULL) {
             memcpy(h->v, before->v, e->history_n * sizeof h->v[0]);
-            index_free_piece(&kv->index, (uintptr_t) before | GARBAGE_HISTORY);
+            index_free_piece(ix, (uintptr_t) before | GARBAGE_HISTORY);
         }
         entry_past(e)->history = h;
     }
@@ -116,17 +132,17 @@ static void push_history(struct mvcc *kv, struct key_entry *e)
 }
 
 /* The entry with room for a past: another one when it had none. */
-static struct key_entry *with_past(struct mvcc *kv, struct key_entry *e)
+static struct key_entry *with_past(struct index *ix, struct key_entry *e)
 {
     struct key_entry *n;
 
     if (entry_has_past(e))
         return e;
-    n = entry_new(&kv->index, entry_key(e), true);
+    n = entry_new(ix, entry_key(e), true);
     n->mod_main = e->mod_main;
     n->mod_sub_tombstone = e->mod_sub_tombstone;
     n->value_bytes = e->value_bytes;
-    index__entry_free(&kv->index, e);
+    index__entry_free(ix, e);
     return n;
 }
 
@@ -141,9 +157,9 @@ static void take_revision(struct restore *t, struct item *s, const struct store_
     if (!first && r->tombstone && !entry_is_live(e))
         return; /* deletes what is not there: etcd passes over it, too */
     if (!first || r->tombstone || f->create_main != r->main || f->version != 1)
-        s->entry = e = with_past(t->kv, e); /* I9 */
+        s->entry = e = with_past(t->index, e); /* I9 */
     if (!first)
-        push_history(t->kv, e);
+        push_history(t->index, e);
     if (entry_has_past(e)) {
         entry_past(e)->create_main = r->tombstone ? 0 : f->create_main;
         entry_past(e)->version = r->tombstone ? 0 : f->version;
@@ -190,13 +206,10 @@ static void take_ahead(struct restore *t)
 static int read_records(struct restore *t, struct err *e)
 {
     void *mem = xmem_alloc(store_cursor_bytes());
-    struct store_view view;
-    struct store_cursor *c;
+    struct store_cursor *c = store_cursor_init(mem, t->view);
     struct store_record r;
     int rc = 0;
 
-    store_view_take(t->kv->store, &view);
-    c = store_cursor_init(mem, &view);
     store_cursor_seek(c, 0, 0);
     while (rc == 0 && store_cursor_next(c, &r)) {
         rc = decode_record(t, &r, e);
@@ -205,7 +218,6 @@ static int read_records(struct restore *t, struct err *e)
     }
     if (rc == 0)
         take_ahead(t);
-    store_view_release(t->kv->store, &view);
     mem_free(mem);
     return rc;
 }
@@ -275,9 +287,22 @@ static struct sort_key *sorted_keys(const struct restore *t)
     return v;
 }
 
-static void build(struct restore *t)
+/* Whose newest value has a lease, in order of keys. */
+static void list_leased(const struct sort_key *v, size_t n, struct mvcc_loaded *l)
 {
-    const struct mvcc_hooks *h = &t->kv->hooks;
+    for (size_t i = 0; i < n; i++)
+        l->leased_n += v[i].item->lease != 0;
+    if (l->leased_n == 0)
+        return;
+    l->leased = xmem_alloc(l->leased_n * sizeof *l->leased);
+    l->leased_n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (v[i].item->lease != 0)
+            l->leased[l->leased_n++] = (struct leased){v[i].item->lease, v[i].item->entry};
+}
+
+static void build(struct restore *t, struct mvcc_loaded *l)
+{
     struct sort_key *v = sorted_keys(t);
     struct key_entry **entries = xmem_alloc((t->count + 1) * sizeof *entries);
 
@@ -285,24 +310,23 @@ static void build(struct restore *t)
         ASSERT(i == 0 || sort_key_cmp(&v[i - 1], &v[i]) < 0);
         entries[i] = v[i].item->entry;
     }
-    index_build(&t->kv->index, entries, t->count);
-    for (size_t i = 0; i < t->count; i++)
-        if (v[i].item->lease != 0 && h->lease_attach != NULL)
-            h->lease_attach(h->ctx, v[i].item->lease, entry_key(entries[i]));
+    index_build(t->index, entries, t->count);
+    list_leased(v, t->count, l);
     mem_free(entries);
     mem_free(v);
 }
 
 /* ---- the whole ---- */
 
-static int meta_revision(struct mvcc *kv, const char *key, int64_t *ret, struct err *e)
+static int meta_revision(const struct store_view *view, const char *key, int64_t *ret,
+                         struct err *e)
 {
     struct bytes v;
     int64_t sub;
     bool tombstone;
 
     *ret = NEVER_COMPACTED;
-    if (!store_get(kv->store, STORE_META, bytes_str(key), &v))
+    if (!store_view_meta(view, bytes_str(key), &v))
         return 0;
     if (!store_rev_key_get(v, ret, &sub, &tombstone))
         return err_set(e, ERR_CORRUPT, "meta/%s is not a revision", key);
@@ -312,36 +336,90 @@ static int meta_revision(struct mvcc *kv, const char *key, int64_t *ret, struct 
 static void forget(struct restore *t)
 {
     for (size_t i = 0; i < t->count; i++)
-        index__entry_free(&t->kv->index, t->items[i].entry);
+        index__entry_free(t->index, t->items[i].entry);
 }
 
-int mvcc__restore(struct mvcc *kv, struct err *e)
+int mvcc_load(const struct store_view *view, struct mvcc_loaded **ret, struct err *e)
 {
-    struct restore t = {.kv = kv};
-    int64_t scheduled, finished;
-    int rc = meta_revision(kv, STORE_META_SCHEDULED_COMPACT, &scheduled, e);
+    struct mvcc_loaded *l = xmem_calloc(1, sizeof *l);
+    struct restore t = {.view = view};
+    int rc = meta_revision(view, STORE_META_SCHEDULED_COMPACT, &l->scheduled, e);
 
+    l->index = t.index = index_new();
     if (rc == 0)
-        rc = meta_revision(kv, STORE_META_FINISHED_COMPACT, &finished, e);
-    if (rc != 0)
-        return rc;
-    slots_grow(&t);
-    rc = read_records(&t, e);
+        rc = meta_revision(view, STORE_META_FINISHED_COMPACT, &l->finished, e);
     if (rc == 0) {
-        build(&t);
-        kv->revision = MAX(kv->revision, MAX(t.last_main, MAX(finished, scheduled)));
-        ASSERT(kv->revision >= t.last_main); /* K1 */
-        kv->scheduled_compact = scheduled;
-        kv->finished_compact = finished;
-        kv->compact_revision = finished;
-        /* Broken off: resumed.  (Without `scheduled` in the sum above, revisions could go back:
-         * etcd issue 17780.) */
-        if (scheduled > finished)
-            mvcc__compact_accept(kv, scheduled);
+        slots_grow(&t);
+        rc = read_records(&t, e);
+    }
+    if (rc == 0) {
+        build(&t, l);
+        l->last_main = t.last_main;
     } else {
         forget(&t);
     }
     mem_free(t.slots);
     mem_free(t.items);
+    if (rc != 0) {
+        mvcc_loaded_free(l);
+        return rc;
+    }
+    *ret = l;
+    return 0;
+}
+
+void mvcc_loaded_free(struct mvcc_loaded *l)
+{
+    if (l == NULL)
+        return;
+    index_free(l->index);
+    mem_free(l->leased);
+    mem_free(l);
+}
+
+/* The key space is what was loaded; its index was free to be replaced. */
+static void take_loaded(struct mvcc *kv, struct mvcc_loaded *l)
+{
+    const struct mvcc_hooks *h = &kv->hooks;
+
+    kv->index = l->index;
+    l->index = NULL;
+    for (size_t i = 0; i < l->leased_n && h->lease_attach != NULL; i++)
+        h->lease_attach(h->ctx, l->leased[i].lease, entry_key(l->leased[i].entry));
+    kv->revision = MAX(kv->revision, MAX(l->last_main, MAX(l->finished, l->scheduled)));
+    ASSERT(kv->revision >= l->last_main); /* K1 */
+    kv->scheduled_compact = l->scheduled;
+    kv->finished_compact = kv->compact_revision = l->finished;
+    /* Broken off: resumed.  (Without `scheduled` in the sum above, revisions could go back: etcd
+     * issue 17780.) */
+    if (l->scheduled > l->finished)
+        mvcc__compact_accept(kv, l->scheduled);
+    mvcc_loaded_free(l);
+}
+
+int mvcc__restore(struct mvcc *kv, struct err *e)
+{
+    struct mvcc_loaded *l;
+    struct store_view view;
+    int rc;
+
+    store_view_take(kv->store, &view);
+    rc = mvcc_load(&view, &l, e);
+    store_view_release(kv->store, &view);
+    if (rc == 0)
+        take_loaded(kv, l);
     return rc;
+}
+
+void mvcc_replace(struct mvcc *kv, struct mvcc_loaded *l)
+{
+    ASSERT(!kv->txn.active);
+    mvcc__compactions_done(kv);
+    kv->index_compacting = false;
+    kv->hashes.n = 0; /* of compactions of the file that is no more */
+    mvcc__index_retire(kv);
+    kv->revision = FIRST_REVISION;
+    take_loaded(kv, l);
+    ASSERT(kv->revision >= kv->published_revision); /* K1 */
+    kv->dirty = true;
 }

@@ -11,9 +11,14 @@ _Static_assert(sizeof(struct mvcc_reader) == 64, "one reader's slot per cache li
 
 static void view_free(struct mvcc *kv, struct mvcc_view *v)
 {
+    struct index *ix = v->index;
+
     ASSERT(atomic_load_explicit(&v->refs, memory_order_relaxed) == 0); /* V1 */
     for (size_t i = 0; i < v->garbage.n; i++)
-        index_free_piece(&kv->index, v->garbage.v[i]);
+        index_free_piece(ix, v->garbage.v[i]);
+    ASSERT(ix->views > 0);
+    if (--ix->views == 0 && ix != kv->index) /* V3 */
+        index_free(ix);
     mem_free(v->garbage.v);
     list_remove(&v->link);
     if (v->state.store != NULL)
@@ -26,13 +31,15 @@ static void view_publish(struct mvcc *kv)
     struct mvcc_view *v = xmem_calloc(1, sizeof *v);
 
     ASSERT(kv->revision >= kv->published_revision);
-    v->epoch = kv->index.epoch;
+    v->index = kv->index;
+    v->index->views++;
+    v->epoch = kv->index->epoch;
     store_view_take(kv->store, &v->store);
-    v->state = (struct kv_state){kv->index.root, &v->store, kv->revision, kv->compact_revision};
+    v->state = (struct kv_state){kv->index->root, &v->store, kv->revision, kv->compact_revision};
     v->hashes = kv->hashes;
     list_push(&kv->views, &v->link);
     atomic_store_explicit(&kv->newest, v, memory_order_seq_cst);
-    kv->index.epoch++; /* I2: nothing made so far may change any more */
+    kv->index->epoch++; /* I2: nothing made so far may change any more */
     kv->published_revision = kv->revision;
     kv->dirty = false;
 }
@@ -59,6 +66,7 @@ static void garbage_hand_down(struct mvcc_view *dead, struct mvcc_view *older)
 {
     size_t keep = 0;
 
+    ASSERT(older->index == dead->index); /* V3 */
     ASSERT(older->epoch <= dead->epoch);
     ASSERT(older->state.revision <= dead->state.revision);
     for (size_t i = 0; i < dead->garbage.n; i++) {
@@ -86,7 +94,7 @@ static void views_reclaim(struct mvcc *kv)
             views++;
             continue;
         }
-        if (older != NULL)
+        if (older != NULL && older->index == v->index)
             garbage_hand_down(v, older);
         view_free(kv, v);
     }
@@ -94,13 +102,13 @@ static void views_reclaim(struct mvcc *kv)
     older = CONTAINER_OF(kv->views.next, struct mvcc_view, link);
     atomic_store_explicit(&kv->stat_views, views, memory_order_relaxed);
     atomic_store_explicit(&kv->stat_oldest, older->state.revision, memory_order_relaxed);
-    atomic_store_explicit(&kv->stat_index_bytes, kv->index.bytes, memory_order_relaxed);
+    atomic_store_explicit(&kv->stat_index_bytes, kv->index->bytes, memory_order_relaxed);
 }
 
 static bool newest_is_current(struct mvcc *kv, const struct mvcc_view *v)
 {
-    return !kv->dirty && v->state.root == kv->index.root && v->state.revision == kv->revision &&
-           kv->index.garbage.n == 0 && store_view_is_newest(kv->store, &v->store);
+    return !kv->dirty && v->state.root == kv->index->root && v->state.revision == kv->revision &&
+           kv->index->garbage.n == 0 && store_view_is_newest(kv->store, &v->store);
 }
 
 void mvcc_publish(struct mvcc *kv)
@@ -110,13 +118,26 @@ void mvcc_publish(struct mvcc *kv)
     ASSERT(!kv->txn.active);
     if (!newest_is_current(kv, before)) {
         ASSERT(before->garbage.n == 0); /* V2: it was the newest */
-        mem_free(before->garbage.v);
-        before->garbage = kv->index.garbage;
-        kv->index.garbage = (struct garbage){0};
+        if (before->index == kv->index) {
+            mem_free(before->garbage.v);
+            before->garbage = kv->index->garbage;
+            kv->index->garbage = (struct garbage){0};
+        }
+        ASSERT(kv->index->garbage.n == 0);
         view_publish(kv);
     }
     arena_reset(&kv->event_arena);
     views_reclaim(kv);
+}
+
+/* What was taken out of it since the last publish goes with it. */
+void mvcc__index_retire(struct mvcc *kv)
+{
+    struct mvcc_view *newest = atomic_load_explicit(&kv->newest, memory_order_relaxed);
+
+    ASSERT(newest->index == kv->index);
+    ASSERT(newest->index->views > 0);
+    kv->index = NULL;
 }
 
 /* Stands in the list right before the newest, whose index it shares: older than what changes next.
@@ -129,6 +150,8 @@ struct mvcc_view *mvcc__index_view_new(struct mvcc *kv)
     mvcc_publish(kv);
     newest = atomic_load_explicit(&kv->newest, memory_order_relaxed);
     ASSERT(newest->garbage.n == 0); /* V2 */
+    v->index = newest->index;
+    v->index->views++;
     v->epoch = newest->epoch;
     v->state = newest->state;
     v->state.store = NULL;

@@ -84,19 +84,25 @@ void store__reap(struct store *s)
     }
 }
 
-int store__committed(struct store *s, struct err *e)
+void store__note_sizes(struct store *s)
 {
-    struct store_snapshot *sn, *unseen;
     struct bolt_stats st;
-    int rc = store__snapshot_new(s, &sn, e);
 
-    if (rc != 0)
-        return rc;
     bolt_get_stats(s->file->db, &st);
     atomic_store_explicit(&s->db_size, st.size_bytes, memory_order_relaxed);
     atomic_store_explicit(&s->db_size_in_use, st.in_use_bytes, memory_order_relaxed);
     atomic_store_explicit(&s->low_on_space, st.low_on_space, memory_order_relaxed);
     atomic_store_explicit(&s->held_bytes, st.pending_pages * st.page_bytes, memory_order_relaxed);
+}
+
+int store__committed(struct store *s, struct err *e)
+{
+    struct store_snapshot *sn, *unseen;
+    int rc = store__snapshot_new(s, &sn, e);
+
+    if (rc != 0)
+        return rc;
+    store__note_sizes(s);
     unseen = atomic_exchange_explicit(&s->fresh, sn, memory_order_acq_rel);
     ASSERT(unseen == NULL || unseen->batch_seq <= sn->batch_seq); /* S2 */
     if (unseen != NULL) /* apply did not come by since the last commit */

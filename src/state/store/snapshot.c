@@ -30,6 +30,11 @@ uint64_t store_copy_bytes(const struct store_copy *c)
     return c->copy.total_bytes;
 }
 
+const struct store_snapshot *store_copy_snapshot(const struct store_copy *c)
+{
+    return c->snapshot;
+}
+
 int store_copy_read(struct store_copy *c, void *p, size_t n, size_t *ret_n, struct err *e)
 {
     int rc = bolt_copy_next(&c->copy, p, n, ret_n, e);

@@ -90,7 +90,7 @@ static int create_buckets(struct bolt_tx *tx, bool *ret_changed, struct err *e)
     return 0;
 }
 
-static int ensure_buckets(struct store *s, struct err *e)
+int store__ensure_buckets(struct store *s, struct err *e)
 {
     struct bolt_tx *tx;
     bool changed;
@@ -106,17 +106,8 @@ static int ensure_buckets(struct store *s, struct err *e)
     return bolt_commit(tx, e);
 }
 
-static uint64_t meta_u64(struct store *s, const char *key)
-{
-    struct bytes v;
-
-    if (!store_get(s, STORE_META, bytes_str(key), &v) || v.n != sizeof(uint64_t))
-        return 0;
-    return be64_get(v.p);
-}
-
 /* Where the records of bucket `key` go on, and the entry applied last. */
-static int load_ends(struct store *s, struct err *e)
+int store__load_ends(struct store *s, struct err *e)
 {
     struct bolt_bucket b = s->snapshot->key_bucket;
     struct bolt_cursor c;
@@ -131,8 +122,8 @@ static int load_ends(struct store *s, struct err *e)
                        "the last key of bucket key (%zu bytes) is not a revision", k.n);
     if (rc != 0 && rc != ERR_NOT_FOUND)
         return rc;
-    s->applied_index = s->sealed_index = meta_u64(s, STORE_META_CONSISTENT_INDEX);
-    s->applied_term = meta_u64(s, STORE_META_TERM);
+    store_snapshot_applied(s->snapshot, &s->applied_index, &s->applied_term);
+    s->sealed_index = s->applied_index;
     return 0;
 }
 
@@ -145,13 +136,13 @@ static int open_file(struct store *s, struct err *e)
     if (rc == 0)
         rc = store__file_open(s, s->path, false, &s->file, e);
     if (rc == 0 && !s->cfg.read_only)
-        rc = ensure_buckets(s, e);
+        rc = store__ensure_buckets(s, e);
     if (rc == 0)
         rc = store__committed(s, e);
     if (rc != 0)
         return rc;
     store__adopt(s);
-    return load_ends(s, e);
+    return store__load_ends(s, e);
 }
 
 int store_open(const struct store_config *cfg, struct store **ret, struct err *e)
@@ -199,6 +190,8 @@ void store_close(struct store *s)
         ASSERT(s->snapshot->refs == 1); /* no view is left */
         store__snapshot_drop(s->snapshot);
     }
+    if (s->replacement != NULL)
+        store__snapshot_drop(s->replacement);
     store__reap(s);
     ASSERT(atomic_load(&s->snapshots_open) == 0);
     batch_unref(s->open);
@@ -210,31 +203,78 @@ void store_close(struct store *s)
     mem_free(s);
 }
 
-int store_scan(struct store *s, enum store_bucket b,
-               int (*fn)(void *ctx, struct bytes key, struct bytes value), void *ctx, struct err *e)
+/* `tx` is the caller's. */
+static int scan_tx(struct bolt_tx *tx, enum store_bucket b, store_scan_fn fn, void *ctx,
+                   struct err *e)
 {
-    struct bolt_tx *tx;
     struct bolt_bucket bucket;
     struct bolt_cursor c;
     struct bytes k, v;
-    int rc = bolt_begin_read(s->file->db, &tx, e);
+    int rc = bolt_bucket_get(tx, store_bucket_name(b), &bucket, e);
 
-    if (rc != 0)
-        return rc;
-    rc = bolt_bucket_get(tx, store_bucket_name(b), &bucket, e);
     if (rc == 0) {
         bolt_cursor_init(&c, &bucket);
         for (rc = bolt_cursor_first(&c, &k, &v, e); rc == 0; rc = bolt_cursor_next(&c, &k, &v, e)) {
             rc = fn(ctx, k, v);
             if (rc != 0)
-                goto out;
+                return rc;
         }
     }
-    if (rc == ERR_NOT_FOUND) /* the end, or a bucket that an old file does not have */
-        rc = 0;
-out:
+    /* The end, or a bucket that an old file does not have. */
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+int store_scan(struct store *s, enum store_bucket b, store_scan_fn fn, void *ctx, struct err *e)
+{
+    struct bolt_tx *tx;
+    int rc = bolt_begin_read(s->file->db, &tx, e);
+
+    if (rc != 0)
+        return rc;
+    rc = scan_tx(tx, b, fn, ctx, e);
     bolt_rollback(tx);
     return rc;
+}
+
+int store_snapshot_scan(const struct store_snapshot *sn, enum store_bucket b, store_scan_fn fn,
+                        void *ctx, struct err *e)
+{
+    return scan_tx(sn->tx, b, fn, ctx, e);
+}
+
+bool store_snapshot_get(const struct store_snapshot *sn, enum store_bucket b, struct bytes key,
+                        struct bytes *ret)
+{
+    struct bolt_bucket bucket;
+    struct err e = ERR_INIT;
+    int rc = bolt_bucket_get(sn->tx, store_bucket_name(b), &bucket, &e);
+
+    if (rc == 0)
+        rc = bolt_get(&bucket, key, ret, &e);
+    if (rc != 0 && rc != ERR_NOT_FOUND)
+        store__stop(&e);
+    return rc == 0;
+}
+
+bool store_view_meta(const struct store_view *v, struct bytes key, struct bytes *ret)
+{
+    return store_snapshot_get(v->snapshot, STORE_META, key, ret);
+}
+
+static uint64_t snapshot_u64(const struct store_snapshot *sn, const char *key)
+{
+    struct bytes v;
+
+    if (!store_snapshot_get(sn, STORE_META, bytes_str(key), &v) || v.n != sizeof(uint64_t))
+        return 0;
+    return be64_get(v.p);
+}
+
+void store_snapshot_applied(const struct store_snapshot *sn, uint64_t *ret_index,
+                            uint64_t *ret_term)
+{
+    *ret_index = snapshot_u64(sn, STORE_META_CONSISTENT_INDEX);
+    *ret_term = snapshot_u64(sn, STORE_META_TERM);
 }
 
 void store__stop(const struct err *e)

@@ -173,10 +173,21 @@ bool store_cursor_get(struct store_cursor *c, int64_t main, int64_t sub, struct 
 /* ---- reading what is committed ---- */
 
 /* Calls fn for each pair of the bucket in order until it returns non-zero, which is returned.
- * At start, before anything is written; or on the store thread (then: what is committed). */
-NODISCARD int store_scan(struct store *s, enum store_bucket b,
-                         int (*fn)(void *ctx, struct bytes key, struct bytes value), void *ctx,
+ * At start, before anything is written; right after store_take_over, on the apply thread; or on the
+ * store thread (then: what is committed). */
+typedef int (*store_scan_fn)(void *ctx, struct bytes key, struct bytes value);
+NODISCARD int store_scan(struct store *s, enum store_bucket b, store_scan_fn fn, void *ctx,
                          struct err *e);
+
+/* The same of one snapshot, which somebody keeps: any thread. */
+NODISCARD int store_snapshot_scan(const struct store_snapshot *sn, enum store_bucket b,
+                                  store_scan_fn fn, void *ctx, struct err *e);
+bool store_snapshot_get(const struct store_snapshot *sn, enum store_bucket b, struct bytes key,
+                        struct bytes *ret);
+void store_snapshot_applied(const struct store_snapshot *sn, uint64_t *ret_index,
+                            uint64_t *ret_term); /* 0: absent */
+/* A key of `meta`, as in the view's snapshot: what its batches say of it is not looked at. */
+bool store_view_meta(const struct store_view *v, struct bytes key, struct bytes *ret);
 
 /* ---- the file: store thread ---- */
 
@@ -235,10 +246,35 @@ void store_defrag_end(
  * store_commit); the rest on one thread at a time, any. */
 struct store_copy;
 NODISCARD int store_copy_begin(struct store *s, struct store_copy **ret, struct err *e);
-uint64_t store_copy_bytes(const struct store_copy *c); /* in all */
+uint64_t store_copy_bytes(const struct store_copy *c);                        /* in all */
+const struct store_snapshot *store_copy_snapshot(const struct store_copy *c); /* what it copies */
 NODISCARD int store_copy_read(struct store_copy *c, void *p, size_t n, size_t *ret_n,
                               struct err *e); /* *ret_n 0: at the end */
 void store_copy_end(struct store_copy *c);
+
+/* ---- another file in the place of this one ----
+ *
+ *      store thread                                  apply thread
+ *                                                    writes and seals nothing any more
+ *      (no compaction, no defragmentation is under way; the new file has been renamed over `path`)
+ *      store_replace
+ *      store_replacement_view, to read it
+ *                                                    store_take_over
+ *
+ * What was written and not committed is dropped: the new file is ahead of it.  Views, copies and
+ * hashes of the old file stay what they are; it is closed with the last of them. */
+
+/* Opens `path` as the new file.  Errors are those of the disk and of bolt: the old one has no name
+ * any more, and the process stops. */
+NODISCARD int store_replace(struct store *s, struct err *e);
+/* Between the two calls, on the store thread. */
+void store_replacement_view(const struct store *s, struct store_view *ret);
+NODISCARD int store_take_over(struct store *s, struct err *e);
+
+/* What a file that is nobody's yet says it holds: opens it for a moment, any thread.
+ * ERR_CORRUPT ...: it is no data file. */
+NODISCARD int store_peek_applied(struct disk *d, const char *path, uint64_t *ret_index,
+                                 uint64_t *ret_term, struct err *e);
 
 /* Maintenance.Hash over what is committed: begin on the store thread, steps anywhere. */
 struct store_hash;

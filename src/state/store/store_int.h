@@ -130,6 +130,8 @@ struct store {
     struct mpsc sealed;                     /* apply -> store */
     struct mpsc dead;                       /* any -> store: snapshots to end */
     _Atomic(struct store_snapshot *) fresh; /* store -> apply: newest, not adopted yet */
+    struct store_snapshot *replacement;     /* of the file that takes this one's place: store ->
+                                               apply, who do not look at once (replace.c) */
     _Atomic uint64_t written_bytes;
     _Atomic uint64_t committed_bytes;
     _Atomic uint64_t db_size;
@@ -162,6 +164,14 @@ void store__reap(struct store *s);                    /* store thread: ends what
 
 /* Store thread, after a commit of any kind: new sizes, and a fresh snapshot for apply to adopt. */
 int store__committed(struct store *s, struct err *e);
+
+/* At start, and when another file has taken this one's place: buckets that are missing; where
+ * records go on, and the entry applied last (apply thread). */
+int store__ensure_buckets(struct store *s, struct err *e);
+int store__load_ends(struct store *s, struct err *e);
+
+/* Store thread: publishes the sizes of the file as it is. */
+void store__note_sizes(struct store *s);
 
 /* Store thread: what a compaction that was given up has left. */
 int store__commit_removals(struct store *s, struct err *e);

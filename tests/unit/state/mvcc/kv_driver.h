@@ -850,7 +850,7 @@ static inline void driver_open(struct driver *d)
 
     ASSERT(store_open(&cfg, &d->store, &e) == 0);
     ASSERT(mvcc_open(d->store, &hooks, &d->kv, &e) == 0);
-    index_check(&d->kv->index);
+    index_check(d->kv->index);
     d->reader = mvcc_reader_new(d->kv);
 }
 
@@ -953,7 +953,7 @@ static inline void driver_run(const uint8_t *p, size_t n, uint64_t seed,
     d->sealed = d->committed = (struct driver_mark){0, 1, -1};
     while (d->n > 0 && d->m.n < NAIVE_RECS_MAX / 2) {
         step(d);
-        index_check(&d->kv->index);
+        index_check(d->kv->index);
     }
     driver_close(d);
     naive_done(&d->m);

@@ -184,7 +184,7 @@ static const char *get_at(const char *key, int64_t revision)
 static const char *remembered(const char *key)
 {
     static char text[256];
-    const struct key_entry *x = index_get(kv->index.root, bytes_str(key));
+    const struct key_entry *x = index_get(kv->index->root, bytes_str(key));
     size_t n = 0;
 
     text[0] = '\0';
@@ -600,7 +600,7 @@ static void keys_of_a_lease_go_in_one_revision(void **state)
     assert_int_equal(mvcc_delete_keys(kv, keys, 3), 0);
     assert_int_equal(mvcc_revision(kv), 4);
     assert_string_equal(remembered("b"), "3 4t ");
-    assert_int_equal(index_get(kv->index.root, bytes_str("b"))->mod_sub_tombstone >> 1, 1);
+    assert_int_equal(index_get(kv->index->root, bytes_str("b"))->mod_sub_tombstone >> 1, 1);
 }
 
 /* ---- the stored form ---- */

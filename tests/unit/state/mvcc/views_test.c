@@ -209,7 +209,7 @@ static void readers_see_whole_transactions_while_the_writer_goes_on(void **state
     for (int i = 0; i < READERS; i++)
         thread_join(reader_t[i]);
     mvcc_publish(kv);
-    index_check(&kv->index);
+    index_check(kv->index);
     mvcc_compaction_end(kv, atomic_load(&job), false);
     mvcc_compaction_end(kv, atomic_load(&job_done), true);
     assert_true(mvcc_idle(kv));
