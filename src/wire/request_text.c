@@ -4,27 +4,28 @@
 
 /* ---- values ---- */
 
-/* As Go's protobuf quotes: UTF-8 stays, other bytes are escaped. */
+/* As Go's protobuf quotes: what is UTF-8 stays, other bytes are escaped. */
 static void add_quoted(struct buf *b, struct bytes s)
 {
-    bool utf8 = utf8_valid(s);
-
     buf_add_char(b, '"');
-    for (size_t i = 0; i < s.n && !b->failed; i++) {
-        uint8_t c = s.p[i];
+    while (s.n > 0 && !b->failed) {
+        uint32_t c = 0;
+        size_t n = utf8_next(s, &c);
 
-        if (c == '"' || c == '\\')
-            buf_printf(b, "\\%c", c);
-        else if (c == '\n')
-            buf_add_str(b, "\\n");
-        else if (c == '\r')
-            buf_add_str(b, "\\r");
-        else if (c == '\t')
-            buf_add_str(b, "\\t");
-        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
+        if (n == 0)
+            buf_printf(b, "\\x%02x", s.p[0]);
+        else if (c == '"' || c == '\\')
+            buf_printf(b, "\\%c", (int) c);
+        else if (c == '\n' || c == '\r' || c == '\t')
+            buf_printf(b, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+        else if (c < 0x20 || c == 0x7f)
             buf_printf(b, "\\x%02x", c);
+        else if (c >= 0x80 && c <= 0x9f)
+            buf_printf(b, "\\u%04x", c);
         else
-            buf_add_char(b, (char) c);
+            buf_add(b, s.p, n);
+        n = n == 0 ? 1 : n;
+        s = bytes_of(s.p + n, s.n - n);
     }
     buf_add_char(b, '"');
 }

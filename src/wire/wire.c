@@ -1,28 +1,34 @@
 #include "wire/wire.h"
 
+size_t utf8_next(struct bytes s, uint32_t *ret)
+{
+    uint8_t c = s.p[0];
+    size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
+    uint32_t v = more == 0 ? c : c & (0x3fu >> more);
+
+    ASSERT(s.n > 0);
+    if ((c >= 0x80 && (c < 0xc2 || c > 0xf4)) || more > s.n - 1)
+        return 0;
+    for (size_t k = 1; k <= more; k++) {
+        if ((s.p[k] & 0xc0) != 0x80)
+            return 0;
+        v = v << 6 | (s.p[k] & 0x3f);
+    }
+    if ((more == 2 && v < 0x800) || (more == 3 && (v < 0x10000 || v > 0x10ffff)) ||
+        (v >= 0xd800 && v < 0xe000))
+        return 0;
+    *ret = v;
+    return more + 1;
+}
+
 bool utf8_valid(struct bytes s)
 {
-    size_t i = 0;
+    uint32_t v;
 
-    while (i < s.n) {
-        uint8_t c = s.p[i];
-        size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
-        uint32_t v = more == 0 ? c : c & (0x3fu >> more);
-
-        if (c >= 0x80 && (c < 0xc2 || c > 0xf4))
+    for (size_t n; s.n > 0; s = bytes_of(s.p + n, s.n - n)) {
+        n = utf8_next(s, &v);
+        if (n == 0)
             return false;
-        if (more > s.n - i - 1)
-            return false;
-        for (size_t k = 1; k <= more; k++) {
-            if ((s.p[i + k] & 0xc0) != 0x80)
-                return false;
-            v = v << 6 | (s.p[i + k] & 0x3f);
-        }
-        if ((more == 2 && v < 0x800) || (more == 3 && (v < 0x10000 || v > 0x10ffff)))
-            return false;
-        if (v >= 0xd800 && v < 0xe000)
-            return false;
-        i += more + 1;
     }
     return true;
 }

@@ -68,5 +68,7 @@ static inline ProtobufCBinaryData wire_binary(struct bytes b)
 }
 
 bool utf8_valid(struct bytes s);
+/* The code point at the front of s (s.n > 0): its length, or 0 when there is none. */
+size_t utf8_next(struct bytes s, uint32_t *ret_code_point);
 
 #endif

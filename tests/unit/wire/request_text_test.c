@@ -166,6 +166,10 @@ static void test_escapes(void **state)
     q.limit = -1;
     message_text(&b, &q.base);
     says("key:\"\\xff\"  limit:-1");
+    q.limit = 0;
+    q.key = bin("\xc3\xa9\xff\xc2\x85\t\xc3");
+    message_text(&b, &q.base);
+    says("key:\"\xc3\xa9\\xff\\u0085\\t\\xc3\"");
     w.filters = filters;
     w.n_filters = 2;
     message_text(&b, &w.base);
