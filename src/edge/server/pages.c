@@ -1,5 +1,5 @@
 /* The HTTP pages: routes, version, metrics, and what every answer of a client listener carries. */
-#include "edge/server/server_int.h"
+#include "edge/server/gateway.h"
 
 #include <unistd.h>
 
@@ -28,9 +28,8 @@ static const char *cors_origin(struct http_req *r, struct server *s)
     return arena_printf(http_arena(r), "%.*s", (int) origin.n, (const char *) origin.p);
 }
 
-size_t pages_fields(struct http_req *r, struct http_field f[PAGE_FIELDS_MAX])
+size_t pages_fields_of(struct http_req *r, struct server *s, struct http_field f[PAGE_FIELDS_MAX])
 {
-    struct server *s = http_user(r);
     const char *origin = s == NULL ? NULL : cors_origin(r, s);
 
     if (origin == NULL)
@@ -40,6 +39,11 @@ size_t pages_fields(struct http_req *r, struct http_field f[PAGE_FIELDS_MAX])
     f[2] = (struct http_field){"Access-Control-Allow-Headers",
                                "accept, content-type, authorization"};
     return 3;
+}
+
+size_t pages_fields(struct http_req *r, struct http_field f[PAGE_FIELDS_MAX])
+{
+    return pages_fields_of(r, http_user(r), f);
 }
 
 void pages_respond(struct http_req *r, int status, const char *type, bool nosniff,
@@ -229,6 +233,39 @@ static void refuse_host(struct http_req *r)
     pages_error(r, 421, text == NULL ? "Host header was unrecognized" : text);
 }
 
+/* Go's multiplexer sends the bare name of a subtree there. */
+static void redirect(struct http_req *r, const char *to)
+{
+    struct http_field f[PAGE_FIELDS_MAX];
+    size_t n = pages_fields(r, f);
+    bool get = bytes_eq(http_method(r), BYTES_LIT("GET"));
+    char *body =
+        !get ? NULL : arena_printf(http_arena(r), "<a href=\"%s\">Temporary Redirect</a>.\n\n", to);
+
+    if (get)
+        f[n++] = (struct http_field){"Content-Type", "text/html; charset=utf-8"};
+    f[n++] = (struct http_field){"Location", to};
+    http_respond(r, 307, f, n, body == NULL ? BYTES_EMPTY : bytes_str(body));
+}
+
+static void client_page(struct http_req *r, struct server *s)
+{
+    bool gateway = s->config->enable_grpc_gateway;
+
+    if (is_path(r, "/version"))
+        version_page(r, s);
+    else if (is_path(r, "/metrics"))
+        metrics_page(r, s);
+    else if (is_path(r, "/debug/vars"))
+        vars_page(r, s);
+    else if (gateway && is_path(r, "/v3"))
+        redirect(r, "/v3/");
+    else if (gateway && gateway_path(http_path(r)))
+        gateway_serve(r, s);
+    else if (!pages_health(r, s))
+        pages_error(r, 404, "404 page not found");
+}
+
 void pages_client(struct http_req *r, void *server)
 {
     struct server *s = server;
@@ -244,14 +281,7 @@ void pages_client(struct http_req *r, void *server)
         http_respond(r, 200, f, pages_fields(r, f), BYTES_EMPTY);
         return;
     }
-    if (is_path(r, "/version"))
-        version_page(r, s);
-    else if (is_path(r, "/metrics"))
-        metrics_page(r, s);
-    else if (is_path(r, "/debug/vars"))
-        vars_page(r, s);
-    else if (!pages_health(r, s))
-        pages_error(r, 404, "404 page not found");
+    client_page(r, s);
 }
 
 void pages_metrics(struct http_req *r, void *server)

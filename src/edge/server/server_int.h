@@ -90,6 +90,7 @@ struct io {
     struct loop_task task;
     struct mvcc_reader *reader;
     size_t outstanding;
+    size_t gateway_held_bytes;     /* JSON of requests that are not complete */
     size_t sorted_bytes;           /* references of sorted ranges whose answers are on their way */
     struct node_request *gathered; /* of this turn, not yet submitted; oldest first */
     struct node_request **gathered_end;
@@ -265,6 +266,8 @@ bool pages_health(struct http_req *r, struct server *s);
 /* Every answer of a client listener carries these (CORS): returns how many of `f` it has set. */
 #define PAGE_FIELDS_MAX 8
 size_t pages_fields(struct http_req *r, struct http_field f[PAGE_FIELDS_MAX]);
+/* The same for a request whose user is not the server. */
+size_t pages_fields_of(struct http_req *r, struct server *s, struct http_field f[PAGE_FIELDS_MAX]);
 /* True when the method is GET; otherwise the request was answered (405). */
 bool pages_only_get(struct http_req *r);
 void pages_error(struct http_req *r, int status, const char *text);

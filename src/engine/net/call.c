@@ -37,12 +37,16 @@ struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id)
     c->timeout_ns = -1;
     c->fields_end = &c->fields;
     c->started_ns = l->now;
+    list_init(&c->link);
     list_init(&c->writable_link);
     loop_timer_init(&c->deadline, on_deadline);
     buf_init(&c->backlog, server__limits(sc)->stream_window_bytes);
     arena_seed(c, server__limits(sc)->call_arena_bytes_max);
-    list_push(&h2->calls, &c->link);
-    h2->calls_n++;
+    if (h2 != NULL) {
+        c->queued_bytes = &h2->queued_bytes;
+        list_push(&h2->calls, &c->link);
+        h2->calls_n++;
+    }
     loop__count(&sc->sl->counters.calls_open, 1);
     return c;
 }
@@ -83,13 +87,12 @@ void call__pool_drop(struct loop *l)
 /* Keeps the connection's sum in step with a change of the body. */
 static void queued_moved(struct call *c, uint64_t held_before)
 {
-    c->h2->queued_bytes += c->out.held_bytes - held_before;
+    *c->queued_bytes += c->out.held_bytes - held_before;
 }
 
 static void body_drop(struct call *c)
 {
-    if (c->h2 != NULL)
-        c->h2->queued_bytes -= c->out.held_bytes;
+    *c->queued_bytes -= c->out.held_bytes;
     body_clear(&c->out);
 }
 
@@ -113,6 +116,20 @@ void call__run_writable(struct call *c)
         c->on_writable(c);
 }
 
+/* The reader of a call from within the process takes the text as it is. */
+static char *status_text(struct call *c, struct bytes t)
+{
+    char *p = t.n == 0 ? NULL : arena_alloc(&c->arena, 3 * t.n + 1);
+
+    if (p == NULL)
+        return NULL;
+    if (c->local != NULL)
+        snprintf(p, t.n + 1, "%s", (const char *) t.p);
+    else
+        p[grpc_percent_encode(t, p)] = '\0';
+    return p;
+}
+
 /* Decides the status and sets it on its way. */
 void call__answer(struct call *c, int http_status, int code, const char *text)
 {
@@ -131,12 +148,10 @@ void call__answer(struct call *c, int http_status, int code, const char *text)
     }
     if (!c->stream_open)
         return;
-    if (t.n > 0) {
-        c->message = arena_alloc(&c->arena, 3 * t.n + 1);
-        if (c->message != NULL)
-            c->message[grpc_percent_encode(t, c->message)] = '\0';
-    }
-    if (c->headers_sent)
+    c->message = status_text(c, t);
+    if (c->local != NULL)
+        call_local__wake(c->local);
+    else if (c->headers_sent)
         h2_server__resume(c);
     else if (c->out.bytes == 0)
         h2_server__submit_status(c, http_status);
@@ -184,11 +199,15 @@ void call__stream_closed(struct call *c)
     body_drop(c);
     call__message_drop(c);
     loop_timer_stop(c->sc->conn.loop, &c->deadline);
-    h2->calls_n--;
-    if (h2->last == c)
-        h2->last = NULL;
+    if (h2 != NULL) {
+        h2->calls_n--;
+        if (h2->last == c)
+            h2->last = NULL;
+    }
     c->stream_open = false;
     c->h2 = NULL;
+    c->local = NULL;
+    c->queued_bytes = NULL;
     /* The callbacks may end the call, and with it free it: nothing of c after them. */
     if (c->http != NULL)
         http__h2_closed(c);
@@ -424,7 +443,9 @@ static void stream_queued(struct call *c)
 {
     if (c->on_writable != NULL && c->out.bytes >= c->writable_mark)
         c->above_mark = true;
-    if (c->headers_sent)
+    if (c->local != NULL)
+        call_local__wake(c->local);
+    else if (c->headers_sent)
         h2_server__resume(c);
     else
         h2_server__submit_headers(c);
@@ -435,7 +456,7 @@ static int may_send(const struct call *c)
     ASSERT(c->owned);
     if (nobody_listens(c))
         return ERR_CANCELED;
-    return c->h2->queued_bytes >= server__limits(c->sc)->conn_queued_bytes_max ? ERR_LIMIT : 0;
+    return *c->queued_bytes >= server__limits(c->sc)->conn_queued_bytes_max ? ERR_LIMIT : 0;
 }
 
 int call_send(struct call *c, const struct net_piece *v, size_t vn)
@@ -465,7 +486,7 @@ int call_send_pull(struct call *c, uint64_t bytes, struct net_pull pull)
 void call_send_headers(struct call *c)
 {
     ASSERT(c->owned);
-    if (!nobody_listens(c) && !c->headers_sent)
+    if (!nobody_listens(c) && !c->headers_sent && c->local == NULL)
         h2_server__submit_headers(c);
 }
 

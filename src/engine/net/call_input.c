@@ -360,4 +360,6 @@ void call_resume(struct call *c)
     buf_done(&b);
     if (c->remote_closed && c->backlog.len == 0 && !c->paused)
         input_done(c);
+    if (c->local != NULL && !c->paused)
+        call_local__wake(c->local);
 }

@@ -10,8 +10,11 @@
  *
  * `answered` says that the status is decided: by the service, or for it when its time was over.
  *
- * Invariants: h2 is not NULL while stream_open; the body is empty when the stream is closed; the
- * deadline runs only while the status is undecided.
+ * A call from within the process (call_local.h) has `local` in place of `h2`; "stream" then means
+ * that end.
+ *
+ * Invariants: one of h2 and local is not NULL while stream_open; the body is empty when the stream
+ * is closed; the deadline runs only while the status is undecided.
  */
 #ifndef KETCH_ENGINE_NET_CALL_INT_H
 #define KETCH_ENGINE_NET_CALL_INT_H
@@ -29,6 +32,24 @@
 struct h2_server;
 struct http_req;
 
+/* The end of a call that came from within the process. */
+struct call_local {
+    struct call *call; /* NULL: freed by its owner while the task was on its way */
+    struct loop *loop;
+    struct loop_task task;
+    bool posted;
+    bool writable_due;
+    bool broken; /* a pull gave up */
+    void (*ready)(void *user);
+    void *user;
+    uint64_t queued_bytes;
+    struct outq q;                 /* taken out of the body, not read yet */
+    uint8_t head[GRPC_HEAD_BYTES]; /* of the message that is being read */
+    size_t head_n;
+    uint32_t left; /* of that message, `lent` included */
+    size_t lent;   /* bytes of q that the reader looks at */
+};
+
 struct field {
     struct field *next;
     struct bytes name; /* lower case */
@@ -38,7 +59,9 @@ struct field {
 struct call {
     struct list link; /* h2_server.calls, or loop.calls_free */
     struct server_conn *sc;
-    struct h2_server *h2; /* NULL: the connection is gone */
+    struct h2_server *h2; /* NULL: the connection is gone, or there is none of that kind */
+    struct call_local *local;
+    uint64_t *queued_bytes; /* of the bodies of h2 or local, pulls apart; out.held_bytes is in it */
     int32_t id;
 
     bool stream_open;
@@ -100,10 +123,16 @@ struct call {
     _Alignas(16) uint8_t room[CALL_ROOM_BYTES];
 };
 
-/* From the pool of h2's loop; NULL without memory. */
+/* From the pool of the loop; NULL without memory.  h2 NULL: the caller sets the other end. */
 struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id);
 void call__maybe_free(struct call *c);
 void call__pool_drop(struct loop *l);
+
+/* A copy of a header field behind those that are there. */
+NODISCARD bool call__keep_field(struct call *c, struct bytes name, struct bytes value);
+
+/* call_local.c: its reader is told, later in this turn, that the call has moved. */
+void call_local__wake(struct call_local *l);
 
 /* The stream is gone: the service hears of it if it still holds the call. */
 void call__stream_closed(struct call *c);

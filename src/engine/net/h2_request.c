@@ -44,7 +44,7 @@ static bool keep(struct call *c, struct bytes v, struct bytes *ret)
     return true;
 }
 
-static bool keep_field(struct call *c, struct bytes name, struct bytes value)
+bool call__keep_field(struct call *c, struct bytes name, struct bytes value)
 {
     struct field *f = arena_alloc(&c->arena, sizeof *f + name.n + value.n);
     uint8_t *p = (uint8_t *) (f + 1);
@@ -96,7 +96,8 @@ static bool plain_field(struct call *c, struct bytes name, struct bytes value)
     case 'c':
         if (bytes_eq(name, BYTES_LIT("content-type"))) {
             c->is_grpc = grpc_content_type(value);
-            return c->is_grpc || (keep(c, value, &c->content_type) && keep_field(c, name, value));
+            return c->is_grpc ||
+                   (keep(c, value, &c->content_type) && call__keep_field(c, name, value));
         }
         break;
     case 'g':
@@ -108,7 +109,7 @@ static bool plain_field(struct call *c, struct bytes name, struct bytes value)
     default:
         break;
     }
-    return keep_field(c, name, value);
+    return call__keep_field(c, name, value);
 }
 
 static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t name_n,
