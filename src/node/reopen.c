@@ -11,18 +11,6 @@
 
 /* ---- a member that was here before ---- */
 
-/* Where the log is opened: behind the newest snapshot that has its marker. */
-static int newest_snapshot(struct node *n, struct arena *a, struct wal_snapshot *ret, struct err *e)
-{
-    struct wal_snapshot *v;
-    size_t k;
-    int rc = wal_valid_snapshots(n->env.disk, n->wal_dir, a, &v, &k, e);
-
-    if (rc == 0)
-        *ret = k == 0 ? (struct wal_snapshot){0} : v[k - 1];
-    return rc;
-}
-
 /* The data file must not be older than the snapshot the log begins at. */
 static int check_data_file(struct node *n, const struct wal_snapshot *at, struct err *e)
 {
@@ -99,12 +87,12 @@ int node__open_again(struct node *n, struct err *e)
                              .segment_bytes = n->cfg.wal_segment_bytes,
                              .observer = node__wal_observer(n)};
     struct wal_contents contents = {0};
-    struct wal_snapshot at;
+    struct wal_snapshot at; /* the newest with its marker */
     struct arena a;
     int rc;
 
     arena_init(&a, META_BYTES_MAX);
-    rc = newest_snapshot(n, &a, &at, e);
+    rc = wal_newest_snapshot(n->env.disk, n->wal_dir, &a, &at, e);
     if (rc == 0)
         rc = snap_clean(n->env.disk, n->snap_dir, e);
     if (rc == 0)

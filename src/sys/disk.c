@@ -132,6 +132,12 @@ void file_map_release(struct file *f, uint64_t bytes)
         f->ops->map_release(f, bytes);
 }
 
+void file_will_need(struct file *f, uint64_t off, uint64_t bytes)
+{
+    if (f->ops->will_need != NULL)
+        f->ops->will_need(f, off, bytes);
+}
+
 void file_close(struct file *f)
 {
     if (f != NULL)

@@ -216,21 +216,12 @@ static int map_load(struct bolt_db *db, struct err *e)
 
 /* Brings the file into the page cache in order: the proof visits pages in the order of keys, which
  * on a cold disk would be one random read each. */
-static int file_warm(struct bolt_db *db, struct err *e)
+static void file_warm(struct bolt_db *db)
 {
     uint64_t end = MIN(db->meta.high_water * db->page_bytes, WARM_BYTES_MAX);
-    size_t piece = (size_t) MIN(end, WARM_PIECE_BYTES);
-    uint8_t *p = mem_alloc(piece);
-    size_t got;
-    int rc = 0;
 
-    if (p == NULL)
-        return err_set(e, ERR_NOMEM, "out of memory to read the file");
-    ASSERT(piece > 0);
-    for (uint64_t at = 0; at < end && rc == 0; at += piece)
-        rc = file_read(db->file, p, piece, at, &got, e);
-    mem_free(p);
-    return rc;
+    for (uint64_t at = 0; at < end; at += WARM_PIECE_BYTES)
+        file_will_need(db->file, at, MIN(end - at, WARM_PIECE_BYTES));
 }
 
 /* A database to be written: what the process before this one wrote may be in the page cache only,
@@ -240,8 +231,7 @@ static int prepare_writing(struct bolt_db *db, struct err *e)
     struct bolt_tx tx = {.db = db, .map = db->map, .meta = db->meta};
     int rc = db->opt.unsynced ? 0 : file_sync(db->file, FILE_SYNC_DATA, e);
 
-    if (rc == 0)
-        rc = file_warm(db, e);
+    file_warm(db);
     if (rc == 0 && freelist_reserve(&db->freelist, db->meta.high_water) != 0)
         rc = err_set(e, ERR_NOMEM, "out of memory for the free pages");
     if (rc == 0)

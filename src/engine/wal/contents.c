@@ -247,22 +247,65 @@ static int visit_snapshot(void *arg, const struct wal_record *rec, struct err *e
     return rec->type == WAL_RECORD_SNAPSHOT ? add_snapshot(x, rec, e) : 0;
 }
 
+/* Leaves the markers that may be opened at. */
+static size_t keep_valid(struct snapshots *x)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->v[i].index <= x->state.commit)
+            x->v[n++] = x->v[i];
+    }
+    ASSERT(n <= x->n);
+    return n;
+}
+
 int wal_valid_snapshots(struct disk *d, const char *dir, struct arena *a, struct wal_snapshot **ret,
                         size_t *ret_n, struct err *e)
 {
     struct snapshots x = {.arena = a};
     bool torn;
-    size_t n = 0;
     int rc = wal_visit(d, dir, 0, visit_snapshot, &x, &torn, e);
 
     if (rc != 0)
         return err_wrap(e, rc, "read log %s", dir);
-    for (size_t i = 0; i < x.n; i++) {
-        if (x.v[i].index <= x.state.commit)
-            x.v[n++] = x.v[i];
-    }
-    ASSERT(n <= x.n);
     *ret = x.v;
-    *ret_n = n;
+    *ret_n = keep_valid(&x);
     return 0;
+}
+
+/* The newest valid marker among the segments from number `first` on. */
+static int newest_from(struct disk *d, const char *dir, const struct wal__names *names,
+                       size_t first, struct arena *a, struct wal_snapshot *ret, bool *ret_found,
+                       struct err *e)
+{
+    struct snapshots x = {.arena = a};
+    bool torn;
+    int rc = wal_visit(d, dir, names->v[first].index, visit_snapshot, &x, &torn, e);
+    size_t n = rc == 0 ? keep_valid(&x) : 0;
+
+    *ret_found = n > 0;
+    if (n > 0)
+        *ret = x.v[n - 1];
+    return rc;
+}
+
+/* Markers lie in the order of their indexes, and the last hard state is in the last segment that
+ * has any: what the newest segments show decides, and twice as many are read only where they show
+ * no marker. */
+int wal_newest_snapshot(struct disk *d, const char *dir, struct arena *a, struct wal_snapshot *ret,
+                        struct err *e)
+{
+    struct wal__names names = {0};
+    size_t back = 1;
+    bool found = false;
+    int rc = wal__names_list(d, dir, &names, e);
+
+    *ret = (struct wal_snapshot){0};
+    for (bool more = true; rc == 0 && more && !found; back *= 2) {
+        more = back < names.n;
+        rc = newest_from(d, dir, &names, more ? names.n - back : 0, a, ret, &found, e);
+    }
+    wal__names_done(&names);
+    return err_wrap(e, rc, "read log %s", dir);
 }

@@ -139,6 +139,11 @@ NODISCARD int wal_read(struct disk *d, const char *dir, raft_index index, raft_t
 NODISCARD int wal_valid_snapshots(struct disk *d, const char *dir, struct arena *a,
                                   struct wal_snapshot **ret, size_t *ret_n, struct err *e);
 
+/* The newest of them, or a zero one.  Reads no more of the log, from its end, than it takes to find
+ * it; damage before that is not seen. */
+NODISCARD int wal_newest_snapshot(struct disk *d, const char *dir, struct arena *a,
+                                  struct wal_snapshot *ret, struct err *e);
+
 /* Closes and unlocks.  wal_prepare must not be running.  NULL is accepted. */
 void wal_close(struct wal *w);
 

@@ -63,7 +63,7 @@ static bool take_field(const struct pb_field *f, struct kv_fields *ret)
     return true;
 }
 
-bool kv_decode(struct bytes in, struct kv_fields *ret)
+static bool decode_any(struct bytes in, struct kv_fields *ret)
 {
     struct pb_reader r = pb_reader_of(in);
     struct pb_field f;
@@ -73,6 +73,74 @@ bool kv_decode(struct bytes in, struct kv_fields *ret)
         if (!take_field(&f, ret))
             return false;
     return !r.bad;
+}
+
+/* ---- the usual form: kv_encode's ---- */
+
+#define TAG(number, type) ((uint8_t) ((number) << 3 | (type)))
+
+/* The value of a field that may be left out.  False: not of this form. */
+static bool usual_varint(const uint8_t **p, const uint8_t *end, uint8_t tag, uint64_t *ret)
+{
+    const uint8_t *at = *p;
+    uint64_t v = 0;
+
+    if (at == end || *at != tag)
+        return true;
+    at++;
+    for (unsigned shift = 0; shift < 63 && at < end; shift += 7) {
+        uint8_t b = *at++;
+
+        v |= (uint64_t) (b & 0x7f) << shift;
+        if (b < 0x80) {
+            *ret = v;
+            *p = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool usual_bytes(const uint8_t **p, const uint8_t *end, uint8_t tag, struct bytes *ret)
+{
+    uint64_t n = UINT64_MAX;
+
+    if (!usual_varint(p, end, tag, &n))
+        return false;
+    if (n == UINT64_MAX)
+        return true; /* it is not there */
+    if (n > (uint64_t) (end - *p))
+        return false;
+    *ret = bytes_of(*p, (size_t) n);
+    *p += n;
+    return true;
+}
+
+static bool usual_i64(const uint8_t **p, const uint8_t *end, uint8_t tag, int64_t *ret)
+{
+    uint64_t v = 0;
+    bool ok = usual_varint(p, end, tag, &v);
+
+    *ret = (int64_t) v;
+    return ok;
+}
+
+static bool decode_usual(struct bytes in, struct kv_fields *ret)
+{
+    const uint8_t *p = in.p, *end = in.p + in.n;
+
+    ret->key = ret->value = BYTES_EMPTY;
+    return usual_bytes(&p, end, TAG(KV_KEY, PB_LEN), &ret->key) &&
+           usual_i64(&p, end, TAG(KV_CREATE, PB_VARINT), &ret->create_main) &&
+           usual_i64(&p, end, TAG(KV_MOD, PB_VARINT), &ret->mod_main) &&
+           usual_i64(&p, end, TAG(KV_VERSION, PB_VARINT), &ret->version) &&
+           usual_bytes(&p, end, TAG(KV_VALUE, PB_LEN), &ret->value) &&
+           usual_i64(&p, end, TAG(KV_LEASE, PB_VARINT), &ret->lease) && p == end;
+}
+
+bool kv_decode(struct bytes in, struct kv_fields *ret)
+{
+    return decode_usual(in, ret) || decode_any(in, ret);
 }
 
 void kv_decode_stored(struct bytes in, struct kv_fields *ret)

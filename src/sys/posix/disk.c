@@ -204,6 +204,11 @@ static void pf_map_release(struct file *f, uint64_t bytes)
         madvise(pf->map, (size_t) MIN(bytes, (uint64_t) pf->map_bytes), MADV_DONTNEED);
 }
 
+static void pf_will_need(struct file *f, uint64_t off, uint64_t bytes)
+{
+    (void) posix_fadvise(posix_of(f)->fd, (off_t) off, (off_t) bytes, POSIX_FADV_WILLNEED);
+}
+
 static void pf_close(struct file *f)
 {
     struct posix_file *pf = posix_of(f);
@@ -227,6 +232,7 @@ static const struct file_ops posix_file_ops = {
     .unlock = pf_unlock,
     .map = pf_map,
     .map_release = pf_map_release,
+    .will_need = pf_will_need,
     .close = pf_close,
 };
 

@@ -351,6 +351,43 @@ static void release_and_purge(void **state)
     assert_int_equal(wal_open(&o, 10, 1, &c, &w, NULL), ERR_WAL_NO_SEGMENT);
 }
 
+/* The newest snapshot is the last of the valid ones, wherever its marker lies; segments before that
+ * are not looked at. */
+static void newest_snapshot(void **state)
+{
+    struct simdisk *s = *state;
+    struct disk *d = simdisk_disk(s);
+    struct wal *w = test_create(s, SEGMENT);
+    struct wal_snapshot marker = {.term = 1}, got, *all;
+    struct wal_save save = {.snapshot = &marker};
+    struct file *f;
+    struct arena a;
+    size_t n;
+
+    arena_init(&a, 1 << 20);
+    for (raft_index i = 1; i <= 400; i++) {
+        assert_int_equal(test_append(w, i, 1, 1, 3000, NULL), 0);
+        if (i == 20 || i == 21 || i == 90 || i == 300) {
+            marker.index = i == 300 ? 999 : i; /* one of a snapshot beyond what was committed */
+            assert_int_equal(wal_append_batch(w, &save, 1, NULL), 0);
+        }
+        if (i % 40 != 10)
+            continue;
+        assert_int_equal(wal_valid_snapshots(d, TEST_DIR, &a, &all, &n, NULL), 0);
+        assert_int_equal(wal_newest_snapshot(d, TEST_DIR, &a, &got, NULL), 0);
+        assert_int_equal(got.index, all[n - 1].index);
+        assert_int_equal(got.index, i < 20 ? 0 : i < 90 ? 21 : 90);
+    }
+    assert_int_equal(disk_open(d, TEST_FIRST, DISK_READ | DISK_WRITE, 0, &f, NULL), 0);
+    assert_int_equal(file_write_one(f, "damage", 6, 5000, NULL), 0);
+    file_close(f);
+    wal_close(w);
+    assert_int_equal(wal_valid_snapshots(d, TEST_DIR, &a, &all, &n, NULL), ERR_CORRUPT);
+    assert_int_equal(wal_newest_snapshot(d, TEST_DIR, &a, &got, NULL), 0);
+    assert_int_equal(got.index, 90);
+    arena_done(&a);
+}
+
 /* After a failed write or sync nothing is taken any more, and what was acknowledged is there at the
  * next start. */
 static void poisoned(void **state)
@@ -453,6 +490,7 @@ int main(void)
         T(prepared_segments),
         T(locking),
         T(release_and_purge),
+        T(newest_snapshot),
         T(poisoned),
         T(full_disk_at_a_cut),
         T(no_allocation),
