@@ -16,6 +16,7 @@ struct store_defrag {
     struct store_file *copy;
     uint8_t last[STORE_REV_KEY_BYTES_MAX]; /* the newest record copied */
     size_t last_n;
+    uint64_t touched; /* bytes of the old file's mapping since it was last let go */
 };
 
 static void remove_copy(struct store_defrag *d)
@@ -103,6 +104,7 @@ static int copy_records(struct store_defrag *d, struct bolt_tx *from, struct bol
         d->last_n = newest.n;
     }
     ASSERT(n <= records);
+    d->touched += bytes;
     *ret_end = rc == ERR_NOT_FOUND;
     return 0;
 }
@@ -178,6 +180,10 @@ int store_defrag_step(struct store_defrag *d, size_t records, bool *ret_done, st
         rc = bolt_commit(to, e);
     else
         bolt_rollback(to);
+    if (d->touched >= STORE_WALK_MAPPED_BYTES_MAX) {
+        bolt_release_pages(from);
+        d->touched = 0;
+    }
     bolt_rollback(from);
     if (rc == 0 && end)
         rc = bolt_sync(d->copy->db, e);

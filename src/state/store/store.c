@@ -129,12 +129,11 @@ int store__load_ends(struct store *s, struct err *e)
 
 static int open_file(struct store *s, struct err *e)
 {
-    int rc = 0;
+    int rc = store__file_open(s, s->path, false, &s->file, e);
 
-    if (!s->cfg.read_only)
+    /* Only under the file's lock: what is left over may be what another process is just making. */
+    if (rc == 0 && !s->cfg.read_only)
         rc = remove_leftovers(s, e);
-    if (rc == 0)
-        rc = store__file_open(s, s->path, false, &s->file, e);
     if (rc == 0 && !s->cfg.read_only)
         rc = store__ensure_buckets(s, e);
     if (rc == 0)

@@ -601,6 +601,18 @@ static void leftovers_of_a_defragmentation_go_at_start(void **state)
     assert_true(disk_exists(simdisk_disk(sim), "snap/0000000000000002-0000000000000003.snap"));
 }
 
+static void a_refused_opening_takes_no_leftovers(void **state)
+{
+    /* Whoever cannot have the file may not remove the copy that its owner is just making. */
+    struct store_config cfg = {.disk = simdisk_disk(sim), .path = "snap/db"};
+    struct store *other = NULL;
+
+    (void) state;
+    simdisk_put_file(sim, "snap/db.tmp.defrag", "x", 1);
+    assert_int_equal(store_open(&cfg, &other, &e), ERR_LOCKED);
+    assert_true(disk_exists(simdisk_disk(sim), "snap/db.tmp.defrag"));
+}
+
 static void a_copy_is_the_file_at_one_moment(void **state)
 {
     /* Pulled in odd pieces while commits go on, it opens as a store with the state at the
@@ -741,6 +753,7 @@ int main(void)
         TEST(defragmentation_goes_on_between_commits),
         TEST(a_defragmentation_that_fails_or_is_cut_off_changes_nothing),
         TEST(leftovers_of_a_defragmentation_go_at_start),
+        TEST(a_refused_opening_takes_no_leftovers),
         TEST(a_copy_is_the_file_at_one_moment),
         TEST(the_hash_leaves_out_what_differs_between_members),
         TEST(revision_keys_have_one_form),
