@@ -14,12 +14,15 @@
 
 #define FINDING_BYTES 512
 #define KEY_SHOWN_BYTES 32 /* of a key in a finding */
+/* So much of the mapping may count as this process's memory before it is let go. */
+#define MAPPED_BYTES_MAX (UINT64_C(40) << 20)
 
 struct walk {
     const struct bolt_tx *tx;
     uint64_t pages;    /* below this number */
     uint64_t *reached; /* bitmaps */
     uint64_t *freed;   /* NULL: there is no list of free pages */
+    uint64_t touched;  /* bytes of pages since the mapping was last let go */
     bool first_only;   /* stop at the first finding */
     uint64_t findings;
     struct err *first;
@@ -126,6 +129,17 @@ static void keys_check(struct walk *w, const struct step *s, const uint8_t *page
 
 static void bucket_check(struct walk *w, struct bytes value, unsigned depth);
 
+/* Every page is visited, so without this the whole file would be resident.  Pages above the present
+ * one are read again when the walk returns to them. */
+static void note_touched(struct walk *w, uint64_t pages)
+{
+    w->touched += pages * w->tx->meta.page_bytes;
+    if (w->touched < MAPPED_BYTES_MAX)
+        return;
+    file_map_release(w->tx->map->file, w->pages * w->tx->meta.page_bytes);
+    w->touched = 0;
+}
+
 /* Marks a page and its overflow as used.  False when the page cannot be followed: it reaches
  * outside the database, or something else uses it. */
 static bool page_reach(struct walk *w, const struct step *s, uint64_t overflow)
@@ -150,6 +164,7 @@ static bool page_reach(struct walk *w, const struct step *s, uint64_t overflow)
             finding(w, "page %" PRIu64 ": reachable freed", id);
         bit_set(w->reached, id);
     }
+    note_touched(w, overflow + 1);
     return alone;
 }
 
