@@ -23,20 +23,19 @@ static int leader_at(struct ctl *ctl, const char *endpoint, int64_t timeout_ms, 
 /* Leaves ctl->client connected to the leader. */
 static int find_leader(struct ctl *ctl, int64_t timeout_ms, uint64_t *ret)
 {
-    const struct cli_value *v = cli_value(ctl->call, "endpoints");
     struct buf b;
     int status = CTL_OK;
 
-    for (size_t i = 0; i < v->list_count; i++) {
-        status = leader_at(ctl, v->list[i], timeout_ms, ret);
+    for (size_t i = 0; i < ctl->endpoint_count; i++) {
+        status = leader_at(ctl, ctl->endpoints[i], timeout_ms, ret);
         if (status != CTL_OK || *ret != 0)
             return status;
         ketch_close(ctl->client);
         ctl->client = NULL;
     }
     buf_init(&b, CLI_PAGE_BYTES_MAX);
-    for (size_t i = 0; i < v->list_count; i++)
-        buf_printf(&b, "%s%s", i == 0 ? "" : " ", v->list[i]);
+    for (size_t i = 0; i < ctl->endpoint_count; i++)
+        buf_printf(&b, "%s%s", i == 0 ? "" : " ", ctl->endpoints[i]);
     status = cli_fail(CTL_BAD_ARGS, "no leader endpoint given at [%s]", buf_cstr(&b));
     buf_done(&b);
     return status;

@@ -20,6 +20,7 @@ struct saving {
     int fd;
     int write_errno;
     uint64_t size;
+    bool opened; /* the server has said something */
     char version[VERSION_BYTES_MAX];
     struct ketch_error error;
 };
@@ -62,12 +63,10 @@ static void log_field(const char *caller, const char *msg, const char *name, con
     buf_done(&b);
 }
 
-static void on_open(void *user)
+static void log_opened(struct saving *s)
 {
-    struct saving *s = user;
-
+    s->opened = true;
     ctl_log("info", "client", "v3/maintenance.go:236", "opened snapshot stream; downloading", "");
-    log_field("snapshot/v3_snapshot.go:96", "fetching snapshot", "endpoint", s->endpoint);
 }
 
 static bool on_piece(const ProtobufCMessage *message, void *user)
@@ -76,6 +75,10 @@ static bool on_piece(const ProtobufCMessage *message, void *user)
     struct saving *s = user;
     size_t done = 0;
 
+    if (!s->opened) {
+        log_opened(s);
+        log_field("snapshot/v3_snapshot.go:96", "fetching snapshot", "endpoint", s->endpoint);
+    }
     if (r->version[0] != 0)
         snprintf(s->version, sizeof(s->version), "%s", r->version);
     while (done < r->blob.len) {
@@ -93,11 +96,19 @@ static bool on_piece(const ProtobufCMessage *message, void *user)
     return true;
 }
 
+/* Did a server say this, and not our own clock? */
+static bool is_refusal(const struct ketch_error *e)
+{
+    return e->code > KETCH_OK && e->code != KETCH_CANCELED && e->code != KETCH_DEADLINE_EXCEEDED;
+}
+
 static void on_end(const struct ketch_error *e, void *user)
 {
     struct saving *s = user;
 
     s->error = *e;
+    if (!s->opened && is_refusal(e))
+        log_opened(s);
     if (e->code == KETCH_OK)
         ctl_log("info", "client", "v3/maintenance.go:302", "completed snapshot read; closing", "");
     ketch_stop(s->ctl->client);
@@ -120,15 +131,23 @@ static void log_fetched(const struct saving *s, int64_t took_ns)
     buf_done(&b);
 }
 
+/* A snapshot's errors are told with their code, other than those of a call with one answer. */
+static int fail(const struct saving *s)
+{
+    const char *name = ketch_code_name(s->error.code);
+
+    if (!is_refusal(&s->error) || name == NULL || strncmp(s->error.text, "rpc error", 9) == 0)
+        return cli_fail(CTL_INTERRUPTED, "%s", s->error.text);
+    return cli_fail(CTL_INTERRUPTED, "rpc error: code = %s desc = %s", name, s->error.text);
+}
+
 /* Everything is in the file, and on the disk. */
 static int check_saved(struct saving *s)
 {
     if (s->write_errno != 0)
         return cli_fail(CTL_INTERRUPTED, "could not write snapshot: %s", go_errno(s->write_errno));
-    if (s->error.code != KETCH_OK) {
-        s->ctl->error = s->error;
-        return ctl_fail(s->ctl, CTL_INTERRUPTED);
-    }
+    if (s->error.code != KETCH_OK)
+        return fail(s);
     if (s->size % SECTOR_BYTES != HASH_BYTES)
         return cli_fail(CTL_INTERRUPTED, "sha256 checksum not found [bytes: %" PRIu64 "]", s->size);
     if (fsync(s->fd) != 0)
@@ -138,8 +157,7 @@ static int check_saved(struct saving *s)
 
 static int fetch(struct saving *s, int64_t timeout_ms)
 {
-    static const struct ketch_stream_callbacks cb = {
-        .on_open = on_open, .on_message = on_piece, .on_end = on_end};
+    static const struct ketch_stream_callbacks cb = {.on_message = on_piece, .on_end = on_end};
     Etcdserverpb__SnapshotRequest req = ETCDSERVERPB__SNAPSHOT_REQUEST__INIT;
     int64_t began = now_ns();
     int status;
@@ -156,7 +174,7 @@ static int fetch(struct saving *s, int64_t timeout_ms)
 /* Saves to PATH.part, then renames. */
 static int save(struct ctl *ctl, const char *path, int64_t timeout_ms)
 {
-    struct saving s = {.ctl = ctl, .endpoint = cli_value(ctl->call, "endpoints")->list[0]};
+    struct saving s = {.ctl = ctl, .endpoint = ctl->endpoints[0]};
     const char *part = arena_printf(&ctl->arena, "%s.part", path);
     int status;
 
@@ -184,15 +202,14 @@ static int save(struct ctl *ctl, const char *path, int64_t timeout_ms)
 
 static int one_endpoint(const struct ctl *ctl)
 {
-    const struct cli_value *v = cli_value(ctl->call, "endpoints");
     struct buf b;
     int status;
 
-    if (v->list_count == 1)
+    if (ctl->endpoint_count == 1)
         return CTL_OK;
     buf_init(&b, CLI_PAGE_BYTES_MAX);
-    for (size_t i = 0; i < v->list_count; i++)
-        buf_printf(&b, "%s%s", i == 0 ? "" : " ", v->list[i]);
+    for (size_t i = 0; i < ctl->endpoint_count; i++)
+        buf_printf(&b, "%s%s", i == 0 ? "" : " ", ctl->endpoints[i]);
     status = cli_fail(CTL_INTERRUPTED,
                       "snapshot must be requested to one selected node, not multiple [%s]",
                       buf_cstr(&b));

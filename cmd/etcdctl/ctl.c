@@ -33,25 +33,6 @@ void ctl_log(const char *level, const char *logger, const char *caller, const ch
     buf_done(&b);
 }
 
-/* What etcd's client logs of a failed attempt; tests that read stderr know this line. */
-static void on_attempt(const struct ketch_attempt *a, void *user)
-{
-    struct buf b;
-
-    (void) user;
-    buf_init(&b, CLI_PAGE_BYTES_MAX);
-    buf_printf(&b, "\"target\":\"etcd-endpoints://%p/%s\",\"peer\":", a->client, a->first_endpoint);
-    if (a->peer != NULL)
-        buf_printf(&b, "\"Peer{Addr: '%s', LocalAddr: <nil>, AuthInfo: 'insecure'}\"", a->peer);
-    else
-        buf_add_str(&b, "\"Peer{Addr: <nil>, LocalAddr: <nil>, AuthInfo: <nil>}\"");
-    buf_printf(&b, ",\"method\":\"%s\",\"attempt\":%u,\"error\":", a->method, a->attempt);
-    json_escape(&b, bytes_str(a->text));
-    ctl_log("warn", "etcd-client", "v3/retry_interceptor.go:68", "retrying of unary invoker failed",
-            buf_cstr(&b));
-    buf_done(&b);
-}
-
 /* --debug: the settings, sorted by name, then nothing of gRPC's own. */
 static void show_settings(const struct cli_call *call)
 {
@@ -116,11 +97,8 @@ static int check_tls_files(const struct cli_call *call)
 static int check_settings(struct ctl *ctl)
 {
     const struct cli_call *call = ctl->call;
-    int status = CTL_OK;
+    int status = ctl_discover(ctl);
 
-    if (cli_string(call, "discovery-srv")[0] != 0)
-        return cli_fail(CTL_ERROR, "discovery of endpoints by DNS (--discovery-srv) is not "
-                                   "supported yet");
     if (status == CTL_OK)
         status = check_file_flag(call, "cert");
     if (status == CTL_OK)
@@ -160,104 +138,6 @@ int ctl_init(struct ctl *ctl, struct cli_call *call)
     return check_settings(ctl);
 }
 
-/* ---- clients ---- */
-
-/* NAME from --user, and its password from --password, from NAME:PASSWORD, or from the terminal. */
-static void credentials(const struct cli_call *call, struct buf *name, struct buf *password)
-{
-    const char *user = cli_string(call, "user");
-    const char *colon = strchr(user, ':');
-
-    if (cli_string(call, "password")[0] != 0) {
-        buf_add_str(name, user);
-        buf_add_str(password, cli_string(call, "password"));
-        return;
-    }
-    if (colon != NULL) {
-        buf_add(name, user, (size_t) (colon - user));
-        buf_add_str(password, colon + 1);
-        return;
-    }
-    buf_add_str(name, user);
-    ctl_ask_password("Password: ", password);
-}
-
-static int login(struct ctl *ctl, struct ketch_client *c)
-{
-    struct buf name;
-    struct buf password;
-    int status = CTL_OK;
-
-    if (cli_string(ctl->call, "user")[0] == 0 || cli_string(ctl->call, "auth-jwt-token")[0] != 0)
-        return CTL_OK;
-    buf_init(&name, CLI_PAGE_BYTES_MAX);
-    buf_init(&password, CLI_PAGE_BYTES_MAX);
-    credentials(ctl->call, &name, &password);
-    int64_t dial_ms = cli_int(ctl->call, "dial-timeout") / NS_PER_MS;
-    if (ketch_login(c, buf_cstr(&name), buf_cstr(&password), MAX(dial_ms, 1), &ctl->error) !=
-        KETCH_OK)
-        status = ctl_fail(ctl, CTL_BAD_CONNECTION);
-    buf_done(&name);
-    buf_done(&password);
-    return status;
-}
-
-int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n, struct ketch_client *share,
-                struct ketch_client **ret)
-{
-    const struct cli_call *call = ctl->call;
-    struct ketch_options o = {
-        .endpoints = endpoints,
-        .endpoint_count = n,
-        .dial_timeout_ms = cli_int(call, "dial-timeout") / NS_PER_MS,
-        .keepalive_time_ms = MAX(cli_int(call, "keepalive-time") / NS_PER_MS, 10000),
-        .keepalive_timeout_ms = cli_int(call, "keepalive-timeout") / NS_PER_MS,
-        .request_bytes_max = (size_t) MAX(cli_int(call, "max-request-bytes"), 0),
-        .response_bytes_max = (size_t) MAX(cli_int(call, "max-recv-bytes"), 0),
-        .token = cli_string(call, "auth-jwt-token"),
-        .tls = {.ca_file = cli_string(call, "cacert"),
-                .cert_file = cli_string(call, "cert"),
-                .key_file = cli_string(call, "key"),
-                .skip_verify = cli_bool(call, "insecure-skip-tls-verify")},
-        .on_attempt = on_attempt,
-        .share = share,
-    };
-
-    o.tls.enabled = o.tls.ca_file[0] != 0 || o.tls.cert_file[0] != 0 || o.tls.key_file[0] != 0 ||
-                    o.tls.skip_verify || !cli_bool(call, "insecure-transport");
-    *ret = NULL;
-    if (ketch_open(&o, ret, &ctl->error) != KETCH_OK)
-        return ctl_fail(ctl, CTL_BAD_CONNECTION);
-    return login(ctl, *ret);
-}
-
-static const char *trimmed(struct ctl *ctl, const char *s)
-{
-    size_t n;
-
-    while (isspace((unsigned char) *s))
-        s++;
-    n = strlen(s);
-    while (n > 0 && isspace((unsigned char) s[n - 1]))
-        n--;
-    return arena_printf(&ctl->arena, "%.*s", (int) n, s);
-}
-
-int ctl_open(struct ctl *ctl, struct cli_call *call)
-{
-    const struct cli_value *v;
-    const char **list;
-    int status = ctl_init(ctl, call);
-
-    if (status != CTL_OK)
-        return status;
-    v = cli_value(call, "endpoints");
-    list = arena_calloc(&ctl->arena, v->list_count + 1, sizeof(*list));
-    for (size_t i = 0; i < v->list_count; i++)
-        list[i] = trimmed(ctl, v->list[i]);
-    return ctl_connect(ctl, list, v->list_count, NULL, &ctl->client);
-}
-
 int ctl_close(struct ctl *ctl, int status)
 {
     cli_write(stdout, &ctl->out);
@@ -267,48 +147,6 @@ int ctl_close(struct ctl *ctl, int status)
     buf_done(&ctl->errs);
     arena_done(&ctl->arena);
     return status;
-}
-
-/* ---- endpoints one by one ---- */
-
-static int member_endpoints(struct ctl *ctl, const char *const **ret, size_t *ret_n)
-{
-    Etcdserverpb__MemberListRequest req = ETCDSERVERPB__MEMBER_LIST_REQUEST__INIT;
-    const Etcdserverpb__MemberListResponse *resp;
-    struct ketch_reply *reply = NULL;
-    const char **list = arena_calloc(&ctl->arena, CTL_ENDPOINTS_MAX, sizeof(*list));
-    const struct cli_value *v = cli_value(ctl->call, "endpoints");
-    int status;
-
-    *ret_n = 0;
-    *ret = list;
-    status = ctl_connect(ctl, v->list, v->list_count, NULL, &ctl->client);
-    if (status != CTL_OK)
-        return status;
-    req.linearizable = true;
-    if (ketch_member_list(ctl->client, &req, ctl_timeout_ms(ctl->call), &reply, &resp,
-                          &ctl->error) != KETCH_OK)
-        return cli_fail(CTL_ERROR, "failed to fetch endpoints from etcd cluster member list: %s",
-                        ctl->error.text);
-    for (size_t i = 0; i < resp->n_members; i++)
-        for (size_t k = 0; k < resp->members[i]->n_clienturls; k++)
-            if (*ret_n < CTL_ENDPOINTS_MAX)
-                list[(*ret_n)++] = arena_printf(&ctl->arena, "%s", resp->members[i]->clienturls[k]);
-    ketch_reply_free(reply);
-    ketch_close(ctl->client);
-    ctl->client = NULL;
-    return CTL_OK;
-}
-
-int ctl_endpoints(struct ctl *ctl, const char *const **ret, size_t *ret_n)
-{
-    const struct cli_value *v = cli_value(ctl->call, "endpoints");
-
-    if (cli_bool(ctl->call, "cluster"))
-        return member_endpoints(ctl, ret, ret_n);
-    *ret = v->list;
-    *ret_n = v->list_count;
-    return CTL_OK;
 }
 
 /* ---- results ---- */

@@ -24,9 +24,23 @@
 #define CTL_REQUEST_BYTES_MAX ((size_t) 1 << 31) /* arena of one request */
 #define CTL_ENDPOINTS_MAX 1024
 
+/* Which servers, over what, as whom. */
+struct ctl_target {
+    const char *const *endpoints;
+    size_t endpoint_count;
+    struct ketch_tls_options tls; /* its strings are not NULL, but for server_name */
+    const char *token;
+    const char *user; /* "": nobody */
+    const char *password;
+};
+
 struct ctl {
     struct cli_call *call;
     struct ketch_client *client;
+    const char *const *endpoints; /* --endpoints, or what --discovery-srv found */
+    size_t endpoint_count;
+    const char *server_name;         /* that certificates must be for; NULL: the endpoint's host */
+    const struct ctl_target *target; /* of the global flags; NULL until the first client */
     struct print_how how;
     struct print_what what;
     struct arena arena; /* of the request */
@@ -45,6 +59,13 @@ NODISCARD int ctl_open(struct ctl *ctl, struct cli_call *call);
 /* A client of these endpoints, logged in.  `share`: NULL, or whose loop it uses. */
 NODISCARD int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n,
                           struct ketch_client *share, struct ketch_client **ret);
+
+/* Completes what flags said: whether TLS is asked for, NAME[:PASSWORD] taken apart, the password
+ * asked for with `prompt` when there is none.  Lives in ctl's arena; endpoints are added by the
+ * caller. */
+struct ctl_target *ctl_target(struct ctl *ctl, const struct ctl_target *flags, const char *prompt);
+NODISCARD int ctl_connect_to(struct ctl *ctl, const struct ctl_target *t,
+                             struct ketch_client *share, struct ketch_client **ret);
 
 /* Writes out what is left, closes; returns `status`. */
 int ctl_close(struct ctl *ctl, int status);
@@ -80,6 +101,11 @@ char *ctl_field(struct cli_call *call, const char *arg);
  * escapes; `fields` are further members, such as `"path":"s.db"`, or "". */
 void ctl_log(const char *level, const char *logger, const char *caller, const char *msg,
              const char *fields);
+
+/* ---- discovery by DNS (discovery.c) ---- */
+
+/* Sets ctl->endpoints, and ctl->server_name when endpoints without TLS are not accepted. */
+NODISCARD int ctl_discover(struct ctl *ctl);
 
 /* ---- the environment (env.c) ---- */
 

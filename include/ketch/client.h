@@ -55,8 +55,8 @@ enum ketch_code {
     KETCH_E_NO_ENDPOINTS = -1100,
     KETCH_E_BAD_ENDPOINT = -1101,
     KETCH_E_NO_MEMORY = -1102,
-    KETCH_E_BAD_REPLY = -1103,   /* not the message that the method promises */
-    KETCH_E_TLS = -1104,         /* certificate, key or CA file cannot be used */
+    KETCH_E_BAD_REPLY = -1103, /* not the message that the method promises */
+    KETCH_E_TLS = -1104,       /* certificate, key or CA file cannot be used */
 };
 
 struct ketch_error {
@@ -65,6 +65,9 @@ struct ketch_error {
      * provided"), "context deadline exceeded", else "rpc error: code = X desc = Y". */
     char text[KETCH_ERROR_TEXT_BYTES];
 };
+
+/* The name of a gRPC status code: "NotFound".  NULL: it has none. */
+const char *ketch_code_name(int code);
 
 /* ---- a client ---- */
 

@@ -14,9 +14,14 @@ void client__error(struct ketch_error *e, int code, const char *fmt, ...)
     va_end(ap);
 }
 
+const char *ketch_code_name(int code)
+{
+    return code < 0 ? NULL : grpc_code_name((unsigned) code);
+}
+
 void client__status_text(char *out, size_t out_bytes, int code, struct bytes message)
 {
-    const char *name = grpc_code_name((unsigned) code);
+    const char *name = ketch_code_name(code);
     char number[32];
 
     snprintf(number, sizeof(number), "Code(%d)", code);

@@ -1,0 +1,195 @@
+/* connect.c -- which servers, over what, as whom. */
+#define _POSIX_C_SOURCE 200809L
+#include <ctype.h>
+
+#include "base/alloc.h"
+#include "cli/json_out.h"
+#include "etcdctl/ctl.h"
+
+#define NS_PER_MS 1000000
+#define KEEPALIVE_MS_MIN 10000 /* grpc's client asks no oftener */
+
+/* What etcd's client logs of a failed attempt; tests that read stderr know this line. */
+static void on_attempt(const struct ketch_attempt *a, void *user)
+{
+    struct buf b;
+
+    (void) user;
+    buf_init(&b, CLI_PAGE_BYTES_MAX);
+    buf_printf(&b, "\"target\":\"etcd-endpoints://%p/%s\",\"peer\":", a->client, a->first_endpoint);
+    if (a->peer != NULL)
+        buf_printf(&b, "\"Peer{Addr: '%s', LocalAddr: <nil>, AuthInfo: 'insecure'}\"", a->peer);
+    else
+        buf_add_str(&b, "\"Peer{Addr: <nil>, LocalAddr: <nil>, AuthInfo: <nil>}\"");
+    buf_printf(&b, ",\"method\":\"%s\",\"attempt\":%u,\"error\":", a->method, a->attempt);
+    json_escape(&b, bytes_str(a->text));
+    ctl_log("warn", "etcd-client", "v3/retry_interceptor.go:68", "retrying of unary invoker failed",
+            buf_cstr(&b));
+    buf_done(&b);
+}
+
+/* ---- as whom ---- */
+
+/* NAME and its password: from a flag of its own, from NAME:PASSWORD, or from the terminal. */
+static void split_user(struct ctl *ctl, struct ctl_target *t, const char *prompt)
+{
+    const char *colon = strchr(t->user, ':');
+    struct buf typed;
+
+    if (t->user[0] == 0 || t->password[0] != 0)
+        return;
+    if (colon != NULL) {
+        t->password = colon + 1;
+        t->user = arena_printf(&ctl->arena, "%.*s", (int) (colon - t->user), t->user);
+        return;
+    }
+    buf_init(&typed, CLI_PAGE_BYTES_MAX);
+    ctl_ask_password(prompt, &typed);
+    t->password = arena_printf(&ctl->arena, "%s", buf_cstr(&typed));
+    buf_done(&typed);
+}
+
+struct ctl_target *ctl_target(struct ctl *ctl, const struct ctl_target *t, const char *prompt)
+{
+    struct ctl_target *copy = arena_dup(&ctl->arena, t, sizeof(*t));
+
+    if (copy == NULL)
+        mem_exhausted("a command line");
+    copy->tls.enabled = copy->tls.enabled || copy->tls.ca_file[0] != 0 ||
+                        copy->tls.cert_file[0] != 0 || copy->tls.key_file[0] != 0 ||
+                        copy->tls.skip_verify;
+    if (copy->token[0] == 0)
+        split_user(ctl, copy, prompt);
+    else
+        copy->user = "";
+    return copy;
+}
+
+/* What the global flags say; asks for a missing password once. */
+static const struct ctl_target *global_target(struct ctl *ctl)
+{
+    const struct cli_call *call = ctl->call;
+    struct ctl_target t = {
+        .token = cli_string(call, "auth-jwt-token"),
+        .user = cli_string(call, "user"),
+        .password = cli_string(call, "password"),
+        .tls = {.enabled = !cli_bool(call, "insecure-transport"),
+                .ca_file = cli_string(call, "cacert"),
+                .cert_file = cli_string(call, "cert"),
+                .key_file = cli_string(call, "key"),
+                .server_name = ctl->server_name,
+                .skip_verify = cli_bool(call, "insecure-skip-tls-verify")},
+    };
+
+    t.tls.enabled = t.tls.enabled || ctl->server_name != NULL;
+    if (ctl->target == NULL)
+        ctl->target = ctl_target(ctl, &t, "Password: ");
+    return ctl->target;
+}
+
+/* ---- clients ---- */
+
+static int64_t duration_ms(const struct cli_call *call, const char *flag)
+{
+    return cli_int(call, flag) / NS_PER_MS;
+}
+
+int ctl_connect_to(struct ctl *ctl, const struct ctl_target *t, struct ketch_client *share,
+                   struct ketch_client **ret)
+{
+    const struct cli_call *call = ctl->call;
+    struct ketch_options o = {
+        .endpoints = t->endpoints,
+        .endpoint_count = t->endpoint_count,
+        .dial_timeout_ms = duration_ms(call, "dial-timeout"),
+        .keepalive_time_ms = MAX(duration_ms(call, "keepalive-time"), KEEPALIVE_MS_MIN),
+        .keepalive_timeout_ms = duration_ms(call, "keepalive-timeout"),
+        .request_bytes_max = (size_t) MAX(cli_int(call, "max-request-bytes"), 0),
+        .response_bytes_max = (size_t) MAX(cli_int(call, "max-recv-bytes"), 0),
+        .token = t->token,
+        .tls = t->tls,
+        .on_attempt = on_attempt,
+        .share = share,
+    };
+
+    *ret = NULL;
+    if (ketch_open(&o, ret, &ctl->error) != KETCH_OK)
+        return ctl_fail(ctl, CTL_BAD_CONNECTION);
+    if (ketch_login(*ret, t->user, t->password, MAX(o.dial_timeout_ms, 1), &ctl->error) != KETCH_OK)
+        return ctl_fail(ctl, CTL_BAD_CONNECTION);
+    return CTL_OK;
+}
+
+int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n, struct ketch_client *share,
+                struct ketch_client **ret)
+{
+    struct ctl_target t = *global_target(ctl);
+
+    t.endpoints = endpoints;
+    t.endpoint_count = n;
+    return ctl_connect_to(ctl, &t, share, ret);
+}
+
+static const char *trimmed(struct ctl *ctl, const char *s)
+{
+    size_t n;
+
+    while (isspace((unsigned char) *s))
+        s++;
+    n = strlen(s);
+    while (n > 0 && isspace((unsigned char) s[n - 1]))
+        n--;
+    return arena_printf(&ctl->arena, "%.*s", (int) n, s);
+}
+
+int ctl_open(struct ctl *ctl, struct cli_call *call)
+{
+    const char **list;
+    int status = ctl_init(ctl, call);
+
+    if (status != CTL_OK)
+        return status;
+    list = arena_calloc(&ctl->arena, ctl->endpoint_count + 1, sizeof(*list));
+    for (size_t i = 0; i < ctl->endpoint_count; i++)
+        list[i] = trimmed(ctl, ctl->endpoints[i]);
+    return ctl_connect(ctl, list, ctl->endpoint_count, NULL, &ctl->client);
+}
+
+/* ---- endpoints one by one ---- */
+
+static int member_endpoints(struct ctl *ctl, const char *const **ret, size_t *ret_n)
+{
+    Etcdserverpb__MemberListRequest req = ETCDSERVERPB__MEMBER_LIST_REQUEST__INIT;
+    const Etcdserverpb__MemberListResponse *resp;
+    struct ketch_reply *reply = NULL;
+    const char **list = arena_calloc(&ctl->arena, CTL_ENDPOINTS_MAX, sizeof(*list));
+    int status;
+
+    *ret_n = 0;
+    *ret = list;
+    status = ctl_connect(ctl, ctl->endpoints, ctl->endpoint_count, NULL, &ctl->client);
+    if (status != CTL_OK)
+        return status;
+    req.linearizable = true;
+    if (ketch_member_list(ctl->client, &req, ctl_timeout_ms(ctl->call), &reply, &resp,
+                          &ctl->error) != KETCH_OK)
+        return cli_fail(CTL_ERROR, "failed to fetch endpoints from etcd cluster member list: %s",
+                        ctl->error.text);
+    for (size_t i = 0; i < resp->n_members; i++)
+        for (size_t k = 0; k < resp->members[i]->n_clienturls; k++)
+            if (*ret_n < CTL_ENDPOINTS_MAX)
+                list[(*ret_n)++] = arena_printf(&ctl->arena, "%s", resp->members[i]->clienturls[k]);
+    ketch_reply_free(reply);
+    ketch_close(ctl->client);
+    ctl->client = NULL;
+    return CTL_OK;
+}
+
+int ctl_endpoints(struct ctl *ctl, const char *const **ret, size_t *ret_n)
+{
+    if (cli_bool(ctl->call, "cluster"))
+        return member_endpoints(ctl, ret, ret_n);
+    *ret = ctl->endpoints;
+    *ret_n = ctl->endpoint_count;
+    return CTL_OK;
+}
