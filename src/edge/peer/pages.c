@@ -181,6 +181,10 @@ void peer__page(struct http_req *r, void *peer_server)
         peer__raft_page(r, ps);
         return;
     }
+    if (bytes_eq(path, BYTES_LIT("/raft/snapshot"))) {
+        peer__snapshot_page(r, ps);
+        return;
+    }
     if (bytes_eq(path, BYTES_LIT("/leases")) || bytes_eq(path, BYTES_LIT("/leases/internal"))) {
         if (peer__is_post(r))
             peer__leases_page(r, ps, path.n > sizeof "/leases" - 1);

@@ -49,6 +49,7 @@ int peer_new(const struct peer_options *o, struct peer_server **ret, struct err 
     p->own_urls = join(o->peer_urls, o->peer_urls_n);
     list_init(&p->peers);
     peer__transport_open(p);
+    peer__snapshots_open(p);
     peer__questions_open(p);
     peer__asks_open(p);
     net_limits_default(&no.limits);
@@ -82,6 +83,7 @@ void peer_attach(struct peer_server *p, struct node *n)
     node_status(n, &st);
     p->node = n;
     node_sink_add(n, &p->sink);
+    node_sink_add(n, &p->snapshots.sink);
     p->id = st.member_id;
     cluster_id_text(st.member_id, p->hex);
     cluster_id_text(st.cluster_id, p->cluster_hex);
@@ -109,6 +111,7 @@ static void on_stop(struct loop_task *t)
     struct peer_server *p = CONTAINER_OF(t, struct peer_server, stop);
 
     p->stopping = true;
+    peer__snapshots_stop(p);
     peer__free_all(p);
     net_server_stop(p->net, p->running ? STOP_MS : 0, stopped, p);
 }
@@ -136,6 +139,7 @@ void peer_free(struct peer_server *p)
     p->stopping = true;
     peer__transport_close(p);
     peer__asks_close(p);
+    peer__snapshots_close(p);
     loop_free(p->loop);
     cluster_view_unref(p->view);
     mem_free(p->own_urls);

@@ -25,6 +25,7 @@
 #include "engine/net/http_client.h"
 
 #define PEER_ID_TEXT_BYTES CLUSTER_ID_TEXT_BYTES
+#define PEER_UNKNOWN_SENDER "UNKNOWN_SNAPSHOT_SENDER" /* etcd's label */
 
 struct peer;
 
@@ -113,6 +114,30 @@ struct peer_outgoing {
     struct raft_entry entries[];
 };
 
+/* Snapshots on their way: snapshot_send.c, snapshot_receive.c. */
+struct peer_snapshots {
+    struct mpsc outgoing; /* node_sending.link */
+    struct loop_task take;
+    _Atomic bool take_posted;
+    struct list sending; /* snapshot_out.link */
+    struct list coming;  /* snapshot_in.link */
+    size_t coming_n;
+    struct node_sink sink; /* their requests, each with a `done` of its own */
+    struct mpsc back;
+    struct loop_task take_back;
+    _Atomic bool back_posted;
+};
+
+enum peer_direction { PEER_SENT, PEER_RECEIVED };
+
+/* Of snapshots in one direction, for one other member.  All NULL without a registry. */
+struct peer_snapshot_metrics {
+    struct metric *success;
+    struct metric *failures;
+    struct metric *under_way;
+    struct histogram *seconds;
+};
+
 struct peer_server {
     struct peer_options o;
     struct loop *loop;
@@ -143,6 +168,7 @@ struct peer_server {
     struct mpsc answers;
     struct loop_task take_answers;
     _Atomic bool answers_posted;
+    struct peer_snapshots snapshots;
     struct mpsc views; /* peer_view: memberships that wait to be taken over */
     struct loop_task take_views;
     _Atomic bool views_posted;
@@ -184,6 +210,25 @@ void peer__posts_close(struct peer *p);
 void peer__raft_page(struct http_req *r, struct peer_server *ps);
 /* False: the request has been answered (405). */
 bool peer__is_post(struct http_req *r);
+
+/* ---- snapshots: snapshot_send.c, snapshot_receive.c, snapshots.c ---- */
+void peer__snapshots_open(struct peer_server *ps);
+void peer__snapshots_stop(struct peer_server *ps);  /* on the loop, which goes on for a while */
+void peer__snapshots_close(struct peer_server *ps); /* the loop and the node have ended */
+struct peer_snapshot_metrics
+peer__snapshot_metrics(struct peer_server *ps, enum peer_direction direction, const char *other);
+void peer__snapshots_take(struct peer_server *ps);
+void peer__sendings_give_up(struct peer *p, const char *why);
+void peer__sendings_stop(struct peer_server *ps);
+void peer__sendings_free(struct peer_server *ps);
+void peer__snapshot_page(struct http_req *r, struct peer_server *ps);
+void peer__comings_stop(struct peer_server *ps);
+void peer__comings_free(struct peer_server *ps);
+/* As etcd's server refuses what it will not take: 403 and JSON. */
+void peer__refuse(struct http_req *r, const struct peer_server *ps, const char *text);
+void peer__answer_taken(struct http_req *r, const struct peer_server *ps); /* 204 */
+/* From somebody who was removed, or to somebody else.  True: the request has been refused. */
+bool peer__is_misdirected(struct http_req *r, struct peer_server *ps, const struct raft_message *m);
 
 /* ---- probe.c ---- */
 void peer__probe_start(struct peer *p);

@@ -10,6 +10,19 @@
 #define PEER_LEASE_BODY_BYTES_MAX ((size_t) 64 << 10)
 #define PEER_ANSWER_BYTES_MAX ((size_t) 100 << 20)
 
+/* The message before a snapshot's data file (etcd's). */
+#define PEER_SNAPSHOT_HEAD_BYTES_MAX (64u << 20)
+
+/* Of a snapshot on its way out: waiting for the socket, below which more is asked for. */
+#define PEER_SNAPSHOT_QUEUED_BYTES ((size_t) 1 << 20)
+/* Of one that comes: pieces that are not written yet, from which on reading stops. */
+#define PEER_SNAPSHOT_PIECES_MAX 4
+/* Snapshots that may come at once: one, but for a change of leaders. */
+#define PEER_SNAPSHOTS_COMING_MAX 8
+/* A receiver that takes nothing for so long is given up; who has got all has time to sync it. */
+#define PEER_SNAPSHOT_STALL_MS 30000
+#define PEER_SNAPSHOT_ANSWER_MS 300000
+
 /* POSTs to one member: under way, and waiting behind them (etcd's numbers). */
 #define PEER_POSTS_MAX 4
 #define PEER_POSTS_WAITING_MAX 64

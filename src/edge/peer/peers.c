@@ -277,6 +277,7 @@ static void peer_close(struct peer *p)
 {
     struct peer_server *ps = p->ps;
 
+    peer__sendings_give_up(p, "the member was removed");
     close_connections(p);
     urls_free(p);
     p->active_since = 0;

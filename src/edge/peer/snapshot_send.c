@@ -1,0 +1,271 @@
+/* snapshot_send.c -- a snapshot to another member: POST /raft/snapshot, its body made as the socket
+ * takes it.
+ *
+ *     head queued --> piece asked of the node --> queued --> ... --> the empty piece: body ends
+ *          ^                                       |                      |
+ *          '-- few bytes wait to be sent ----------'                      '--> the answer
+ *
+ * One piece at a time is with the node, so at most PEER_SNAPSHOT_QUEUED_BYTES and a piece are in
+ * memory.  Whatever ends it, the node is told once, when no request is with it any more.
+ */
+#include "base/alloc.h"
+#include "edge/peer/peer_int.h"
+#include "edge/peer/snapshot_head.h"
+#include "obs/gofmt.h"
+
+struct snapshot_out {
+    struct list link; /* peer_snapshots.sending */
+    struct peer_server *ps;
+    struct node_sending *s;
+    struct http_out *out; /* NULL: over */
+    raft_id to;
+    char to_hex[PEER_ID_TEXT_BYTES];
+    size_t url;
+    struct node_request piece;
+    bool asked; /* the node has the request */
+    bool whole; /* the body has been handed to the socket */
+    bool ok;
+    uint64_t bytes;
+    mono_ns began;
+    struct loop_timer late;
+    struct peer_snapshot_metrics metrics;
+};
+
+/* ---- the end ---- */
+
+static void snapshot_free(struct snapshot_out *x)
+{
+    ASSERT(x->out == NULL);
+    list_remove(&x->link);
+    node_sent(x->ps->node, x->s, x->ok);
+    mem_free(x);
+}
+
+static void log_end(struct snapshot_out *x, const char *why)
+{
+    struct log *l = x->ps->o.log;
+    char size[GO_SIZE_BYTES];
+    raft_index index = x->s->m.snapshot->meta.index;
+
+    go_size(x->bytes, size);
+    if (why == NULL)
+        LOG_INFO(l, "sent database snapshot", F_U64("snapshot-index", index),
+                 F_STR("remote-peer-id", x->to_hex), F_U64("bytes", x->bytes), F_STR("size", size));
+    else
+        LOG_WARN(l, "failed to send database snapshot", F_U64("snapshot-index", index),
+                 F_STR("remote-peer-id", x->to_hex), F_U64("bytes", x->bytes), F_STR("size", size),
+                 F_STR("error", why));
+}
+
+/* why NULL: it has arrived. */
+static void over(struct snapshot_out *x, const char *why)
+{
+    struct peer *p = peer__find(x->ps, x->to);
+
+    x->out = NULL;
+    x->ok = why == NULL;
+    loop_timer_stop(x->ps->loop, &x->late);
+    log_end(x, why);
+    metric_add(x->metrics.under_way, -1);
+    metric_inc(why == NULL ? x->metrics.success : x->metrics.failures);
+    if (why == NULL)
+        histogram_observe(x->metrics.seconds, loop_now_ns(x->ps->loop) - x->began);
+    if (p != NULL && why == NULL) {
+        metric_add(p->metrics.sent_bytes, (int64_t) x->bytes);
+        peer__activate(p);
+    } else if (p != NULL) {
+        metric_inc(p->metrics.sent_failures);
+        peer__url_failed(p, x->url);
+        peer__deactivate(p, "post snapshot", why);
+    }
+    if (!x->asked)
+        snapshot_free(x);
+}
+
+static void give_up(struct snapshot_out *x, const char *why)
+{
+    if (x->out != NULL)
+        http_out_abort(x->out);
+    over(x, why);
+}
+
+static void on_late(struct loop_timer *t)
+{
+    struct snapshot_out *x = CONTAINER_OF(t, struct snapshot_out, late);
+
+    give_up(x, x->whole ? "no answer in time" : "the receiver takes nothing");
+}
+
+static void on_end(struct http_out *out, const char *why)
+{
+    struct snapshot_out *x = http_out_user(out);
+    int status = http_out_status(out);
+    char text[64];
+
+    if (why == NULL && status == 403) {
+        node_report_removed(x->ps->node);
+        why = "the member has been permanently removed from the cluster";
+    } else if (why == NULL && (status != 204 || !x->whole)) {
+        snprintf(text, sizeof text, "unexpected http status code %d", status);
+        why = text;
+    }
+    over(x, why);
+}
+
+/* Without memory for the timer nothing would end it. */
+static void wait_for(struct snapshot_out *x, int64_t ms)
+{
+    if (loop_timer_start(x->ps->loop, &x->late, ms) != 0)
+        mem_exhausted("the timer of a snapshot");
+}
+
+/* ---- the body ---- */
+
+static void pull(struct snapshot_out *x);
+
+static void on_writable(struct http_out *out)
+{
+    pull(http_out_user(out));
+}
+
+static void piece_done(struct node_request *r)
+{
+    struct snapshot_out *x = CONTAINER_OF(r, struct snapshot_out, piece);
+    struct payload *p = r->result.answer == NODE_ANSWER_PIECE ? r->result.piece : NULL;
+    struct net_piece piece;
+    int rc = 0;
+
+    x->asked = false;
+    if (x->out == NULL) {
+        payload_unref(p);
+        snapshot_free(x);
+        return;
+    }
+    if (p == NULL) {
+        give_up(x, r->result.text == NULL ? "the member stops" : r->result.text);
+        return;
+    }
+    if (p->bytes == 0) {
+        x->whole = true;
+        http_out_finish(x->out);
+        wait_for(x, PEER_SNAPSHOT_ANSWER_MS);
+    } else {
+        piece = net_piece_counted(p);
+        rc = http_out_write(x->out, &piece, 1);
+    }
+    payload_unref(p);
+    if (rc != 0)
+        give_up(x, "out of memory");
+    else if (!x->whole)
+        pull(x);
+}
+
+static void pull(struct snapshot_out *x)
+{
+    if (x->out == NULL || x->asked || x->whole)
+        return;
+    wait_for(x, PEER_SNAPSHOT_STALL_MS);
+    if (http_out_queued_bytes(x->out) >= PEER_SNAPSHOT_QUEUED_BYTES) {
+        http_out_on_writable(x->out, PEER_SNAPSHOT_QUEUED_BYTES, on_writable);
+        return;
+    }
+    x->piece = (struct node_request){.kind = NODE_REQ_SNAPSHOT_PIECE,
+                                     .sink = &x->ps->snapshots.sink,
+                                     .done = piece_done,
+                                     .snapshot = x->s->copy};
+    x->asked = true;
+    node_submit(x->ps->node, &x->piece);
+}
+
+/* ---- the beginning ---- */
+
+static int post(struct snapshot_out *x, struct peer *p)
+{
+    struct http_client *c = peer__client(p);
+    struct payload *head = snapshot_head_encode(&x->s->m);
+    struct peer_fields fields;
+    struct http_out_options o = {
+        .method = "POST", .path = "/raft/snapshot", .streamed = true, .end = on_end, .user = x};
+    struct net_piece piece;
+    struct err e = ERR_INIT;
+    int rc = head == NULL || c == NULL ? ERR_NOMEM : 0;
+
+    x->url = p->url;
+    peer__fields(x->ps, NULL, &fields);
+    fields.f[fields.n++] = (struct http_field){"Content-Type", "application/octet-stream"};
+    o.fields = fields.f;
+    o.fields_n = fields.n;
+    if (rc == 0)
+        rc = http_client_request(c, &o, &x->out, &e);
+    if (rc == 0) {
+        piece = net_piece_counted(head);
+        rc = http_out_write(x->out, &piece, 1);
+    }
+    payload_unref(head);
+    return rc;
+}
+
+static void send(struct peer_server *ps, struct node_sending *s)
+{
+    struct peer *p = ps->stopping ? NULL : peer__find(ps, s->m.to);
+    struct snapshot_out *x;
+    char size[GO_SIZE_BYTES];
+
+    if (p == NULL) {
+        node_sent(ps->node, s, false);
+        return;
+    }
+    x = xmem_calloc(1, sizeof *x);
+    x->ps = ps;
+    x->s = s;
+    x->to = s->m.to;
+    memcpy(x->to_hex, p->hex, sizeof x->to_hex);
+    x->bytes = raft_message_size(&s->m) + node_snapshot_bytes(s->copy);
+    x->began = loop_now_ns(ps->loop);
+    loop_timer_init(&x->late, on_late);
+    x->metrics = peer__snapshot_metrics(ps, PEER_SENT, p->hex);
+    metric_add(x->metrics.under_way, 1);
+    list_push(&ps->snapshots.sending, &x->link);
+    LOG_INFO(ps->o.log, "sending database snapshot",
+             F_U64("snapshot-index", s->m.snapshot->meta.index), F_STR("remote-peer-id", p->hex),
+             F_U64("bytes", x->bytes), F_STR("size", go_size(x->bytes, size)));
+    if (post(x, p) != 0)
+        give_up(x, "no connection can be made");
+    else
+        pull(x);
+}
+
+void peer__snapshots_take(struct peer_server *ps)
+{
+    for (struct mpsc_node *x = mpsc_take(&ps->snapshots.outgoing), *next; x != NULL; x = next) {
+        next = x->next;
+        send(ps, CONTAINER_OF(x, struct node_sending, link));
+    }
+}
+
+void peer__sendings_give_up(struct peer *p, const char *why)
+{
+    LIST_EACH_SAFE (l, &p->ps->snapshots.sending) {
+        struct snapshot_out *x = CONTAINER_OF(l, struct snapshot_out, link);
+
+        if (x->to == p->id && x->out != NULL)
+            give_up(x, why);
+    }
+}
+
+void peer__sendings_stop(struct peer_server *ps)
+{
+    LIST_EACH_SAFE (l, &ps->snapshots.sending) {
+        struct snapshot_out *x = CONTAINER_OF(l, struct snapshot_out, link);
+
+        if (x->out != NULL)
+            give_up(x, "the member stops");
+    }
+}
+
+/* Requests that the node still has will not come back. */
+void peer__sendings_free(struct peer_server *ps)
+{
+    LIST_EACH_SAFE (l, &ps->snapshots.sending)
+        snapshot_free(CONTAINER_OF(l, struct snapshot_out, link));
+}
