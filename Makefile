@@ -16,7 +16,7 @@ endif
 BUILD := build/$(PRESET)
 BIN := $(if $(filter release,$(PRESET)),bin,$(BUILD)/bin)
 
-.PHONY: all help deps build run cluster test unit e2e check format transcripts sim diff fuzz bench coverage clean
+.PHONY: all help deps build run cluster test unit e2e check format transcripts sim sim-long diff fuzz bench coverage clean
 
 all: build
 
@@ -26,7 +26,8 @@ help:
 	@echo "make cluster    the same with three members, and how to talk to them"
 	@echo "make test       the same, then pass every test      (SAN=address,undefined or SAN=thread)"
 	@echo "make check      format, layers, symbols, sizes"
-	@echo "make transcripts / make sim SEED=7 / make diff SEED=1 N=200000 / make fuzz / make bench CASE=put-64x1 / make coverage"
+	@echo "make sim SEED=7 one seed of the simulators, of consensus and of whole members; make sim-long: 2,000 of the latter"
+	@echo "make transcripts / make diff SEED=1 N=200000 / make fuzz / make bench CASE=put-64x1 / make coverage"
 
 # Debian's packages, by name; nothing happens where all are there.
 deps:
@@ -64,6 +65,10 @@ transcripts: build
 
 sim: build
 	@$(BUILD)/tests/sim_raft --seed $(SEED) --seconds 60
+	@$(BUILD)/tests/sim_member --seed $(SEED)
+
+sim-long: build
+	@$(BUILD)/tests/sim_member --seeds $(or $(SEEDS),1-2000) --jobs $(JOBS) --quiet
 
 diff: build
 	@KETCH_BIN=$(CURDIR)/$(BIN) KETCH_BUILD=$(CURDIR)/$(BUILD) $(PY) tests/diff/diff.py --seed $(SEED) --count $(or $(N),20000)

@@ -480,6 +480,16 @@ void simdisk_set_capacity(struct simdisk *s, uint64_t bytes)
     s->capacity = bytes;
 }
 
+uint64_t simdisk_used(struct simdisk *s)
+{
+    uint64_t n;
+
+    pthread_mutex_lock(&s->lock);
+    n = sim__used_bytes(s);
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
 void simdisk_set_full(struct simdisk *s, const char *part)
 {
     pthread_mutex_lock(&s->lock);

@@ -78,6 +78,8 @@ void simdisk_cut_after(struct simdisk *s, uint64_t nth);
  * truncate that makes a file longer takes no room: it leaves a hole, and it is the write into the
  * hole that fails. What has room can be written again for ever. */
 void simdisk_set_capacity(struct simdisk *s, uint64_t bytes);
+/* How many they have now. */
+uint64_t simdisk_used(struct simdisk *s);
 /* The same at once, but only for files in whose path `part` occurs; NULL: there is room again. */
 void simdisk_set_full(struct simdisk *s, const char *part);
 

@@ -183,20 +183,20 @@ void sim__inode_truncate(struct inode *ino, uint64_t bytes)
     sim__mappings_show(ino, MIN(before, (size_t) bytes), ino->now.n, true);
 }
 
-void sim__inode_sync(struct inode *ino)
-{
-    if (ino->changes == NULL)
-        return;
-    sim__content_copy(&ino->durable, &ino->now);
-    sim__changes_free(ino);
-}
-
 static void change_apply(struct content *c, const struct change *ch)
 {
     if (ch->is_truncate)
         content_resize(c, (size_t) ch->off);
     else
         sim__content_write(c, ch->off, ch->bytes, ch->n);
+}
+
+/* What is durable catches up with what is in memory. */
+void sim__inode_sync(struct inode *ino)
+{
+    for (const struct change *ch = ino->changes; ch != NULL; ch = ch->next)
+        change_apply(&ino->durable, ch);
+    sim__changes_free(ino);
 }
 
 /* Some of the sectors that a write touches reach the disk, as they were in memory after it: what
