@@ -128,7 +128,7 @@ static void open_scratch(struct mvcc_run *m)
                mvcc_revision(m->kv));
 }
 
-static int mvcc_load(struct mvcc_run *m)
+static int run_load(struct mvcc_run *m)
 {
     struct err e = ERR_INIT;
     bool txn = cli_bool(m->bench.call, "txn");
@@ -161,7 +161,7 @@ static int put_run(struct cli_call *call)
     int status;
 
     bench_init(&m.bench, call);
-    status = mvcc_load(&m);
+    status = run_load(&m);
     return bench_close(&m.bench, status);
 }
 
