@@ -108,6 +108,8 @@ static struct node_config node_config_of(const struct config *c)
         .strict_reconfig = c->strict_reconfig_check,
         .learners_max = (size_t) c->max_learners,
         .level = level_of(c),
+        .simple_tokens = server_simple_tokens(c),
+        .token_ttl_ns = (mono_ns) (c->auth_token_ttl == 0 ? 300 : c->auth_token_ttl) * 1000000000,
         .warning_apply_ns = c->warning_apply_duration,
         .corrupt_check_ns = c->corrupt_check_time,
         .compact_check_ns = config_gate(c, "CompactHashCheck") ? c->compact_hash_check_time : 0,

@@ -19,6 +19,9 @@ NODISCARD int thread_start(const char *name, void (*fn)(void *arg), void *arg, s
                            struct err *e);
 void thread_join(struct thread *t); /* frees it; NULL is accepted */
 
+/* From now on the calling thread runs when no other one of the machine wants to, nearly. */
+void thread_stand_back(void);
+
 struct waker {
     _Atomic uint32_t state; /* WAKER_* in posix/thread.c */
 };

@@ -1,5 +1,6 @@
 /* The Cluster service. */
 #include "edge/server/goparse.h"
+#include "edge/server/permit.h"
 #include "edge/server/server_int.h"
 
 /* ---- list ---- */
@@ -11,6 +12,9 @@ static void members_done(struct req *r)
     struct mvcc_header h;
 
     if (reply_failed(r->call, res))
+        return;
+    if (call_method(r->call)->tag == METHOD_MEMBER_LIST &&
+        !permitted(r->call, permit_known(r->call)))
         return;
     ASSERT(res->answer == NODE_ANSWER_MSG);
     h = header_make(r->io->server, 0, res->raft_term);
@@ -36,8 +40,11 @@ static void list(struct call *c, struct bytes message)
 
 static void submit_change(struct call *c, const struct cluster_change *ch)
 {
-    struct req *r = req_new(c, NODE_REQ_MEMBER_CHANGE, members_done);
+    struct req *r;
 
+    if (!permitted(c, permit_admin(c)))
+        return;
+    r = req_new(c, NODE_REQ_MEMBER_CHANGE, members_done);
     if (r == NULL)
         return;
     r->node.change = arena_dup(r->node.arena, ch, sizeof *ch);

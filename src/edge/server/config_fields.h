@@ -170,7 +170,7 @@
       "allowed origins; each must be scheme://host:port") \
     X(STRINGS, host_whitelist, "host-whitelist", "*", "host-whitelist", NOW, \
       "allowed Host names for plain HTTP") \
-    X(STRING, auth_token, "auth-token", "simple", "auth-token", LATER, \
+    X(STRING, auth_token, "auth-token", "simple", "auth-token", NOW, \
       "'simple', or 'jwt,option=value,...'") \
     X(UINT, bcrypt_cost, "bcrypt-cost", "10", "bcrypt-cost", NOW, \
       "4..31; outside: warning and 10") \

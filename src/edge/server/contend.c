@@ -1,4 +1,5 @@
 #include "edge/server/contend.h"
+#include "edge/server/permit.h"
 
 #define LOOK_BYTES_MAX \
     (64u << 20) /* memory for all contenders of one name, for as long as a look */
@@ -152,6 +153,16 @@ static int look(struct contender *c, const struct mvcc_view *v, int64_t revision
     return rc;
 }
 
+/* The right to read all keys of the name: a client would read them to know whose turn it is. */
+static bool may_look(struct contender *c, const char **ret_text)
+{
+    enum api_error err = permit_range(c->call, call_arena(c->call), AUTH_READ, c->contest.prefix,
+                                      c->contest.end);
+
+    *ret_text = err == API_OK ? NULL : api_error_text(err);
+    return err == API_OK;
+}
+
 int contend_first(struct contender *c)
 {
     const struct mvcc_view *v = mvcc_view_pin(c->io->reader);
@@ -190,11 +201,20 @@ void contend_wait(struct contender *c)
     const struct mvcc_view *v = mvcc_view_pin(c->io->reader);
     int64_t revision = mvcc_view_revision(v);
     struct bytes before;
+    const char *denied;
     int rc;
 
     ASSERT(revision >= c->rev);
     rc = look(c, v, 0, &before);
     mvcc_view_unpin(v);
+    if (!may_look(c, &denied)) {
+        /* A candidate's key stays, as etcd leaves it. */
+        if (c->owner_read)
+            contend_give_up(c, GRPC_UNKNOWN, denied);
+        else
+            call_finish(c->call, GRPC_UNKNOWN, denied);
+        return;
+    }
     if (rc == ERR_NOT_FOUND) {
         c->hooks->won(c);
     } else if (rc != 0) {
@@ -257,7 +277,11 @@ static void entered(struct req *r)
 
 static void enter(struct contender *c)
 {
-    if (contest_key(&c->contest, c->lease, call_arena(c->call), &c->key))
+    const char *denied;
+
+    if (c->owner_read && !may_look(c, &denied))
+        call_finish(c->call, GRPC_UNKNOWN, denied);
+    else if (contest_key(&c->contest, c->lease, call_arena(c->call), &c->key))
         put_or_find(c, entered);
     else
         reply_no_memory(c->call);

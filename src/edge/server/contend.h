@@ -47,7 +47,8 @@ struct contender {
     bool made;                 /* by this call */
     struct follow follow;
     bool following;
-    int code; /* what the call ends with, once given up */
+    bool owner_read; /* etcd reads who holds the name while it puts the key: a lock */
+    int code;        /* what the call ends with, once given up */
     const char *text;
 };
 

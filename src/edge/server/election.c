@@ -1,6 +1,7 @@
 /* The Election service (v3electionpb); Observe is in observe.c. */
 #include "edge/server/election.h"
 #include "edge/server/contend.h"
+#include "edge/server/permit.h"
 #include "v3election.pb-c.h"
 
 /* ---- campaign ---- */
@@ -178,6 +179,7 @@ size_t election_pieces(const struct mvcc_header *h, struct bytes kv,
 
 static void leader_run(struct req *r)
 {
+    const struct contest *k = r->user;
     const struct mvcc_view *v;
     struct mvcc_header h;
     uint8_t head[ELECTION_HEAD_BYTES_MAX];
@@ -185,10 +187,13 @@ static void leader_run(struct req *r)
     struct contest_kv kv;
     int rc;
 
+    if (r->node.result.err == API_OK)
+        r->node.result.err = permit_range(r->call, call_arena(r->call), AUTH_READ, k->prefix,
+                                          k->end);
     if (self_failed(r->call, &r->node.result))
         return;
     v = mvcc_view_pin(r->io->reader);
-    rc = contest_holder(r->user, v, call_arena(r->call), &kv);
+    rc = contest_holder(k, v, call_arena(r->call), &kv);
     h = header_make(r->io->server, mvcc_view_revision(v), 0);
     if (rc == 0)
         call_reply(r->call, pieces, election_pieces(&h, kv.raw, head, pieces));

@@ -1,5 +1,5 @@
 /* Requests to the node and back: one batch per wake-up. */
-#include "edge/server/server_int.h"
+#include "edge/server/permit.h"
 
 #define IO_DRAIN_MS 2
 
@@ -166,6 +166,7 @@ int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
     inbox_init(&io->watches, io);
     inbox_init(&io->follows, io);
     list_init(&io->guarded);
+    list_init(&io->gates);
     loop_timer_init(&io->leader_timer, leader_timer_fire);
     io->gathered_end = &io->gathered;
     loop_hook_init(&io->submit_hook, submit_gathered);
@@ -180,6 +181,9 @@ int io_attach(struct io *io, struct node *n, struct err *e)
     io->reader = mvcc_reader_new(node_mvcc(n));
     if (io->reader == NULL)
         return err_set(e, ERR_LIMIT, "more than %d readers of the store", MVCC_READERS_MAX);
+    io->auth = auth_reader_new(node_auth(n));
+    if (io->auth == NULL)
+        return err_set(e, ERR_LIMIT, "more than %d readers of users and roles", AUTH_READERS_MAX);
     return 0;
 }
 
@@ -191,6 +195,7 @@ void io_done(struct io *io)
     watch_io_done(io);
     if (io->reader != NULL)
         mvcc_reader_free(io->reader);
+    auth_reader_free(io->auth);
     loop_free(io->loop);
 }
 
@@ -216,6 +221,10 @@ void req_submit(struct req *r)
 {
     struct io *io = r->io;
 
+    if (UNLIKELY(!permit_request(r))) {
+        r->then(r);
+        return;
+    }
     io->outstanding++;
     r->node.next = NULL;
     *io->gathered_end = &r->node;

@@ -4,6 +4,7 @@
  * bytes: the node puts its header in front and nothing is encoded again. */
 #include "edge/server/kv.h"
 #include "edge/server/decode.h"
+#include "edge/server/permit.h"
 #include "wire/pb.h"
 
 enum { OP_PUT = 4, OP_DELETE_RANGE = 5, OP_TXN = 6, OP_COMPACTION = 7, OP_ALARM = 10 };
@@ -173,7 +174,8 @@ static void compact(struct call *c, struct bytes message)
     Etcdserverpb__CompactionRequest *q;
 
     count_received(c, METHOD_KV_COMPACT);
-    if (REQUEST_DECODE(c, etcdserverpb__compaction_request, message, &q))
+    if (REQUEST_DECODE(c, etcdserverpb__compaction_request, message, &q) &&
+        permitted(c, permit_admin(c)))
         req_propose(c, OP_COMPACTION, message, compact_done);
 }
 

@@ -3,6 +3,7 @@
  * byte was made. */
 #include "edge/server/decode.h"
 #include "edge/server/kv.h"
+#include "edge/server/permit.h"
 
 void read_when(struct call *c, bool serializable, void *user, void (*run)(struct req *r))
 {
@@ -81,19 +82,25 @@ static void range_run(struct req *r)
     const struct mvcc_view *v;
     struct mvcc_range *g = NULL;
     struct mvcc_reply *reply;
+    const Etcdserverpb__RangeRequest *q = r->user;
+    struct auth_who who;
     struct mvcc_header h;
     mono_ns begin;
     int rc;
 
-    if (reply_failed(r->call, &r->node.result) || !sort_begin(r))
+    if (reply_failed(r->call, &r->node.result) ||
+        !permitted(r->call,
+                   permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &who)) ||
+        !sort_begin(r))
         return;
     begin = clock_mono_ns(r->io->server->o.clock);
     v = mvcc_view_pin(r->io->reader);
     rc = mvcc_range(v, r->user, call_arena(r->call), &g);
     observe_range(r, rc == 0 ? g : NULL, begin);
-    if (rc != 0) {
+    if (rc != 0 || permit_after(r->io, &who) != API_OK) {
         mvcc_view_unpin(v);
-        kv_read_failed(r->call, rc);
+        if (permitted(r->call, permit_after(r->io, &who)))
+            kv_read_failed(r->call, rc);
         return;
     }
     call_set_user(r->call, g);
@@ -150,18 +157,21 @@ static void txn_run(struct req *r)
     struct mvcc_txn_result res;
     struct mvcc_header h;
     mono_ns begin = clock_mono_ns(s->o.clock);
+    struct auth_who who;
     int rc;
 
-    if (reply_failed(r->call, &r->node.result))
+    if (reply_failed(r->call, &r->node.result) ||
+        !permitted(r->call, permit_read_txn(r->call, r->user, &who)))
         return;
     v = mvcc_view_pin(r->io->reader);
     rc = mvcc_txn_read(v, r->user, call_arena(r->call), &res);
     slow_txn(s, clock_mono_ns(s->o.clock) - begin, r->user, rc == 0 ? &res : NULL);
     histogram_observe(s->m.request_txn[rc == 0],
                       loop_now_ns(r->io->loop) - call_started_ns(r->call));
-    if (rc != 0) {
+    if (rc != 0 || permit_after(r->io, &who) != API_OK) {
         mvcc_view_unpin(v);
-        kv_read_failed(r->call, rc);
+        if (permitted(r->call, permit_after(r->io, &who)))
+            kv_read_failed(r->call, rc);
         return;
     }
     call_set_user(r->call, &res); /* for as long as the answer is made */
@@ -267,9 +277,13 @@ static void stream_step(struct loop_task *task)
 
 static void stream_run(struct req *r)
 {
+    const Etcdserverpb__RangeRequest *q = r->user;
+    struct auth_who who;
     struct range_stream *t;
 
-    if (reply_failed(r->call, &r->node.result))
+    if (reply_failed(r->call, &r->node.result) ||
+        !permitted(r->call,
+                   permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &who)))
         return;
     t = arena_calloc(call_arena(r->call), 1, sizeof *t);
     if (t == NULL) {
@@ -280,6 +294,11 @@ static void stream_run(struct req *r)
     t->io = r->io;
     t->task.run = stream_step;
     t->view = mvcc_view_pin(r->io->reader);
+    if (permit_after(r->io, &who) != API_OK) { /* what is in this view, only who may see it reads */
+        mvcc_view_unpin(t->view);
+        reply_error(r->call, API_AUTH_OLD_REVISION);
+        return;
+    }
     t->header = header_make(r->io->server, mvcc_view_revision(t->view), 0);
     mvcc_range_stream_init(&t->t, t->view, r->user, r->io->server->config->max_request_bytes);
     r->io->outstanding++; /* until stream_end: the loop may not stop before */

@@ -1,5 +1,6 @@
 /* The Lease service. */
 #include "edge/server/kv.h"
+#include "edge/server/permit.h"
 #include "wire/pb.h"
 
 enum { OP_LEASE_GRANT = 8, OP_LEASE_REVOKE = 9 };
@@ -48,7 +49,7 @@ static void grant(struct call *c, struct bytes message)
     count_received(c, METHOD_LEASE_GRANT);
     if (!REQUEST_DECODE(c, etcdserverpb__lease_grant_request, message, &q))
         return;
-    if (!kv_quota_fits(c, LEASE_GRANT_COST))
+    if (!kv_quota_fits(c, LEASE_GRANT_COST) || !permitted(c, permit_known(c)))
         return;
     if (q->id == 0 && !grant_body(c, q, &message))
         return;
@@ -60,7 +61,8 @@ static void revoke(struct call *c, struct bytes message)
     Etcdserverpb__LeaseRevokeRequest *q;
 
     count_received(c, METHOD_LEASE_REVOKE);
-    if (REQUEST_DECODE(c, etcdserverpb__lease_revoke_request, message, &q))
+    if (REQUEST_DECODE(c, etcdserverpb__lease_revoke_request, message, &q) &&
+        permitted(c, permit_known(c)))
         req_propose(c, OP_LEASE_REVOKE, message, message_done);
 }
 

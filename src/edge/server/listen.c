@@ -4,6 +4,7 @@
 
 #include "edge/server/goparse.h"
 #include "edge/server/listen.h"
+#include "edge/server/permit.h"
 #include "edge/server/security.h"
 
 #define FDS_RESERVED 150 /* for files and peers: not for clients */
@@ -182,6 +183,7 @@ int services_add(struct server *s, struct err *e)
         {lease_methods, lease_methods_n},
         {cluster_methods, cluster_methods_n},
         {maintenance_methods, maintenance_methods_n},
+        {auth_methods, auth_methods_n},
         {health_methods, health_methods_n},
         {lock_methods, lock_methods_n},
         {election_methods, election_methods_n},
@@ -197,6 +199,7 @@ int services_add(struct server *s, struct err *e)
             ASSERT(n < METHODS_N);
             ASSERT(m.kind == methods[m.tag].kind);
             m.path = methods[m.tag].path;
+            permit_gate_install(s, &m);
             s->table[n] = m;
             /* RangeStream came with 3.7: an older member does not know it. */
             if (stream && strcmp(s->config->emulated_version, "3.7") != 0)

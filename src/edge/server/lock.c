@@ -71,6 +71,7 @@ static void lock(struct call *call, struct bytes message)
     c->hooks = &lock_hooks;
     c->name = wire_bytes(q->name);
     c->lease = q->lease;
+    c->owner_read = true;
     contend(c);
 }
 

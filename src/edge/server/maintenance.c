@@ -1,5 +1,6 @@
 /* The Maintenance service; its Snapshot is in maintenance_snapshot.c. */
 #include "edge/server/maintenance.h"
+#include "edge/server/permit.h"
 
 #include <ctype.h>
 
@@ -28,7 +29,9 @@ static void alarm(struct call *c, struct bytes message)
     Etcdserverpb__AlarmRequest *q;
 
     count_received(c, METHOD_ALARM);
-    if (REQUEST_DECODE(c, etcdserverpb__alarm_request, message, &q))
+    if (REQUEST_DECODE(c, etcdserverpb__alarm_request, message, &q) &&
+        permitted(c, q->action == ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__GET ? permit_known(c)
+                                                                                 : permit_admin(c)))
         req_propose(c, OP_ALARM, message, message_done);
 }
 
@@ -80,7 +83,8 @@ static void status(struct call *c, struct bytes message)
     struct mvcc_header h;
 
     count_received(c, METHOD_STATUS);
-    if (!REQUEST_DECODE(c, etcdserverpb__status_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__status_request, message, &q) ||
+        !permitted(c, permit_known(c)))
         return;
     node_status(s->node, &st);
     etcdserverpb__status_response__init(&res);
@@ -134,7 +138,8 @@ static void hash(struct call *c, struct bytes message)
     struct req *r;
 
     count_received(c, METHOD_HASH);
-    if (!REQUEST_DECODE(c, etcdserverpb__hash_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__hash_request, message, &q) ||
+        !permitted(c, permit_admin(c)))
         return;
     r = req_new(c, NODE_REQ_HASH, hash_done);
     if (r != NULL)
@@ -153,7 +158,8 @@ static void hash_kv(struct call *c, struct bytes message)
     struct req *r;
 
     count_received(c, METHOD_HASH_KV);
-    if (!REQUEST_DECODE(c, etcdserverpb__hash_kvrequest, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__hash_kvrequest, message, &q) ||
+        !permitted(c, permit_admin(c)))
         return;
     r = req_new(c, NODE_REQ_HASH_KV, hash_kv_done);
     if (r == NULL)
@@ -177,7 +183,8 @@ static void defragment(struct call *c, struct bytes message)
     struct req *r;
 
     count_received(c, METHOD_DEFRAGMENT);
-    if (!REQUEST_DECODE(c, etcdserverpb__defragment_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__defragment_request, message, &q) ||
+        !permitted(c, permit_admin(c)))
         return;
     r = req_new(c, NODE_REQ_DEFRAGMENT, defragment_done);
     if (r == NULL)
@@ -200,7 +207,8 @@ static void move_leader(struct call *c, struct bytes message)
     struct req *r;
 
     count_received(c, METHOD_MOVE_LEADER);
-    if (!REQUEST_DECODE(c, etcdserverpb__move_leader_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__move_leader_request, message, &q) ||
+        !permitted(c, permit_admin(c)))
         return;
     if (node_leader(call_server(c)->node) != call_server(c)->member_id) {
         reply_error(c, API_NOT_LEADER);
@@ -288,7 +296,8 @@ static void downgrade(struct call *c, struct bytes message)
     struct node_status st;
 
     count_received(c, METHOD_DOWNGRADE);
-    if (!REQUEST_DECODE(c, etcdserverpb__downgrade_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__downgrade_request, message, &q) ||
+        !permitted(c, permit_admin(c)))
         return;
     switch ((int) q->action) {
     case ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__VALIDATE:

@@ -11,6 +11,7 @@
  * request lies in the call's arena.  The client sees the end at once only where it caused it.
  */
 #include "edge/server/maintenance.h"
+#include "edge/server/permit.h"
 #include "wire/pb.h"
 
 #define SNAPSHOT_BLOB_BYTES 32768
@@ -257,7 +258,8 @@ void maintenance_snapshot(struct call *c, struct bytes message)
     struct snapshot_stream *t;
 
     count_received(c, METHOD_SNAPSHOT);
-    if (!REQUEST_DECODE(c, etcdserverpb__snapshot_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__snapshot_request, message, &q) ||
+        !permitted(c, permit_admin(c)))
         return;
     t = arena_calloc(call_arena(c), 1, sizeof *t);
     if (t == NULL) {

@@ -36,6 +36,23 @@
     X(SNAPSHOT, "etcdserverpb.Maintenance", "Snapshot", SERVER_STREAM) \
     X(MOVE_LEADER, "etcdserverpb.Maintenance", "MoveLeader", UNARY) \
     X(DOWNGRADE, "etcdserverpb.Maintenance", "Downgrade", UNARY) \
+    X(AUTH_ENABLE, "etcdserverpb.Auth", "AuthEnable", UNARY) \
+    X(AUTH_DISABLE, "etcdserverpb.Auth", "AuthDisable", UNARY) \
+    X(AUTH_STATUS, "etcdserverpb.Auth", "AuthStatus", UNARY) \
+    X(AUTHENTICATE, "etcdserverpb.Auth", "Authenticate", UNARY) \
+    X(USER_ADD, "etcdserverpb.Auth", "UserAdd", UNARY) \
+    X(USER_GET, "etcdserverpb.Auth", "UserGet", UNARY) \
+    X(USER_LIST, "etcdserverpb.Auth", "UserList", UNARY) \
+    X(USER_DELETE, "etcdserverpb.Auth", "UserDelete", UNARY) \
+    X(USER_CHANGE_PASSWORD, "etcdserverpb.Auth", "UserChangePassword", UNARY) \
+    X(USER_GRANT_ROLE, "etcdserverpb.Auth", "UserGrantRole", UNARY) \
+    X(USER_REVOKE_ROLE, "etcdserverpb.Auth", "UserRevokeRole", UNARY) \
+    X(ROLE_ADD, "etcdserverpb.Auth", "RoleAdd", UNARY) \
+    X(ROLE_GET, "etcdserverpb.Auth", "RoleGet", UNARY) \
+    X(ROLE_LIST, "etcdserverpb.Auth", "RoleList", UNARY) \
+    X(ROLE_DELETE, "etcdserverpb.Auth", "RoleDelete", UNARY) \
+    X(ROLE_GRANT_PERMISSION, "etcdserverpb.Auth", "RoleGrantPermission", UNARY) \
+    X(ROLE_REVOKE_PERMISSION, "etcdserverpb.Auth", "RoleRevokePermission", UNARY) \
     X(HEALTH_CHECK, "grpc.health.v1.Health", "Check", UNARY) \
     X(HEALTH_LIST, "grpc.health.v1.Health", "List", UNARY) \
     X(HEALTH_WATCH, "grpc.health.v1.Health", "Watch", SERVER_STREAM) \

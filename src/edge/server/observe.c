@@ -6,6 +6,7 @@
 #include "edge/server/contest.h"
 #include "edge/server/election.h"
 #include "edge/server/follow.h"
+#include "edge/server/permit.h"
 #include "edge/server/self.h"
 #include "v3election.pb-c.h"
 
@@ -23,6 +24,7 @@ struct observer {
     struct buf leader; /* its key; empty: nobody leads */
     int64_t seen;      /* the revision that was looked at, or told of, last */
     bool skipped;      /* something was not told */
+    bool denied;       /* the caller may not read the election: the stream ends, without an error */
     int code;          /* what the stream ends with */
     const char *text;
 };
@@ -86,6 +88,17 @@ static void lead(struct observer *o, const struct contest_kv *kv, int64_t revisi
         tell(o, kv->raw, revision);
 }
 
+/* True: the caller may still read the election. */
+static bool may_look(struct observer *o)
+{
+    struct arena a;
+
+    arena_init(&a, LOOK_BYTES_MAX);
+    o->denied = permit_range(o->call, &a, AUTH_READ, o->contest.prefix, o->contest.end) != API_OK;
+    arena_done(&a);
+    return !o->denied;
+}
+
 /* Who leads now. */
 static void look(struct observer *o)
 {
@@ -118,7 +131,9 @@ static void event(struct follow *f, const struct follow_event *ev)
         if (!ev->is_delete)
             lead(o, &kv, kv.mod_revision);
     } else if (bytes_eq(kv.key, buf_bytes(&o->leader))) {
-        if (ev->is_delete)
+        if (ev->is_delete && !may_look(o))
+            follow_stop(&o->follow);
+        else if (ev->is_delete)
             look(o);
         else
             tell(o, kv.raw, ev->revision);
@@ -137,7 +152,7 @@ static void stopped(struct follow *f)
     struct observer *o = CONTAINER_OF(f, struct observer, follow);
 
     o->following = false;
-    if (o->code != GRPC_OK)
+    if (o->code != GRPC_OK || o->denied)
         finish(o);
     else
         follow(o); /* history was compacted away: from what is there now */
@@ -151,14 +166,19 @@ static void writable(struct call *c)
 
     if (!o->skipped || o->code != GRPC_OK)
         return;
+    if (!may_look(o)) {
+        follow_stop(&o->follow);
+        return;
+    }
     o->skipped = false;
     look(o);
 }
 
 static void follow(struct observer *o)
 {
-    look(o);
-    if (o->code != GRPC_OK) {
+    if (may_look(o))
+        look(o);
+    if (o->denied || o->code != GRPC_OK) {
         finish(o);
         return;
     }

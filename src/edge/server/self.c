@@ -1,5 +1,6 @@
 #include "edge/server/self.h"
 #include "edge/server/kv.h"
+#include "edge/server/permit.h"
 
 enum { OP_DELETE_RANGE = 5, OP_TXN = 6, OP_LEASE_GRANT = 8 };
 
@@ -82,9 +83,14 @@ void self_grant(struct call *c, int64_t ttl_s, void *user, void (*then)(struct r
 {
     Etcdserverpb__LeaseGrantRequest q = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
     struct req *r = self_new(c, OP_LEASE_GRANT, user, then);
+    enum api_error err = permit_known(c);
 
     if (r == NULL)
         return;
+    if (err != API_OK) {
+        refuse(r, err);
+        return;
+    }
     q.ttl = ttl_s;
     q.id = (int64_t) (node_next_id(call_server(c)->node) & (uint64_t) INT64_MAX);
     r->node.lease_id = q.id;

@@ -3,7 +3,10 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "edge/server/auth_work.h"
 #include "edge/server/listen.h"
+#include "edge/server/token.h"
+#include "sys/password.h"
 
 #define READY_POLL_MS 2      /* until the node has published itself */
 #define IO_THREADS_DEFAULT 2 /* at most: beyond that the apply thread is the limit */
@@ -84,6 +87,26 @@ static void log_starting(struct server *s)
     config_log_start(c, s->o.initialized, s->log);
 }
 
+/* What logins need: before anything listens, for a bad option refuses the start. */
+static int open_logins(struct server *s, struct err *e)
+{
+    const struct config *c = s->config;
+    const char *unknown = "";
+    int rc = tokens_new(c->auth_token, &s->tokens, &unknown, e);
+
+    if (rc != 0)
+        return rc;
+    if (token_is_simple(s->tokens))
+        LOG_WARN(s->log, "simple token is not cryptographically signed");
+    if (unknown[0] != 0)
+        LOG_WARN(s->log, "unknown JWT options", F_STR("keys", unknown));
+    if (c->bcrypt_cost < PASSWORD_COST_MIN || c->bcrypt_cost > PASSWORD_COST_MAX)
+        LOG_WARN(s->log, "use default bcrypt cost instead of the invalid given cost",
+                 F_U64("min-cost", PASSWORD_COST_MIN), F_U64("max-cost", PASSWORD_COST_MAX),
+                 F_U64("default-cost", PASSWORD_COST_DEFAULT), F_U64("given-cost", c->bcrypt_cost));
+    return auth_work_new((unsigned) MAX(s->ios_n / 2, (size_t) 1), &s->auth_work, e);
+}
+
 int server_new(const struct server_options *o, struct server **ret, struct err *e)
 {
     struct server *s = mem_calloc(1, sizeof *s);
@@ -104,6 +127,8 @@ int server_new(const struct server_options *o, struct server **ret, struct err *
         rc = err_set(e, ERR_NOMEM, "start server: out of memory");
     for (size_t i = 0; i < s->ios_n && rc == 0; i++)
         rc = io_init(&s->ios[i], s, (unsigned) i, e);
+    if (rc == 0)
+        rc = open_logins(s, e);
     if (rc == 0)
         server_metrics_register(s);
     if (rc == 0)
@@ -251,6 +276,8 @@ void server_free(struct server *s)
     compactor_free(s->compactor);
     for (size_t i = 0; s->ios != NULL && i < s->ios_n; i++)
         io_done(&s->ios[i]);
+    auth_work_free(s->auth_work);
+    tokens_free(s->tokens);
     mem_free(s->ios);
     mem_free(s);
 }

@@ -44,6 +44,9 @@ NODISCARD int server_attach(struct server *s, struct node *n, struct err *e);
 
 NODISCARD int server_start(struct server *s, struct err *e);
 
+/* What the node needs to know of --auth-token: whether logins give simple tokens. */
+bool server_simple_tokens(const struct config *c);
+
 /* The port of the first client listener, for tests that listen on port 0. */
 uint16_t server_client_port(const struct server *s);
 

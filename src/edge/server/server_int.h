@@ -32,6 +32,8 @@
 #define SERVER_REPLY_WHOLE_BYTES 16384 /* range answers up to this size are made at once */
 
 struct watch_io;
+struct tokens;    /* token.h */
+struct auth_work; /* auth_work.h */
 
 struct server_metrics {
     struct methods_metrics methods;
@@ -89,6 +91,8 @@ struct io {
     _Atomic bool posted;                     /* `task` is on its way to the loop */
     struct loop_task task;
     struct mvcc_reader *reader;
+    struct auth_reader *auth;
+    struct list gates; /* streams that are not opened yet: permit.c */
     size_t outstanding;
     size_t gateway_held_bytes;     /* JSON of requests that are not complete */
     size_t sorted_bytes;           /* references of sorted ranges whose answers are on their way */
@@ -128,6 +132,9 @@ struct server {
     size_t stopping_n;             /* net servers that are not done yet; the first loop's */
     struct loop_task stop_task;
     struct net_method table[METHODS_N]; /* of `clients` */
+    struct net_method inner[METHODS_N]; /* by tag, what is behind the gate: permit.h */
+    struct tokens *tokens;
+    struct auth_work *auth_work;
     struct compactor *compactor;
     struct server_metrics m;
     struct metrics *metrics;
@@ -161,7 +168,7 @@ void io_done(struct io *io);
 /* A request of the call, zeroed, in its arena.  NULL: no memory, and the call was ended. */
 struct req *req_new(struct call *c, enum node_request_kind kind, void (*then)(struct req *r));
 
-/* Hands it to the node. */
+/* Hands it to the node, in the name of who calls; `then` may run before it returns. */
 void req_submit(struct req *r);
 
 /* Submits body under field `op` of InternalRaftRequest. */
@@ -241,9 +248,9 @@ void leader_timer_fire(struct loop_timer *t);
 NODISCARD int services_add(struct server *s, struct err *e);
 
 extern const struct net_method kv_methods[], lease_methods[], watch_methods[], cluster_methods[],
-    maintenance_methods[], health_methods[], lock_methods[], election_methods[];
+    maintenance_methods[], auth_methods[], health_methods[], lock_methods[], election_methods[];
 extern const size_t kv_methods_n, lease_methods_n, watch_methods_n, cluster_methods_n,
-    maintenance_methods_n, health_methods_n, lock_methods_n, election_methods_n;
+    maintenance_methods_n, auth_methods_n, health_methods_n, lock_methods_n, election_methods_n;
 
 /* When a linearizable read may run: at once, or after a read-index round. */
 void read_when(struct call *c, bool serializable, void *user, void (*run)(struct req *r));

@@ -1,5 +1,6 @@
 /* The Watch service: streams, and what clients ask on them. */
 #include "base/alloc.h"
+#include "edge/server/permit.h"
 #include "edge/server/watch_int.h"
 
 /* ---- requests to the hub ---- */
@@ -320,12 +321,41 @@ static bool watch_register(struct wstream *s, struct wwatch *w, int64_t wanted_i
     return true;
 }
 
+/* Checked once, with the range as it was sent (CVE-2026-73499); NULL: it may be watched. */
+static const char *watch_denied(struct wstream *s, const Etcdserverpb__WatchCreateRequest *q)
+{
+    /* No key: the smallest one. */
+    struct bytes key = q->key.len == 0 ? bytes_of("", 1) : wire_bytes(q->key);
+    enum api_error err = permit_range(s->call, &s->io->watch->scratch, AUTH_READ, key,
+                                      wire_bytes(q->range_end));
+
+    /* etcd gives the error as its client library prints it. */
+    switch (err) {
+    case API_OK:
+        return NULL;
+    case API_INVALID_AUTH_TOKEN:
+        return "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
+    case API_AUTH_OLD_REVISION:
+        return "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old";
+    case API_USER_EMPTY:
+        return "rpc error: code = InvalidArgument desc = etcdserver: user name is empty";
+    default:
+        return "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+    }
+}
+
 static void create(struct wstream *s, const Etcdserverpb__WatchCreateRequest *q)
 {
+    const char *denied;
     struct wwatch *w;
 
     if (q->start_revision < 0) {
         refuse(s, api_error_text(API_COMPACTED));
+        return;
+    }
+    denied = watch_denied(s, q);
+    if (denied != NULL) {
+        refuse(s, denied);
         return;
     }
     if (s->watches_n >= WATCH_PER_STREAM_MAX) {

@@ -4,12 +4,16 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+
+#define NICE_LEAST 19
 
 struct thread {
     pthread_t id;
@@ -57,6 +61,16 @@ void thread_join(struct thread *t)
         return;
     pthread_join(t->id, NULL);
     mem_free(t);
+}
+
+void thread_stand_back(void)
+{
+    struct sched_param none = {0};
+
+    /* Both concern the one thread on Linux.  Where they are refused, it merely runs as others do.
+     */
+    if (setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid), NICE_LEAST) == 0)
+        sched_setscheduler(0, SCHED_BATCH, &none);
 }
 
 /* IDLE -> (wake) -> WOKEN -> (wait returns) -> IDLE;   IDLE -> (wait) -> ASLEEP -> (wake) -> WOKEN.

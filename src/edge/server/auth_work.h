@@ -1,0 +1,38 @@
+/* auth_work.h -- threads for what takes long on purpose: hashing passwords, and signing tokens.
+ *
+ * They yield to all other threads of the process, so that ten thousand logins cost the logins time
+ * and nobody else.  What waits is bounded; the rest is refused at once.
+ *
+ * Threads: auth_work_submit on the loop of an I/O thread; `work` runs on one of the threads here,
+ * and `done` on the loop again.
+ */
+#ifndef KETCH_EDGE_SERVER_AUTH_WORK_H
+#define KETCH_EDGE_SERVER_AUTH_WORK_H
+
+#include <stdatomic.h>
+
+#include "base/mpsc.h"
+#include "engine/net/loop.h"
+
+#define AUTH_WORK_QUEUE_MAX 1000 /* waiting for one thread: about a minute of logins */
+#define AUTH_WORK_THREADS_MAX 4
+
+struct auth_work;
+
+struct auth_job {
+    struct mpsc_node link;
+    struct loop_task task;
+    struct loop *loop;
+    void (*work)(struct auth_job *j);
+    void (*done)(struct auth_job *j);
+    _Atomic bool unwanted; /* nobody waits any more: `work` is left out */
+};
+
+NODISCARD int auth_work_new(unsigned threads_n, struct auth_work **ret, struct err *e);
+/* No job is under way.  NULL is accepted. */
+void auth_work_free(struct auth_work *w);
+
+/* False: too many wait already. */
+bool auth_work_submit(struct auth_work *w, struct loop *l, struct auth_job *j);
+
+#endif
