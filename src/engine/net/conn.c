@@ -87,6 +87,13 @@ void conn__feed(struct conn *c, const uint8_t *p, size_t n)
         c->ops->input(c, p, n);
 }
 
+static void socket_broke(struct conn *c, int why)
+{
+    if (c->tls != NULL)
+        tls_conn__reset(c);
+    conn__doom(c, why);
+}
+
 /* One read per readable event: what is left is reported again, after the others had their turn. */
 static void read_some(struct conn *c)
 {
@@ -107,7 +114,7 @@ static void read_some(struct conn *c)
     } else if (n == 0) {
         c->ops->eof(c);
     } else if (errno != EAGAIN && errno != EINTR) {
-        conn__doom(c, err_from_errno(errno));
+        socket_broke(c, err_from_errno(errno));
     }
 }
 
@@ -128,7 +135,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
     if (c->state != CONN_OPEN)
         return;
     if (status < 0) {
-        conn__doom(c, ERR_NET_CONN_RESET);
+        socket_broke(c, ERR_NET_CONN_RESET);
         return;
     }
     if ((events & UV_WRITABLE) != 0) {

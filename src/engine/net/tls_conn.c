@@ -43,6 +43,7 @@ struct tls_conn {
     struct outq wire;
     struct san_check *san;
     char *host; /* of a client */
+    X509 *bad;  /* the certificate at which the verification of the other side's ended */
 };
 
 /* ---- OpenSSL's end of the socket ---- */
@@ -104,6 +105,20 @@ static BIO_METHOD *bio_method(void)
     return none;
 }
 
+/* For each certificate of the other side's chain. */
+static int on_verified(int ok, X509_STORE_CTX *x)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_conn *t = SSL_get_app_data(ssl);
+    X509 *cert = X509_STORE_CTX_get_current_cert(x);
+
+    if (ok == 0 && cert != NULL && t->bad == NULL) {
+        X509_up_ref(cert);
+        t->bad = cert;
+    }
+    return ok;
+}
+
 static bool ssl_begin(struct tls_conn *t)
 {
     SSL_CTX *ctx = tls__context(t->tls, &t->crl);
@@ -118,6 +133,8 @@ static bool ssl_begin(struct tls_conn *t)
         t->ssl = NULL;
         return false;
     }
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_verify(t->ssl, SSL_get_verify_mode(t->ssl), on_verified);
     BIO_set_data(b, t);
     BIO_set_init(b, 1);
     SSL_set_bio(t->ssl, b, b);
@@ -268,6 +285,7 @@ void tls_conn__free(struct tls_conn *t)
     tls__crl_unref(t->crl);
     buf_done(&t->held);
     outq_done(&t->wire);
+    X509_free(t->bad);
     mem_free(t->host);
     tls_unref(t->tls);
     mem_free(t);
@@ -326,9 +344,8 @@ static void failure_text(struct tls_conn *t, char *out, size_t n)
 
     if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
         result != X509_V_OK) {
-        snprintf(
-            out, n, "tls: failed to verify certificate: %s",
-            tls__verify_text(result, SSL_get0_peer_certificate(t->ssl), t->host, why, sizeof why));
+        snprintf(out, n, "tls: failed to verify certificate: %s",
+                 tls__verify_text(result, t->bad, t->host, why, sizeof why));
         ERR_clear_error();
     } else {
         tls__error_text(out, n);
@@ -350,6 +367,16 @@ void tls_conn__late(struct conn *c)
     char why[CONN_ADDR_BYTES + 32];
 
     snprintf(why, sizeof why, "read tcp %s: i/o timeout", c->peer);
+    reject(c->tls, why, false, false);
+}
+
+void tls_conn__reset(struct conn *c)
+{
+    char why[CONN_ADDR_BYTES + 64];
+
+    if (c->tls->state == TLS_OPEN)
+        return;
+    snprintf(why, sizeof why, "read tcp %s: read: connection reset by peer", c->peer);
     reject(c->tls, why, false, false);
 }
 

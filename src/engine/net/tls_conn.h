@@ -58,6 +58,8 @@ void tls_conn__input(struct conn *c, const uint8_t *p, size_t n);
 /* The socket has ended, or the time for the handshake has. */
 void tls_conn__eof(struct conn *c);
 void tls_conn__late(struct conn *c);
+/* The socket broke. */
+void tls_conn__reset(struct conn *c);
 
 bool tls_conn__is_open(const struct conn *c);
 bool tls_conn__is_shaking(const struct conn *c);
