@@ -1,4 +1,5 @@
 /* Every allocation fails once: in the server, the client and nghttp2, which share the loop here. */
+#define _GNU_SOURCE
 #include "unit/engine/net/rig.h"
 
 static void echo(struct call *c, struct bytes m)

@@ -1,5 +1,6 @@
 /* A server on several loops and clients on another, with answers that are made on yet another
  * thread: the shape of the real server.  Meant to be run under ThreadSanitizer too. */
+#define _GNU_SOURCE
 #include "unit/engine/net/rig.h"
 
 #include "sys/thread.h"
