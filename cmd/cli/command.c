@@ -68,7 +68,7 @@ static size_t find_short(const struct cli_call *c, char letter)
 }
 
 /* Does this word, taken for a flag, swallow the next one?  An unknown flag is thought to. */
-static bool takes_next(const struct cli_call *c, const char *word)
+bool cli__takes_next(const struct cli_call *c, const char *word)
 {
     size_t at;
 
@@ -91,7 +91,7 @@ static size_t first_word(const struct cli_call *c, size_t argc, const char *cons
     for (size_t i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0)
             return argc;
-        if (takes_next(c, argv[i]))
+        if (cli__takes_next(c, argv[i]))
             i++;
         else if (argv[i][0] != '-' && argv[i][0] != 0)
             return i;
@@ -119,7 +119,7 @@ static const struct cli_command *find_sub(const struct cli_program *p,
 }
 
 /* Goes down the tree; what is left of the words is kept in argv[0..*argc). */
-static void find_command(struct cli_call *c, size_t *argc, const char **argv)
+void cli__find_command(struct cli_call *c, size_t *argc, const char **argv)
 {
     c->path[0] = c->program->root;
     c->depth = 1;
@@ -309,7 +309,7 @@ static enum cli_verdict help_topic(struct cli_call *c, struct buf *out, struct b
 
     topic->program = c->program;
     arena_init(&topic->arena, CLI_CALL_BYTES_MAX);
-    find_command(topic, &left, copy == NULL ? words : copy);
+    cli__find_command(topic, &left, copy == NULL ? words : copy);
     if (topic->depth == 1 && left > 0) {
         buf_add_str(errs, "Unknown help topic [");
         for (size_t i = 0; i < count; i++)
@@ -339,7 +339,7 @@ enum cli_verdict cli_parse(const struct cli_program *p, size_t argc, const char 
         err_set(&c->err, ERR_LIMIT, "command line too long");
         return cli__report(c, c->err.msg, true, out, errs, ret_status);
     }
-    find_command(c, &argc, words);
+    cli__find_command(c, &argc, words);
     at = c->depth == 1 ? first_word(c, argc, words) : argc;
     if (at < argc && p->root->sub_count > 0)
         return cli__report_unknown(c, words[at], out, errs, ret_status);
@@ -370,6 +370,10 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
     int status;
     enum cli_verdict v;
 
+    if (cli__complete(p, argc, argv, &status)) {
+        mem_free(c);
+        return status;
+    }
     buf_init(&out, CLI_PAGE_BYTES_MAX);
     buf_init(&errs, CLI_PAGE_BYTES_MAX);
     v = cli_parse(p, argc > 0 ? (size_t) argc - 1 : 0, (const char *const *) (argv + 1), c, &out,

@@ -130,6 +130,10 @@ void cli_usage(const struct cli_call *c, struct buf *out);
 /* `help [command]` for any tool. */
 extern const struct cli_command cli_help_command;
 
+/* `completion SHELL` for any tool: a script that asks the tool itself, by its hidden command
+ * __complete, which a tool with this command in its tree understands. */
+extern const struct cli_command cli_completion_command;
+
 /* Appends the name of a command (the first word of `use`) to a buffer or compares it. */
 struct bytes cli_command_name(const struct cli_command *cmd);
 

@@ -14,4 +14,23 @@ enum cli_verdict cli__report(struct cli_call *c, const char *text, bool unknown_
 enum cli_verdict cli__report_unknown(struct cli_call *c, const char *word, struct buf *out,
                                      struct buf *errs, int *ret_status);
 
+/* Does this word, taken for a flag of the call's command, swallow the next one? */
+bool cli__takes_next(const struct cli_call *c, const char *word);
+
+/* Goes down the tree as far as the words lead; what is left of them is kept in argv[0..*argc).  The
+ * call then has its path and the values of its command's flags. */
+void cli__find_command(struct cli_call *c, size_t *argc, const char **argv);
+
+/* completion.c: when the line is `__complete WORDS...`, and the program has a completion command,
+ * answers it.  False: it is another line. */
+bool cli__complete(const struct cli_program *p, int argc, char **argv, int *ret_status);
+
+/* The pure part: appends to `out` what may stand in place of the last word, one a line, and the
+ * directive. */
+void cli__candidates(const struct cli_program *p, size_t argc, const char *const *argv,
+                     bool with_text, struct buf *out);
+
+/* completion_scripts.c: NULL: no such shell.  "PROGRAM" in it stands for the program's name. */
+const char *cli__completion_script(const char *shell);
+
 #endif

@@ -34,9 +34,10 @@ struct cli_flag {
     enum cli_type type;
     const char *def; /* as a user would type it; NULL: false, 0, empty */
     const char *help;
-    bool persistent; /* also understood by all commands below the one that lists it */
-    bool hidden;     /* not shown on help pages */
-    bool required;   /* a line without it is an error */
+    bool persistent;           /* also understood by all commands below the one that lists it */
+    bool hidden;               /* not shown on help pages */
+    bool required;             /* a line without it is an error */
+    const char *const *values; /* what shells may offer, NULL-terminated; NULL: files */
 };
 
 struct cli_value {

@@ -4,9 +4,11 @@
 struct log *utl_log;
 
 static const struct cli_command *const commands[] = {
-    &defrag_command,  &snapshot_command, &hashkv_command,
-    &version_command, &migrate_command,  &cli_help_command,
+    &defrag_command,  &snapshot_command,       &hashkv_command,   &version_command,
+    &migrate_command, &cli_completion_command, &cli_help_command,
 };
+
+static const char *const formats[] = {"fields", "json", "protobuf", "simple", "table", NULL};
 
 static const struct cli_flag global_flags[] = {
     {.name = "timeout",
@@ -19,6 +21,7 @@ static const struct cli_flag global_flags[] = {
      .type = CLI_STRING,
      .def = "simple",
      .help = "the form of the output: fields, json, protobuf, simple or table",
+     .values = formats,
      .persistent = true},
 };
 
