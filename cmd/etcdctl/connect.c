@@ -144,11 +144,15 @@ static const char *trimmed(struct ctl *ctl, const char *s)
 
 int ctl_open(struct ctl *ctl, struct cli_call *call)
 {
-    const char **list;
     int status = ctl_init(ctl, call);
 
-    if (status != CTL_OK)
-        return status;
+    return status == CTL_OK ? ctl_open_client(ctl) : status;
+}
+
+int ctl_open_client(struct ctl *ctl)
+{
+    const char **list;
+
     list = arena_calloc(&ctl->arena, ctl->endpoint_count + 1, sizeof(*list));
     for (size_t i = 0; i < ctl->endpoint_count; i++)
         list[i] = trimmed(ctl, ctl->endpoints[i]);

@@ -56,6 +56,9 @@ NODISCARD int ctl_init(struct ctl *ctl, struct cli_call *call);
 /* ctl_init, and a client of all endpoints. */
 NODISCARD int ctl_open(struct ctl *ctl, struct cli_call *call);
 
+/* The second half of ctl_open. */
+NODISCARD int ctl_open_client(struct ctl *ctl);
+
 /* A client of these endpoints, logged in.  `share`: NULL, or whose loop it uses. */
 NODISCARD int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n,
                           struct ketch_client *share, struct ketch_client **ret);
@@ -165,6 +168,7 @@ extern const struct cli_command member_command;
 extern const struct cli_command snapshot_command;
 extern const struct cli_command lock_command;
 extern const struct cli_command elect_command;
+extern const struct cli_command make_mirror_command;
 extern const struct cli_command auth_command;
 extern const struct cli_command user_command;
 extern const struct cli_command role_command;
