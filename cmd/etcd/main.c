@@ -105,6 +105,7 @@ static struct node_config node_config_of(const struct config *c)
                                    : c->compaction_sleep_interval / 1000000,
         .wals_max = (unsigned) c->max_wals,
         .snapshots_max = (unsigned) c->max_snapshots,
+        .force_new_cluster = c->force_new_cluster,
         .strict_reconfig = c->strict_reconfig_check,
         .learners_max = (size_t) c->max_learners,
         .level = level_of(c),

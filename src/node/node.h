@@ -83,14 +83,15 @@ struct node_config {
     int64_t compaction_sleep_ms;
     unsigned wals_max; /* files kept; 0: all */
     unsigned snapshots_max;
-    bool strict_reconfig;       /* no change that could cost the majority */
-    size_t learners_max;        /* 0: the default */
-    bool simple_tokens;         /* who logs in is given one (--auth-token simple) */
-    mono_ns token_ttl_ns;       /* of such a token, since its last use */
-    enum node_level level;      /* --emulated-version */
-    int64_t corrupt_check_ns;   /* the leader compares all keys this often; 0: never */
-    int64_t compact_check_ns;   /* and the hashes of compactions; 0: never */
-    int64_t warning_apply_ns;   /* an entry that takes longer is worth a line; 0: none is */
+    bool force_new_cluster;   /* a directory that was in use: the others are no members any more */
+    bool strict_reconfig;     /* no change that could cost the majority */
+    size_t learners_max;      /* 0: the default */
+    bool simple_tokens;       /* who logs in is given one (--auth-token simple) */
+    mono_ns token_ttl_ns;     /* of such a token, since its last use */
+    enum node_level level;    /* --emulated-version */
+    int64_t corrupt_check_ns; /* the leader compares all keys this often; 0: never */
+    int64_t compact_check_ns; /* and the hashes of compactions; 0: never */
+    int64_t warning_apply_ns; /* an entry that takes longer is worth a line; 0: none is */
     uint64_t wal_segment_bytes; /* 0: the default; tests use less */
 };
 

@@ -25,6 +25,9 @@ NODISCARD int node__open_new(struct node *n, wall_ms wall, struct err *e);
 /* The log was made and nothing was saved in it: as a new member, with the ids it has. */
 NODISCARD int node__begin_again(struct node *n, struct err *e);
 
+/* force.c: between the opening of state and log, and of raft */
+NODISCARD int node__force_new_cluster(struct node *n, struct wal_contents *c, struct err *e);
+
 /* reopen.c */
 NODISCARD int node__open_again(struct node *n, struct err *e);
 

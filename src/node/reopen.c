@@ -11,7 +11,15 @@
 
 /* ---- a member that was here before ---- */
 
-/* The data file must not be older than the snapshot the log begins at. */
+static int too_old(struct node *n, const struct wal_snapshot *at, const char *why, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT,
+                   "%s is at index %" PRIu64 ", older than the snapshot at %" PRIu64 ": %s",
+                   n->db_path, n->apply.applied, at->index, why);
+}
+
+/* The data file must not be older than the snapshot the log begins at: where it is, that snapshot
+ * came from a leader, and its own file waits to be renamed. */
 static int check_data_file(struct node *n, const struct wal_snapshot *at, struct err *e)
 {
     int rc;
@@ -19,15 +27,18 @@ static int check_data_file(struct node *n, const struct wal_snapshot *at, struct
     if (n->apply.applied >= at->index)
         return 0;
     if (!snap_db_exists(n->env.disk, n->snap_dir, at->index))
-        return err_set(
-            e, ERR_CORRUPT,
-            "%s is at index %" PRIu64 ", older than the snapshot at %" PRIu64
-            ": failed to find database snapshot file (snap: snapshot file doesn't exist)",
-            n->db_path, n->apply.applied, at->index);
+        return too_old(
+            n, at, "failed to find database snapshot file (snap: snapshot file doesn't exist)", e);
+    LOG_INFO(n->env.log, "Recovering from snapshot backend", F_U64("snapshot-index", at->index),
+             F_U64("applied-index", n->apply.applied));
     store_close(n->apply.store);
     n->apply.store = NULL;
     rc = snap_db_install(n->env.disk, n->snap_dir, at->index, e);
-    return rc == 0 ? node__open_store(n, e) : rc;
+    if (rc == 0)
+        rc = node__open_store(n, e);
+    if (rc == 0 && n->apply.applied < at->index)
+        rc = too_old(n, at, "the data file that came with it is older, too", e);
+    return rc;
 }
 
 static int restore_raft(struct node *n, const struct wal_snapshot *at, struct wal_contents *c,
@@ -99,6 +110,10 @@ int node__open_again(struct node *n, struct err *e)
         rc = node__open_store(n, e);
     if (rc == 0)
         rc = check_data_file(n, &at, e);
+    /* What is newer stays: the log may yet prove that it counts (a marker behind the commit index
+     * that is known now). */
+    if (rc == 0)
+        node__forget_received(n, n->apply.applied + 1);
     if (rc == 0)
         rc = wal_open(&wo, at.index, at.term, &contents, &n->wal.wal, e);
     if (rc == 0) {
@@ -110,6 +125,8 @@ int node__open_again(struct node *n, struct err *e)
         look_for_v2(n, &contents);
         rc = node__open_state(n, e);
     }
+    if (rc == 0 && n->cfg.force_new_cluster)
+        rc = node__force_new_cluster(n, &contents, e);
     if (rc == 0)
         rc = node__open_log_memory(n, e);
     if (rc == 0)

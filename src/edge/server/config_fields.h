@@ -234,7 +234,7 @@
       "'write-only', 'write-only-skip-check', 'write-only-drop-data', 'gone' are accepted, then ignored (always 'write-only'); deprecated") \
     X(BOOL, unsafe_no_fsync, "unsafe-no-fsync", "false", "unsafe-no-fsync", NOW, \
       "no fsync at all") \
-    X(BOOL, force_new_cluster, "force-new-cluster", "false", "force-new-cluster", LATER, \
+    X(BOOL, force_new_cluster, "force-new-cluster", "false", "force-new-cluster", NOW, \
       "turn the data directory into a new one-member cluster") \
     X(STRING, config_file, "config-file", "", NULL, NOW, \
       "YAML or JSON file; when given, all other flags and variables are ignored") \
