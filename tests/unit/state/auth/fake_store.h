@@ -3,7 +3,6 @@
 #define KETCH_TESTS_AUTH_FAKE_STORE_H
 
 #include "base/alloc.h"
-#include "lib/cm.h"
 #include "state/store/store.h"
 
 struct fake_record {
@@ -13,8 +12,8 @@ struct fake_record {
 };
 
 struct store {
-    struct fake_record v[64];
-    size_t n;
+    struct fake_record *v;
+    size_t n, cap;
 };
 
 static struct fake_record *fake_find(struct store *s, enum store_bucket b, struct bytes key)
@@ -27,7 +26,7 @@ static struct fake_record *fake_find(struct store *s, enum store_bucket b, struc
 
 static struct bytes fake_copy(struct bytes b)
 {
-    uint8_t *p = test_malloc(b.n + 1);
+    uint8_t *p = xmem_alloc(b.n + 1);
 
     if (b.n != 0)
         memcpy(p, b.p, b.n);
@@ -39,18 +38,21 @@ void store_put(struct store *s, enum store_bucket b, struct bytes key, struct by
     struct fake_record *r = fake_find(s, b, key);
 
     if (r != NULL) {
-        test_free((void *) (uintptr_t) r->value.p);
+        mem_free((void *) (uintptr_t) r->value.p);
         r->value = fake_copy(value);
         return;
     }
-    assert_true(s->n < ARRAY_LEN(s->v));
+    if (s->n == s->cap) {
+        s->cap = MAX(s->cap * 2, (size_t) 16);
+        s->v = xmem_realloc(s->v, s->cap * sizeof *s->v);
+    }
     s->v[s->n++] = (struct fake_record){b, fake_copy(key), fake_copy(value)};
 }
 
 static void fake_drop(struct store *s, struct fake_record *r)
 {
-    test_free((void *) (uintptr_t) r->key.p);
-    test_free((void *) (uintptr_t) r->value.p);
+    mem_free((void *) (uintptr_t) r->key.p);
+    mem_free((void *) (uintptr_t) r->value.p);
     *r = s->v[--s->n];
 }
 
@@ -79,6 +81,8 @@ static inline void fake_done(struct store *s)
 {
     while (s->n > 0)
         fake_drop(s, &s->v[0]);
+    mem_free(s->v);
+    *s = (struct store){0};
 }
 
 #endif

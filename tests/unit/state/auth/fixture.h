@@ -3,6 +3,7 @@
 #define KETCH_TESTS_AUTH_FIXTURE_H
 
 #include "auth.pb-c.h"
+#include "lib/cm.h"
 #include "state/auth/auth.h"
 #include "unit/state/auth/fake_store.h"
 #include "wire/wire.h"
