@@ -115,10 +115,31 @@ static bool add_forwarded(struct gate *g)
            (host.n == 0 || call_local_metadata(g->call, BYTES_LIT("x-forwarded-host"), host));
 }
 
+/* Of a WebSocket's handshake wsproxy hands on no more than this. */
+static bool add_ws_metadata(struct gate *g)
+{
+    static const char *const names[] = {"origin", "referer"};
+    struct bytes value;
+    char *bearer;
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (http_header(g->http, names[i], &value) &&
+            !prefixed(g, "grpcgateway-", bytes_str(names[i]), value))
+            return false;
+    }
+    if (!gateway_ws_token(g->http, &value))
+        return true;
+    bearer = arena_printf(http_arena(g->http), "Bearer %.*s", (int) value.n,
+                          (const char *) value.p);
+    return bearer != NULL && add_field(g, BYTES_LIT("authorization"), bytes_str(bearer));
+}
+
 static bool add_metadata(struct gate *g)
 {
     struct bytes name, value;
 
+    if (g->ws != NULL)
+        return add_ws_metadata(g);
     for (size_t i = 0; http_header_at(g->http, i, &name, &value); i++) {
         if (!add_field(g, name, value))
             return false;
@@ -135,7 +156,7 @@ static bool open_call(struct gate *g)
         .http = g->http, .path = g->route->method, .ready = gate_pump, .user = g};
     struct bytes timeout;
 
-    if (http_header(g->http, "grpc-timeout", &timeout) && timeout.n > 0) {
+    if (g->ws == NULL && http_header(g->http, "grpc-timeout", &timeout) && timeout.n > 0) {
         o.timeout = arena_printf(http_arena(g->http), "%.*s", (int) timeout.n,
                                  (const char *) timeout.p);
         if (!call_local_timeout_ok(timeout)) {
@@ -361,27 +382,60 @@ static struct gate *gate_new(struct http_req *r, struct server *s,
     return g;
 }
 
-void gateway_serve(struct http_req *r, struct server *s)
+static void gate_own(struct gate *g)
 {
-    const struct gateway_route *route = route_of(http_path(r));
-    struct gate *g;
+    http_set_user(g->http, g);
+    http_on_cancel(g->http, client_gone);
+}
 
-    if (route == NULL) {
-        gateway_error(r, GRPC_NOT_FOUND, "Not Found");
-        return;
-    }
-    if (!bytes_eq(http_method(r), BYTES_LIT("POST"))) {
-        gateway_error(r, GRPC_UNIMPLEMENTED, "Method Not Allowed");
-        return;
-    }
-    g = gate_new(r, s, route);
+static void serve_http(struct http_req *r, struct server *s, const struct gateway_route *route)
+{
+    struct gate *g = gate_new(r, s, route);
+
     if (g == NULL) {
         gateway_error(r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    http_set_user(r, g);
-    http_on_cancel(r, client_gone);
-    if (route->kind == NET_BIDI && !open_call(g))
-        return;
+    gate_own(g);
+    if (route->kind == NET_BIDI) {
+        http_read_patiently(r);
+        if (!open_call(g))
+            return;
+    }
     http_read_stream(r, on_data, on_data_end);
+}
+
+static void serve_ws(struct http_req *r, struct server *s, const struct gateway_route *route)
+{
+    struct gate *g = gate_new(r, s, route);
+    struct gateway_ws *ws = arena_calloc(http_arena(r), 1, sizeof *ws);
+
+    if (g == NULL || ws == NULL) {
+        gateway_error(r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    if (!gateway_ws_begin(r, s))
+        return;
+    g->ws = ws;
+    ws_in_init(&ws->in);
+    gate_own(g);
+    if (route->path == NULL)
+        gate_refuse(g, GRPC_NOT_FOUND, "Not Found");
+    else if (route->kind != NET_BIDI || open_call(g))
+        gateway_ws_read(r);
+}
+
+void gateway_serve(struct http_req *r, struct server *s)
+{
+    static const struct gateway_route none = {0};
+    const struct gateway_route *route = route_of(http_path(r));
+
+    if (gateway_ws_wanted(r))
+        serve_ws(r, s, route == NULL ? &none : route);
+    else if (route == NULL)
+        gateway_error(r, GRPC_NOT_FOUND, "Not Found");
+    else if (!bytes_eq(http_method(r), BYTES_LIT("POST")))
+        gateway_error(r, GRPC_UNIMPLEMENTED, "Method Not Allowed");
+    else
+        serve_http(r, s, route);
 }

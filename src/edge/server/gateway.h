@@ -7,6 +7,7 @@
  *
  *      unary methods     the first value of the body, and one value back
  *      streams           one value after the other, and a line {"result":...} for each message back
+ *      WebSocket         the same, a text message for each line (gateway_ws.c)
  *
  * Invariants, of a request that is under way (struct gate):
  *   G1  The call is freed before the request is ended, whoever ends first.

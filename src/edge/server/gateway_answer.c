@@ -70,17 +70,6 @@ void gateway_error(struct http_req *r, int code, const char *text)
     respond_error(r, io->server, code, text);
 }
 
-void gate_refuse(struct gate *g, int code, const char *text)
-{
-    /* The text may be the call's: it is written before that is freed. */
-    struct http_req *r = g->http;
-    struct server *s = g->server;
-    char *copy = arena_printf(http_arena(r), "%s", text);
-
-    gate_done(g);
-    respond_error(r, s, code, copy == NULL ? "" : copy);
-}
-
 /* ---- bodies ---- */
 
 static void begin(struct gate *g)
@@ -98,28 +87,67 @@ static void abandon(struct gate *g)
     http_abort(g->http);
 }
 
-/* Hands over what was made.  False: the request was ended. */
-static bool flush(struct gate *g)
+/* Hands over what was made; `end`: of a line.  False: the request was ended. */
+static bool flush(struct gate *g, bool end)
 {
     struct net_piece p = net_piece_copied(g->text.p, g->text.len);
+    int rc = 0;
 
-    if (g->text.len == 0)
-        return true;
-    begin(g);
-    if (http_write(g->http, &p, 1) != 0) {
-        abandon(g);
-        return false;
+    if (g->ws != NULL) {
+        if (end || g->text.len > 0)
+            rc = gateway_ws_write(g, buf_bytes(&g->text), end);
+    } else if (g->text.len > 0) {
+        begin(g);
+        rc = http_write(g->http, &p, 1);
     }
     buf_clear(&g->text);
-    return true;
+    if (rc != 0)
+        abandon(g);
+    return rc == 0;
+}
+
+/* The answer is complete with what was handed over. */
+static void end_answer(struct gate *g)
+{
+    struct http_req *r = g->http;
+    bool ws = g->ws != NULL;
+
+    gate_done(g);
+    if (ws)
+        gateway_ws_end(r);
+    else
+        http_end(r);
+}
+
+void gate_refuse(struct gate *g, int code, const char *text)
+{
+    /* The text may be the call's: it is copied before that is freed. */
+    struct http_req *r = g->http;
+    struct server *s = g->server;
+    char *copy = arena_printf(http_arena(r), "%s", text);
+
+    if (g->ws != NULL) {
+        error_text(&g->text, code, text, false);
+        if (flush(g, true))
+            end_answer(g);
+        return;
+    }
+    gate_done(g);
+    respond_error(r, s, code, copy == NULL ? "" : copy);
 }
 
 static void message_begin(struct gate *g)
 {
-    g->in_message = true;
+    g->in_message = g->any = true;
     if (g->route->kind != NET_UNARY)
         buf_add_str(&g->text, "{\"result\":");
     (void) json_write_begin(&g->json, g->route->response, &g->text);
+}
+
+/* A line of a stream; over a WebSocket its message ends where the line would. */
+static void line_end(struct gate *g)
+{
+    buf_add_str(&g->text, g->ws != NULL ? "}" : "}\n");
 }
 
 static void message_end(struct gate *g)
@@ -129,39 +157,44 @@ static void message_end(struct gate *g)
     g->in_message = false;
     (void) json_write_end(&g->json, &g->text);
     if (g->route->kind != NET_UNARY)
-        buf_add_str(&g->text, "}\n");
+        line_end(g);
+}
+
+/* An answer that is all there, with its length. */
+static void respond_whole(struct gate *g)
+{
+    struct http_field f[PAGE_FIELDS_MAX];
+    struct http_req *r = g->http;
+    size_t n = head_fields(r, g->server, true, f);
+    struct buf text = g->text;
+
+    buf_init(&g->text, 0);
+    gate_done(g);
+    http_respond(r, 200, f, n, buf_bytes(&text));
+    buf_done(&text);
 }
 
 /* The call has ended with OK. */
 static void end_well(struct gate *g)
 {
-    struct http_req *r = g->http;
+    bool unary = g->route->kind == NET_UNARY;
 
-    if (g->route->kind == NET_UNARY && !g->began) {
-        struct http_field f[PAGE_FIELDS_MAX];
-        size_t n = head_fields(r, g->server, true, f);
-        struct buf text = g->text;
-
-        buf_init(&g->text, 0);
-        gate_done(g);
-        http_respond(r, 200, f, n, buf_bytes(&text));
-        buf_done(&text);
+    if (unary && !g->began && g->ws == NULL) {
+        respond_whole(g);
         return;
     }
-    begin(g);
-    if (!flush(g))
-        return;
-    gate_done(g);
-    http_end(r);
+    if (g->ws == NULL)
+        begin(g);
+    /* The lines of a stream have gone already. */
+    if ((!unary && g->ws != NULL) || flush(g, unary))
+        end_answer(g);
 }
 
 /* The call has ended with an error: before its first message that is the answer, in a stream a line
  * says so. */
 static void end_badly(struct gate *g, int code, const char *text)
 {
-    struct http_req *r = g->http;
-
-    if (!g->began && g->text.len == 0) {
+    if (!g->any) {
         gate_refuse(g, code, text);
         return;
     }
@@ -171,11 +204,9 @@ static void end_badly(struct gate *g, int code, const char *text)
     }
     buf_add_str(&g->text, "{\"error\":");
     error_text(&g->text, code, text, true);
-    buf_add_str(&g->text, "}\n");
-    if (!flush(g))
-        return;
-    gate_done(g);
-    http_end(r);
+    line_end(g);
+    if (flush(g, true))
+        end_answer(g);
 }
 
 static void ended(struct gate *g)
@@ -213,17 +244,17 @@ void gate_pump(void *gate)
             if (!g->in_message)
                 message_begin(g);
             (void) json_write_part(&g->json, part, &g->text);
-            if (g->text.len >= GATEWAY_WHOLE_BYTES && !flush(g))
+            if (g->text.len >= GATEWAY_WHOLE_BYTES && !flush(g, false))
                 return;
             break;
         case CALL_LOCAL_MESSAGE:
             message_end(g);
-            if (flush_due(g) && !flush(g))
+            if (flush_due(g) && !flush(g, g->route->kind != NET_UNARY))
                 return;
             break;
         case CALL_LOCAL_NOTHING:
             if (flush_due(g))
-                (void) flush(g);
+                (void) flush(g, false);
             return;
         case CALL_LOCAL_ENDED:
             ended(g);

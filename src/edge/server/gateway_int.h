@@ -4,6 +4,7 @@
 
 #include "edge/server/gateway.h"
 #include "engine/net/call_local.h"
+#include "engine/net/ws.h"
 #include "wire/json.h"
 
 /* A message in base64, with blanks and names: three times as long is long enough. */
@@ -30,6 +31,11 @@ extern const size_t gateway_routes_n;
 /* NULL: there is none. */
 const struct gateway_route *gateway_route_find(struct bytes path);
 
+struct gateway_ws {
+    struct ws_in in;
+    bool in_line; /* the first frame of a text message has gone, its last has not */
+};
+
 /* Lives in the request's arena. */
 struct gate {
     struct http_req *http;
@@ -55,8 +61,10 @@ struct gate {
     struct json_write json;
     struct buf text; /* made, not handed to the connection yet */
     bool began;      /* the head of the answer has gone */
+    bool any;        /* a message was begun */
     bool in_message;
-    bool over; /* the request was ended, this is about to be forgotten */
+    bool over;             /* the request was ended, this is about to be forgotten */
+    struct gateway_ws *ws; /* NULL: plain HTTP */
 };
 
 /* Frees all that the gate holds, the call included; the request is to be ended next. */
@@ -76,5 +84,20 @@ void gate_pump(void *gate);
 void gate_refuse(struct gate *g, int code, const char *text);
 /* The same for a request without a gate. */
 void gateway_error(struct http_req *r, int code, const char *text);
+
+/* gateway_ws.c */
+
+/* The request asks for a WebSocket. */
+bool gateway_ws_wanted(struct http_req *r);
+/* Answers 101; false: it was refused, and the request ended. */
+bool gateway_ws_begin(struct http_req *r, struct server *s);
+/* Goes on with frames: they are the gate's input. */
+void gateway_ws_read(struct http_req *r);
+/* The token that a browser, which cannot set Authorization, gives elsewhere; false: none. */
+bool gateway_ws_token(struct http_req *r, struct bytes *ret);
+/* A part of a line; `end`: its last.  0 or as http_write. */
+NODISCARD int gateway_ws_write(struct gate *g, struct bytes part, bool end);
+/* Closes the socket, and ends the request. */
+void gateway_ws_end(struct http_req *r);
 
 #endif

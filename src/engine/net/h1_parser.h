@@ -63,6 +63,12 @@ static inline bool h1_keep_alive(h1_parser *p)
     return llhttp_should_keep_alive(p) != 0;
 }
 
+/* The head asks for another protocol, and no body follows it. */
+static inline bool h1_upgrades(h1_parser *p)
+{
+    return p->upgrade != 0 && p->content_length == 0 && (p->flags & F_CHUNKED) == 0;
+}
+
 static inline const char *h1_method(h1_parser *p)
 {
     return llhttp_method_name((llhttp_method_t) p->method);
@@ -115,6 +121,12 @@ static inline bool h1_failed(h1_parser *p)
 static inline bool h1_keep_alive(h1_parser *p)
 {
     return http_should_keep_alive(p) != 0;
+}
+
+static inline bool h1_upgrades(h1_parser *p)
+{
+    return p->upgrade != 0 && (p->content_length == 0 || p->content_length == ULLONG_MAX) &&
+           (p->flags & F_CHUNKED) == 0;
 }
 
 static inline const char *h1_method(h1_parser *p)

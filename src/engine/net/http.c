@@ -96,6 +96,12 @@ void http_read_stream(struct http_req *r, void (*data)(struct http_req *r, struc
     ask(r);
 }
 
+void http_read_patiently(struct http_req *r)
+{
+    if (r->ops->patient != NULL && !r->gone)
+        r->ops->patient(r);
+}
+
 void http_pause(struct http_req *r)
 {
     if (!r->gone)
@@ -172,6 +178,14 @@ void http_error(struct http_req *r, int status, const char *text)
 void http_begin(struct http_req *r, int status, const struct http_field *f, size_t fn)
 {
     begin(r, status, f, fn, -1);
+}
+
+bool http_upgrade(struct http_req *r, const struct http_field *f, size_t fn)
+{
+    if (r->gone || r->ops->upgrade == NULL || !r->ops->upgrade(r))
+        return false;
+    begin(r, 101, f, fn, -1);
+    return true;
 }
 
 int http_write(struct http_req *r, const struct net_piece *v, size_t vn)

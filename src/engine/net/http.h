@@ -55,6 +55,8 @@ void http_read_all(struct http_req *r, size_t bytes_max,
 /* `data` runs for each part as it comes (valid during the callback), `end` once behind the last. */
 void http_read_stream(struct http_req *r, void (*data)(struct http_req *r, struct bytes part),
                       void (*end)(struct http_req *r));
+/* The body may take as long as it likes: a stream of requests.  Otherwise it has http_header_ms. */
+void http_read_patiently(struct http_req *r);
 void http_pause(struct http_req *r); /* of http_read_stream */
 void http_resume(struct http_req *r);
 
@@ -79,6 +81,12 @@ NODISCARD int http_write(struct http_req *r, const struct net_piece *v, size_t v
 void http_end(struct http_req *r); /* ends the request */
 /* Instead of http_end, when the body cannot be completed: the client sees a broken answer. */
 void http_abort(struct http_req *r);
+
+/* From within the server's `http` function: answers 101 with these fields (Connection and Upgrade
+ * among them), and bytes go both ways as they are from then on: in by http_read_stream, which has
+ * no end, out by http_write, until http_end closes the connection.  False: not over HTTP/1.1 or not
+ * a request for it; nothing was answered. */
+NODISCARD bool http_upgrade(struct http_req *r, const struct http_field *f, size_t fn);
 
 size_t http_queued_bytes(const struct http_req *r);
 void http_on_writable(struct http_req *r, size_t below_bytes, void (*fn)(struct http_req *r));

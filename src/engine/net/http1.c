@@ -159,9 +159,9 @@ static int on_message_complete(h1_parser *p)
 {
     struct http1 *h = p->data;
 
-    h->message_done = true;
+    h->message_done = !h->raw;
     loop_timer_stop(h->sc->conn.loop, &h->sc->timer);
-    if (h->busy != NULL)
+    if (h->busy != NULL && !h->raw)
         http__input_end(&h->busy->req);
     h1_pause(p);
     return H1_PAUSED_RC;
@@ -183,11 +183,23 @@ static bool may_parse(const struct http1 *h)
     return !h->broken && !h->handler_paused && !(h->state == HTTP1_BUSY && h->message_done);
 }
 
+/* Bytes that are no longer HTTP. */
+static size_t pass(struct http1 *h, const uint8_t *p, size_t n)
+{
+    if (h->handler_paused)
+        return 0;
+    if (h->busy != NULL)
+        http__input(&h->busy->req, bytes_of(p, n));
+    return n;
+}
+
 static void parse(struct http1 *h, const uint8_t *p, size_t n)
 {
     size_t k = 0;
 
-    if (may_parse(h)) {
+    if (h->raw) {
+        k = pass(h, p, n);
+    } else if (may_parse(h)) {
         h->in_parser = true;
         k = h1_parse(&h->parser, &callbacks, p, n);
         h->in_parser = false;
@@ -201,6 +213,8 @@ static void parse(struct http1 *h, const uint8_t *p, size_t n)
                 http1__refuse(h, large ? 431 : 400, "");
             return;
         }
+        if (h->raw && k < n)
+            k += pass(h, p + k, n - k);
     }
     if (k < n && !h->broken && !buf_add(&h->pending, p + k, n - k))
         conn__doom(&h->sc->conn, ERR_LIMIT);
@@ -256,7 +270,7 @@ static void resume_pending(struct http1 *h)
 {
     struct buf pending = h->pending;
 
-    if (pending.len == 0 || !may_parse(h))
+    if (pending.len == 0 || (h->raw ? h->handler_paused : !may_parse(h)))
         return;
     buf_init(&h->pending, pending.bytes_max);
     parse(h, pending.p, pending.len);

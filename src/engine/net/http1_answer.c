@@ -70,12 +70,12 @@ static void h1_begin(struct http_req *r, const struct http_head *hd)
     buf_add_str(&b, text);
     if (hd->length >= 0 && hd->status != 204 && hd->status != 304)
         buf_printf(&b, "Content-Length: %" PRId64 "\r\n", hd->length);
-    x->chunked = hd->length < 0 && !hd->no_body && r->version == 11;
+    x->chunked = hd->length < 0 && !hd->no_body && r->version == 11 && !h->raw;
     if (hd->length < 0 && !hd->no_body && !x->chunked)
         h->keep_alive = false; /* the end of the connection is the end of the body */
     if (h->draining)
         h->keep_alive = false;
-    if (h->keep_alive != (r->version == 11)) /* what the version does not say already */
+    if (!h->raw && h->keep_alive != (r->version == 11)) /* what the version does not say already */
         buf_printf(&b, "Connection: %s\r\n", h->keep_alive ? "keep-alive" : "close");
     if (x->chunked)
         buf_add_str(&b, "Transfer-Encoding: chunked\r\n");
@@ -157,6 +157,22 @@ static void h1_continue(struct http_req *r)
     queue(h1_of(r)->h, text, sizeof text - 1);
 }
 
+static void h1_patient(struct http_req *r)
+{
+    struct http1 *h = h1_of(r)->h;
+
+    loop_timer_stop(h->sc->conn.loop, &h->sc->timer);
+}
+
+/* Only a request without a body can be followed by another protocol. */
+static bool h1_upgrade(struct http_req *r)
+{
+    struct http1 *h = h1_of(r)->h;
+
+    h->raw = r->version == 11 && h->in_parser && h1_upgrades(&h->parser);
+    return h->raw;
+}
+
 static void h1_forget(struct http_req *r)
 {
     struct h1_req *x = h1_of(r);
@@ -169,5 +185,13 @@ static void h1_forget(struct http_req *r)
     server__conn_unref(sc);
 }
 
-const struct http_ops http1__ops = {h1_begin,      h1_write,  h1_end,      h1_abort,
-                                    h1_pause_body, h1_queued, h1_continue, h1_forget};
+const struct http_ops http1__ops = {.begin = h1_begin,
+                                    .write = h1_write,
+                                    .end = h1_end,
+                                    .abort = h1_abort,
+                                    .pause = h1_pause_body,
+                                    .queued = h1_queued,
+                                    .continue_100 = h1_continue,
+                                    .patient = h1_patient,
+                                    .upgrade = h1_upgrade,
+                                    .forget = h1_forget};

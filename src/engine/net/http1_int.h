@@ -37,6 +37,7 @@ struct http1 {
     bool broken; /* the parser failed, or the request was refused: no more input */
     bool handler_paused;
     bool in_parser;
+    bool raw; /* HTTP has ended on this connection: bytes are the handler's as they are */
     struct buf pending;
     struct body out;
 

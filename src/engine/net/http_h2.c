@@ -110,8 +110,13 @@ static void h2_forget(struct http_req *r)
     call__maybe_free(c);
 }
 
-static const struct http_ops h2_ops = {h2_begin, h2_write,  h2_end, h2_abort,
-                                       h2_pause, h2_queued, NULL,   h2_forget};
+static const struct http_ops h2_ops = {.begin = h2_begin,
+                                       .write = h2_write,
+                                       .end = h2_end,
+                                       .abort = h2_abort,
+                                       .pause = h2_pause,
+                                       .queued = h2_queued,
+                                       .forget = h2_forget};
 
 static void on_drained(struct call *c)
 {

@@ -28,6 +28,8 @@ struct http_ops {
     void (*pause)(struct http_req *r, bool pause);
     uint64_t (*queued)(const struct http_req *r);
     void (*continue_100)(struct http_req *r); /* NULL: there is no such thing */
+    void (*patient)(struct http_req *r);      /* NULL: the body has no time limit */
+    bool (*upgrade)(struct http_req *r);      /* NULL: there is no such thing */
     void (*forget)(struct http_req *r);       /* the handler has ended it: free when possible */
 };
 
