@@ -1,0 +1,152 @@
+"""Every command of docs/getting-started.md, run in its order as a new user would, and what it says it prints.
+
+Blocks marked `sh` are run by one bash, `text` is what the block before it prints ("..." stands for anything), `sh NAME` needs the
+program NAME, and `console` is what CI has done already.  Ports are replaced by free ones.
+"""
+import os
+import pathlib
+import random
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+PAGE = pathlib.Path(__file__).resolve().parents[2] / 'docs/getting-started.md'
+BLOCK = re.compile(r'^```(\w+)(?: (\w+))?\n(.*?)^```$', re.M | re.S)
+BLOCK_SECONDS = 120
+SECTION = re.compile(r'^## ', re.M)
+
+
+# etcd, with free ports where the line says nothing of them.
+WITH_PORTS = """#!/bin/sh
+case "$*" in *--listen-client-urls*) ;; *)
+  set -- --listen-client-urls http://127.0.0.1:{client} --advertise-client-urls http://127.0.0.1:{client} "$@" ;;
+esac
+case "$*" in *--listen-peer-urls*) ;; *) set -- --listen-peer-urls http://127.0.0.1:{peer} "$@" ;; esac
+exec {etcd} "$@"
+"""
+
+
+def is_free(port):
+    with socket.socket() as s:
+        try:
+            s.bind(('127.0.0.1', port))
+            return True
+        except OSError:
+            return False
+
+
+def free_suffix(taken):
+    """Four digits that make a free port alone and behind 1, 2 and 3."""
+    while True:
+        n = random.randrange(4000, 9999)
+        if n not in taken and all(is_free(n + k * 10000) for k in range(4)):
+            return n
+
+
+def sections():
+    """[(title, [(kind, needs, text)])]"""
+    ret = []
+    for part in SECTION.split(PAGE.read_text()):
+        title = part.split('\n', 1)[0]
+        ret.append((title, BLOCK.findall(part)))
+    return [s for s in ret if any(kind == 'sh' for kind, _, _ in s[1])]
+
+
+def pattern_of(text):
+    """Lines without blanks at their ends; '...' for anything."""
+    lines = text.rstrip('\n').split('\n')
+    return '\n'.join('.*'.join(re.escape(p) for p in line.split('...')) for line in lines)
+
+
+class Shell:
+    """One bash for a section, so that its variables, functions and jobs last."""
+
+    def __init__(self, folder, bin_dir, ports):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(('ETCDCTL_', 'ETCD_'))}
+        env['PATH'] = f'{folder}/bin:{bin_dir}:{env["PATH"]}'
+        env['ETCDCTL_ENDPOINTS'] = f'127.0.0.1:{ports["2379"]}'
+        (folder / 'bin').mkdir()
+        (folder / 'bin/etcd').write_text(WITH_PORTS.format(client=ports['2379'], peer=ports['2380'], etcd=bin_dir / 'etcd'))
+        (folder / 'bin/etcd').chmod(0o755)
+        self.ports, self.output = ports, folder / 'output'
+        self.process = subprocess.Popen(['bash', '-m'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, cwd=folder, env=env, text=True, start_new_session=True)
+
+    def run(self, block):
+        """Runs it with -e; what it prints on both streams."""
+        for port, free in self.ports.items():
+            block = block.replace(port, str(free))
+        self.output.unlink(missing_ok=True)
+        os.mkfifo(str(self.output) + '.done')
+        try:
+            self.process.stdin.write(f'set -e\nexec >{self.output} 2>&1\n{block}\nexec >/dev/null 2>&1\nset +e\n'
+                                     f'echo ok >{self.output}.done\n')
+            self.process.stdin.flush()
+            fd = os.open(str(self.output) + '.done', os.O_RDONLY | os.O_NONBLOCK)
+            done = self.wait(fd)
+        finally:
+            os.unlink(str(self.output) + '.done')
+        text = self.output.read_text() if self.output.exists() else ''
+        assert done, f'the commands failed:\n{block}\n--- they printed:\n{text}'
+        for port, free in self.ports.items():
+            text = text.replace(str(free), port)
+        return text
+
+    def wait(self, fd):
+        """For the word at the block's end; False: bash has ended before, or takes too long."""
+        end = time.monotonic() + BLOCK_SECONDS
+        try:
+            while time.monotonic() < end and self.process.poll() is None:
+                if select.select([fd], [], [], 0.1)[0] and os.read(fd, 16):
+                    return True
+                time.sleep(0.01)  # nobody has opened the other end yet
+        finally:
+            os.close(fd)
+        return False
+
+    def close(self):
+        """All that it has started, too, in whatever group of processes."""
+        self.process.stdin.close()
+        for pid in self.session():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+    def session(self):
+        out = subprocess.run(['ps', '-o', 'pid=', '--sid', str(self.process.pid)], capture_output=True, text=True).stdout
+        return [int(pid) for pid in out.split()]
+
+
+@pytest.mark.parametrize('title, blocks', sections(), ids=[title for title, _ in sections()])
+def test_section(ketch_bin, tmp_path, title, blocks):
+    """Each section stands for itself: it starts its servers and stops them."""
+    missing = [needs for _, needs, _ in blocks if needs and not shutil.which(needs)]
+    if missing:
+        pytest.skip(f'skipped: {", ".join(missing)} is not installed')
+    client = free_suffix([])
+    ports = {'2379': client, '2380': free_suffix([client]), '9090': free_suffix([client])}
+    shell = Shell(tmp_path, ketch_bin, ports)
+    try:
+        printed = ''
+        for kind, _, text in blocks:
+            if kind == 'sh':
+                printed = shell.run(text)
+            elif kind == 'text':
+                got = '\n'.join(line.rstrip() for line in printed.rstrip('\n').split('\n'))
+                assert re.fullmatch(pattern_of(text), got), f'{title}: the page says\n{text}\nbut it printed\n{printed}'
+    finally:
+        shell.close()
+
+
+def test_every_block_is_of_a_known_kind():
+    kinds = [kind for kind, _, _ in BLOCK.findall(PAGE.read_text())]
+    assert set(kinds) == {'sh', 'text', 'console'} and kinds.count('console') == 1
+    assert PAGE.read_text().count('```') == 2 * len(kinds)
