@@ -28,6 +28,9 @@ NODISCARD int node__begin_again(struct node *n, struct err *e);
 /* force.c: between the opening of state and log, and of raft */
 NODISCARD int node__force_new_cluster(struct node *n, struct wal_contents *c, struct err *e);
 
+/* defrag_first.c */
+NODISCARD int node__defrag_first(struct node *n, struct err *e);
+
 /* reopen.c */
 NODISCARD int node__open_again(struct node *n, struct err *e);
 

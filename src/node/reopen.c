@@ -110,6 +110,8 @@ int node__open_again(struct node *n, struct err *e)
         rc = node__open_store(n, e);
     if (rc == 0)
         rc = check_data_file(n, &at, e);
+    if (rc == 0)
+        rc = node__defrag_first(n, e);
     /* What is newer stays: the log may yet prove that it counts (a marker behind the commit index
      * that is known now). */
     if (rc == 0)

@@ -226,7 +226,7 @@
       "0 = 10m; below 100ms is raised to 100ms with a warning") \
     X(DURATION, downgrade_check_time, "downgrade-check-time", "5s", "downgrade-check-time", NOW, \
       "interval of the leader's downgrade check; 0 = off") \
-    X(UINT, bootstrap_defrag_threshold_megabytes, "bootstrap-defrag-threshold-megabytes", "0", "bootstrap-defrag-threshold-megabytes", LATER, \
+    X(UINT, bootstrap_defrag_threshold_megabytes, "bootstrap-defrag-threshold-megabytes", "0", "bootstrap-defrag-threshold-megabytes", NOW, \
       "defragment at start if at least so many MB would be freed; 0 = never") \
     X(INT, max_learners, "max-learners", "1", "max-learners", NOW, \
       "learners allowed in the cluster") \
