@@ -253,7 +253,8 @@ static bool must_wait(struct call *c, uint64_t *ret_index)
         !token_of(c, &token) || !token_index(token, ret_index))
         return false;
     node_status(s->node, &st);
-    return *ret_index > st.applied;
+    ++*ret_index; /* the entry that made it is the next one: see apply/auth.c */
+    return *ret_index > st.applied && *ret_index != 0;
 }
 
 static bool gate_failed(const struct req *r)

@@ -208,8 +208,10 @@ static enum api_error authenticate(struct node *n,
 {
     Etcdserverpb__AuthenticateResponse *res;
     char token[AUTH_TOKEN_BYTES_MAX + 1];
+    /* etcd's consistent index moves when an entry writes, and a login writes nothing: its token has
+     * the number of the entry before. */
     enum api_error err = auth_authenticate(n->apply.auth, r->name, r->simple_token,
-                                           n->apply.applied + 1, n->apply.now, token);
+                                           n->apply.applied, n->apply.now, token);
 
     if (err != API_OK)
         return err;

@@ -167,8 +167,8 @@ enum api_error auth_role_grant_permission(struct auth_store *a,
 enum api_error auth_role_revoke_permission(struct auth_store *a,
                                            const Etcdserverpb__AuthRoleRevokePermissionRequest *r);
 
-/* The entry `index` has logged `user` in; its token is `letters`, a point and the index.  Without
- * simple tokens *ret_token is empty. */
+/* An entry has logged `user` in; the token is `letters`, a point and `index`, which is that of the
+ * entry before.  Without simple tokens *ret_token is empty. */
 enum api_error auth_authenticate(struct auth_store *a, const char *user, const char *letters,
                                  uint64_t index, mono_ns now,
                                  char ret_token[AUTH_TOKEN_BYTES_MAX + 1]);
