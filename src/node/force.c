@@ -101,9 +101,10 @@ static void append(struct wal_contents *c, const struct raft_conf_change *cc)
 static void append_self(struct node *n, struct wal_contents *c)
 {
     static const char *const urls[] = {FORCE_SELF_URL};
-    struct cluster_change change = {
-        .type = RAFT_CONF_ADD_NODE,
-        .member = {.id = n->member_id, .peer_urls = {(const char **) (uintptr_t) urls, 1}}};
+    struct cluster_change change = {.type = RAFT_CONF_ADD_NODE,
+                                    .member = {.id = n->member_id,
+                                               .name = "",
+                                               .peer_urls = {(const char **) (uintptr_t) urls, 1}}};
     struct raft_conf_change cc = {.type = RAFT_CONF_ADD_NODE, .node_id = n->member_id};
     struct buf context;
 

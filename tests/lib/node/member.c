@@ -80,6 +80,7 @@ int member_open(struct member *m, struct err *e)
                            .random = &m->chance.random,
                            .clock = &m->clock,
                            .log = m->log,
+                           .transport = m->transport,
                            .wake = wake,
                            .wake_ctx = m,
                            .fatal = die,
@@ -110,6 +111,21 @@ static void turn(struct member *m, int i)
     m->woken[i] = false;
     again = node_run(m->node, (enum node_actor) i, m->now, sim_wall(&m->clock));
     m->again[i] = again < 0 ? INT64_MAX : m->now + again;
+}
+
+bool member_turn(struct member *m)
+{
+    volatile bool busy = false; /* it lives across the longjmp of a death */
+
+    if (m->died[0] != '\0' || setjmp(m->death) != 0)
+        return false;
+    for (volatile int i = 0; i < NODE_ACTORS; i++) {
+        if (m->woken[i] || m->again[i] <= m->now) {
+            turn(m, i);
+            busy = true;
+        }
+    }
+    return busy;
 }
 
 bool member_run(struct member *m, int64_t ms, const bool *until)

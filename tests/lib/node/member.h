@@ -19,7 +19,8 @@ struct member {
     struct node *node;
     struct node_sink sink;
     struct mvcc_reader *reader;
-    struct log *log; /* NULL: silent */
+    struct log *log;                        /* NULL: silent */
+    const struct node_transport *transport; /* NULL: there are no others */
     size_t answered;
     char died[1024]; /* why, when it did */
     jmp_buf death;
@@ -40,6 +41,9 @@ int member_open(struct member *m, struct err *e);
 
 /* Runs until *until (NULL: never) is set or `ms` of simulated time have passed.  False: it died. */
 bool member_run(struct member *m, int64_t ms, const bool *until);
+
+/* One turn of each actor that is due; time does not pass.  False: nothing was due, or it died. */
+bool member_turn(struct member *m);
 
 /* Stops in order and closes. */
 void member_close(struct member *m);
