@@ -18,15 +18,31 @@ void progress_begin(struct progress *p, const char *what, uint64_t total)
                            .on = isatty(STDERR_FILENO) == 1};
 }
 
+void progress_begin_things(struct progress *p, const char *what, uint64_t total)
+{
+    ASSERT(total > 0);
+    progress_begin(p, what, total);
+    p->things = true;
+}
+
+static unsigned percent(const struct progress *p)
+{
+    return (unsigned) ((double) MIN(p->done, p->total) * 100.0 / (double) p->total);
+}
+
 void progress_text(const struct progress *p, struct buf *out)
 {
     buf_printf(out, "%s: ", p->what);
+    if (p->things) {
+        buf_printf(out, "%u%%", percent(p));
+        return;
+    }
     text_human_bytes(out, p->done);
     if (p->total == 0)
         return;
     buf_add_str(out, " of ");
     text_human_bytes(out, p->total);
-    buf_printf(out, " (%u%%)", (unsigned) (MIN(p->done, p->total) * 100.0 / (double) p->total));
+    buf_printf(out, " (%u%%)", percent(p));
 }
 
 void progress_add(struct progress *p, uint64_t bytes)

@@ -22,9 +22,12 @@ struct progress {
     int64_t began_ms;
     int64_t drawn_ms; /* 0: not yet */
     bool on;          /* stderr is a terminal */
+    bool things;      /* `total` and `done` are no bytes */
 };
 
 void progress_begin(struct progress *p, const char *what, uint64_t total);
+/* The same of things, of which `total` is never 0: "writing keys: 31%". */
+void progress_begin_things(struct progress *p, const char *what, uint64_t total);
 void progress_add(struct progress *p, uint64_t bytes);
 void progress_end(struct progress *p);
 

@@ -169,6 +169,7 @@ extern const struct cli_command snapshot_command;
 extern const struct cli_command lock_command;
 extern const struct cli_command elect_command;
 extern const struct cli_command make_mirror_command;
+extern const struct cli_command check_command;
 extern const struct cli_command auth_command;
 extern const struct cli_command user_command;
 extern const struct cli_command role_command;

@@ -8,7 +8,7 @@ static const struct cli_command *const commands[] = {
     &move_leader_command, &watch_command,    &version_command,     &lease_command,
     &member_command,      &snapshot_command, &make_mirror_command, &lock_command,
     &elect_command,       &auth_command,     &user_command,        &role_command,
-    &options_command,     &cli_help_command,
+    &check_command,       &options_command,  &cli_help_command,
 };
 
 static struct cli_command root = {

@@ -126,6 +126,12 @@ void ketch_set_token(struct ketch_client *c, const char *token);
 int ketch_login(struct ketch_client *c, const char *user, const char *password, int64_t timeout_ms,
                 struct ketch_error *e);
 
+/* GETs a page of one endpoint (its index in the options), such as "/metrics", and waits for it.
+ * *ret is text, freed with ketch_page_free. */
+int ketch_page(struct ketch_client *c, size_t endpoint, const char *path, int64_t timeout_ms,
+               char **ret, struct ketch_error *e);
+void ketch_page_free(char *page);
+
 /* Runs callbacks until ketch_stop() is called from one of them. */
 void ketch_run(struct ketch_client *c);
 void ketch_stop(struct ketch_client *c);

@@ -131,6 +131,7 @@ static int endpoint_open(struct endpoint *ep, const char *text, struct ketch_err
         if (rc != KETCH_OK)
             return rc;
         co.tls = ep->client->tls;
+        ep->uses_tls = true;
     }
     co.host = ep->address.host;
     co.port = ep->address.port;

@@ -44,6 +44,7 @@ struct endpoint {
     struct ketch_client *client;
     struct endpoint_address address;
     struct channel *channel;
+    bool uses_tls;
     struct loop_timer redial;
     int64_t redial_ms;
 };

@@ -27,6 +27,9 @@
 /* Between two attempts to open a watch or keep-alive stream that the server ended. */
 #define CLIENT_REOPEN_MS 100
 
+/* A metrics page has some 100 KB. */
+#define CLIENT_PAGE_BYTES_MAX ((size_t) 16 << 20)
+
 #define CLIENT_DIAL_TIMEOUT_MS 2000
 #define CLIENT_KEEPALIVE_TIMEOUT_MS 6000
 
