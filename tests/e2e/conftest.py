@@ -5,6 +5,7 @@ KETCH_ETCD one other server to test.
 """
 import contextlib
 import importlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -38,14 +39,25 @@ def pytest_runtest_makereport(item, call):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# Below the ports that the kernel gives to whoever asks for any; each test process has its own.
+PORTS_FIRST, PORTS_EACH, PROCESSES_MAX = 12000, 2000, 10
+PORTS = itertools.count(os.getpid() * 97)
+
+
+def is_free(port):
+    with socket.socket() as s:
+        try:
+            s.bind(('127.0.0.1', port))
+        except OSError:
+            return False
+    return True
+
+
 def free_ports(n):
-    held = [socket.socket() for _ in range(n)]
-    for s in held:
-        s.bind(('127.0.0.1', 0))
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
+    """Ports that nobody listens on, and no other test is about to."""
+    process = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')) % PROCESSES_MAX
+    ports = (PORTS_FIRST + process * PORTS_EACH + i % PORTS_EACH for i in PORTS)
+    return list(itertools.islice(filter(is_free, ports), n))
 
 
 class Server:
