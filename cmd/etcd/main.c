@@ -115,6 +115,7 @@ static struct node_config node_config_of(const struct config *c)
         .corrupt_check_ns = c->corrupt_check_time,
         .defrag_first_bytes = MIN(c->bootstrap_defrag_threshold_megabytes, UINT64_MAX >> 20) << 20,
         .compact_check_ns = config_gate(c, "CompactHashCheck") ? c->compact_hash_check_time : 0,
+        .downgrade_ns = c->downgrade_check_time,
     };
 }
 

@@ -291,8 +291,11 @@ struct apply_actor {
     bool want_disk_snapshot;      /* v2 requests in the log, or a level was left */
     _Atomic bool published;       /* our attributes have been applied */
     _Atomic bool publishing;      /* a proposal is under way */
-    _Atomic bool setting_version; /* likewise, of the cluster version */
+    _Atomic bool setting_version; /* likewise, of the cluster version or the downgrade */
     mono_ns monitor_again;
+    mono_ns downgrade_again;     /* when a leader looks whether a downgrade is complete */
+    raft_index storage_lower_at; /* the storage version may be lowered behind a disk snapshot of it;
+                                    0: nobody wants to */
     mono_ns expire_again;
     _Atomic unsigned revokes;    /* expired leases being revoked */
     bool compacting;             /* a job is with the store actor */
@@ -491,6 +494,10 @@ void node__apply_publish(struct node *n);
 void node__apply_monitor(struct node *n);
 void node__versions_take(struct node *n); /* versions.c */
 void node__versions_monitor(struct node *n);
+void node__downgrade_monitor(struct node *n);
+mono_ns node__downgrade_due(const struct node *n); /* INT64_MAX: nothing is due */
+void node__storage_version_monitor(struct node *n);
+void node__version_apply(struct node *n, cluster_version v);
 void node__versions_done(struct node *n);
 void node__checks_run(struct node *n); /* checks.c */
 mono_ns node__checks_due(const struct node *n);

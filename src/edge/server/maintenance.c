@@ -1,8 +1,7 @@
-/* The Maintenance service; its Snapshot is in maintenance_snapshot.c. */
+/* The Maintenance service; its Snapshot is in maintenance_snapshot.c, its Downgrade in downgrade.c.
+ */
 #include "edge/server/maintenance.h"
 #include "edge/server/permit.h"
-
-#include <ctype.h>
 
 enum { OP_ALARM = 10 };
 
@@ -37,7 +36,7 @@ static void alarm(struct call *c, struct bytes message)
 
 /* ---- status ---- */
 
-static char *version_text(struct arena *a, uint32_t v, const char *suffix)
+char *version_text(struct arena *a, uint32_t v, const char *suffix)
 {
     return v == 0 ? NULL : arena_printf(a, "%u.%u%s", v >> 16, v & 0xffff, suffix);
 }
@@ -105,6 +104,11 @@ static void status(struct call *c, struct bytes message)
             res.storageversion = storage;
         res.dbsizequota = st.quota_bytes;
         res.downgradeinfo = &job;
+        job.enabled = st.downgrade_enabled;
+        if (st.downgrade_enabled)
+            storage = version_text(call_arena(c), st.downgrade_target, ".0");
+        if (st.downgrade_enabled && storage != NULL)
+            job.targetversion = storage;
     }
     h = header_current(call_io(c), &none);
     h.raft_term = st.term;
@@ -193,7 +197,7 @@ static void defragment(struct call *c, struct bytes message)
     req_submit(r);
 }
 
-/* ---- leadership and downgrade ---- */
+/* ---- leadership ---- */
 
 static void moved(struct req *r)
 {
@@ -225,94 +229,6 @@ static void move_leader(struct call *c, struct bytes message)
     req_submit(r);
 }
 
-static bool number(const char **s, unsigned *ret)
-{
-    const char *from = *s;
-
-    for (*ret = 0; isdigit((unsigned char) **s) && *s - from < 6; ++*s)
-        *ret = *ret * 10 + (unsigned) (**s - '0');
-    return *s > from && (*from != '0' || *s - from == 1);
-}
-
-bool downgrade_version_parse(const char *s, uint32_t *ret)
-{
-    unsigned major, minor, patch;
-
-    if (!number(&s, &major) || *s++ != '.' || !number(&s, &minor) || major > 0xffff ||
-        minor > 0xffff)
-        return false;
-    *ret = major << 16 | minor;
-    if (*s == 0)
-        return true;
-    if (*s++ != '.' || !number(&s, &patch))
-        return false;
-    /* A pre-release or build suffix: letters, digits, points and hyphens. */
-    if (*s == '-' || *s == '+')
-        return s[1] != 0 && s[1 + strspn(s + 1, "0123456789abcdefghijklmnopqrstuvwxyz"
-                                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ.-+")] == 0;
-    return *s == 0;
-}
-
-static void downgrade_answer(struct call *c, const struct node_status *st)
-{
-    Etcdserverpb__DowngradeResponse res;
-    const struct node_result none = {0};
-    bool old = strcmp(call_server(c)->config->emulated_version, "3.5") == 0;
-    char *v = version_text(call_arena(c), st->cluster_version, old ? ".0" : "");
-    struct mvcc_header h = header_current(call_io(c), &none);
-
-    etcdserverpb__downgrade_response__init(&res);
-    if (v != NULL)
-        res.version = v;
-    reply_message(c, &h, &res.base);
-}
-
-static void downgrade_check(struct req *r)
-{
-    Etcdserverpb__DowngradeRequest *q = r->user;
-    struct node_status st;
-    uint32_t target = 0;
-
-    if (reply_failed(r->call, &r->node.result))
-        return;
-    if (!downgrade_version_parse(q->version, &target)) {
-        reply_error(r->call, API_WRONG_DOWNGRADE_VERSION_FORMAT);
-        return;
-    }
-    node_status(r->io->server->node, &st);
-    if (st.cluster_version == 0)
-        reply_error(r->call, API_CLUSTER_VERSION_UNAVAILABLE);
-    else if (target + 1 != st.cluster_version)
-        reply_error(r->call, API_INVALID_DOWNGRADE_TARGET_VERSION);
-    else if (q->action == ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__VALIDATE)
-        downgrade_answer(r->call, &st);
-    else
-        call_finish(r->call, GRPC_UNIMPLEMENTED, "downgrade jobs are not supported yet");
-}
-
-static void downgrade(struct call *c, struct bytes message)
-{
-    Etcdserverpb__DowngradeRequest *q;
-    struct node_status st;
-
-    count_received(c, METHOD_DOWNGRADE);
-    if (!REQUEST_DECODE(c, etcdserverpb__downgrade_request, message, &q) ||
-        !permitted(c, permit_admin(c)))
-        return;
-    switch ((int) q->action) {
-    case ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__VALIDATE:
-    case ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__ENABLE:
-        read_when(c, false, q, downgrade_check);
-        break;
-    case ETCDSERVERPB__DOWNGRADE_REQUEST__DOWNGRADE_ACTION__CANCEL:
-        node_status(call_server(c)->node, &st);
-        downgrade_answer(c, &st);
-        break;
-    default:
-        call_finish(c, GRPC_UNKNOWN, "etcdserver: unknown method");
-    }
-}
-
 const struct net_method maintenance_methods[] = {
     METHOD_UNARY(ALARM, alarm),
     METHOD_UNARY(STATUS, status),
@@ -321,6 +237,6 @@ const struct net_method maintenance_methods[] = {
     METHOD_UNARY(HASH_KV, hash_kv),
     METHOD_SERVER_STREAM(SNAPSHOT, maintenance_snapshot),
     METHOD_UNARY(MOVE_LEADER, move_leader),
-    METHOD_UNARY(DOWNGRADE, downgrade),
+    METHOD_UNARY(DOWNGRADE, maintenance_downgrade),
 };
 const size_t maintenance_methods_n = ARRAY_LEN(maintenance_methods);

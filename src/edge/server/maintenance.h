@@ -7,6 +7,11 @@
 
 void maintenance_snapshot(struct call *c, struct bytes message);
 
+void maintenance_downgrade(struct call *c, struct bytes message);
+
+/* "3.6" and the suffix; NULL for 0, or without memory. */
+char *version_text(struct arena *a, uint32_t v, const char *suffix);
+
 /* "M.m" or "M.m.p", a suffix behind the patch allowed: major << 16 | minor. */
 bool downgrade_version_parse(const char *s, uint32_t *ret);
 

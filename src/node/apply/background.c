@@ -82,17 +82,6 @@ static void publish_attributes(struct node *n)
     node__propose_own(n, OP_MEMBER_ATTR_SET, &m.base, attributes_published, NULL);
 }
 
-static void monitor_storage_version(struct node *n)
-{
-    struct apply_actor *a = &n->apply;
-
-    if (atomic_load(&n->restoring))
-        return;
-    /* Lowering waits for a disk snapshot behind everything that only the newer level can read. */
-    if (cluster_update_storage_version(a->cluster, a->last_disk_snapshot == a->applied))
-        a->cluster_changed = true;
-}
-
 /* ---- leases ---- */
 
 static void lease_revoked(struct node *n, struct node_request *own)
@@ -149,8 +138,9 @@ void node__apply_monitor(struct node *n)
     if (a->now >= a->monitor_again) {
         a->monitor_again = a->now + NODE_MONITOR_NS;
         node__versions_monitor(n);
-        monitor_storage_version(n);
+        node__storage_version_monitor(n);
     }
+    node__downgrade_monitor(n);
     expire_leases(n);
     node__checks_run(n);
     if (a->cluster_changed)
@@ -238,6 +228,14 @@ static void compaction_came_back(struct node *n, struct store_job *j)
     }
 }
 
+static void disk_snapshot_done(struct apply_actor *a, raft_index index)
+{
+    a->last_disk_snapshot = MAX(a->last_disk_snapshot,
+                                index); /* a received one may have overtaken it */
+    if (a->storage_lower_at != 0)
+        a->monitor_again = a->now; /* it waits for just that */
+}
+
 void node__apply_store_done(struct node *n)
 {
     struct apply_actor *a = &n->apply;
@@ -252,8 +250,8 @@ void node__apply_store_done(struct node *n)
             break;
         case STORE_WORK_DISK_SNAPSHOT:
             a->snapshot_under_way = false;
-            if (j->done) /* a received one may have overtaken it */
-                a->last_disk_snapshot = MAX(a->last_disk_snapshot, j->snap.index);
+            if (j->done)
+                disk_snapshot_done(a, j->snap.index);
             else
                 a->snapshot_again = a->now + NODE_SNAPSHOT_RETRY_NS;
             break;
@@ -333,7 +331,7 @@ void node__apply_background(struct node *n)
 int64_t node__apply_next_due(struct node *n)
 {
     struct apply_actor *a = &n->apply;
-    int64_t due = MAX(a->monitor_again - a->now, 0);
+    int64_t due = MAX(MIN(a->monitor_again, node__downgrade_due(n)) - a->now, 0);
     int64_t sealed = n->cfg.batch_interval_ms * 1000000 - (a->now - a->last_seal);
 
     if (mvcc_compact_index_pending(a->mvcc))

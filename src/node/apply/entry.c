@@ -67,8 +67,7 @@ static void apply_v2(struct node *n, const struct raft_entry *e)
         cluster_apply_attributes(a->cluster, r.member_id, r.name, &r.client_urls);
         break;
     case CLUSTER_V2_VERSION:
-        if (cluster_apply_version(a->cluster, r.version, &err) != 0)
-            node__die(n, "the cluster has left this member's version behind", &err);
+        node__version_apply(n, r.version);
         break;
     case CLUSTER_V2_OTHER:
         break;

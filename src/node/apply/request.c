@@ -261,18 +261,11 @@ static void apply_alarm(struct node *n, const Etcdserverpb__AlarmRequest *r, str
 static void apply_cluster_version(struct node *n, const Membershippb__ClusterVersionSetRequest *r,
                                   struct node_request *w)
 {
-    struct apply_actor *a = &n->apply;
     cluster_version v;
-    struct err err = ERR_INIT;
 
     if (!cluster_version_parse(bytes_str(r->ver), &v))
         node__die(n, "a cluster version in the log cannot be read", NULL);
-    if (cluster_apply_version(a->cluster, v, &err) != 0)
-        node__die(n, "the cluster has left this member's version behind", &err);
-    LOG_INFO(n->env.log, "set cluster version", F_HEX("cluster-id", n->cluster_id),
-             F_HEX("local-member-id", n->member_id), F_STR("cluster-version", r->ver));
-    a->cluster_changed = true;
-    a->monitor_again = a->now;
+    node__version_apply(n, v);
     node__apply_answer(n, w);
 }
 
