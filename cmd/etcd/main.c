@@ -91,6 +91,7 @@ static struct node_config node_config_of(const struct config *c)
         .tick_ms = (unsigned) c->heartbeat_interval,
         .election_ticks = (unsigned) (c->election_timeout / c->heartbeat_interval),
         .pre_vote = c->pre_vote,
+        .advance_first_ticks = c->initial_election_tick_advance,
         .snapshot_count = c->snapshot_count == 0 ? 10000 : c->snapshot_count,
         .catchup_entries = c->snapshot_catchup_entries,
         .quota_bytes = c->quota_backend_bytes,

@@ -220,6 +220,7 @@ void node_status(struct node *n, struct node_status *ret)
         .storage_version = atomic_load(&n->pub.storage_version),
         .downgrade_enabled = (downgrade & NODE_DOWNGRADE_ON) != 0,
         .downgrade_target = (uint32_t) downgrade,
+        .log_hangs = atomic_load(&n->pub.log_hangs),
         .ready = atomic_load(&n->pub.ready),
     };
 }

@@ -73,6 +73,7 @@ struct node_config {
     unsigned tick_ms; /* heartbeat interval */
     unsigned election_ticks;
     bool pre_vote;
+    bool advance_first_ticks;  /* --initial-election-tick-advance */
     uint64_t snapshot_count;   /* applied entries between two disk snapshots */
     uint64_t catchup_entries;  /* raft entries kept in memory behind a snapshot */
     int64_t quota_bytes;       /* 0: 2 GiB; negative: none */
@@ -324,6 +325,7 @@ struct node_status {
     uint32_t storage_version;  /* likewise */
     bool downgrade_enabled;    /* a downgrade job is under way, */
     uint32_t downgrade_target; /* to this version; 0: none */
+    bool log_hangs;            /* a write to the log has been under way for an election timeout */
     bool ready;                /* published its attributes: clients may be served */
 };
 

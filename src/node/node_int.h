@@ -196,6 +196,10 @@ struct raft_actor {
     bool lead_removed; /* it is no member any more, and nobody has taken its place yet */
     raft_id last_lead; /* the last one that was known */
     bool is_leader;
+    mono_ns elected_at;        /* when this member began to lead, the last time; 0: never */
+    mono_ns hand_over_again;   /* slow_disk.c */
+    mono_ns first_ticks_until; /* first_ticks.c; 0: not begun */
+    bool first_ticks_over;
     struct batch *batch_requests; /* scratch, too */
     raft_index lead_first_index;  /* leader: the empty entry that began its term; else 0 */
     raft_index compacted;         /* of the log in memory */
@@ -355,6 +359,8 @@ struct node {
         _Atomic bool lone_leader; /* this member is the only voter and leads: reads need no round */
         _Atomic bool alone;       /* there is no other member, not even a learner */
         _Atomic bool nospace;
+        _Atomic mono_ns log_busy_since; /* slow_disk.c; 0: no write is under way */
+        _Atomic bool log_hangs;
         _Atomic unsigned disk_full; /* space.c: NODE_FULL_... */
         _Atomic bool corrupt;
         _Atomic uint32_t cluster_version;
@@ -438,6 +444,14 @@ void node__peers_drop(struct node *n); /* at the end: what nobody takes any more
 /* transfer.c: the same, leadership */
 void node__transfer_begin(struct node *n, struct node_request *r);
 void node__transfers_step(struct node *n, mono_ns now);
+raft_id node__longest_connected(struct node *n); /* voter; RAFT_NONE: there is none */
+
+/* slow_disk.c, first_ticks.c, timeout.c */
+void node__log_write_begins(struct node *n, mono_ns now); /* wal actor */
+void node__log_write_ends(struct node *n);
+void node__slow_disk_step(struct node *n, mono_ns now);
+void node__first_ticks(struct node *n, mono_ns now);
+enum api_error node__timeout_error(struct node *n, mono_ns since);
 
 /* raft_requests.c, read_index.c, raft_log.c: parts of the raft actor */
 struct batch *node__batch_new(void);

@@ -260,14 +260,16 @@ static void campaign_alone(struct node *n)
         raft_campaign(ra->raft);
 }
 
-static void note_new_lead(struct node *n)
+static void note_new_lead(struct node *n, mono_ns now)
 {
     struct raft_actor *ra = &n->raft;
 
-    if (!ra->is_leader)
+    if (!ra->is_leader) {
         ra->lead_first_index = 0;
-    else if (ra->lead_first_index == 0)
+    } else if (ra->lead_first_index == 0) {
         ra->lead_first_index = raft_get_last_index(ra->raft);
+        ra->elected_at = now;
+    }
 }
 
 static bool raft_idle(struct node *n)
@@ -289,8 +291,10 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
     node__peers_take(n);
     node__raft_take_requests(n, now);
     ticks(n, now);
+    node__first_ticks(n, now);
+    node__slow_disk_step(n, now);
     campaign_alone(n);
-    note_new_lead(n);
+    note_new_lead(n, now);
     drain_updates(n);
     publish_lone(n);
     node__raft_reads_step(n, now);

@@ -308,7 +308,7 @@ void node__raft_expire(struct node *n, mono_ns now)
             break;
         list_remove(&r->age);
         map64_del(&ra->waiting, r->id);
-        node__fail(n, &ra->out, r, API_TIMEOUT);
+        node__fail(n, &ra->out, r, node__timeout_error(n, r->begin));
         node__count_failed_proposal(n);
     }
     while (!list_empty(&ra->blocked)) {

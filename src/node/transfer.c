@@ -17,8 +17,7 @@ static bool is_voter(struct node *n, raft_id id)
     return false;
 }
 
-/* The voter that has been connected for longest; RAFT_NONE: there is none. */
-static raft_id longest_connected(struct node *n)
+raft_id node__longest_connected(struct node *n)
 {
     const struct node_transport *t = n->env.transport;
     struct raft_status st;
@@ -49,7 +48,7 @@ void node__transfer_begin(struct node *n, struct node_request *r)
         return;
     }
     if (r->target == RAFT_NONE)
-        r->target = longest_connected(n);
+        r->target = node__longest_connected(n);
     if (r->target == RAFT_NONE || !is_voter(n, r->target)) {
         node__fail(n, &ra->out, r, API_BAD_LEADER_TRANSFEREE);
         return;

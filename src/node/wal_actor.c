@@ -61,10 +61,11 @@ int64_t node__run_wal(struct node *n, mono_ns now)
         int rc;
 
         node__measure_write(n);
+        node__log_write_begins(n, now);
         rc = keep_received(n, jobs, k);
         if (rc == 0)
             rc = wal_append_batch(wa->wal, saves, k, &e);
-
+        node__log_write_ends(n);
         if (rc == ERR_NO_SPACE) {
             wa->pending = jobs[0]; /* they are linked still */
             wa->again = now + NODE_FULL_RETRY_NS;

@@ -216,6 +216,16 @@ static void checks_answer(struct health *h, const char *read_error)
     buf_done(&lines);
 }
 
+#define LOG_HANGS "no write to the log has finished for an election timeout"
+
+static bool log_hangs(struct server *s)
+{
+    struct node_status st;
+
+    node_status(s->node, &st);
+    return st.log_hangs;
+}
+
 static void checks_page(struct health *h)
 {
     struct bytes v;
@@ -227,7 +237,9 @@ static void checks_page(struct health *h)
             h->checks &= ~(unsigned) CHECKS[i].check;
     }
     h->answer = checks_answer;
-    if ((h->checks & CHECK_LINEARIZABLE_READ) != 0)
+    if ((h->checks & CHECK_LINEARIZABLE_READ) != 0 && log_hangs(h->server))
+        checks_answer(h, LOG_HANGS); /* what is read must be applied, and that waits for the log */
+    else if ((h->checks & CHECK_LINEARIZABLE_READ) != 0)
         read_begin(h, false);
     else if ((h->checks & CHECK_SERIALIZABLE_READ) != 0)
         read_begin(h, true);

@@ -1,0 +1,140 @@
+"""A leader whose disk hangs hands over; a leader that loses the others says why requests had no answer."""
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+import pytest
+
+from cluster_lib import Cluster, log_lines
+from test_cluster import get, put
+
+HANG = r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* As the system's; but while the file $HANG is there, a durable write to a write-ahead log never ends. */
+ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
+{
+    ssize_t (*real)(int, const struct iovec *, int, off_t, int) =
+        (ssize_t(*)(int, const struct iovec *, int, off_t, int)) dlsym(RTLD_NEXT, "pwritev2");
+    char link[64], path[4096] = "";
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (flags != 0 && readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/wal/") != NULL)
+        while (access(getenv("HANG"), F_OK) == 0)
+            usleep(10000);
+    return real(fd, v, n, at, flags);
+}
+'''
+
+
+@pytest.fixture
+def cluster_of(ketch_bin, messages, tmp_path):
+    def make(etcds, *flags):
+        return Cluster(etcds, tmp_path, ketch_bin / 'etcdctl', messages, flags)
+    return make
+
+
+@pytest.fixture
+def hanging_disk(ketch_bin, tmp_path):
+    """The environment that makes a program's log hang, and the file that does it."""
+    if b'__asan_init' in (ketch_bin / 'etcd').read_bytes():
+        pytest.skip('a preloaded library and AddressSanitizer do not go together')
+    source, library = tmp_path / 'hang.c', tmp_path / 'hang.so'
+    source.write_text(HANG)
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', library, source, '-ldl'], check=True)
+    return {'LD_PRELOAD': str(library), 'HANG': str(tmp_path / 'hang')}, tmp_path / 'hang'
+
+
+def start_with(member, env):
+    old = {k: os.environ.get(k) for k in env}
+    os.environ.update(env)
+    try:
+        member.start(wait=False)
+    finally:
+        for k, v in old.items():
+            os.environ.pop(k) if v is None else os.environ.update({k: v})
+
+
+def said(member, text):
+    return [x for x in log_lines(member) if x['msg'] == text]
+
+
+def readyz(member):
+    try:
+        with urllib.request.urlopen(f'http://{member.endpoint}/readyz?verbose', timeout=5) as r:
+            return r.status, r.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode()
+
+
+def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_disk):
+    """While one disk hangs another member leads and serves; the hanging one is not ready and loses nothing; then it follows."""
+    env, hang = hanging_disk
+    with cluster_of([ketch_bin / 'etcd'] * 3) as c:
+        victim = c.leader()
+        victim.kill()
+        victim.channel = None
+        start_with(victim, env)
+        victim.wait_for(victim.is_healthy, 20)
+        if c.leader() is not victim:
+            c.leader().grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=victim.status().header.member_id)
+        assert c.leader() is victim
+        others = c.followers()
+        put(victim, b'a', b'1')
+        hang.touch()
+        stuck = threading.Thread(target=lambda: try_put(victim), daemon=True)
+        stuck.start()
+        began = time.monotonic()
+        others[0].wait_for(lambda: others[0].status().leader in [m.status().header.member_id for m in others], 10)
+        assert time.monotonic() - began < 4  # an election timeout, and no election
+        assert said(victim, "the leader's disk hangs: handing over")
+        put(others[0], b'a', b'2')
+        assert get(others[1], b'a') == b'2'
+        status, text = readyz(victim)
+        assert status == 503 and '[-]linearizable_read failed: no write to the log has finished' in text
+        hang.unlink()
+        victim.wait_for(lambda: readyz(victim)[0] == 200, 10)
+        assert get(victim, b'a') == b'2' and said(victim, 'writes to the log finish again')
+        put(victim, b'a', b'3')
+        stuck.join()
+        c.agree()
+
+
+def try_put(member):
+    try:
+        put(member, b'stuck', b'1', timeout=20)
+    except grpc.RpcError:
+        pass
+
+
+def failure(call):
+    with pytest.raises(grpc.RpcError) as e:
+        call()
+    return e.value.code().name, e.value.details()
+
+
+def test_a_follower_says_that_the_connection_was_lost(cluster_of, ketch_bin):
+    """A leader that is stopped as by a debugger: who has it for the leader still says that the connection may be lost."""
+    with cluster_of([ketch_bin / 'etcd'] * 2, '--election-timeout', '5000', '--heartbeat-interval', '100') as c:
+        leader, follower = c.leader(), c.followers()[0]
+        put(follower, b'a', b'1')
+        os.kill(leader.process.pid, signal.SIGSTOP)
+        try:
+            code, text = failure(lambda: put(follower, b'a', b'2', timeout=30))
+        finally:
+            os.kill(leader.process.pid, signal.SIGCONT)
+        assert (code, text) in (('UNAVAILABLE', 'etcdserver: request timed out, possibly due to connection lost'),
+                                ('UNAVAILABLE', 'etcdserver: request timed out'))
+        put(follower, b'a', b'3')
