@@ -1,7 +1,5 @@
-"""A leader whose disk hangs hands over; a leader that loses the others says why requests had no answer."""
+"""Who leads, and when: a disk that hangs, and the first election."""
 import os
-import pathlib
-import signal
 import subprocess
 import threading
 import time
@@ -119,22 +117,11 @@ def try_put(member):
         pass
 
 
-def failure(call):
-    with pytest.raises(grpc.RpcError) as e:
-        call()
-    return e.value.code().name, e.value.details()
-
-
-def test_a_follower_says_that_the_connection_was_lost(cluster_of, ketch_bin):
-    """A leader that is stopped as by a debugger: who has it for the leader still says that the connection may be lost."""
-    with cluster_of([ketch_bin / 'etcd'] * 2, '--election-timeout', '5000', '--heartbeat-interval', '100') as c:
-        leader, follower = c.leader(), c.followers()[0]
-        put(follower, b'a', b'1')
-        os.kill(leader.process.pid, signal.SIGSTOP)
-        try:
-            code, text = failure(lambda: put(follower, b'a', b'2', timeout=30))
-        finally:
-            os.kill(leader.process.pid, signal.SIGCONT)
-        assert (code, text) in (('UNAVAILABLE', 'etcdserver: request timed out, possibly due to connection lost'),
-                                ('UNAVAILABLE', 'etcdserver: request timed out'))
-        put(follower, b'a', b'3')
+@pytest.mark.parametrize('advance', [True, False])
+def test_members_that_are_connected_wait_less_for_their_first_election(cluster_of, ketch_bin, advance):
+    """Once connected, members that start take all but two ticks of the election timeout at once, unless told not to."""
+    with cluster_of([ketch_bin / 'etcd'] * 3, '--initial-election-tick-advance=' + str(advance).lower(),
+                    '--election-timeout', '2000', '--heartbeat-interval', '200') as c:
+        forwarded = [x for m in c.members for x in said(m, 'initialized peer connections; fast-forwarding election ticks')]
+        assert bool(forwarded) == advance
+        assert all(x['forward-ticks'] == 8 and x['active-remote-members'] == 2 for x in forwarded)
