@@ -19,13 +19,39 @@ static size_t initial_members(const struct config *c, struct cluster_member *mem
     return n;
 }
 
+/* The others say who this member is. */
+static int join_existing(const struct peer_discovery *d, struct arena *a, struct node_config *nc,
+                         struct peer_discovered *ret, struct err *e)
+{
+    int rc = peer_discover(d, a, ret, e);
+
+    if (rc == 0) {
+        nc->joined_member_id = ret->self->id;
+        nc->joined_cluster_id = ret->cluster_id;
+    }
+    return rc;
+}
+
+/* A member whose directory was lost must not begin anew under its old name: it has voted. */
+static int check_new(const struct peer_discovery *d, const struct node_config *nc, struct arena *a,
+                     struct err *e)
+{
+    for (size_t i = 0; i < d->members_n; i++) {
+        uint64_t id = cluster_member_id(&d->members[i].peer_urls, nc->cluster_token, -1);
+
+        if (strcmp(d->members[i].name, d->name) == 0 && peer_was_started(d, id, a))
+            return err_set(e, ERR_INVALID, "member %" PRIx64 " has already been bootstrapped", id);
+    }
+    return 0;
+}
+
 int join_cluster(const struct config *c, struct tls *tls, struct log *log, struct arena *a,
                  struct node_config *nc, struct peer_discovered *ret, struct err *e)
 {
     struct cluster_member *members = arena_calloc(a, c->cluster_n + 1, sizeof *members);
     const char ***urls = arena_calloc(a, c->cluster_n + 1, sizeof *urls);
-    struct peer_discovery d = {.name = c->name, .members = members, .tls = tls, .log = log};
-    int rc;
+    struct peer_discovery d = {
+        .name = c->name, .members = members, .version = config_version(c), .tls = tls, .log = log};
 
     for (size_t i = 0; urls != NULL && i < c->cluster_n; i++) {
         urls[i] = arena_calloc(a, c->cluster_n + 1, sizeof **urls);
@@ -35,12 +61,7 @@ int join_cluster(const struct config *c, struct tls *tls, struct log *log, struc
     if (members == NULL || urls == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
     d.members_n = initial_members(c, members, urls);
-    rc = peer_discover(&d, a, ret, e);
-    if (rc == 0) {
-        nc->joined_member_id = ret->self->id;
-        nc->joined_cluster_id = ret->cluster_id;
-    }
-    return rc;
+    return nc->initial_existing ? join_existing(&d, a, nc, ret, e) : check_new(&d, nc, a, e);
 }
 
 void join_remotes(const struct peer_discovered *d, struct peer_server *peers)

@@ -237,7 +237,7 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
         rc = server_new(&so, &p->server, e);
     if (rc == 0)
         env.transport = peer_transport(p->peers);
-    if (rc == 0 && nc.initial_existing && !has_wal(&p->config))
+    if (rc == 0 && !so.initialized)
         rc = join_cluster(&p->config, p->peer_side.client, p->log, &p->config.arena, &nc, &cluster,
                           e);
     if (rc == 0)

@@ -3,6 +3,7 @@
 #include "edge/peer/once.h"
 
 #define ASK_TIMEOUT_MS 5000
+#define ASK_AGAIN_TIMEOUT_MS 1000 /* whether it was started before: the others may not run yet */
 
 /* ---- who is who ---- */
 
@@ -73,10 +74,10 @@ static int match(const struct peer_discovery *d, struct peer_discovered *f, stru
 /* ---- the members that answer ---- */
 
 /* True: *ret is what the member with this URL said. */
-static bool members_of(struct peer_once *q, const char *url, const struct peer_discovery *d,
+static bool members_of(struct peer_once *q, const char *url, int64_t timeout_ms, struct log *log,
                        struct arena *a, struct peer_discovered *ret)
 {
-    struct peer_once_question ask = {.url = url, .path = "/members", .timeout_ms = ASK_TIMEOUT_MS};
+    struct peer_once_question ask = {.url = url, .path = "/members", .timeout_ms = timeout_ms};
     struct err why = ERR_INIT;
     struct bytes text;
 
@@ -94,19 +95,19 @@ static bool members_of(struct peer_once *q, const char *url, const struct peer_d
         ret->cluster_id = q->cluster_id;
         return true;
     }
-    LOG_WARN(d->log, "failed to get cluster response", F_STR("address", url), F_ERR(&why));
+    LOG_WARN(log, "failed to get cluster response", F_STR("address", url), F_ERR(&why));
     return false;
 }
 
 /* The first that answers is believed. */
-static int ask_all(struct peer_once *q, const struct peer_discovery *d, struct arena *a,
-                   struct peer_discovered *ret, struct err *e)
+static int ask_all(struct peer_once *q, const struct peer_discovery *d, int64_t timeout_ms,
+                   struct arena *a, struct peer_discovered *ret, struct err *e)
 {
     for (size_t i = 0; i < d->members_n; i++) {
         const struct cluster_member *m = &d->members[i];
 
         for (size_t k = 0; strcmp(m->name, d->name) != 0 && k < m->peer_urls.n; k++) {
-            if (members_of(q, m->peer_urls.v[k], d, a, ret))
+            if (members_of(q, m->peer_urls.v[k], timeout_ms, d->log, a, ret))
                 return 0;
         }
     }
@@ -123,9 +124,28 @@ int peer_discover(const struct peer_discovery *d, struct arena *a, struct peer_d
 
     *ret = (struct peer_discovered){0};
     if (rc == 0)
-        rc = ask_all(&q, d, a, ret, e);
+        rc = ask_all(&q, d, ASK_TIMEOUT_MS, a, ret, e);
     if (rc == 0)
         rc = match(d, ret, a, e);
+    if (rc == 0)
+        rc = peer__check_versions(&q, d, ret, e);
     peer__once_close(&q);
     return rc;
+}
+
+bool peer_was_started(const struct peer_discovery *d, uint64_t own_id, struct arena *a)
+{
+    struct peer_discovery quiet = *d;
+    struct peer_discovered f = {0};
+    struct peer_once q;
+    bool started = false;
+
+    quiet.log = NULL; /* that the others do not run yet is no news */
+    if (peer__once_open(&q, d->tls, NULL) == 0 &&
+        ask_all(&q, &quiet, ASK_AGAIN_TIMEOUT_MS, a, &f, NULL) == 0) {
+        for (size_t i = 0; i < f.members_n; i++)
+            started |= f.members[i].id == own_id && f.members[i].client_urls.n > 0;
+    }
+    peer__once_close(&q);
+    return started;
 }

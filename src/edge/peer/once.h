@@ -33,4 +33,8 @@ struct peer_once_question {
 /* GET.  Waits for the whole answer.  False: none has come; `why` says so. */
 bool peer__once_get(struct peer_once *q, const struct peer_once_question *ask);
 
+/* compatible.c: may this release share the cluster that was found?  ERR_INVALID: no. */
+NODISCARD int peer__check_versions(struct peer_once *q, const struct peer_discovery *d,
+                                   const struct peer_discovered *f, struct err *e);
+
 #endif

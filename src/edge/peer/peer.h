@@ -72,7 +72,8 @@ struct peer_discovery {
     const char *name;
     const struct cluster_member *members; /* names and peer URLs */
     size_t members_n;
-    struct tls *tls; /* as peer_options has it */
+    const char *version; /* as peer_options has it; likewise tls */
+    struct tls *tls;
     struct log *log;
 };
 
@@ -85,9 +86,15 @@ struct peer_discovered {
 
 /* Asks the other members, one after the other, and waits for an answer.
  *   ERR_NOT_FOUND   none of them answers ("cannot fetch cluster info from peer urls: ...")
- *   ERR_INVALID     the cluster has other members than --initial-cluster */
+ *   ERR_INVALID     the cluster has other members than --initial-cluster, or runs at a version
+ *                   that this release cannot share */
 NODISCARD int peer_discover(const struct peer_discovery *d, struct arena *a,
                             struct peer_discovered *ret, struct err *e);
+
+/* A member of a new cluster asks the others whether it has been one before: then its directory was
+ * lost, and it must not vote a second time.  False as well when nobody answers, each in a second.
+ */
+bool peer_was_started(const struct peer_discovery *d, uint64_t own_id, struct arena *a);
 
 /* The port of the first listener, for tests that listen on port 0. */
 uint16_t peer_port(const struct peer_server *p);

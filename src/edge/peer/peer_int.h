@@ -244,6 +244,8 @@ void peer__promote_page(struct http_req *r, struct peer_server *ps, struct bytes
 void peer__downgrade_page(struct http_req *r, struct peer_server *ps);
 
 /* ---- versions.c ---- */
+/* Of a /version page.  Looked for as text: it is one flat object that etcd's members write. */
+bool peer__version_in(const char *page, const char *field, cluster_version *ret);
 void peer__version_ask(struct peer *p);
 void peer__version_close(struct peer *p);
 

@@ -2,16 +2,16 @@
  * and then.  The node decides what follows from it. */
 #include "edge/peer/peer_int.h"
 
-#define FIELD "\"etcdserver\":\""
-
-/* The version is looked for as text: the page is one flat object that etcd's members write. */
-static bool version_in(const char *page, cluster_version *ret)
+bool peer__version_in(const char *page, const char *field, cluster_version *ret)
 {
-    const char *at = strstr(page, FIELD), *end;
+    char name[32];
+    const char *at, *end;
 
+    snprintf(name, sizeof name, "\"%s\":\"", field);
+    at = strstr(page, name);
     if (at == NULL)
         return false;
-    at += sizeof FIELD - 1;
+    at += strlen(name);
     end = strchr(at, '"');
     return end != NULL && cluster_version_parse(bytes_of(at, (size_t) (end - at)), ret);
 }
@@ -32,7 +32,8 @@ static void on_end(struct http_out *x, const char *why)
 
     p->version_out = NULL;
     p->version_page[p->version_page_n] = '\0';
-    if (why != NULL || http_out_status(x) != 200 || !version_in(p->version_page, &v)) {
+    if (why != NULL || http_out_status(x) != 200 ||
+        !peer__version_in(p->version_page, "etcdserver", &v)) {
         LOG_WARN(p->ps->o.log, "failed to get version", F_STR("remote-member-id", p->hex),
                  F_STR("error", why == NULL ? "the answer cannot be read" : why));
         return;
