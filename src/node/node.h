@@ -90,7 +90,7 @@ struct node_config {
     bool simple_tokens;       /* who logs in is given one (--auth-token simple) */
     mono_ns token_ttl_ns;     /* of such a token, since its last use */
     enum node_level level;    /* --emulated-version */
-    int64_t downgrade_ns;     /* so often a leader looks whether a downgrade is complete; 0: never */
+    int64_t downgrade_ns;     /* is a downgrade complete?  0: never asked */
     int64_t corrupt_check_ns; /* the leader compares all keys this often; 0: never */
     int64_t compact_check_ns; /* and the hashes of compactions; 0: never */
     int64_t warning_apply_ns; /* an entry that takes longer is worth a line; 0: none is */
