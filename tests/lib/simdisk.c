@@ -437,8 +437,11 @@ void simdisk_flip(struct simdisk *s, const char *path, uint64_t off, uint8_t mas
     ASSERT(ino != NULL);
     ASSERT(off < ino->now.n);
     ino->now.p[off] ^= mask;
-    if (off < ino->durable.n)
+    ino->now.used = MAX(ino->now.used, (size_t) off + 1);
+    if (off < ino->durable.n) {
         ino->durable.p[off] ^= mask;
+        ino->durable.used = MAX(ino->durable.used, (size_t) off + 1);
+    }
     sim__mappings_show(ino, off, 1, false);
     pthread_mutex_unlock(&s->lock);
     free(clean);

@@ -3,18 +3,28 @@
 
 #include "lib/simdisk_int.h"
 
+static void content_grow(struct content *c, size_t n)
+{
+    size_t cap = MAX(n, c->cap * 2);
+    uint8_t *p = calloc(1, cap);
+
+    if (p == NULL)
+        abort();
+    if (c->used > 0)
+        memcpy(p, c->p, c->used);
+    free(c->p);
+    c->p = p;
+    c->cap = cap;
+}
+
 static void content_resize(struct content *c, size_t n)
 {
-    if (n > c->cap) {
-        size_t cap = MAX(n, c->cap * 2);
-
-        c->p = realloc(c->p, cap);
-        if (c->p == NULL)
-            abort();
-        c->cap = cap;
+    if (n > c->cap)
+        content_grow(c, n);
+    if (n < c->used) {
+        memset(c->p + n, 0, c->used - n);
+        c->used = n;
     }
-    if (n > c->n)
-        memset(c->p + c->n, 0, n - c->n);
     c->n = n;
 }
 
@@ -25,12 +35,15 @@ void sim__content_write(struct content *c, uint64_t off, const uint8_t *p, size_
     if (off + n > c->n)
         content_resize(c, (size_t) off + n);
     memcpy(c->p + off, p, n);
+    c->used = MAX(c->used, (size_t) off + n);
 }
 
 void sim__content_copy(struct content *to, const struct content *from)
 {
-    content_resize(to, 0);
-    sim__content_write(to, 0, from->p, from->n);
+    content_resize(to, MIN(to->n, from->used));
+    content_resize(to, from->n);
+    if (from->used > 0)
+        sim__content_write(to, 0, from->p, from->used);
 }
 
 static void protect(uint8_t *p, size_t n, int how)
@@ -39,20 +52,32 @@ static void protect(uint8_t *p, size_t n, int how)
         abort();
 }
 
+/* What is not zero of [off, off + n). */
+static void mapping_copy(struct mapping *m, const struct inode *ino, uint64_t off, size_t n)
+{
+    size_t end = MIN(MIN(ino->now.n, m->reserve), ino->now.used);
+
+    if (off < end)
+        memcpy(m->base + off, ino->now.p + off, MIN(n, end - (size_t) off));
+}
+
 /* Brings [off, off + n) of a mapping up to date after the length of the file has changed.  What
- * stays readable is readable all the time: other threads may be reading it. */
+ * stays readable is readable all the time: other threads may be reading it.  Behind the end
+ * everything is zero. */
 void sim__mapping_show(struct mapping *m, const struct inode *ino, uint64_t off, size_t n)
 {
     size_t end = MIN(ino->now.n, m->reserve), whole;
 
     whole = (end + HOST_PAGE_BYTES - 1) / HOST_PAGE_BYTES * HOST_PAGE_BYTES;
-    if (whole > m->open)
+    if (whole > m->open) {
         protect(m->base + m->open, whole - m->open, PROT_READ | PROT_WRITE);
-    else
+    } else if (whole < m->open) {
+        if (madvise(m->base + whole, m->open - whole, MADV_DONTNEED) != 0)
+            abort();
         protect(m->base + whole, m->open - whole, PROT_NONE);
+    }
     m->open = whole;
-    if (off < end)
-        memcpy(m->base + off, ino->now.p + off, MIN(n, end - (size_t) off));
+    mapping_copy(m, ino, off, n);
     if (whole > end)
         memset(m->base + end, 0, whole - end);
 }
@@ -61,12 +86,11 @@ void sim__mappings_show(struct inode *ino, uint64_t off, size_t n, bool resized)
 {
     LIST_EACH (it, &ino->mappings) {
         struct mapping *m = CONTAINER_OF(it, struct mapping, link);
-        size_t end = MIN(ino->now.n, m->reserve);
 
         if (resized)
             sim__mapping_show(m, ino, off, n);
-        else if (off < end)
-            memcpy(m->base + off, ino->now.p + off, MIN(n, end - (size_t) off));
+        else
+            mapping_copy(m, ino, off, n);
     }
 }
 
@@ -211,7 +235,8 @@ static void change_tear(struct simdisk *s, struct content *c, const struct conte
     }
 }
 
-void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_mode mode)
+/* What is found on the disk of a file that was being changed. */
+static void changes_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_mode mode)
 {
     struct content memory = {0};
 
@@ -232,6 +257,12 @@ void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_m
     sim__changes_free(ino);
     sim__content_copy(&ino->now, &ino->durable);
     sim__room_cut(ino, ino->now.n);
+}
+
+void sim__inode_crash(struct simdisk *s, struct inode *ino, enum simdisk_crash_mode mode)
+{
+    if (ino->changes != NULL)
+        changes_crash(s, ino, mode);
     ino->exclusive_locks = ino->shared_locks = 0;
     /* What maps the file belongs to the dead process: it keeps what it shows. */
     while (list_pop(&ino->mappings) != NULL)

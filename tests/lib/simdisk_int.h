@@ -29,10 +29,13 @@ struct change {
     uint8_t bytes[];
 };
 
+/* Behind `used` everything is zero up to `cap` and was perhaps never touched: files are made longer
+ * by megabytes that nobody writes to for a while. */
 struct content {
     uint8_t *p;
     size_t n;
     size_t cap;
+    size_t used;
 };
 
 struct mapping {

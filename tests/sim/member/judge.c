@@ -80,13 +80,12 @@ static void claim(struct sim *s, struct sim_op *op, int64_t revision)
     op->pinned = revision;
 }
 
-/* Whether an answered operation is what made the revision: it was under way then, and its answer is
- * that of one who did. */
+/* Whether an answered operation is what made the revision: its answer is that of one who did. */
 static bool is_maker(struct judge *j, const struct sim_op *op, int64_t revision)
 {
     struct model_state st = j->states[revision - 1];
 
-    if (op->call > j->s->truth[revision].at || op->ret < j->s->truth[revision].at)
+    if (op->call > j->s->truth[revision].at)
         return false;
     j->scratch.n = 0;
     model_run(&st, &op->op, &j->scratch);
@@ -102,7 +101,9 @@ static bool explains(struct judge *j, const struct model_op *op, int64_t revisio
     return memcmp(&st, &j->states[revision], sizeof st) == 0;
 }
 
-static void claim_answered(struct judge *j)
+/* A revoked lease may have had no keys left, and then another made the revision that it tells of:
+ * those that say more of themselves come first. */
+static void claim_answered(struct judge *j, bool revokes)
 {
     struct sim *s = j->s;
 
@@ -110,7 +111,8 @@ static void claim_answered(struct judge *j)
         struct sim_op *op = s->history.v[i];
         int64_t revision;
 
-        if (op->status != SIM_OK || !model_writes(&op->op))
+        if (op->status != SIM_OK || !model_writes(&op->op) ||
+            (op->op.form == MODEL_REVOKE) != revokes)
             continue;
         ASSERT(op->answer.n > 0);
         revision = (int64_t) op->answer.v[0];
@@ -118,7 +120,8 @@ static void claim_answered(struct judge *j)
             sim_fail(s, "a write was acknowledged at revision %" PRId64 ", which is lost",
                      revision);
         op->pinned = revision;
-        if (revision > 1 && is_maker(j, op, revision))
+        if (revision > 1 && is_maker(j, op, revision) &&
+            (!revokes || s->truth[revision].claim == 0))
             claim(s, op, revision);
     }
 }
@@ -428,7 +431,8 @@ void sim_judge(struct sim *s)
     check_end(s);
     sim_watchers_end(s);
     replay(&j);
-    claim_answered(&j);
+    claim_answered(&j, false);
+    claim_answered(&j, true);
     claim_unknown_puts(&j);
     claim_the_rest(&j);
     check_reads(&j);

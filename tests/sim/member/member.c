@@ -62,10 +62,14 @@ static bool one_turn(struct sim_actor *a, int64_t *ret_again)
 {
     struct sim_member *m = a->m;
 
-    if (setjmp(m->death) != 0)
-        return false;
-    *ret_again = node_run(m->node, a->which, sim_member_now(m), clock_wall(&m->clock));
-    return true;
+    m->sim->turning = m;
+    if (setjmp(m->death) == 0) {
+        *ret_again = node_run(m->node, a->which, sim_member_now(m), clock_wall(&m->clock));
+        m->sim->turning = NULL;
+        return true;
+    }
+    m->sim->turning = NULL;
+    return false;
 }
 
 static void died(struct sim_member *m)
@@ -272,6 +276,11 @@ NORETURN static void fatal(void *ctx, const char *why)
     longjmp(m->death, 1);
 }
 
+void sim_member_aborts(struct sim_member *m)
+{
+    fatal(m, "the process aborted");
+}
+
 static void on_removed(void *ctx)
 {
     struct sim_member *m = ctx;
@@ -286,6 +295,7 @@ static int open_node(struct sim_member *m, struct err *e)
     const char *names[SIM_MEMBERS], *urls[SIM_MEMBERS], *own[] = {m->peer_url, m->client_url};
     static char initial[SIM_MEMBERS][2][40]; /* as they were at first */
     struct node_config c;
+    volatile int rc;
     struct node_env env = {.disk = simdisk_disk(m->disk),
                            .random = &m->chance.random,
                            .clock = &m->clock,
@@ -303,9 +313,13 @@ static int open_node(struct sim_member *m, struct err *e)
         urls[i] = initial[i][1];
     }
     configure(m, &c, names, urls, own);
-    if (setjmp(m->death) != 0)
-        return err_set(e, ERR_IO, "%s", m->died);
-    return node_open(&c, &env, sim_member_now(m), clock_wall(&m->clock), &m->node, e);
+    m->sim->turning = m;
+    if (setjmp(m->death) == 0)
+        rc = node_open(&c, &env, sim_member_now(m), clock_wall(&m->clock), &m->node, e);
+    else
+        rc = err_set(e, ERR_IO, "%s", m->died);
+    m->sim->turning = NULL;
+    return rc;
 }
 
 /* The apply actor runs first, so that it sees the recorder before any entry. */
@@ -371,7 +385,7 @@ void sim_member_start(struct sim_member *m)
     m->view = NULL;
     m->stopping = m->dying = false;
     m->revision_seen = 0;
-    m->streams = 0;
+    m->streams = m->carryings = 0;
     m->up = true;
     may_fail_again(m);
     rc = open_node(m, &e);
@@ -415,11 +429,16 @@ void sim_member_crash(struct sim_member *m, enum simdisk_crash_mode mode)
 
 static bool finish_stop(struct sim_member *m)
 {
-    if (setjmp(m->death) != 0)
-        return false;
-    mvcc_reader_free(m->reader);
-    node_close(m->node);
-    return true;
+    volatile bool ok = false;
+
+    m->sim->turning = m;
+    if (setjmp(m->death) == 0) {
+        mvcc_reader_free(m->reader);
+        node_close(m->node);
+        ok = true;
+    }
+    m->sim->turning = NULL;
+    return ok;
 }
 
 static void poll_stop(struct sim *s, void *arg)
@@ -446,7 +465,7 @@ static void poll_closed(struct sim *s, void *arg)
 
     if (!m->up || !m->stopping)
         return;
-    if (m->streams > 0) {
+    if (m->streams > 0 || m->carryings > 0) {
         sim_at(s, SIM_MS, poll_closed, m);
         return;
     }

@@ -36,6 +36,11 @@ static uint32_t loss_ppm(const struct sim *s)
     return s->setup.loss_ppm + (s->lossy > 0 ? 300000 : 0);
 }
 
+bool sim_reaches(struct sim *s, uint32_t from, uint32_t to)
+{
+    return from != to && !is_cut(s, from, to) && !sim_happens(&s->network_random, loss_ppm(s) / 4);
+}
+
 sim_ns sim_client_delay(struct sim *s)
 {
     return 50 * SIM_US + sim_delay(&s->client_random, SIM_MS);
@@ -364,7 +369,11 @@ static void ask(void *ctx, struct node_question *q)
 
 const struct node_transport *sim_transport(struct sim_member *m)
 {
-    m->transport = (struct node_transport){
-        .send = send, .members = members, .active_since = active_since, .ask = ask, .ctx = m};
+    m->transport = (struct node_transport){.send = send,
+                                           .members = members,
+                                           .active_since = active_since,
+                                           .ask = ask,
+                                           .send_snapshot = sim_send_snapshot,
+                                           .ctx = m};
     return &m->transport;
 }

@@ -53,6 +53,9 @@ static void on_signal(int sig)
 
     if (s == NULL)
         _Exit(2);
+    /* The store stops the process by itself when the disk fails in the middle of something. */
+    if (sig == SIGABRT && s->turning != NULL && s->turning->expects_io)
+        sim_member_aborts(s->turning);
     running = NULL;
     s->result.failed = true;
     (void) snprintf(s->result.kind, sizeof s->result.kind, "signal %d", sig);
@@ -61,6 +64,14 @@ static void on_signal(int sig)
                                    : "memory that is not its own was touched");
     s->result.at = s->now;
     siglongjmp(s->escape, 1);
+}
+
+/* Left by a jump, so the signal must not stay blocked. */
+static void catch (int sig)
+{
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_NODEFER};
+
+    (void) sigaction(sig, &a, NULL);
 }
 
 /* ---- events ---- */
@@ -105,8 +116,8 @@ static void choose_setup(struct sim *s)
         .members = sizes[sim_chance(r, sizeof sizes)],
         .pre_vote = sim_chance(r, 4) != 0,
         .tick_ms = sim_chance(r, 3) == 0 ? 20 : 100,
-        .snapshot_count = 10000,
-        .catchup_entries = 100000,
+        .snapshot_count = sim_chance(r, 2) == 0 ? 10000 : 20 + sim_chance(r, 200),
+        .catchup_entries = sim_chance(r, 2) == 0 ? 5000 : 10 + sim_chance(r, 200),
         .segment_bytes = 32768 << sim_chance(r, 3),
         .delay_ns = sim_chance(r, 2) == 0 ? SIM_MS : SIM_MS + sim_delay(r, 30 * SIM_MS),
         .disk_ns = 100 * SIM_US + sim_delay(r, 5 * SIM_MS),
@@ -189,9 +200,9 @@ void sim_run(const struct sim_options *o, struct sim_result *ret, struct sim *s)
     *s = (struct sim){.options = *o, .lines = lines};
     s->result.hash = UINT64_C(0xcbf29ce484222325);
     running = s;
-    (void) signal(SIGABRT, on_signal);
+    catch (SIGABRT);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    (void) signal(SIGSEGV, on_signal); /* a sanitizer has more to say about that */
+    catch (SIGSEGV); /* a sanitizer has more to say about that */
 #endif
     if (sigsetjmp(s->escape, 1) == 0) {
         begin(s);

@@ -8,6 +8,7 @@
  *     run.c        the queue of events, the trace, the end
  *     plan.c       the faults of a seed: when, what, whom
  *     network.c    messages and questions between members, and who reaches whom
+ *     carry.c      snapshots between members
  *     member.c     one member: turns of its actors, crash and restart
  *     server.c     what an I/O thread does for a client: requests in, words of answers out
  *     client.c     clients of the key space, and their history
@@ -120,6 +121,7 @@ struct sim_member {
     const struct cluster_view *view; /* of the members, as the transport was told */
     struct sim_recorder *recorder;
     unsigned streams;      /* of watches, not yet closed */
+    unsigned carryings;    /* snapshots on their way from or to it */
     int64_t revision_seen; /* by reads, in this life */
     sim_ns heard_last[SIM_MEMBERS], heard_since[SIM_MEMBERS];
 };
@@ -133,7 +135,8 @@ void sim_member_start_later(struct sim_member *m, sim_ns delay); /* if it is dow
 void sim_member_crash(struct sim_member *m, enum simdisk_crash_mode mode);
 /* In order, as on SIGTERM; it is down when that is over. */
 void sim_member_stop(struct sim_member *m);
-void sim_member_resume(struct sim_member *m); /* no longer paused or hung */
+NORETURN void sim_member_aborts(struct sim_member *m); /* inside a turn: it dies */
+void sim_member_resume(struct sim_member *m);          /* no longer paused or hung */
 mono_ns sim_member_now(const struct sim_member *m);
 /* Whether clients are served. */
 bool sim_member_serves(const struct sim_member *m);
@@ -161,9 +164,15 @@ void sim_call_free(struct sim_call *c); /* by `done` */
 
 const struct node_transport *sim_transport(struct sim_member *m);
 sim_ns sim_client_delay(struct sim *s);
+/* Whether a message sent now would arrive. */
+bool sim_reaches(struct sim *s, uint32_t from, uint32_t to);
 /* A message between a client and a member got lost. */
 bool sim_client_loses(struct sim *s);
 void sim_network_crashed(struct sim_member *m);
+
+/* ---- carry.c ---- */
+
+void sim_send_snapshot(void *ctx, struct node_sending *sending);
 
 /* ---- truth.c ---- */
 
@@ -433,6 +442,7 @@ struct sim {
     struct arena arena; /* scratch */
 
     struct sim_result result;
+    struct sim_member *turning; /* whose code runs now */
     sigjmp_buf escape;
     char (*lines)[SIM_TRACE_BYTES];
     size_t lines_n;
