@@ -21,6 +21,9 @@ bool cli__takes_next(const struct cli_call *c, const char *word);
  * call then has its path and the values of its command's flags. */
 void cli__find_command(struct cli_call *c, size_t *argc, const char **argv);
 
+/* The subcommands that are shown, by name; returns how many were written to `ret`. */
+size_t cli__sorted_subs(const struct cli_command *cmd, const struct cli_command *ret[CLI_SUBS_MAX]);
+
 /* completion.c: when the line is `__complete WORDS...`, and the program has a completion command,
  * answers it.  False: it is another line. */
 bool cli__complete(const struct cli_program *p, int argc, char **argv, int *ret_status);

@@ -76,12 +76,24 @@ static int offer_values(const struct completing *x, const struct cli_flag *f, co
     return FILES;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct cli_flag *const *x = a;
+    const struct cli_flag *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
 static int offer_flags(const struct completing *x)
 {
     const struct cli_call *c = x->call;
+    const struct cli_flag *flags[CLI_FLAGS_MAX];
 
+    for (size_t i = 0; i < c->value_count; i++)
+        flags[i] = c->values[i].flag;
+    qsort(flags, c->value_count, sizeof(flags[0]), by_name);
     for (size_t i = 0; i < c->value_count; i++) {
-        const struct cli_flag *f = c->values[i].flag;
+        const struct cli_flag *f = flags[i];
         char name[128];
 
         snprintf(name, sizeof name, "--%s", f->name);
@@ -95,12 +107,12 @@ static int offer_flags(const struct completing *x)
 
 static int offer_commands(const struct completing *x, const struct cli_command *parent)
 {
-    for (size_t i = 0; i < parent->sub_count; i++) {
-        const struct cli_command *s = parent->subs[i];
+    const struct cli_command *subs[CLI_SUBS_MAX];
+    size_t n = cli__sorted_subs(parent, subs);
 
-        if (!s->hidden && begins(cli_command_name(s), x->word))
-            offer(x, cli_command_name(s), s->brief);
-    }
+    for (size_t i = 0; i < n; i++)
+        if (begins(cli_command_name(subs[i]), x->word))
+            offer(x, cli_command_name(subs[i]), subs[i]->brief);
     return NO_FILES;
 }
 
@@ -234,7 +246,7 @@ const struct cli_command cli_completion_command = {
     .use = "completion [bash|zsh|fish|powershell]",
     .brief = "Prints a script that lets a shell complete command lines",
     .about = "",
-    .group = "Utility commands:",
+    .group = "Utility commands",
     .args_min = 1,
     .args_max = 1,
     .args_valid = shells,

@@ -1,5 +1,6 @@
 /* help.c -- help pages, laid out as cobra lays them out, from the command tables. */
 #include "cli/command.h"
+#include "cli/command_int.h"
 
 #define NAME_COLUMNS_MIN 11
 
@@ -67,7 +68,7 @@ static int by_name(const void *a, const void *b)
     return bytes_cmp(cli_command_name(*x), cli_command_name(*y));
 }
 
-static size_t sorted_subs(const struct cli_command *cmd, const struct cli_command **ret)
+size_t cli__sorted_subs(const struct cli_command *cmd, const struct cli_command *ret[CLI_SUBS_MAX])
 {
     size_t n = 0;
 
@@ -104,7 +105,7 @@ static void put_group(const struct cli_command *const *subs, size_t n, const cha
 static void put_subs(const struct cli_call *c, struct buf *out)
 {
     const struct cli_command *subs[CLI_SUBS_MAX];
-    size_t n = sorted_subs(cli_command(c), subs);
+    size_t n = cli__sorted_subs(cli_command(c), subs);
 
     if (n == 0)
         return;

@@ -22,14 +22,23 @@ const struct cli_flag kv_put_flags[KV_PUT_FLAG_COUNT] = {
     {.name = "ignore-lease", .type = CLI_BOOL, .help = "updates the key using its current lease"},
 };
 
+static const char *const consistency_values[] = {"l", "s", NULL};
+static const char *const order_values[] = {"ASCEND", "DESCEND", NULL};
+static const char *const sort_values[] = {"CREATE", "KEY", "MODIFY", "VALUE", "VERSION", NULL};
+
 const struct cli_flag kv_get_flags[KV_GET_FLAG_COUNT] = {
     {.name = "consistency",
      .type = CLI_STRING,
      .def = "l",
+     .values = consistency_values,
      .help = "read from a quorum (l, linearizable) or from one member (s, serializable)"},
-    {.name = "order", .type = CLI_STRING, .help = "sort the results: ASCEND or DESCEND"},
+    {.name = "order",
+     .type = CLI_STRING,
+     .values = order_values,
+     .help = "sort the results: ASCEND or DESCEND"},
     {.name = "sort-by",
      .type = CLI_STRING,
+     .values = sort_values,
      .help = "sort by CREATE, KEY, MODIFY, VALUE or VERSION"},
     {.name = "limit", .type = CLI_INT, .help = "most pairs to return; 0 for all"},
     {.name = "prefix", .type = CLI_BOOL, .help = "get all keys that begin with the given one"},

@@ -3,6 +3,9 @@
 
 #define GLOBAL .persistent = true, .hidden = true
 
+static const char *const write_out_values[] = {"fields", "json",  "protobuf",
+                                               "simple", "table", NULL};
+
 const struct cli_flag global_flags[] = {
     {.name = "auth-jwt-token",
      .type = CLI_STRING,
@@ -95,6 +98,7 @@ const struct cli_flag global_flags[] = {
      .shorthand = 'w',
      .type = CLI_STRING,
      .def = "simple",
+     .values = write_out_values,
      GLOBAL,
      .help = "set the output format (fields, json, protobuf, simple, table)"},
 };

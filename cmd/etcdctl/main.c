@@ -3,12 +3,18 @@
 
 /* In the order in which suggestions name them. */
 static const struct cli_command *const commands[] = {
-    &get_command,         &put_command,      &del_command,         &txn_command,
-    &compaction_command,  &alarm_command,    &defrag_command,      &endpoint_command,
-    &move_leader_command, &watch_command,    &version_command,     &lease_command,
-    &member_command,      &snapshot_command, &make_mirror_command, &lock_command,
-    &elect_command,       &auth_command,     &user_command,        &role_command,
-    &check_command,       &options_command,  &cli_help_command,
+    &get_command,         &put_command,
+    &del_command,         &txn_command,
+    &compaction_command,  &alarm_command,
+    &defrag_command,      &endpoint_command,
+    &move_leader_command, &watch_command,
+    &version_command,     &lease_command,
+    &member_command,      &snapshot_command,
+    &make_mirror_command, &lock_command,
+    &elect_command,       &auth_command,
+    &user_command,        &role_command,
+    &check_command,       &cli_completion_command,
+    &options_command,     &cli_help_command,
 };
 
 static struct cli_command root = {

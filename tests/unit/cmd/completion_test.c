@@ -65,8 +65,8 @@ static void offers_commands(void **state)
 {
     (void) state;
     expect("_", true,
-           "file\tFiles\nfill\tFills\ncompletion\tPrints a script that lets a shell complete "
-           "command lines\nhelp\tHelp about any command\n:4\n");
+           "completion\tPrints a script that lets a shell complete command lines\n"
+           "file\tFiles\nfill\tFills\nhelp\tHelp about any command\n:4\n");
     expect("fi", false, "file\nfill\n:4\n");
     expect("nosuch", false, ":4\n");
     expect("file _", true, "save\tSaves\n:4\n");
@@ -89,7 +89,7 @@ static void offers_flags(void **state)
 {
     (void) state;
     expect("file save --", true,
-           "--path\twhere to\n--force\teven so\n--help\thelp for this command\n"
+           "--force\teven so\n--help\thelp for this command\n--path\twhere to\n"
            "--write-out\tform\n:4\n");
     expect("fill --w", false, "--write-out\n:4\n");
     expect("fill --s", false, ":4\n");

@@ -25,6 +25,22 @@ static void says_how_far_it_is(void **state)
     expect_text(25000, 0, "copying: 25 kB");
 }
 
+/* Things that are no bytes are told by their share alone. */
+static void says_the_share_of_things(void **state)
+{
+    struct progress p;
+    struct buf b;
+
+    (void) state;
+    progress_begin_things(&p, "writing keys", 3000);
+    p.on = false;
+    progress_add(&p, 1000);
+    buf_init(&b, 4096);
+    progress_text(&p, &b);
+    assert_string_equal(buf_cstr(&b), "writing keys: 33%");
+    buf_done(&b);
+}
+
 /* Work is counted, and nothing is drawn where stderr is no terminal. */
 static void is_silent_off_a_terminal(void **state)
 {
@@ -44,6 +60,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_how_far_it_is),
+        cmocka_unit_test(says_the_share_of_things),
         cmocka_unit_test(is_silent_off_a_terminal),
     };
 
