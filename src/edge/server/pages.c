@@ -266,12 +266,28 @@ static void client_page(struct http_req *r, struct server *s)
         pages_error(r, 404, "404 page not found");
 }
 
+/* A user who shows a certificate to the gateway would believe that it says who he is. */
+static bool name_is_lost(const struct http_req *r, const struct server *s)
+{
+    struct bytes path = http_path(r);
+
+    return s->config->client_cert_auth && s->config->enable_grpc_gateway &&
+           http_common_name(r) != NULL && auth_on(node_auth(s->node)) && path.n >= 4 &&
+           memcmp(path.p, "/v3/", 4) == 0;
+}
+
 void pages_client(struct http_req *r, void *server)
 {
     struct server *s = server;
 
     if (!host_allowed(r, s)) {
         refuse_host(r);
+        return;
+    }
+    if (name_is_lost(r, s)) {
+        pages_error(r, 400,
+                    "CommonName of client sending a request against gateway will be ignored and "
+                    "not used as expected");
         return;
     }
     http_set_user(r, s); /* from here on answers carry the CORS fields */

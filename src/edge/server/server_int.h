@@ -67,6 +67,7 @@ struct server_metrics {
     struct metric *is_learner;
     uint32_t shown_version; /* of etcd_cluster_version: major << 16 | minor */
     struct metric *shown_series;
+    struct metric *auth_revision;
     struct metric *fd_used;
     struct metric *fd_limit;
 };

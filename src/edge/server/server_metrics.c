@@ -79,12 +79,13 @@ static void register_network(struct server *s, struct metrics *m)
     s->m.grpc_received_bytes = metrics_counter(
         m, "etcd_network_client_grpc_received_bytes_total",
         "The total number of bytes received from grpc clients.");
+    s->m.auth_revision = metrics_gauge(m, "etcd_debugging_auth_revision",
+                                       "The current revision of auth store.");
     s->m.fd_used = metrics_gauge(m, "os_fd_used", "The number of used file descriptors.");
     s->m.fd_limit = metrics_gauge(m, "os_fd_limit", "The file descriptor limit.");
 }
 
-/* Families that exist from the start, with what is true of a member without peers, auth and a
- * proxy. */
+/* Families that exist from the start, with what is true of a member without peers and a proxy. */
 static void register_constants(struct metrics *m)
 {
     static const struct {
@@ -104,7 +105,6 @@ static void register_constants(struct metrics *m)
         {METRIC_COUNTER, 0, "etcd_debugging_store_watch_requests_total",
          "Total number of incoming watch requests (new or reestablished)."},
         {METRIC_GAUGE, 0, "etcd_debugging_store_watchers", "Count of currently active watchers."},
-        {METRIC_GAUGE, 1, "etcd_debugging_auth_revision", "The current revision of auth store."},
         {METRIC_COUNTER, 0, "etcd_server_learner_promote_successes",
          "The total number of successful learner promotions while this member is leader."},
         {METRIC_COUNTER, 0, "etcd_server_heartbeat_send_failures_total",
@@ -274,6 +274,7 @@ static void collect_node(struct server *s)
 
     node_status(s->node, &st);
     metric_set(s->m.is_learner, st.is_learner);
+    metric_set(s->m.auth_revision, (int64_t) auth_revision(node_auth(s->node)));
     versions = metrics_family(s->metrics, METRIC_GAUGE, METRIC_PLAIN, "etcd_cluster_version",
                               "Which version is running. 1 for 'cluster_version' label with "
                               "current cluster version",

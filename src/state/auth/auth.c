@@ -133,6 +133,7 @@ void auth_publish(struct auth_store *a)
         struct auth_view *old = atomic_exchange(&a->published, view_copy(&a->now));
 
         atomic_store(&a->on, a->now.on);
+        atomic_store(&a->revision, a->now.revision);
         a->changed = false;
         if (old != NULL)
             auth__drop(a, &old->garbage);
@@ -181,6 +182,11 @@ void auth_reader_free(struct auth_reader *r)
 bool auth_on(const struct auth_store *a)
 {
     return atomic_load_explicit(&a->on, memory_order_acquire);
+}
+
+uint64_t auth_revision(const struct auth_store *a)
+{
+    return atomic_load_explicit(&a->revision, memory_order_acquire);
 }
 
 const struct auth_view *auth_pin(struct auth_reader *r)

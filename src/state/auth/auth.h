@@ -79,6 +79,9 @@ void auth_reader_free(struct auth_reader *r); /* NULL is accepted */
 /* Any thread, cheaper than a pin: whether authentication is on as published. */
 bool auth_on(const struct auth_store *a);
 
+/* Any thread, likewise: the revision of users and roles as published. */
+uint64_t auth_revision(const struct auth_store *a);
+
 /* The newest view, until auth_unpin.  A pin is short: within one function, never across a turn.
  * Pins of one reader do not nest. */
 const struct auth_view *auth_pin(struct auth_reader *r);

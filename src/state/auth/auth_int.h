@@ -99,6 +99,7 @@ struct auth_store {
 
     _Atomic(struct auth_view *) published;
     _Atomic bool on;
+    _Atomic uint64_t revision;
     _Atomic(_Atomic(struct auth_token *) *) slots; /* NULL: there never was a token */
     _Atomic uint64_t epoch;
     struct auth_garbage *unlinked; /* readers of what is published may find it still */
