@@ -7,9 +7,11 @@ ROOT_PERM = dict(permType=2, key=b'\0', range_end=b'\0')
 class Caller:
     """One connection.  Each call says who calls: a token, or None."""
 
-    def __init__(self, server):
+    def __init__(self, server, credentials=None):
         self.server = server
-        self.channel = grpc.insecure_channel(server.endpoint, options=[('grpc.use_local_subchannel_pool', 1)])
+        options = [('grpc.use_local_subchannel_pool', 1)]
+        self.channel = grpc.insecure_channel(server.endpoint, options=options) if credentials is None else \
+            grpc.secure_channel(server.endpoint, credentials, options=options)
 
     def __enter__(self):
         return self

@@ -8,6 +8,8 @@ import os
 import pathlib
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import grpc
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from auth_lib import Caller, turn_on
 from auth_matrix import KV, LEASE, MAINT
 from cluster_lib import Cluster
+from tls_lib import Authority, TlsServer
 
 CHEAP = ('--bcrypt-cost', '4')
 DENIED = ('PERMISSION_DENIED', 'etcdserver: permission denied')
@@ -158,6 +161,65 @@ def test_without_tokens_nobody_logs_in(start_server, tmp_path):
         c.auth('AuthEnable')
         assert c.outcome('etcdserverpb.Auth/Authenticate', name='root', password='pw') == WRONG
         assert c.outcome(KV + 'Range', 'a.1', key=b'a') == BAD_TOKEN
+
+
+# ---- certificates, and the gateway ----
+
+def credentials(authority, pair):
+    return grpc.ssl_channel_credentials(authority.cert.read_bytes(), pair.key.read_bytes(), pair.cert.read_bytes())
+
+
+def test_names_of_certificates(ketch_bin, messages, tmp_path):
+    """With --client-cert-auth the common name is the user, unless a token says otherwise; not through the gateway
+    (CVE-2018-16886)."""
+    authority = Authority(tmp_path)
+    server = authority.pair('root')
+    s = TlsServer(os.environ.get('KETCH_ETCD', ketch_bin / 'etcd'), tmp_path, authority, server,
+                  [*server.flags(), *server.flags('peer-'), '--client-cert-auth', '--trusted-ca-file', authority.cert, *CHEAP],
+                  ketch_bin / 'etcdctl', messages)
+    s.start()
+    try:
+        with Caller(s, credentials(authority, server)) as root, Caller(s, credentials(authority, authority.pair('u'))) as u:
+            turn_on(root)
+            assert root.outcome(KV + 'Put', key=b'z', value=b'1') == OK
+            root.auth('UserAdd', name='u', options=dict(no_password=True))
+            root.role('r', dict(permType=2, key=b'a', range_end=b'c'))
+            root.auth('UserGrantRole', user='u', role='r')
+            assert u.outcome(KV + 'Put', key=b'a', value=b'1') == OK
+            assert u.outcome(KV + 'Put', key=b'z', value=b'1') == DENIED
+            assert u.outcome(KV + 'Put', u.login('root'), key=b'z', value=b'1') == OK
+            assert u.outcome(KV + 'Put', 'a.1', key=b'a', value=b'1') == BAD_TOKEN
+            with Caller(s, credentials(authority, authority.pair('gone'))) as gone:
+                assert gone.outcome(KV + 'Put', key=b'a', value=b'1') == DENIED
+            status, body = s.get('/v3/kv/range')
+            assert (status, body) == (400, b'CommonName of client sending a request against gateway will be ignored and not '
+                                           b'used as expected\n')
+            status, _ = s.get('/health')
+            assert status == 200
+    finally:
+        s.stop()
+
+
+def post(server, path, token=None, **fields):
+    request = urllib.request.Request(f'http://{server.endpoint}/v3/{path}', json.dumps(fields).encode(),
+                                     {'Authorization': token} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as r:
+            return r.status, json.load(r)
+    except urllib.error.HTTPError as e:
+        return e.code, json.load(e)
+
+
+def test_the_gateway_takes_tokens(auth_server):
+    """The header Authorization, with and without Bearer; without it, nobody."""
+    c, key = auth_server, base64.b64encode(b'a').decode()
+    status, answer = post(c.server, 'auth/authenticate', name='root', password='pw')
+    token = answer['token']
+    assert post(c.server, 'kv/put', token, key=key)[0] == 200
+    assert post(c.server, 'kv/put', 'Bearer ' + token, key=key)[0] == 200
+    assert post(c.server, 'kv/put', key=key) == (400, dict(code=3, message=NOBODY[1]))
+    assert post(c.server, 'kv/put', 'x.1', key=key)[0] == 401
+    assert post(c.server, 'auth/user/list', token)[1]['users'] == ['root']
 
 
 # ---- advisories ----
