@@ -1,6 +1,7 @@
 /* cmd_restore.c -- snapshot restore: its flags, and what is said about them. */
 #include "etcdutl/restore.h"
 #include "etcdutl/utl.h"
+#include "sys/disk.h"
 
 static const struct cli_flag flags[] = {
     {.name = "data-dir", .type = CLI_STRING, .help = "the data directory to make"},
@@ -88,7 +89,8 @@ static int restore_run_command(struct cli_call *call)
                                .cluster = cli_string(call, "initial-cluster"),
                                .token = cli_string(call, "initial-cluster-token"),
                                .peer_urls = cli_string(call, "initial-advertise-peer-urls")};
-    struct restore_config c = {.bump = cli_uint(call, "bump-revision"),
+    struct restore_config c = {.disk = disk_posix(),
+                               .bump = cli_uint(call, "bump-revision"),
                                .skip_hash_check = cli_bool(call, "skip-hash-check"),
                                .map_bytes = cli_uint(call, "initial-memory-map-size")};
     struct initial initial;

@@ -1,7 +1,4 @@
-#define _POSIX_C_SOURCE 200809L
 #include "etcdutl/restore.h"
-
-#include <sys/stat.h>
 
 #include "etcdutl/utl.h"
 #include "sys/disk.h"
@@ -16,8 +13,9 @@ struct restoring {
     char tmp[UTL_PATH_BYTES];
     char snap[UTL_PATH_BYTES];
     char db[UTL_PATH_BYTES];
-    char wal_tmp[UTL_PATH_BYTES];
-    char wal_parent[UTL_PATH_BYTES];
+    char wal_tmp[UTL_PATH_BYTES];    /* where the log is made */
+    char wal_part[UTL_PATH_BYTES];   /* elsewhere: the directory for that, and for what fails */
+    char wal_parent[UTL_PATH_BYTES]; /* of the log's own name */
 };
 
 static int join(char ret[UTL_PATH_BYTES], const char *dir, const char *name, struct err *e)
@@ -30,13 +28,13 @@ static int join(char ret[UTL_PATH_BYTES], const char *dir, const char *name, str
 /* ---- before anything is made ---- */
 
 /* A restore that was killed may have left its unfinished work: that counts as nothing. */
-static bool holds_nothing(const char *dir)
+static bool holds_nothing(struct disk *d, const char *dir)
 {
     char **names;
     size_t n;
     bool nothing = true;
 
-    if (disk_list(disk_posix(), dir, &names, &n, NULL) != 0)
+    if (disk_list(d, dir, &names, &n, NULL) != 0)
         return false;
     for (size_t i = 0; i < n; i++)
         nothing = nothing && strcmp(names[i], TMP_NAME) == 0;
@@ -46,12 +44,10 @@ static bool holds_nothing(const char *dir)
 
 int restore_check_dirs(const struct restore_config *c, struct err *e)
 {
-    struct stat st;
-
-    if (stat(c->data_dir, &st) == 0 && !holds_nothing(c->data_dir))
+    if (disk_exists(c->disk, c->data_dir) && !holds_nothing(c->disk, c->data_dir))
         return err_set(e, ERR_EXISTS, "data-dir \"%s\" not empty or could not be read",
                        c->data_dir);
-    if (stat(c->wal_dir, &st) == 0)
+    if (disk_exists(c->disk, c->wal_dir))
         return err_set(e, ERR_EXISTS, "wal-dir \"%s\" exists", c->wal_dir);
     return 0;
 }
@@ -81,43 +77,56 @@ static int name_paths(struct restoring *r, struct err *e)
         return rc;
     inside = below(r->c->wal_dir, r->member);
     r->wal_elsewhere = inside == NULL;
-    rc = r->wal_elsewhere ? join(r->wal_tmp, r->c->wal_dir, ".part", e)
-                          : join(r->wal_tmp, r->tmp, inside, e);
-    return rc == 0 ? tree_parent(r->wal_tmp, r->wal_parent, sizeof r->wal_parent, e) : rc;
+    if (!r->wal_elsewhere)
+        return join(r->wal_tmp, r->tmp, inside, e);
+    rc = tree_parent(r->c->wal_dir, r->wal_parent, sizeof r->wal_parent, e);
+    if (rc == 0)
+        rc = join(r->wal_part, r->c->wal_dir, ".part", e);
+    return rc == 0 ? join(r->wal_tmp, r->wal_part, "/wal", e) : rc;
 }
 
 static int remove_leftovers(struct restoring *r, struct err *e)
 {
-    int rc = tree_remove(r->tmp, e);
+    int rc = tree_remove(r->c->disk, r->tmp, e);
 
-    return rc == 0 && r->wal_elsewhere ? tree_remove(r->wal_tmp, e) : rc;
+    return rc == 0 && r->wal_elsewhere ? tree_remove(r->c->disk, r->wal_part, e) : rc;
 }
 
 static int make_dirs(struct restoring *r, struct err *e)
 {
+    char parent[UTL_PATH_BYTES];
     int rc = remove_leftovers(r, e);
 
     if (rc == 0)
         rc = tree_make(r->c->data_dir, &r->made, e);
     if (rc == 0)
         rc = tree_make(r->snap, &r->made, e);
-    return rc == 0 ? tree_make(r->wal_parent, &r->made, e) : rc;
+    if (rc == 0)
+        rc = tree_parent(r->wal_tmp, parent, sizeof parent, e);
+    return rc == 0 ? tree_make(parent, &r->made, e) : rc;
+}
+
+static int put_log_in_place(struct restoring *r, struct err *e)
+{
+    struct disk *d = r->c->disk;
+    int rc = disk_rename(d, r->wal_tmp, r->c->wal_dir, e);
+
+    if (rc == 0)
+        rc = disk_remove(d, r->wal_part, e);
+    return rc == 0 ? disk_sync_dir(d, r->wal_parent, e) : rc;
 }
 
 /* Everything is on the disk; now it gets its names.  The log first: a server that finds a log and
  * no database says so, one that finds a database and no log would begin a new cluster. */
 static int put_in_place(struct restoring *r, struct err *e)
 {
-    struct disk *d = disk_posix();
+    struct disk *d = r->c->disk;
     int rc = disk_sync_dir(d, r->snap, e);
 
     if (rc == 0)
         rc = disk_sync_dir(d, r->tmp, e);
-    if (rc == 0 && r->wal_elsewhere) {
-        rc = disk_rename(d, r->wal_tmp, r->c->wal_dir, e);
-        if (rc == 0)
-            rc = disk_sync_dir(d, r->wal_parent, e);
-    }
+    if (rc == 0 && r->wal_elsewhere)
+        rc = put_log_in_place(r, e);
     if (rc == 0)
         rc = disk_rename(d, r->tmp, r->member, e);
     return rc == 0 ? disk_sync_dir(d, r->c->data_dir, e) : rc;
@@ -145,9 +154,9 @@ static void take_away(struct restoring *r)
     int rc = remove_leftovers(r, &e);
 
     if (rc == 0 && r->wal_elsewhere)
-        rc = tree_remove(r->c->wal_dir, &e);
+        rc = tree_remove(r->c->disk, r->c->wal_dir, &e);
     if (rc == 0)
-        rc = tree_remove(r->member, &e);
+        rc = tree_remove(r->c->disk, r->member, &e);
     if (rc != 0)
         LOG_WARN(utl_log, "what was made could not be removed", F_ERR(&e));
     tree_unmake(&r->made);
@@ -155,7 +164,7 @@ static void take_away(struct restoring *r)
 
 int restore_run(const struct restore_config *c, struct err *e)
 {
-    struct restoring r = {.c = c};
+    struct restoring r = {.c = c, .made.disk = c->disk};
     int rc = name_paths(&r, e);
 
     if (rc != 0)

@@ -13,13 +13,15 @@
 #include "etcdutl/tree.h"
 
 struct restore_config {
+    struct disk *disk;
     const char *snapshot;
     const char *data_dir;
     const char *wal_dir; /* where the log is to lie at last */
     const struct initial *initial;
     bool skip_hash_check;
-    uint64_t map_bytes; /* --initial-memory-map-size */
-    uint64_t bump;      /* revisions; 0: none, and nothing is marked as compacted */
+    uint64_t map_bytes;     /* --initial-memory-map-size */
+    uint64_t bump;          /* revisions; 0: none, and nothing is marked as compacted */
+    uint64_t segment_bytes; /* of the log; 0: etcd's */
 };
 
 /* Neither directory may hold anything.  ERR_EXISTS with etcd's words. */

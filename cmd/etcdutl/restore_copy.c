@@ -2,11 +2,6 @@
  *
  * A snapshot that a server sent ends in the SHA-256 of all before it; as a database is whole pages,
  * the length tells whether the hash is there. */
-#define _POSIX_C_SOURCE 200809L
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/alloc.h"
 #include "cli/progress.h"
 #include "etcdutl/restore.h"
@@ -28,19 +23,13 @@ struct copying {
     struct digest *digest;
 };
 
-/* Go's words where the file is not there. */
 static int open_source(struct copying *x, struct err *e)
 {
-    const char *path = x->c->snapshot;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char why[128];
+    int rc = disk_open(x->c->disk, x->c->snapshot, DISK_READ, 0, &x->from, e);
 
-    if (fd < 0) {
-        utl_errno_text(errno, why, sizeof why);
-        return err_set(e, ERR_NOT_FOUND, "open %s: %s", path, why);
-    }
-    close(fd);
-    return disk_open(disk_posix(), path, DISK_READ, 0, &x->from, e);
+    if (rc == ERR_NOT_FOUND) /* as Go says it */
+        return err_set(e, rc, "open %s: no such file or directory", x->c->snapshot);
+    return rc;
 }
 
 static int measure(struct copying *x, struct err *e)
@@ -117,8 +106,8 @@ static int copy(struct copying *x, const char *db_path, struct err *e)
     x->digest = digest_sha256_new();
     if (x->piece == NULL || x->digest == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
-    rc = disk_open(disk_posix(), db_path, DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, DB_MODE,
-                   &x->to, e);
+    rc = disk_open(x->c->disk, db_path, DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, DB_MODE, &x->to,
+                   e);
     if (rc == 0)
         rc = copy_pieces(x, e);
     if (rc == 0)

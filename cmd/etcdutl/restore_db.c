@@ -180,7 +180,7 @@ int restore_adapt(const struct restore_config *c, const char *db_path, struct er
                                                                       : c->map_bytes};
     struct adapting x = {.c = c};
     struct bolt_db *db = NULL;
-    int rc = bolt_open(disk_posix(), db_path, &opt, &db, e);
+    int rc = bolt_open(c->disk, db_path, &opt, &db, e);
 
     if (rc == 0)
         rc = bolt_begin_write(db, &x.tx, e);

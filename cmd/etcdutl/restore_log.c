@@ -87,7 +87,7 @@ static int save_snap(struct logging *x, const char *dir, struct err *e)
         rc = err_set(e, ERR_LIMIT, "the members' URLs are too long");
     } else {
         s.data = buf_bytes(&json);
-        rc = snap_save(disk_posix(), dir, &s, e);
+        rc = snap_save(x->c->disk, dir, &s, e);
     }
     buf_done(&json);
     return rc;
@@ -97,7 +97,7 @@ static int save_snap(struct logging *x, const char *dir, struct err *e)
 
 static int make_log(struct logging *x, const char *dir, struct wal **ret, struct err *e)
 {
-    struct wal_options o = {.disk = disk_posix(), .dir = dir};
+    struct wal_options o = {.disk = x->c->disk, .dir = dir, .segment_bytes = x->c->segment_bytes};
     struct wal_metadata m = {x->c->initial->self->id, x->c->initial->cluster_id};
     char stamp[WAL_STAMP_BYTES + 1];
     time_t now = time(NULL);

@@ -1,9 +1,4 @@
-#define _POSIX_C_SOURCE 200809L
 #include "etcdutl/tree.h"
-
-#include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "etcdutl/utl.h"
@@ -34,11 +29,11 @@ static int make_one(const char *path, struct tree_made *made, struct err *e)
         return rc;
     if (made->n == TREE_DEPTH_MAX)
         return err_set(e, ERR_LIMIT, "more than %d directories to make", TREE_DEPTH_MAX);
-    rc = disk_mkdir(disk_posix(), path, TREE_DIR_MODE, e);
+    rc = disk_mkdir(made->disk, path, TREE_DIR_MODE, e);
     if (rc != 0)
         return rc;
     made->v[made->n++] = xmem_strdup(path);
-    return disk_sync_dir(disk_posix(), parent, e);
+    return disk_sync_dir(made->disk, parent, e);
 }
 
 int tree_make(const char *path, struct tree_made *made, struct err *e)
@@ -53,7 +48,7 @@ int tree_make(const char *path, struct tree_made *made, struct err *e)
         if (i < n && path[i] != '/')
             continue;
         snprintf(part, sizeof part, "%.*s", (int) i, path);
-        if (!disk_exists(disk_posix(), part))
+        if (!disk_exists(made->disk, part))
             rc = make_one(part, made, e);
     }
     return rc;
@@ -67,34 +62,18 @@ void tree_keep(struct tree_made *made)
 
 void tree_unmake(struct tree_made *made)
 {
-    for (size_t i = made->n; i > 0; i--)
-        (void) rmdir(made->v[i - 1]); /* whatever somebody else put there stays */
+    struct err e = ERR_INIT;
+    int rc = 0;
+
+    /* Some may have gone already; one that somebody has put something into stays. */
+    for (size_t i = made->n; i > 0 && (rc == 0 || rc == ERR_NOT_FOUND); i--)
+        rc = disk_remove(made->disk, made->v[i - 1], &e);
     tree_keep(made);
 }
 
-static int go_error(const char *what, const char *path, struct err *e)
-{
-    char why[128];
-    int errnum = errno;
+static int remove_at(struct disk *d, const char *path, unsigned depth, struct err *e);
 
-    utl_errno_text(errnum, why, sizeof why);
-    return err_set(e, err_from_errno(errnum), "%s %s: %s", what, path, why);
-}
-
-static int remove_below(const char *path, unsigned depth, struct err *e);
-
-static int remove_one(const char *path, unsigned depth, struct err *e)
-{
-    struct stat st;
-
-    if (lstat(path, &st) != 0)
-        return errno == ENOENT ? 0 : go_error("lstat", path, e);
-    if (S_ISDIR(st.st_mode))
-        return remove_below(path, depth, e);
-    return unlink(path) == 0 ? 0 : go_error("unlink", path, e);
-}
-
-static int remove_below(const char *path, unsigned depth, struct err *e)
+static int remove_below(struct disk *d, const char *path, unsigned depth, struct err *e)
 {
     char **names, child[UTL_PATH_BYTES];
     size_t n;
@@ -102,22 +81,35 @@ static int remove_below(const char *path, unsigned depth, struct err *e)
 
     if (depth == TREE_DEPTH_MAX)
         return err_set(e, ERR_LIMIT, "%s is too deep to be removed", path);
-    rc = disk_list(disk_posix(), path, &names, &n, e);
+    rc = disk_list(d, path, &names, &n, e);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < n && rc == 0; i++) {
         if ((size_t) snprintf(child, sizeof child, "%s/%s", path, names[i]) >= sizeof child)
             rc = err_set(e, ERR_LIMIT, "the path is longer than %zu bytes", sizeof child);
         else
-            rc = remove_one(child, depth + 1, e);
+            rc = remove_at(d, child, depth + 1, e);
     }
     disk_list_free(names, n);
-    if (rc == 0 && rmdir(path) != 0)
-        rc = go_error("rmdir", path, e);
     return rc;
 }
 
-int tree_remove(const char *path, struct err *e)
+/* Tries it for a file, a link or an empty directory first: so no link is ever listed. */
+static int remove_at(struct disk *d, const char *path, unsigned depth, struct err *e)
 {
-    return remove_one(path, 0, e);
+    struct err first = ERR_INIT;
+    struct disk_stat st;
+    int rc = disk_remove(d, path, &first);
+
+    if (rc == 0 || rc == ERR_NOT_FOUND)
+        return 0;
+    if (disk_stat_path(d, path, &st, NULL) != 0 || !st.is_dir)
+        return err_set(e, rc, "%s", first.msg);
+    rc = remove_below(d, path, depth, e);
+    return rc == 0 ? disk_remove(d, path, e) : rc;
+}
+
+int tree_remove(struct disk *d, const char *path, struct err *e)
+{
+    return remove_at(d, path, 0, e);
 }

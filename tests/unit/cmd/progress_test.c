@@ -1,4 +1,7 @@
+#define _POSIX_C_SOURCE 200809L
 #include "lib/cm.h"
+
+#include <unistd.h>
 
 #include "cli/progress.h"
 
@@ -56,12 +59,43 @@ static void is_silent_off_a_terminal(void **state)
     assert_int_equal(p.drawn_ms, 0);
 }
 
+/* On a terminal the line is drawn once the work has taken a while, over itself, not at every step,
+ * and taken away at the end. */
+static void draws_over_itself(void **state)
+{
+    struct progress p;
+    char got[256];
+    int ends[2], was = dup(STDERR_FILENO);
+    ssize_t n;
+
+    (void) state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    progress_begin(&p, "copying", 10);
+    p.on = true;
+    progress_add(&p, 1); /* too early */
+    p.began_ms -= 2 * PROGRESS_QUIET_MS;
+    progress_add(&p, 3);
+    progress_add(&p, 1); /* too soon after the last one */
+    progress_end(&p);
+    progress_end(&p);
+    assert_int_equal(dup2(was, STDERR_FILENO), STDERR_FILENO);
+    close(was);
+    close(ends[1]);
+    n = read(ends[0], got, sizeof got - 1);
+    assert_true(n > 0);
+    got[n] = 0;
+    close(ends[0]);
+    assert_string_equal(got, "\r\033[Kcopying: 4 B of 10 B (40%)\r\033[K");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_how_far_it_is),
         cmocka_unit_test(says_the_share_of_things),
         cmocka_unit_test(is_silent_off_a_terminal),
+        cmocka_unit_test(draws_over_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
