@@ -11,6 +11,17 @@ static bool idle_frame(struct h2_server *h2)
     return true;
 }
 
+/* Priorities are switched off: of their frames nghttp2 tells nothing more. */
+static int on_begin_frame(nghttp2_session *s, const nghttp2_frame_hd *hd, void *user)
+{
+    struct h2_server *h2 = user;
+
+    (void) s;
+    if (hd->type == NGHTTP2_PRIORITY && !h2->terminated)
+        idle_frame(h2);
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user)
 {
     struct h2_server *h2 = user;
@@ -157,6 +168,8 @@ static void on_ping(struct h2_server *h2)
     const struct net_limits *lim = server__limits(h2->sc);
     mono_ns now = h2->sc->conn.loop->now;
     mono_ns min_ms = h2->calls_n == 0 ? NET_PING_IDLE_MIN_MS : lim->keepalive_min_ms;
+    /* Where plain requests share the port behind TLS, etcd counts no pings: only a flood ends. */
+    bool shares_tls = h2->sc->conn.tls != NULL && (h2->sc->serves & NET_SERVES_HTTP2) != 0;
     bool sooner = h2->last_ping_ns != 0 && now - h2->last_ping_ns < min_ms * 1000000;
 
     h2->last_ping_ns = now;
@@ -165,8 +178,7 @@ static void on_ping(struct h2_server *h2)
         h2->ping_strikes = 0;
         return;
     }
-    /* Where plain requests share the port (behind TLS), etcd counts no pings: only a flood ends. */
-    if (!lim->keepalive_enforced || (h2->sc->serves & NET_SERVES_HTTP2) != 0)
+    if (!lim->keepalive_enforced || shares_tls)
         idle_frame(h2);
     else if (sooner && ++h2->ping_strikes > NET_PING_STRIKES_MAX)
         h2_server__calm_down(h2, "too_many_pings");
@@ -228,6 +240,7 @@ static int on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void 
 
 void h2_server__request_callbacks(nghttp2_session_callbacks *cb)
 {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);

@@ -1,0 +1,267 @@
+"""Clients that mean harm: each attack leaves the member alive, others served meanwhile, and its memory bounded."""
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+import h2_raw as h2
+from tls_lib import Authority, TlsServer
+
+GROWTH_MAX = 64 << 20  # bytes of resident memory, for each attack
+RANGE, PUT, WATCH = '/etcdserverpb.KV/Range', '/etcdserverpb.KV/Put', '/etcdserverpb.Watch/Watch'
+
+
+def resident(pid):
+    with open(f'/proc/{pid}/statm') as f:
+        return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
+class Others(threading.Thread):
+    """An honest client that puts all the time, and how long each put took."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.put = server.grpc('etcdserverpb.KV/Put', timeout=10)
+        self.put(key=b'warm', value=b'up')
+        self.over, self.seconds, self.failed = False, [], None
+
+    def run(self):
+        while not self.over:
+            begun = time.monotonic()
+            try:
+                self.put(key=b'others', value=b'v')
+            except Exception as e:  # told by the test
+                self.failed = e
+                return
+            self.seconds.append(time.monotonic() - begun)
+            time.sleep(0.002)
+
+
+class Watched:
+    """While this lasts others are served; afterwards the member is alive and not much larger."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def __enter__(self):
+        self.others = Others(self.server)
+        self.before = resident(self.server.process.pid)
+        self.peak = self.before
+        self.others.start()
+        self.over = threading.Event()
+        self.looker = threading.Thread(target=self.look, daemon=True)
+        self.looker.start()
+        return self
+
+    def look(self):
+        while not self.over.wait(0.01):
+            self.peak = max(self.peak, resident(self.server.process.pid))
+
+    def __exit__(self, kind, *rest):
+        enough, end = len(self.others.seconds) + 5, time.monotonic() + 10
+        while len(self.others.seconds) < enough and time.monotonic() < end and self.others.is_alive():
+            time.sleep(0.01)
+        self.others.over = True
+        self.others.join()
+        self.over.set()
+        self.looker.join()
+        if kind is not None:
+            return
+        assert self.server.process.poll() is None, self.server.log_text()[-3000:]
+        assert self.others.failed is None and len(self.others.seconds) >= 5, self.others.failed
+        assert self.peak - self.before < GROWTH_MAX, f'{self.before >> 20} MiB became {self.peak >> 20}'
+        slow = sorted(self.others.seconds)[int(len(self.others.seconds) * 0.95)]
+        assert slow < 1, f'others waited {slow:.3f} s'
+
+
+def flood(port, part, first=h2.frame(h2.SETTINGS), times=400, reads=True):
+    """Sends `part` again and again until the connection ends; the connection."""
+    c = h2.Connection(port, first)
+    for i in range(times):
+        if not c.send(part(i) if callable(part) else part):
+            break
+    if reads:
+        c.s.settimeout(8)
+        c.read_to_the_end()
+    c.s.close()
+    return c
+
+
+def resets(i):
+    """500 calls, each taken back at once."""
+    ids = range(1 + 1000 * i, 1001 + 1000 * i, 2)
+    return b''.join(h2.frame(h2.HEADERS, h2.END_HEADERS, s, h2.request_head(RANGE)) + h2.frame(h2.RST_STREAM, 0, s, b'\0\0\0\x08')
+                    for s in ids)
+
+
+FLOODS = {
+    'rapid reset': (resets, 'too_many_resets'),
+    'settings': (h2.frame(h2.SETTINGS) * 1000, None),
+    'pings': (h2.frame(h2.PING, payload=b'12345678') * 1000, 'too_many_pings'),
+    'empty data': (lambda i: (h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request_head(PUT)) if i == 0 else b'') +
+                   h2.frame(h2.DATA, 0, 1) * 1000, 'too_many_frames'),
+    'priority': (h2.frame(h2.PRIORITY, 0, 1, b'\0\0\0\0\x10') * 1000, 'too_many_frames'),
+    'continuation': (lambda i: (h2.frame(h2.HEADERS, 0, 1, h2.request_head(RANGE)) if i == 0 else b'') +
+                     h2.frame(h2.CONTINUATION, 0, 1, h2.field('x', 'y' * 8000)) * 20, None),
+    'push': (h2.frame(h2.PUSH_PROMISE, h2.END_HEADERS, 1, b'\0\0\0\x02'), None),
+    'streams of no client': (lambda i: h2.frame(h2.HEADERS, h2.END_HEADERS, 2 + 2 * i, h2.request_head(RANGE)), None),
+    'large frames': (h2.frame(h2.DATA, 0, 1, b'x' * 100000), None),
+    'large windows': (h2.frame(h2.WINDOW_UPDATE, 0, 0, b'\x7f\xff\xff\xff'), None),
+}
+
+
+@pytest.mark.parametrize('kind', FLOODS)
+def test_floods_end_the_connection(server, kind):
+    """Frames that cost us and bring nothing, or that break HTTP/2: the connection is told why and ended."""
+    part, why = FLOODS[kind]
+    with Watched(server):
+        c = flood(server.client_port, part)
+    assert c.ended
+    if why is not None and c.goaway is not None:  # a reset can overtake our last word
+        assert c.goaway == (h2.ENHANCE_YOUR_CALM, why)
+
+
+def test_frames_of_unknown_kinds(server):
+    """They are passed over, as HTTP/2 demands, and cost no more than the reading of their bytes."""
+    with Watched(server), h2.Connection(server.client_port, timeout=5) as c:
+        for _ in range(100):
+            assert c.send(h2.frame(77) * 1000)
+        assert c.send(h2.request(1, PUT, b'\x0a\x01k\x12\x01v'))
+        assert any(kind == h2.HEADERS and flags & h2.END_STREAM for kind, flags, _, _ in c.frames())
+
+
+def test_too_many_headers(server):
+    """Much of one field, many fields, and few bytes that stand for many (an HPACK bomb) cost the client its stream or its connection,
+    and us nothing."""
+    bomb = h2.field('x', b'y' * 4000, indexed=True) + h2.known(62) * 16000
+    heads = [h2.request_head(RANGE, h2.field('x', 'y' * 16000)) * 1,
+             h2.request_head(RANGE, *[h2.field(f'a{i}', 'b') for i in range(1000)]),
+             h2.request_head(RANGE) + bomb]
+    with Watched(server):
+        for head in heads:
+            for _ in range(20):
+                with h2.Connection(server.client_port) as c:
+                    parts = [head[i:i + 16000] for i in range(0, len(head), 16000)]
+                    out = h2.frame(h2.HEADERS, h2.END_STREAM | (h2.END_HEADERS if len(parts) == 1 else 0), 1, parts[0])
+                    for i, p in enumerate(parts[1:]):
+                        out += h2.frame(h2.CONTINUATION, h2.END_HEADERS if i + 2 == len(parts) else 0, 1, p)
+                    c.send(out)
+                    c.s.settimeout(5)
+                    for f in c.frames():
+                        if f[0] in (h2.RST_STREAM, h2.GOAWAY) or (f[0] == h2.HEADERS and f[1] & h2.END_STREAM):
+                            break
+
+
+@pytest.fixture
+def large_answers(server):
+    """500 keys of 2 KiB: a range over all of them is a megabyte.  The request for it."""
+    put = server.grpc('etcdserverpb.KV/Put')
+    for i in range(500):
+        put(key=b'big/%03d' % i, value=b'v' * 2048)
+    return b'\x0a\x04big/\x12\x04big0'
+
+
+def test_windows_that_stay_closed(server, large_answers):
+    """Hundreds of large answers that nobody lets out: by windows of no bytes, or by reading nothing from the socket."""
+    calls = b''.join(h2.request(1 + 2 * i, RANGE, large_answers) for i in range(200))
+    with Watched(server):
+        closed = [h2.Connection(server.client_port, h2.settings(initial_window_size=0)) for _ in range(4)]
+        deaf = [h2.Connection(server.client_port, h2.settings(initial_window_size=(1 << 31) - 1) +
+                              h2.frame(h2.WINDOW_UPDATE, 0, 0, b'\x7f\x00\x00\x00')) for _ in range(4)]
+        for c in closed + deaf:
+            c.s.settimeout(2)
+            c.send(calls)
+        time.sleep(1)
+        for c in closed + deaf:
+            c.s.close()
+
+
+def test_watchers_that_do_not_read(server):
+    """Events for a thousand watches of clients that take none of them."""
+    create = h2.message(b'\x0a\x09\x0a\x01k\x12\x01l')  # of ["k", "l")
+    opened = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request_head(WATCH)) + h2.frame(h2.DATA, 0, 1, create * 250)
+    put = server.grpc('etcdserverpb.KV/Put')
+    with Watched(server):
+        deaf = [h2.Connection(server.client_port, h2.settings(initial_window_size=0) + opened) for _ in range(4)]
+        for i in range(60):
+            put(key=b'k', value=b'%d' % i * 10000)
+        for c in deaf:
+            c.s.close()
+
+
+def test_calls_that_never_end(server):
+    """Calls begun and left, more than a connection may have, and messages announced and not sent."""
+    with Watched(server):
+        conns = []
+        for n in range(2):
+            c = h2.Connection(server.client_port)
+            conns.append(c)
+            for i in range(0, 20000, 500):
+                if not c.send(b''.join(h2.frame(h2.HEADERS, h2.END_HEADERS, 1 + 2 * (i + k), h2.request_head(PUT)) for k in range(250))):
+                    break
+            c.s.close()
+        for n in range(20):
+            c = h2.Connection(server.client_port)
+            conns.append(c)
+            c.send(b''.join(h2.frame(h2.HEADERS, h2.END_HEADERS, 1 + 2 * k, h2.request_head(PUT)) +
+                            h2.frame(h2.DATA, 0, 1 + 2 * k, b'\0\0\x1f\xff\xff' + b'x' * 10) for k in range(100)))
+        time.sleep(0.2)
+        for c in conns:
+            c.s.close()
+
+
+def test_bytes_that_mean_nothing(server):
+    """Random bytes, halves of requests, and connections that say nothing at all."""
+    noise = [os.urandom(4096) for _ in range(50)]
+    begun = [b'GET /health HTTP/1.1\r\nHost: ', b'POST /v3/kv/put HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n{', h2.PREFACE[:10],
+             h2.PREFACE + b'\0\0', b'', b'\x16\x03\x01\x02\x00']
+    with Watched(server):
+        held = []
+        for n in range(300):
+            s = socket.create_connection(('127.0.0.1', server.client_port), 5)
+            s.sendall(begun[n % len(begun)])
+            held.append(s)
+        for text in noise:
+            for lead in (b'', h2.PREFACE, h2.PREFACE + h2.frame(h2.SETTINGS)):
+                with socket.create_connection(('127.0.0.1', server.client_port), 5) as s:
+                    s.sendall(lead + text)
+        for s in held:
+            s.close()
+
+
+def test_handshakes_that_never_end(ketch_bin, messages, tmp_path):
+    """A TLS port: silence, half a hello, noise, and thousands of hellos without more."""
+    authority = Authority(tmp_path)
+    pair = authority.pair('etcd-server')
+    s = TlsServer(ketch_bin / 'etcd', tmp_path, authority, pair, pair.flags() + pair.flags('peer-'), ketch_bin / 'etcdctl', messages)
+    s.start()
+    try:
+        hello = hello_of(s)
+        with Watched(s):
+            held = []
+            for n in range(1500):
+                c = socket.create_connection(('127.0.0.1', s.client_port), 5)
+                c.sendall([hello, hello[:40], b'', hello][n % 4])
+                held.append(c)
+            for _ in range(50):
+                with socket.create_connection(('127.0.0.1', s.client_port), 5) as c:
+                    c.sendall(os.urandom(2000))
+                with socket.create_connection(('127.0.0.1', s.client_port), 5) as c:
+                    c.sendall(hello + os.urandom(2000))
+            assert s.get('/health')[0] == 200  # new connections are let in meanwhile
+            for c in held:
+                c.close()
+    finally:
+        s.stop()
+
+
+def hello_of(server):
+    """What a client says first."""
+    import ssl
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = server.context().wrap_bio(incoming, outgoing, server_hostname='localhost')
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
