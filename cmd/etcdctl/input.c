@@ -26,14 +26,13 @@ static bool read_more(struct buf *b)
     return true;
 }
 
+/* What was read ahead belongs to the lines: a put among the lines of txn that has no value on its
+ * own takes none of them, as with etcdctl. */
 static bool read_all(struct kv_input *kv, struct buf *out)
 {
-    struct ctl_input *in = CONTAINER_OF(kv, struct ctl_input, kv);
-
-    while (read_more(&in->ahead))
+    (void) kv;
+    while (read_more(out))
         ;
-    buf_add_bytes(out, buf_bytes(&in->ahead));
-    buf_clear(&in->ahead);
     return !out->failed;
 }
 

@@ -15,6 +15,8 @@
  *     lost, up to 100 times, about 25 ms apart.
  *   - A call that writes is never repeated once it may have reached a server: only the caller knows
  *     whether doing it twice does harm.
+ *   - Of several endpoints each is asked in its turn; the pause comes after a majority of them.  A
+ *     learner that may not answer a call is passed over for the next one.
  *   - A call that a server refuses for its token (expired, lost, older than the users) is repeated
  *     after a new login, when the client knows a name and a password: nothing was done yet.
  *   - A watch goes on, on another endpoint, behind the last revision that it delivered.
@@ -56,7 +58,8 @@ enum ketch_code {
     KETCH_E_BAD_ENDPOINT = -1101,
     KETCH_E_NO_MEMORY = -1102,
     KETCH_E_BAD_REPLY = -1103, /* not the message that the method promises */
-    KETCH_E_TLS = -1104,       /* certificate, key or CA file cannot be used */
+    KETCH_E_BAD_OPTIONS = -1105,
+    KETCH_E_TLS = -1104, /* certificate, key or CA file cannot be used */
 };
 
 struct ketch_error {

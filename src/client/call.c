@@ -196,10 +196,25 @@ static void on_timer(struct loop_timer *t)
     }
 }
 
-static bool may_repeat(const struct ketch_call *call, int code)
+/* A learner has refused a call that it does not answer: another member will do it. */
+static bool is_learners_refusal(const struct ketch_call *call, struct bytes message)
 {
-    return methods[call->method].repeatable && code == GRPC_UNAVAILABLE &&
-           call->attempt + 1 < CLIENT_ATTEMPTS_MAX && !call->client->closing;
+    return call->client->endpoint_count > 1 &&
+           api_error_find(message) == API_NOT_SUPPORTED_FOR_LEARNER;
+}
+
+static bool may_repeat(const struct ketch_call *call, const struct rpc_result *res)
+{
+    if (call->attempt + 1 >= CLIENT_ATTEMPTS_MAX || call->client->closing)
+        return false;
+    return is_learners_refusal(call, res->message) ||
+           (methods[call->method].repeatable && res->code == GRPC_UNAVAILABLE);
+}
+
+/* After each round through a majority of the endpoints. */
+static bool pause_is_due(const struct ketch_call *call)
+{
+    return call->attempt % (call->client->endpoint_count / 2 + 1) == 0;
 }
 
 static void call_pause(struct ketch_call *call)
@@ -209,7 +224,7 @@ static void call_pause(struct ketch_call *call)
 
     call->state = CALL_PAUSED;
     call->attempt++;
-    client__timer(call->client, &call->timer, (int64_t) (us / 1000));
+    client__timer(call->client, &call->timer, pause_is_due(call) ? (int64_t) (us / 1000) : 0);
 }
 
 /* ---- a token that is not accepted ---- */
@@ -260,7 +275,7 @@ static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
         call_renew_token(call);
         return;
     }
-    if (may_repeat(call, res->code)) {
+    if (may_repeat(call, res)) {
         call_pause(call);
         return;
     }

@@ -228,6 +228,13 @@ int ketch_open(const struct ketch_options *o, struct ketch_client **ret, struct 
         client__error(e, KETCH_E_NO_ENDPOINTS, "etcdclient: no available endpoints");
         return KETCH_E_NO_ENDPOINTS;
     }
+    if (o->response_bytes_max > 0 && o->request_bytes_max > o->response_bytes_max) {
+        client__error(
+            e, KETCH_E_BAD_OPTIONS,
+            "gRPC message recv limit (%zu bytes) must be greater than send limit (%zu bytes)",
+            o->response_bytes_max, o->request_bytes_max);
+        return KETCH_E_BAD_OPTIONS;
+    }
     c = mem_calloc(1, sizeof(*c));
     if (c == NULL) {
         client__error(e, KETCH_E_NO_MEMORY, "out of memory");

@@ -197,6 +197,52 @@ static void finds_the_living_endpoint(void **state)
     assert_int_equal(w->fake.calls, 3);
 }
 
+/* A put that a learner refuses goes to the next endpoint; to a lone learner it is not sent again.
+ */
+static void passes_learners_over(void **state)
+{
+    struct world *w = *state;
+    struct world two = {0};
+    struct fake voter = {0};
+    struct ketch_error e;
+    int64_t revision;
+
+    fake_start(&voter, 0);
+    w->fake.text = "etcdserver: rpc not supported for learner";
+    w->fake.code = 9;
+    assert_int_equal(put(w, 5000, &revision, &e), 9);
+    assert_int_equal(w->fake.calls, 1);
+    const char *endpoints[] = {w->fake.endpoint, voter.endpoint};
+    connect_to(&two, endpoints, 2);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(put(&two, 5000, &revision, &e), KETCH_OK);
+    assert_int_equal(voter.calls, 6);
+    assert_int_equal(w->fake.calls, 1 + two.attempts);
+    ketch_close(two.client);
+    fake_stop(&voter);
+}
+
+/* Reads that one of two endpoints answers Unavailable to are answered by the other. */
+static void asks_the_next_endpoint(void **state)
+{
+    struct world *w = *state;
+    struct world two = {0};
+    struct fake other = {0};
+    struct ketch_error e;
+    const char *endpoints[2];
+
+    fake_start(&other, 0);
+    w->fake.unavailable = 1 << 20;
+    endpoints[0] = w->fake.endpoint;
+    endpoints[1] = other.endpoint;
+    connect_to(&two, endpoints, 2);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(range(&two, 5000, &e), KETCH_OK);
+    assert_int_equal(other.calls, 6);
+    ketch_close(two.client);
+    fake_stop(&other);
+}
+
 /* When nobody listens, a call waits for its time and says why in the report of its attempt. */
 static void waits_for_an_endpoint(void **state)
 {
@@ -311,6 +357,14 @@ static void refuses_bad_options(void **state)
     (void) state;
     assert_int_equal(ketch_open(&o, &c, &e), KETCH_E_NO_ENDPOINTS);
     assert_string_equal(e.text, "etcdclient: no available endpoints");
+    o.request_bytes_max = 200;
+    o.response_bytes_max = 100;
+    o.endpoints = &tls;
+    o.endpoint_count = 1;
+    assert_int_equal(ketch_open(&o, &c, &e), KETCH_E_BAD_OPTIONS);
+    assert_string_equal(e.text, "gRPC message recv limit (100 bytes) must be greater than send "
+                                "limit (200 bytes)");
+    o.request_bytes_max = 0;
     o.endpoint_count = 1;
     o.endpoints = &bad;
     assert_int_equal(ketch_open(&o, &c, &e), KETCH_E_BAD_ENDPOINT);
@@ -330,6 +384,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_deadlines, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_large_requests, setup, teardown),
         cmocka_unit_test_setup_teardown(finds_the_living_endpoint, setup, teardown),
+        cmocka_unit_test_setup_teardown(passes_learners_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(asks_the_next_endpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_an_endpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(reconnects, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_ends_calls, setup, teardown),
