@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "lib/cm.h"
 #include "lib/node/pair.h"
+#include "node/node_int.h"
 
 #define PUTS 150 /* more than the log keeps behind what is applied */
 #define VALUE_BYTES 200
@@ -88,6 +89,63 @@ static void a_follower_falls_behind_twice(void **state)
         assert_same(&p);
         assert_int_equal(p.snapshots, i);
     }
+    pair_done(&p);
+}
+
+/* Entries [lo, hi) of the second member's log, as they would be read for a slow follower. */
+static void assert_readable(struct wal_reader *r, raft_index lo, raft_index hi)
+{
+    struct wal_entries got = {0};
+    struct err e = ERR_INIT;
+
+    assert_int_equal(wal_reader_entries(r, lo, hi, SIZE_MAX, &got, &e), 0);
+    assert_int_equal(got.n, hi - lo);
+    for (size_t i = 0; i < got.n; i++)
+        assert_int_equal(got.v[i].index, lo + i);
+    wal_entries_done(&got);
+}
+
+static raft_index applied(struct pair *p)
+{
+    struct node_status st;
+
+    node_status(p->side[1].m.node, &st);
+    return st.applied;
+}
+
+/* The log of a member has a gap where it was sent the state: what came before and what came behind
+ * can be read back, by a reader of before, too. */
+static void the_log_is_read_on_both_sides_of_a_snapshot(void **state)
+{
+    struct wal_reader *r, *late;
+    struct err e = ERR_INIT;
+    raft_index before, at;
+    struct pair p;
+
+    (void) state;
+    pair_init(&p, 4, 5, VALUE_BYTES, NULL);
+    pair_add(&p, PAIR_LEARNER);
+    assert_true(pair_start(&p));
+    assert_same(&p);
+    pair_run(&p, 1000, NULL); /* the commit index is in the log, too */
+    before = applied(&p);
+    assert_int_equal(wal_reader_open(p.side[1].m.disk, "/data/member/wal", &r, &e), 0);
+    assert_readable(r, 2, before);
+    p.cut = true;
+    pair_put(&p, "x", PUTS, VALUE_BYTES);
+    p.cut = false;
+    assert_same(&p);
+    assert_int_equal(p.snapshots, 1);
+    at = p.side[1].m.node->raft.compacted;
+    assert_true(at > before + 50);
+    pair_put(&p, "y", 20, VALUE_BYTES);
+    pair_run(&p, 1000, NULL);
+    assert_int_equal(wal_reader_open(p.side[1].m.disk, "/data/member/wal", &late, &e), 0);
+    assert_readable(r, applied(&p) - 15, applied(&p) - 1);
+    assert_readable(late, applied(&p) - 15, applied(&p) - 1);
+    assert_readable(late, 2, before);
+    wal_reader_close(r);
+    wal_reader_close(late);
     pair_done(&p);
 }
 
@@ -316,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_member_is_sent_the_state),
         cmocka_unit_test(a_follower_falls_behind_twice),
+        cmocka_unit_test(the_log_is_read_on_both_sides_of_a_snapshot),
         cmocka_unit_test(readers_and_watchers_go_on),
         cmocka_unit_test(power_is_cut_at_every_point),
         cmocka_unit_test(a_full_disk_takes_it_later),
