@@ -197,7 +197,7 @@ static int walk(struct migration *m, cluster_version from, struct err *e)
 {
     struct err why = ERR_INIT;
     cluster_version needed = 0;
-    int rc = log_version_read(m->wal_dir, &needed, e);
+    int rc = log_version_read(disk_posix(), m->wal_dir, &needed, e);
 
     if (rc != 0) {
         LOG_ERROR(utl_log, "Failed to finalize config", F_ERR(e));

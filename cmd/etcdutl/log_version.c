@@ -1,13 +1,7 @@
-#define _POSIX_C_SOURCE 200809L
 #include "etcdutl/log_version.h"
-
-#include <dirent.h>
-#include <errno.h>
 
 #include "base/alloc.h"
 #include "engine/wal/wal.h"
-#include "etcdutl/utl.h"
-#include "sys/disk.h"
 #include "wire/pb.h"
 
 /* Fields of InternalRaftRequest. */
@@ -87,30 +81,25 @@ static int take_record(void *arg, const struct wal_record *rec, struct err *e)
 }
 
 /* The directory itself, in Go's words. */
-static int check_dir(const char *dir, struct err *e)
+static int check_dir(struct disk *d, const char *dir, struct err *e)
 {
-    DIR *d = opendir(dir);
-    char why[128];
-
-    if (d != NULL) {
-        closedir(d);
+    if (disk_exists(d, dir))
         return 0;
-    }
-    utl_errno_text(errno, why, sizeof why);
-    return err_set(e, ERR_NOT_FOUND, "[readWALNames] fileutil.ReadDir failed: open %s: %s", dir,
-                   why);
+    return err_set(e, ERR_NOT_FOUND,
+                   "[readWALNames] fileutil.ReadDir failed: open %s: no such file or directory",
+                   dir);
 }
 
-static int newest_snapshot(const char *dir, raft_index *ret, struct err *e)
+static int newest_snapshot(struct disk *d, const char *dir, raft_index *ret, struct err *e)
 {
     struct wal_snapshot *v;
     struct arena a;
     size_t n;
-    int rc = check_dir(dir, e);
+    int rc = check_dir(d, dir, e);
 
     if (rc == 0) {
         arena_init(&a, MARKERS_BYTES_MAX);
-        rc = wal_valid_snapshots(disk_posix(), dir, &a, &v, &n, e);
+        rc = wal_valid_snapshots(d, dir, &a, &v, &n, e);
         if (rc == 0)
             *ret = n == 0 ? 0 : v[n - 1].index;
         arena_done(&a);
@@ -118,16 +107,16 @@ static int newest_snapshot(const char *dir, raft_index *ret, struct err *e)
     return err_wrap(e, rc, "failed to get the lastest snapshot"); /* etcd's spelling */
 }
 
-int log_version_read(const char *wal_dir, cluster_version *ret, struct err *e)
+int log_version_read(struct disk *d, const char *wal_dir, cluster_version *ret, struct err *e)
 {
     struct reading x = {0};
     cluster_version newest = 0;
     bool torn;
-    int rc = newest_snapshot(wal_dir, &x.from, e);
+    int rc = newest_snapshot(d, wal_dir, &x.from, e);
 
     if (rc != 0)
         return rc;
-    rc = wal_visit(disk_posix(), wal_dir, x.from, take_record, &x, &torn, e);
+    rc = wal_visit(d, wal_dir, x.from, take_record, &x, &torn, e);
     for (size_t i = 0; i < x.n; i++)
         newest = MAX(newest, x.v[i]);
     mem_free(x.v);

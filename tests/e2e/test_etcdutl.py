@@ -5,6 +5,7 @@ import pathlib
 import random
 import re
 import shutil
+import struct
 import subprocess
 import time
 
@@ -344,6 +345,17 @@ def test_damage_without_a_hash(utl, ours, tmp_path):
         assert utl.any('defrag', '--data-dir', 'd').status == 0
         shutil.rmtree(tmp_path / 'd')
     assert 0 < made < 24
+
+
+def test_status_proves_the_structure(utl, ours, tmp_path):
+    """A page of another type than it must be is found, counted and named; what is said is one error, on lines of their own."""
+    db = bytearray(ours.path.read_bytes())
+    metas = [struct.unpack_from('<QQQQQ', db, page * 4096 + 32) for page in (0, 1)]  # root, sequence, free list, end, txid
+    root = max(metas, key=lambda m: m[4])[0]
+    struct.pack_into('<H', db, root * 4096 + 8, 0x10)
+    (tmp_path / 'bad.db').write_bytes(db)
+    r = utl('snapshot', 'status', 'bad.db', status=1)
+    assert re.fullmatch(rf'Error: snapshot file integrity check failed\. 1 errors found\.\npage {root}: invalid type: .*\n', r.err)
 
 
 def test_a_killed_restore_is_no_member(utl, ours, tmp_path):
