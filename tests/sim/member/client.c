@@ -290,7 +290,8 @@ static void next(struct sim *s, void *arg)
     now_and_then(s);
     c->op = sim_op_new(s, c->index);
     choose(c, c->op);
-    sim_post(s, &c->timeout, 200 * SIM_MS + sim_delay(&s->client_random, 8 * SIM_S));
+    sim_post(s, &c->timeout,
+             (s->healing ? SIM_S : 200 * SIM_MS) + sim_delay(&s->client_random, 8 * SIM_S));
     sim_serve(s, c->op, c->member, answered);
 }
 

@@ -424,11 +424,42 @@ static void check_end(struct sim *s)
     }
 }
 
+/* In a world without faults every member that serves clients answers, and soon.  (One that does
+ * not yet may take its time, as etcd's may: what it proposed of itself can have been in a
+ * snapshot.) */
+static void check_alive(struct sim *s)
+{
+    sim_ns from = (sim_ns) (s->options.seconds - SIM_HEAL_S + SIM_SETTLE_S) * SIM_S;
+    char text[160];
+
+    for (size_t i = 0; i < s->history.n; i++) {
+        const struct sim_op *op = s->history.v[i];
+
+        if (op->call < from || op->status == SIM_OK || op->status == SIM_REFUSED)
+            continue;
+        model_text(&op->op, text, sizeof text);
+        sim_fail(s, "no answer from member %u %d s after the last fault:%s", op->member + 1,
+                 SIM_SETTLE_S, text);
+    }
+}
+
+static void check_alarms(struct sim *s)
+{
+    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
+        struct node_alarm a;
+
+        if (s->members[i].up && node_alarms(s->members[i].node, &a, 1) > 0)
+            sim_fail(s, "member %u has an alarm of kind %d", i + 1, a.kind);
+    }
+}
+
 void sim_judge(struct sim *s)
 {
     struct judge j = {.s = s};
 
     check_end(s);
+    check_alarms(s);
+    check_alive(s);
     sim_watchers_end(s);
     replay(&j);
     claim_answered(&j, false);

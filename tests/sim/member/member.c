@@ -264,6 +264,8 @@ static void configure(const struct sim_member *m, struct node_config *c, const c
         .snapshots_max = 5,
         .strict_reconfig = s->setup.strict,
         .level = NODE_LEVEL_3_7,
+        .corrupt_check_ns = s->setup.corrupt_check_ns,
+        .compact_check_ns = s->setup.corrupt_check_ns,
         .wal_segment_bytes = s->setup.segment_bytes,
     };
 }

@@ -1,21 +1,15 @@
 /* network.c -- between members: messages as bytes on a wire, lost, delayed, doubled, overtaken, cut
- * off; and the questions that a member's peer port answers.
+ * off.
  *
  * One thing the real transport never does is not done here either: a proposal on its way to the
  * leader is not doubled, for nothing in raft would notice (etcd relies on it as well).
  */
 #include "sim/member/sim.h"
 
-#include "lease.pb-c.h"
-
 #define HEARD_NS (2 * SIM_S) /* silence that ends an active connection */
+#define VERSION_NS (4 * SIM_S)
 
-static bool is_cut(const struct sim *s, uint32_t from, uint32_t to)
-{
-    return s->cut[from][to] > 0;
-}
-
-static sim_ns delay(struct sim *s)
+sim_ns sim_network_delay(struct sim *s)
 {
     struct random_seeded *r = &s->network_random;
     sim_ns d = 50 * SIM_US + sim_delay(r, s->setup.delay_ns);
@@ -38,7 +32,8 @@ static uint32_t loss_ppm(const struct sim *s)
 
 bool sim_reaches(struct sim *s, uint32_t from, uint32_t to)
 {
-    return from != to && !is_cut(s, from, to) && !sim_happens(&s->network_random, loss_ppm(s) / 4);
+    return from != to && !sim_is_cut(s, from, to) &&
+           !sim_happens(&s->network_random, loss_ppm(s) / 4);
 }
 
 sim_ns sim_client_delay(struct sim *s)
@@ -118,9 +113,16 @@ static void hand_in(struct sim *s, struct sim_member *m, struct payload *bytes)
     node_receive(m->node, x);
 }
 
-static void heard(struct sim_member *m, uint32_t from)
+static void heard(struct sim_member *m, const struct sim_member *other)
 {
     sim_ns now = m->sim->now;
+    uint32_t from = other->index;
+
+    /* Streams tell the release when they are opened; a transport asks for it now and then. */
+    if (m->heard_last[from] == 0 || now - m->told_version[from] > VERSION_NS) {
+        m->told_version[from] = now;
+        node_report_version(m->node, other->id, CLUSTER_VERSION(3, 7));
+    }
 
     if (m->heard_last[from] == 0 || now - m->heard_last[from] > HEARD_NS)
         m->heard_since[from] = now;
@@ -136,13 +138,13 @@ static void arrive(struct sim *s, void *arg)
         sim_at(s, 200 * SIM_MS, arrive, p); /* in a buffer of its kernel */
         return;
     }
-    if (!m->up || m->id != p->to_id || is_cut(s, p->from->index, m->index)) {
+    if (!m->up || m->id != p->to_id || sim_is_cut(s, p->from->index, m->index)) {
         if (sim_chance(&s->network_random, 8) == 0)
             report(s, p->from, p->from_life, p->to_id, false);
     } else if (m->view != NULL && cluster_view_is_removed(m->view, p->from->id)) {
         report(s, p->from, p->from_life, p->to_id, true);
     } else {
-        heard(m, p->from->index);
+        heard(m, p->from);
         hand_in(s, m, p->bytes);
     }
     payload_unref(p->bytes);
@@ -155,7 +157,7 @@ static void post(struct sim *s, struct sim_member *from, struct sim_member *to,
     struct packet *p = xmem_calloc(1, sizeof *p);
 
     *p = (struct packet){from, to, from->life, to->id, payload_ref(bytes)};
-    sim_at(s, delay(s), arrive, p);
+    sim_at(s, sim_network_delay(s), arrive, p);
 }
 
 /* A transport knows the members, and, while it knows none, who has written to it. */
@@ -173,7 +175,7 @@ static void send_one(struct sim *s, struct sim_member *from, const struct raft_m
 
     if (to == NULL || !is_known(from, to))
         return;
-    if (is_cut(s, from->index, to->index) || sim_happens(&s->network_random, loss_ppm(s))) {
+    if (sim_is_cut(s, from->index, to->index) || sim_happens(&s->network_random, loss_ppm(s))) {
         if (sim_chance(&s->network_random, 8) == 0)
             report(s, from, from->life, x->to, false);
         return;
@@ -222,157 +224,12 @@ void sim_network_crashed(struct sim_member *m)
     m->view = NULL;
 }
 
-/* ---- questions ---- */
-
-struct question {
-    struct sim *s;
-    struct node_question *q; /* NULL: the asker has its answer, or waits no more */
-    struct sim_member *from, *to;
-    uint32_t from_life, to_life;
-    bool internal; /* which page */
-    int64_t lease_id;
-    bool keys;
-    int status;
-    struct bytes answer;
-    unsigned refs; /* events and calls that know it */
-};
-
-static void question_unref(struct question *x)
-{
-    if (--x->refs > 0)
-        return;
-    mem_free((void *) (uintptr_t) x->answer.p);
-    mem_free(x);
-}
-
-static void question_end(struct question *x, int status, struct bytes answer)
-{
-    struct node_question *q = x->q;
-
-    x->q = NULL;
-    if (q != NULL && x->from->up && x->from->life == x->from_life)
-        q->done(q, status, answer);
-}
-
-static void on_late(struct sim *s, void *arg)
-{
-    (void) s;
-    question_end(arg, 0, BYTES_EMPTY);
-    question_unref(arg);
-}
-
-static void on_reply(struct sim *s, void *arg)
-{
-    struct question *x = arg;
-
-    if (!is_cut(s, x->to->index, x->from->index))
-        question_end(x, x->status, x->answer);
-    question_unref(x);
-}
-
-static void reply(struct question *x, int status, const ProtobufCMessage *m)
-{
-    size_t n = m == NULL ? 0 : wire_size(m);
-    uint8_t *p = xmem_alloc(n + 1);
-
-    if (m != NULL)
-        protobuf_c_message_pack(m, p);
-    x->status = status;
-    x->answer = bytes_of(p, n);
-    x->refs++;
-    sim_at(x->s, delay(x->s), on_reply, x);
-}
-
-/* As edge/peer answers: asks.c there. */
-static void reply_ttl(struct question *x, Etcdserverpb__LeaseTimeToLiveResponse *m)
-{
-    Leasepb__LeaseInternalResponse res = LEASEPB__LEASE_INTERNAL_RESPONSE__INIT;
-    Etcdserverpb__ResponseHeader header = ETCDSERVERPB__RESPONSE_HEADER__INIT;
-
-    m->header = &header;
-    res.leasetimetoliveresponse = m;
-    if (m->ttl < 0 && m->grantedttl == 0)
-        reply(x, 404, NULL);
-    else
-        reply(x, 200, &res.base);
-}
-
-static void on_answer(struct sim_call *c)
-{
-    struct question *x = c->owner;
-
-    if (!sim_call_ok(c))
-        reply(x, 400, NULL);
-    else if (x->internal)
-        reply_ttl(x, (Etcdserverpb__LeaseTimeToLiveResponse *) c->r.result.msg);
-    else if (((Etcdserverpb__LeaseKeepAliveResponse *) c->r.result.msg)->ttl <= 0)
-        reply(x, 404, NULL);
-    else
-        reply(x, 200, c->r.result.msg);
-    question_unref(x);
-    sim_call_free(c);
-}
-
-static void on_question(struct sim *s, void *arg)
-{
-    struct question *x = arg;
-    struct sim_call *c;
-
-    if (!x->to->up || x->to->stopping || is_cut(s, x->from->index, x->to->index)) {
-        question_unref(x);
-        return;
-    }
-    c = sim_call_new(x->to, x->internal ? NODE_REQ_LEASE_TTL : NODE_REQ_LEASE_KEEPALIVE, on_answer,
-                     x);
-    c->r.lease_id = x->lease_id;
-    c->r.keys = x->keys;
-    c->r.of_member = true;
-    sim_call_submit(c);
-}
-
-static void read_body(struct sim *s, struct question *x, struct bytes body)
-{
-    Etcdserverpb__LeaseKeepAliveRequest *k;
-    Leasepb__LeaseInternalRequest *t;
-    struct err e = ERR_INIT;
-
-    arena_reset(&s->arena);
-    if (x->internal) {
-        if (WIRE_DECODE(leasepb__lease_internal_request, body, &s->arena, &t, &e) != 0 ||
-            t->leasetimetoliverequest == NULL)
-            sim_fail(s, "a question cannot be read: %s", e.msg);
-        x->lease_id = t->leasetimetoliverequest->id;
-        x->keys = t->leasetimetoliverequest->keys;
-    } else {
-        if (WIRE_DECODE(etcdserverpb__lease_keep_alive_request, body, &s->arena, &k, &e) != 0)
-            sim_fail(s, "a question cannot be read: %s", e.msg);
-        x->lease_id = k->id;
-    }
-}
-
-static void ask(void *ctx, struct node_question *q)
-{
-    struct sim_member *m = ctx;
-    struct sim *s = m->sim;
-    struct question *x = xmem_calloc(1, sizeof *x);
-
-    *x = (struct question){.s = s, .q = q, .from = m, .from_life = m->life, .refs = 1};
-    x->internal = strcmp(q->path, "/leases/internal") == 0;
-    read_body(s, x, q->body);
-    x->to = sim_member_of(s, q->to);
-    sim_at(s, q->timeout_ms * SIM_MS, on_late, x);
-    if (x->to == NULL || is_cut(s, m->index, x->to->index))
-        return;
-    x->refs++;
-    sim_at(s, delay(s), on_question, x);
-}
-
 const struct node_transport *sim_transport(struct sim_member *m)
 {
     m->transport = (struct node_transport){.send = send,
                                            .members = members,
                                            .active_since = active_since,
-                                           .ask = ask,
+                                           .ask = sim_ask,
                                            .send_snapshot = sim_send_snapshot,
                                            .ctx = m};
     return &m->transport;

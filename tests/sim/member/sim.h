@@ -7,7 +7,8 @@
  *     main.c       one process for each seed; many at once; what is printed
  *     run.c        the queue of events, the trace, the end
  *     plan.c       the faults of a seed: when, what, whom
- *     network.c    messages and questions between members, and who reaches whom
+ *     network.c    messages between members, and who reaches whom
+ *     questions.c  what a member's peer port answers another
  *     carry.c      snapshots between members
  *     member.c     one member: turns of its actors, crash and restart
  *     server.c     what an I/O thread does for a client: requests in, words of answers out
@@ -48,8 +49,9 @@ typedef int64_t sim_ns; /* of simulated time, since the beginning */
 #define SIM_WATCHERS 4
 #define SIM_HOLDERS 3 /* of leases */
 #define SIM_FAULTS_MAX 48
-#define SIM_HEAL_S 8  /* at the end: faults stop, everything must recover */
-#define SIM_QUIET_S 3 /* at the very end: clients stop, everybody catches up */
+#define SIM_HEAL_S 8   /* at the end: faults stop, everything must recover */
+#define SIM_SETTLE_S 4 /* ... and by then every request is answered */
+#define SIM_QUIET_S 3  /* at the very end: clients stop, everybody catches up */
 #define SIM_EVENTS_MAX UINT64_C(6000000)
 #define SIM_WHY_BYTES 512
 #define SIM_TRACE_LINES 120
@@ -123,7 +125,7 @@ struct sim_member {
     unsigned streams;      /* of watches, not yet closed */
     unsigned carryings;    /* snapshots on their way from or to it */
     int64_t revision_seen; /* by reads, in this life */
-    sim_ns heard_last[SIM_MEMBERS], heard_since[SIM_MEMBERS];
+    sim_ns heard_last[SIM_MEMBERS], heard_since[SIM_MEMBERS], told_version[SIM_MEMBERS];
 };
 
 void sim_member_init(struct sim *s, uint32_t index);
@@ -163,12 +165,17 @@ void sim_call_free(struct sim_call *c); /* by `done` */
 /* ---- network.c ---- */
 
 const struct node_transport *sim_transport(struct sim_member *m);
+sim_ns sim_network_delay(struct sim *s);
 sim_ns sim_client_delay(struct sim *s);
 /* Whether a message sent now would arrive. */
 bool sim_reaches(struct sim *s, uint32_t from, uint32_t to);
 /* A message between a client and a member got lost. */
 bool sim_client_loses(struct sim *s);
 void sim_network_crashed(struct sim_member *m);
+
+/* ---- questions.c ---- */
+
+void sim_ask(void *ctx, struct node_question *q);
 
 /* ---- carry.c ---- */
 
@@ -409,6 +416,7 @@ struct sim_setup {
     bool compacts, leases, watches, reconfigures;
     bool strict;
     int64_t batch_interval_ms;
+    sim_ns corrupt_check_ns; /* 0: never */
 };
 
 struct sim {
@@ -447,6 +455,11 @@ struct sim {
     char (*lines)[SIM_TRACE_BYTES];
     size_t lines_n;
 };
+
+static inline bool sim_is_cut(const struct sim *s, uint32_t from, uint32_t to)
+{
+    return s->cut[from][to] > 0;
+}
 
 static inline uint64_t sim_chance(struct random_seeded *r, uint64_t bound)
 {

@@ -305,7 +305,11 @@ static void connect(struct sim *s, void *arg)
         return;
     }
     disconnect(c);
-    c->member = sim_some_member(s, &s->client_random);
+    for (int tries = 0; tries < (s->healing ? 20 : 1); tries++) {
+        c->member = sim_some_member(s, &s->client_random);
+        if (sim_member_serves(&s->members[c->member]))
+            break;
+    }
     m = &s->members[c->member];
     if (sim_member_serves(m) && m->paused == 0)
         watch_open(c, m);
