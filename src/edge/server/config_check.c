@@ -58,7 +58,6 @@ static int check_outputs(const struct strings *out, struct err *e)
 static int check_rotation(struct config *c, struct err *e)
 {
     const struct strings *out = &c->log_outputs;
-
     size_t paths = 0;
 
     if (!c->enable_log_rotation)
@@ -75,6 +74,7 @@ static int check_rotation(struct config *c, struct err *e)
 static int check_logging(struct config *c, struct err *e)
 {
     int rc;
+
     if (strcmp(c->logger, "capnslog") == 0)
         return invalid(e, "--logger=capnslog is removed in v3.5");
     if (strcmp(c->logger, "zap") != 0)
@@ -465,8 +465,7 @@ int config_check_start(struct config *c, bool initialized, struct err *e)
     int rc = parse_retention(c, e);
 
     if (rc == 0)
-        rc = tls_cipher_suites_check(
-            (struct tls_names){c->cipher_suites.v, c->cipher_suites.n}, e);
+        rc = tls_cipher_suites_check((struct tls_names){c->cipher_suites.v, c->cipher_suites.n}, e);
     if (rc != 0 || initialized)
         return rc;
     rc = parse_cluster(c, e);
