@@ -224,11 +224,11 @@ void peer__sendings_free(struct peer_server *ps);
 void peer__snapshot_page(struct http_req *r, struct peer_server *ps);
 void peer__comings_stop(struct peer_server *ps);
 void peer__comings_free(struct peer_server *ps);
-/* As etcd's server refuses what it will not take: 403 and JSON. */
-void peer__refuse(struct http_req *r, const struct peer_server *ps, const char *text);
 void peer__answer_taken(struct http_req *r, const struct peer_server *ps); /* 204 */
-/* From somebody who was removed, or to somebody else.  True: the request has been refused. */
-bool peer__is_misdirected(struct http_req *r, struct peer_server *ps, const struct raft_message *m);
+/* From somebody who was removed, or to somebody else: what is wrong with it, else NULL.  Answered
+ * with 500 as by etcd (whose 403 never leaves it): a sender that has not heard yet who lives here
+ * now must not take itself for removed. */
+const char *peer__misdirected(struct peer_server *ps, const struct raft_message *m);
 
 /* ---- probe.c ---- */
 void peer__probe_start(struct peer *p);

@@ -131,17 +131,6 @@ void peer__posts_close(struct peer *p)
 
 /* ---- from a member ---- */
 
-void peer__refuse(struct http_req *r, const struct peer_server *ps, const char *text)
-{
-    const struct http_field f[] = {{"Content-Type", "application/json"},
-                                   {"X-Server-Version", ps->o.version},
-                                   {"X-Etcd-Cluster-ID", ps->cluster_hex}};
-    char body[160];
-    int n = snprintf(body, sizeof body, "{\"message\":\"%s\"}", text);
-
-    http_respond(r, 403, f, ARRAY_LEN(f), bytes_of(body, (size_t) n));
-}
-
 void peer__answer_taken(struct http_req *r, const struct peer_server *ps)
 {
     const struct http_field f[] = {{"X-Server-Version", ps->o.version},
@@ -150,21 +139,19 @@ void peer__answer_taken(struct http_req *r, const struct peer_server *ps)
     http_respond(r, 204, f, ARRAY_LEN(f), BYTES_EMPTY);
 }
 
-bool peer__is_misdirected(struct http_req *r, struct peer_server *ps, const struct raft_message *m)
+const char *peer__misdirected(struct peer_server *ps, const struct raft_message *m)
 {
     if (ps->view != NULL && cluster_view_is_removed(ps->view, m->from)) {
         LOG_WARN(ps->o.log, "rejected Raft message from removed member",
                  F_STR("local-member-id", ps->hex), F_HEX("removed-member-id", m->from));
-        peer__refuse(r, ps, "cannot process message from removed member");
-        return true;
+        return "cannot process message from removed member";
     }
     if (m->to != ps->id) {
         LOG_WARN(ps->o.log, "rejected Raft message to mismatch member",
                  F_STR("local-member-id", ps->hex), F_HEX("mismatch-member-id", m->to));
-        peer__refuse(r, ps, "cannot process message to mismatch member");
-        return true;
+        return "cannot process message to mismatch member";
     }
-    return false;
+    return NULL;
 }
 
 /* A message of somebody who is no peer of ours yet: it belongs to nobody's account. */
@@ -205,10 +192,12 @@ static void on_body(struct http_req *r, struct bytes body, bool too_large)
         peer__answer(r, ps, 400, "error unmarshalling raft message");
         return;
     }
-    if (peer__is_misdirected(r, ps, &x->m))
+    if (peer__misdirected(ps, &x->m) != NULL) {
         peer_message_free(x);
-    else
+        peer__answer(r, ps, 500, "error processing raft message");
+    } else {
         deliver(r, ps, x, body.n);
+    }
 }
 
 bool peer__is_post(struct http_req *r)

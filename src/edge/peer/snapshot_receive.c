@@ -276,6 +276,7 @@ static void begin_data(struct snapshot_in *x)
 static bool take_head(struct snapshot_in *x, struct bytes *part)
 {
     struct err e = ERR_INIT;
+    const char *why;
     int rc = snapshot_head_take(&x->head, part, &e);
 
     if (rc == 0 && !x->head.done)
@@ -292,8 +293,9 @@ static bool take_head(struct snapshot_in *x, struct bytes *part)
         wrong_type(x);
         return false;
     }
-    if (peer__is_misdirected(x->req, x->ps, &x->message->m)) {
-        give_up(x);
+    why = peer__misdirected(x->ps, &x->message->m);
+    if (why != NULL) {
+        fail(x, 500, "failed to process raft message", why);
         return false;
     }
     begin_data(x);

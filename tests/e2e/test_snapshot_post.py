@@ -1,0 +1,113 @@
+"""POST /raft/snapshot by somebody who is no member, or does not know the protocol: answered as a real one does, and without harm."""
+import http.client
+import struct
+import urllib.request
+
+import pytest
+
+from cluster_lib import Cluster
+
+HEARTBEAT, SNAPSHOT = 8, 7
+
+
+def varint(n):
+    out = b''
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def field(number, value):
+    return varint(number << 3) + varint(value) if isinstance(value, int) else varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def message(kind, to, index=0):
+    meta = field(1, field(1, to)) + field(2, index) + field(3, 1)
+    return field(1, kind) + field(2, to) + field(3, 0x1234) + field(4, 1) + (field(9, field(2, meta)) if index else b'')
+
+
+def head(m):
+    return struct.pack('>Q', len(m)) + m
+
+
+@pytest.fixture(params=['ours', 'real'])
+def member(request, ketch_bin, messages, tmp_path):
+    folder = ketch_bin if request.param == 'ours' else request.getfixturevalue('real_bin')
+    with Cluster([folder / 'etcd'], tmp_path, ketch_bin / 'etcdctl', messages) as c:
+        m = c.members[0]
+        with urllib.request.urlopen(f'http://127.0.0.1:{m.peer_port}/members') as r:
+            m.cluster = r.headers['X-Etcd-Cluster-ID']
+        m.id = m.status().header.member_id
+        yield m
+
+
+def post(member, body, method='POST', path='/raft/snapshot', chunked=True, **changed):
+    """Status and text of the answer."""
+    fields = {'X-Server-From': '1234', 'X-Server-Version': '3.5.0', 'X-Min-Cluster-Version': '3.0.0',
+              'X-Etcd-Cluster-ID': member.cluster, 'X-PeerURLs': 'http://127.0.0.1:1'}
+    fields.update({k.replace('_', '-'): v for k, v in changed.items()})
+    c = http.client.HTTPConnection('127.0.0.1', member.peer_port, timeout=10)
+    c.request(method, path, body=iter([body]) if chunked else body, headers={k: v for k, v in fields.items() if v is not None},
+              encode_chunked=chunked)
+    r = c.getresponse()
+    try:
+        text = r.read()
+    except http.client.IncompleteRead as e:  # a real one drops the connection behind some answers
+        text = e.partial
+    c.close()
+    return r.status, text.decode().strip()
+
+
+def test_who_may_not_post(member):
+    """Method, versions, cluster, sender and receiver are checked in etcd's order and words."""
+    good = head(message(SNAPSHOT, member.id, 1000))
+    assert post(member, b'', 'GET', chunked=False) == (405, 'Method Not Allowed')
+    assert post(member, good, X_Server_Version=None, X_Min_Cluster_Version=None) == (412, 'incompatible version')
+    assert post(member, good, X_Min_Cluster_Version='99.0.0') == (412, 'incompatible version')
+    assert post(member, good, X_Etcd_Cluster_ID='1') == (412, 'cluster ID mismatch')
+    answer = post(member, head(message(SNAPSHOT, 0x99, 1000)) + b'x' * 100)
+    assert answer == (500, 'failed to process raft message (cannot process message to mismatch member)')
+
+
+def test_a_message_to_somebody_else(member):
+    """The member that lived here before is not told that it was removed: a 403 would make the sender stop."""
+    assert post(member, message(HEARTBEAT, 0x99), path='/raft', chunked=False) == (500, 'error processing raft message')
+
+
+def test_what_is_no_snapshot(member):
+    """A head that is cut short or no message, and a message of another kind."""
+    whole = head(message(SNAPSHOT, member.id, 1000))
+    assert post(member, b'', chunked=False) == (400, 'failed to decode raft message (EOF)')
+    assert post(member, b'\0\0\0') == (400, 'failed to decode raft message (unexpected EOF)')
+    assert post(member, whole[:20]) == (400, 'failed to decode raft message (unexpected EOF)')
+    assert post(member, whole[:8]) == (400, 'failed to decode raft message (EOF)')
+    status, text = post(member, head(b'\xff\xff\xff'))
+    assert status == 400 and text.startswith('failed to decode raft message (')
+    assert post(member, head(message(HEARTBEAT, member.id))) == (400, 'wrong raft message type')
+
+
+def test_a_data_file_that_is_none(ketch_bin, messages, tmp_path):
+    """Ours looks before raft hears of it: bytes that are no data file, or none, are refused, leave nothing, and are counted."""
+    with Cluster([ketch_bin / 'etcd'], tmp_path, ketch_bin / 'etcdctl', messages) as c:
+        m = c.members[0]
+        m.cluster, m.id = '%x' % m.status().header.cluster_id, m.status().header.member_id
+        whole = head(message(SNAPSHOT, m.id, 1000))
+        for data in (b'', b'\0' * 8192, b'junk' * 100_000):
+            status, text = post(m, whole + data)
+            assert status == 500 and text.startswith('failed to save KV snapshot ('), text
+        assert post(m, struct.pack('>Q', (64 << 20) + 1) + b'x') == (400, 'failed to decode raft message (rafthttp: error limit exceeded)')
+        c1 = http.client.HTTPConnection('127.0.0.1', m.peer_port, timeout=10)
+        c1.putrequest('POST', '/raft/snapshot')
+        for k, v in (('X-Server-From', '1234'), ('X-Server-Version', '3.7.0'), ('X-Min-Cluster-Version', '3.0.0'),
+                     ('X-Etcd-Cluster-ID', m.cluster), ('Transfer-Encoding', 'chunked')):
+            c1.putheader(k, v)
+        c1.endheaders()
+        c1.send(b'%x\r\n%s\r\n' % (len(whole), whole) + b'186a0\r\n' + b'x' * 50_000)  # and goes away
+        c1.close()
+        snap = m.data_dir / 'member' / 'snap'
+        m.wait_for(lambda: 'unexpected EOF' in m.log_text() and [p.name for p in snap.iterdir()] == ['db'])
+        page = urllib.request.urlopen(f'http://{m.endpoint}/metrics').read().decode()
+        assert 'etcd_network_snapshot_receive_failures{From="1234"} 4' in page
+        assert 'etcd_network_snapshot_receive_inflights_total{From="1234"} 0' in page
+        m.grpc('etcdserverpb.KV/Put')(key=b'a', value=b'b')
