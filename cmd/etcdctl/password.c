@@ -34,7 +34,7 @@ static void hide(void)
 
 static void show(void)
 {
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &shown);
     for (size_t i = 0; i < ARRAY_LEN(stopping); i++)
         signal(stopping[i], SIG_DFL);
 }
@@ -54,10 +54,10 @@ void ctl_ask_password(const char *prompt, struct buf *ret)
     bool terminal = tcgetattr(STDIN_FILENO, &shown) == 0;
     char c;
 
+    if (terminal) /* before the prompt: whoever sees it may type */
+        hide();
     fputs(prompt, stdout);
     fflush(stdout);
-    if (terminal)
-        hide();
     while (read_byte(&c) && c != '\n')
         buf_add_char(ret, c);
     if (terminal)

@@ -11,15 +11,16 @@ NUL = '\0'
 
 
 @pytest.fixture
-def auth_server(start_server, tmp_path, real_bin):
-    """A server with users and roles."""
-    with start_server(tmp_path / 'auth.data', etcd=real_bin / 'etcd') as s:
-        yield s
+def ctl(server):
+    return Ctl(server.ctl_path, server.endpoint)
 
 
-@pytest.fixture
-def ctl(auth_server):
-    return Ctl(auth_server.ctl_path, auth_server.endpoint)
+@pytest.fixture(params=['ketch', 'real'])
+def either(request, start_server, tmp_path):
+    """Our etcdctl with our server, and with a real one."""
+    etcd = request.getfixturevalue('real_bin') / 'etcd' if request.param == 'real' else None
+    with start_server(tmp_path / 'either.data', etcd=etcd) as s:
+        yield Ctl(s.ctl_path, s.endpoint)
 
 
 HEADER = '"ClusterID" : N\n"MemberID" : N\n"Revision" : 1\n"RaftTerm" : N\n'
@@ -76,10 +77,10 @@ def words(line):
     return ['' if w == 'EMPTY' else w for w in line.split()]
 
 
-def test_succeed(ctl):
+def test_succeed(either):
     """The answer to each command, in each format that it knows."""
     for line, out in SUCCEED:
-        assert mask(ctl(*words(line))) == out, line
+        assert mask(either(*words(line))) == out, line
 
 
 # Status, what stands behind "Error: ", arguments.
@@ -201,7 +202,7 @@ def test_long_running_commands_log_in(ctl, tmp_path):
               'watch', 'k')
 
 
-def test_terminal_shows_no_password(auth_server, ctl):
+def test_terminal_shows_no_password(ctl):
     """On a terminal the prompt is shown and what is typed is not, and the terminal is as it was afterwards."""
     master, slave = pty.openpty()
     p = subprocess.Popen([ctl.program, 'user', 'add', 'u1'], env=ctl.env, stdin=slave, stdout=slave, stderr=slave)
@@ -235,9 +236,9 @@ role revoke-permission r0 nosuchkey
 '''.strip().splitlines()
 
 
-def test_same_as_real_etcdctl(auth_server, ctl, real_bin):
+def test_same_as_real_etcdctl(server, ctl, real_bin):
     """A real 3.5 etcdctl prints the same in every format."""
-    real = Ctl(real_bin / 'etcdctl', auth_server.endpoint)
+    real = Ctl(real_bin / 'etcdctl', server.endpoint)
     for line, _ in SUCCEED[:25]:
         ctl(*words(line))
     for line in SAME:

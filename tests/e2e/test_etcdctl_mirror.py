@@ -103,20 +103,19 @@ def test_refusals(two):
                  '--rev', '2')
 
 
-def test_users_at_both_ends(start_server, tmp_path, real_bin):
+def test_users_at_both_ends(two):
     """--user and --dest-user, with passwords given and asked for."""
-    with start_server(tmp_path / 'a', etcd=real_bin / 'etcd') as a, start_server(tmp_path / 'b', etcd=real_bin / 'etcd') as b:
-        source, dest = Ctl(a.ctl_path, a.endpoint), Ctl(b.ctl_path, b.endpoint)
-        for ctl, password in [(source, 'spw'), (dest, 'dpw')]:
-            ctl('user', 'add', 'root:' + password)
-            ctl('auth', 'enable')
-        source.env['ETCDCTL_USER'] = 'root:spw'
-        dest.env['ETCDCTL_USER'] = 'root:dpw'
-        source('put', 'k', 'v')
-        source.fails(1, 'Error: etcdserver: user name is empty\n', 'make-mirror', b.endpoint)
-        wrong = 'Error: etcdserver: authentication failed, invalid user ID or password\n'
-        source.fails(2, wrong, 'make-mirror', b.endpoint, '--dest-user', 'root', '--dest-password', 'bad')
-        r = source.run('make-mirror', b.endpoint, '--dest-user', 'root', input='bad\n')
-        assert (r.out, r.err, r.status) == ('Destination Password: \n', wrong, 2)
-        with mirror(source, b.endpoint, '--dest-user', 'root:dpw'):
-            wait_until(lambda: content(dest) == {'k': 'v'})
+    source, dest, server = two
+    for ctl, password in [(source, 'spw'), (dest, 'dpw')]:
+        ctl('user', 'add', 'root:' + password)
+        ctl('auth', 'enable')
+    source.env['ETCDCTL_USER'] = 'root:spw'
+    dest.env['ETCDCTL_USER'] = 'root:dpw'
+    source('put', 'k', 'v')
+    source.fails(1, 'Error: etcdserver: user name is empty\n', 'make-mirror', server.endpoint)
+    wrong = 'Error: etcdserver: authentication failed, invalid user ID or password\n'
+    source.fails(2, wrong, 'make-mirror', server.endpoint, '--dest-user', 'root', '--dest-password', 'bad')
+    r = source.run('make-mirror', server.endpoint, '--dest-user', 'root', input='bad\n')
+    assert (r.out, r.err, r.status) == ('Destination Password: \n', wrong, 2)
+    with mirror(source, server.endpoint, '--dest-user', 'root:dpw'):
+        wait_until(lambda: content(dest) == {'k': 'v'})
