@@ -19,6 +19,7 @@
 #include "edge/server/server.h"
 #include "engine/wal/wal.h"
 #include "etcd/actors.h"
+#include "etcd/discovery.h"
 #include "etcd/join.h"
 #include "etcd/peer_side.h"
 #include "sys/disk.h"
@@ -226,7 +227,10 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                            .removed = removed,
                            .ctx = p};
     struct peer_discovered cluster = {0};
-    int rc = config_check_start(&p->config, has_wal(&p->config), e);
+    int rc = discover_cluster(&p->config, so.initialized, p->log, e);
+
+    if (rc == 0)
+        rc = config_check_start(&p->config, so.initialized, e);
 
     nc = node_config_of(&p->config); /* after the check, which makes the list of members */
     actors_init(&p->actors);

@@ -1,5 +1,9 @@
 """How members find their cluster: refusals, a discovery service, DNS."""
 import shutil
+import socket
+import struct
+import subprocess
+import threading
 
 import pytest
 
@@ -56,6 +60,141 @@ def test_a_release_that_the_cluster_has_left_behind_does_not_join(cluster_of, ke
         assert said(new, text)
         if not enabled:
             new.use(ketch_bin / 'etcd')
-            new.start(wait=False)
-            new.wait_for(lambda: new.status() is not None and new.status().isLearner, 20)
+            new.start()
+            assert new.status().isLearner
             assert set(member_list(first)) == {'m1', 'm2'}
+
+
+def as_new(cluster, *flags):
+    """The members without --initial-cluster and its token, and with these flags instead."""
+    for m in cluster.members:
+        for flag in ('--initial-cluster', '--initial-cluster-token'):
+            i = m.flags.index(flag)
+            del m.flags[i:i + 2]
+        m.flags += flags
+        m.use(m.command[0])
+
+
+def test_members_meet_in_another_etcd(cluster_of, ketch_bin, start_server, tmp_path):
+    """Three members put themselves under a token, wait for one another and become a cluster; a fourth is too many."""
+    with start_server(tmp_path / 'meeting') as meeting:
+        flags = ('--discovery-token', 'tok', '--discovery-endpoints', f'http://{meeting.endpoint}')
+        c = cluster_of([ketch_bin / 'etcd'] * 4)
+        as_new(c, *flags)
+        late = c.members.pop()
+        status, error = end_of_start(late)
+        assert status == 1 and error == 'discovery: size key not found'
+        meeting.grpc('etcdserverpb.KV/Put')(key=b'/_etcd/registry/tok/_config/size', value=b'3')
+        with c:
+            assert set(member_list(c.members[0])) == {'m1', 'm2', 'm3'}
+            put(c.members[1], b'a', b'1')
+            status, error = end_of_start(late)
+            assert status == 1 and error == 'discovery: cluster is full'
+            c.members[2].stop()
+            c.members[2].channel = None
+            c.members[2].start()
+            assert said(c.members[2], 'discovery token is ignored since cluster already initialized; valid logs are found')
+            c.agree()
+        keys = meeting.grpc('etcdserverpb.KV/Range')(key=b'/_etcd/registry/tok/members/', range_end=b'/_etcd/registry/tok/members0').kvs
+        assert [kv.value for kv in sorted(keys, key=lambda kv: kv.value)] == [
+            f'm{i + 1}=http://127.0.0.1:{m.peer_port}'.encode() for i, m in enumerate(c.members)]
+
+
+def test_ours_and_real_ones_meet(cluster_of, ketch_bin, real_bin, start_server, tmp_path):
+    """A real member and ours find one another by the same keys, in a real etcd."""
+    with start_server(tmp_path / 'meeting', etcd=real_bin / 'etcd') as meeting:
+        meeting.grpc('etcdserverpb.KV/Put')(key=b'/_etcd/registry/t/_config/size', value=b'1')
+        c = cluster_of([ketch_bin / 'etcd'])
+        as_new(c, '--discovery-token', 't', '--discovery-endpoints', meeting.endpoint)
+        with c:
+            put(c.members[0], b'a', b'1')
+
+
+SHIM = r'''
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netinet/in.h>
+#include <resolv.h>
+#include <stdlib.h>
+
+/* As the system's, but the name server is at 127.0.0.1:$DNS_PORT. */
+int __res_ninit(res_state s)
+{
+    int (*real)(res_state) = (int (*)(res_state)) dlsym(RTLD_NEXT, "__res_ninit");
+    int rc = real(s);
+
+    s->nscount = 1;
+    s->nsaddr_list[0].sin_family = AF_INET;
+    s->nsaddr_list[0].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    s->nsaddr_list[0].sin_port = htons((unsigned short) atoi(getenv("DNS_PORT")));
+    return rc;
+}
+'''
+
+
+class Dns(threading.Thread):
+    """Answers SRV questions over UDP: name -> list of ports, all of them at localhost."""
+
+    def __init__(self, records):
+        super().__init__(daemon=True)
+        self.records, self.asked = records, []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(('127.0.0.1', 0))
+        self.port = self.socket.getsockname()[1]
+
+    def run(self):
+        while True:
+            q, who = self.socket.recvfrom(512)
+            at, labels = 12, []
+            while q[at]:
+                labels.append(q[at + 1:at + 1 + q[at]].decode())
+                at += 1 + q[at]
+            name = '.'.join(labels)
+            self.asked.append(name)
+            ports = self.records.get(name, [])
+            answers = b''.join(b'\xc0\x0c' + struct.pack('!HHIHHHH', 33, 1, 60, 17, 0, 0, p) + b'\x09localhost\x00' for p in ports)
+            head = struct.pack('!HHHHHH', struct.unpack('!H', q[:2])[0], 0x8180 if ports else 0x8183, 1, len(ports), 0, 0)
+            self.socket.sendto(head + q[12:at + 5] + answers, who)
+
+
+@pytest.fixture
+def dns_environment(ketch_bin, tmp_path, monkeypatch):
+    """Programs started from now on ask the name server at this port."""
+    if b'__asan_init' in (ketch_bin / 'etcd').read_bytes():
+        pytest.skip('a preloaded library and AddressSanitizer do not go together')
+    source, library = tmp_path / 'dns.c', tmp_path / 'dns.so'
+    source.write_text(SHIM)
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', library, source, '-ldl'], check=True)
+
+    def use(port):
+        monkeypatch.setenv('LD_PRELOAD', str(library))
+        monkeypatch.setenv('DNS_PORT', str(port))
+    return use
+
+
+def test_members_find_one_another_by_dns(cluster_of, ketch_bin, dns_environment):
+    """SRV records of a domain, with a service name of one's own, are the initial cluster; who is not in them is refused."""
+    c = cluster_of([ketch_bin / 'etcd'] * 4)
+    for m in c.members:
+        m.flags[m.flags.index('--initial-advertise-peer-urls') + 1] = f'http://localhost:{m.peer_port}'
+    as_new(c, '--discovery-srv', 'example.test', '--discovery-srv-name', 'x')
+    late = c.members.pop()
+    dns = Dns({'_etcd-server-x._tcp.example.test': [m.peer_port for m in c.members]})
+    dns.start()
+    dns_environment(dns.port)
+    with c:
+        assert {m.name for m in c.members} == set(member_list(c.members[0]))
+        assert set(dns.asked) == {'_etcd-server-x._tcp.example.test', '_etcd-server-ssl-x._tcp.example.test'}
+        put(c.members[1], b'a', b'1')
+        c.agree()
+        status, error = end_of_start(late)
+        assert status == 1 and error == 'error setting up initial cluster: cannot find local etcd member "m4" in SRV records'
+    late.flags[late.flags.index('example.test')] = 'nowhere.test'
+    late.use(ketch_bin / 'etcd')
+    status, error = end_of_start(late)
+    assert status == 1 and error == '\n'.join(
+        ['error setting up initial cluster: error querying DNS SRV records for _etcd-server-ssl-x lookup '
+         f'_etcd-server-ssl-x._tcp.nowhere.test on 127.0.0.1:{dns.port}: no such host',
+         'error querying DNS SRV records for _etcd-server-x lookup '
+         f'_etcd-server-x._tcp.nowhere.test on 127.0.0.1:{dns.port}: no such host'])

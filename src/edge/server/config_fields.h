@@ -86,9 +86,9 @@
       "refuse membership changes that would lose the quorum") \
     X(BOOL, pre_vote, "pre-vote", "true", "pre-vote", NOW, \
       "raft pre-vote") \
-    X(STRINGS, discovery_endpoints, "discovery-endpoints", "", "discovery-config.client.endpoints", LATER, \
+    X(STRINGS, discovery_endpoints, "discovery-endpoints", "", "discovery-config.client.endpoints", NOW, \
       "v3 discovery: endpoints of the discovery etcd") \
-    X(STRING, discovery_token, "discovery-token", "", "discovery-config.token", LATER, \
+    X(STRING, discovery_token, "discovery-token", "", "discovery-config.token", NOW, \
       "v3 discovery: token") \
     X(DURATION, discovery_dial_timeout, "discovery-dial-timeout", "2s", "discovery-config.client.dial-timeout", NOW, \
       "v3 discovery: dial timeout") \
@@ -112,9 +112,9 @@
       "v3 discovery: user") \
     X(STRING, discovery_password, "discovery-password", "", "discovery-config.client.auth.password", NOW, \
       "v3 discovery: password") \
-    X(STRING, discovery_srv, "discovery-srv", "", "discovery-srv", LATER, \
+    X(STRING, discovery_srv, "discovery-srv", "", "discovery-srv", NOW, \
       "DNS domain for SRV discovery") \
-    X(STRING, discovery_srv_name, "discovery-srv-name", "", "discovery-srv-name", LATER, \
+    X(STRING, discovery_srv_name, "discovery-srv-name", "", "discovery-srv-name", NOW, \
       "suffix '-<name>' of the SRV service names") \
     X(FALLBACK, discovery_fallback, "discovery-fallback", "exit", NULL, NOW, \
       "kept for old command lines; only 'exit' works") \
