@@ -269,11 +269,9 @@ static void client_page(struct http_req *r, struct server *s)
 /* A user who shows a certificate to the gateway would believe that it says who he is. */
 static bool name_is_lost(const struct http_req *r, const struct server *s)
 {
-    struct bytes path = http_path(r);
-
     return s->config->client_cert_auth && s->config->enable_grpc_gateway &&
-           http_common_name(r) != NULL && auth_on(node_auth(s->node)) && path.n >= 4 &&
-           memcmp(path.p, "/v3/", 4) == 0;
+           http_common_name(r) != NULL && auth_on(node_auth(s->node)) &&
+           gateway_path(http_path(r));
 }
 
 void pages_client(struct http_req *r, void *server)

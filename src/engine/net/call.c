@@ -285,7 +285,7 @@ const char *call_peer(const struct call *c)
 
 const char *call_common_name(const struct call *c)
 {
-    return c->sc->common_name;
+    return c->inner ? NULL : c->sc->common_name;
 }
 
 mono_ns call_started_ns(const struct call *c)

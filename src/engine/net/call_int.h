@@ -61,6 +61,7 @@ struct call {
     struct server_conn *sc;
     struct h2_server *h2; /* NULL: the connection is gone, or there is none of that kind */
     struct call_local *local;
+    bool inner; /* from within the process: the connection's certificate is not the caller's */
     uint64_t *queued_bytes; /* of the bodies of h2 or local, pulls apart; out.held_bytes is in it */
     int32_t id;
 

@@ -26,6 +26,7 @@ struct call_local *call_local_open(const struct call_local_options *o)
     l->user = o->user;
     outq_init(&l->q);
     c->local = l;
+    c->inner = true;
     c->queued_bytes = &l->queued_bytes;
     c->path = bytes_str(o->path);
     c->is_grpc = true;
