@@ -67,4 +67,5 @@ class WebSocket:
                 return text.decode()
 
     def close(self):
+        self.file.close()
         self.socket.close()
