@@ -37,11 +37,11 @@ def one_lease(server):
 
 # ---- the case ----
 
-def unary(name, connections, streams, method, message, figures, before=one_key, answer=None, writes=False):
+def unary(name, connections, streams, method, message, figures, before=one_key, answer=None, writes=False, tls=False):
     """answer: from how many bytes to how many an answer must have.  writes: each answered call is one revision."""
 
     def run(program, setting):
-        with Server(program, setting.folder) as s:
+        with Server(program, setting.folder, tls) as s:
             before(s)
             load = {'connections': connections, 'streams': streams}
             h2load(s, method, message, seconds=WARM_S, **load)
@@ -98,6 +98,11 @@ CASES = [
     # Each keep-alive is a stream of its own with one message, as etcd's KeepAliveOnce sends it.
     unary('keep-alive-64x1', 64, 1, 'Lease/LeaseKeepAlive', field(1, LEASE), [cpu(must=1 / 3, aim=1 / 4), p99()], one_lease,
           answer=(10, 60)),
+    unary('tls-range-64x1', 64, 1, 'KV/Range', ONE, [cpu(must=1 / 4, aim=1 / 6), p99(), RATE], answer=(256, 350), tls=True),
+    unary('tls-range-10x100', 10, 100, 'KV/Range', ONE, [cpu(must=1 / 8, aim=1 / 20), p99(), RATE], answer=(256, 350), tls=True),
+    unary('tls-put-10x100', 10, 100, 'KV/Put', put(KEY, VALUE), [cpu(must=1 / 6, aim=1 / 12), p99(), RATE], writes=True, tls=True),
+    unary('tls-list-1000-of-1k', 4, 1, 'KV/Range', prefix(b'list/'), [cpu(must=1 / 4, aim=1 / 8), p99()],
+          keys(b'list/', 1000, 1024), answer=(1000 * 1024, 1000 * 1100), tls=True),
     Case('disk-per-put', [Figure('one', 'bytes to disk per put, 1x1', 'B', 1.2, 1.0),
                           Figure('many', 'bytes to disk per put, 64x1', 'B', 1.2, 1.0)], disk),
 ]

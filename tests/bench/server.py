@@ -28,11 +28,22 @@ def free_ports(n):
     return ports
 
 
-class Server:
-    """One member on free ports with a data directory of its own, deleted at the end."""
+def own_certificate(folder):
+    """Paths of a self-signed certificate and its key: RSA of 2048 bits, as most clusters have."""
+    cert, key = (pathlib.Path(folder) / name for name in ('bench.pem', 'bench.key'))
+    if not cert.exists():
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', str(key), '-out', str(cert), '-subj',
+                        '/CN=bench', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'], check=True, capture_output=True)
+    return str(cert), str(key)
 
-    def __init__(self, program, folder):
+
+class Server:
+    """One member on free ports with a data directory of its own, deleted at the end.  `tls`: its clients use TLS (and show no
+    certificate)."""
+
+    def __init__(self, program, folder, tls=False):
         self.program, self.folder = program, folder
+        self.tls = own_certificate(folder) if tls else None
         self.data = tempfile.mkdtemp(prefix='data', dir=folder)
         self.log = self.data + '.log'
         self.p = None
@@ -48,13 +59,14 @@ class Server:
     def start(self):
         """Until the first linearizable read is answered; how long that took is in ready_ms and ready_cpu_ms."""
         self.port, peer_port = free_ports(2)
-        self.url, peer = f'http://127.0.0.1:{self.port}', f'http://127.0.0.1:{peer_port}'
+        self.url, peer = f'{"https" if self.tls else "http"}://127.0.0.1:{self.port}', f'http://127.0.0.1:{peer_port}'
+        more = ['--cert-file', self.tls[0], '--key-file', self.tls[1]] if self.tls else []
         with open(self.log, 'ab') as log:
             began = time.monotonic()
             self.p = subprocess.Popen(
                 [self.program, '--data-dir', self.data, '--listen-client-urls', self.url, '--advertise-client-urls', self.url,
                  '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', f'default={peer}',
-                 '--log-level', 'error'], stdout=log, stderr=log)
+                 '--log-level', 'error', *more], stdout=log, stderr=log)
         while not self._answers():
             if self.p.poll() is not None or time.monotonic() - began > START_S:
                 self.kill()
@@ -86,7 +98,7 @@ class Server:
         self.p.wait()
 
     def connect(self):
-        return wire.Connection('127.0.0.1', self.port)
+        return wire.Connection('127.0.0.1', self.port, self.tls and self.tls[0])
 
     def call(self, method, message):
         c = self.connect()

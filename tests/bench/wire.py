@@ -3,6 +3,7 @@
 The load itself comes from h2load; what it cannot do (different keys, streams, looking at answers) is done here.
 """
 import socket
+import ssl
 import struct
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -91,11 +92,15 @@ def header_block(authority, path):
 
 
 class Connection:
-    """One HTTP/2 connection.  Blocking; all that arrives passes through frames()."""
+    """One HTTP/2 connection.  Blocking; all that arrives passes through frames().  `ca`: over TLS, trusting this file."""
 
-    def __init__(self, host, port, timeout_s=600):
+    def __init__(self, host, port, ca=None, timeout_s=600):
         self.sock = socket.create_connection((host, port), timeout=timeout_s)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if ca:
+            context = ssl.create_default_context(cafile=ca)
+            context.set_alpn_protocols(['h2'])
+            self.sock = context.wrap_socket(self.sock, server_hostname=host)
         self.authority = f'{host}:{port}'
         self.window = self.first_stream_window = 65535
         self.next_stream = 1
