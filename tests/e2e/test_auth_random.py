@@ -16,6 +16,12 @@ ENDS = [b'', b'', b'\0', *KEYS]
 STEPS = 400
 
 
+def span(r):
+    """A key and a range end.  None that ends before it begins: what etcd says then depends on the shape of a tree of its own."""
+    key, end = r.choice(KEYS), r.choice(ENDS)
+    return (key, end) if end == b'\0' or end > key else (key, b'')
+
+
 def reference(request):
     if 'KETCH_REFERENCE_BIN' in os.environ:
         return pathlib.Path(os.environ['KETCH_REFERENCE_BIN']) / 'etcd'
@@ -44,7 +50,7 @@ class Side:
 
 def change(r):
     """One request about users and roles."""
-    user, role, key, end = r.choice(USERS), r.choice(ROLES), r.choice(KEYS), r.choice(ENDS)
+    user, role, (key, end) = r.choice(USERS), r.choice(ROLES), span(r)
     return r.choice([
         ('UserAdd', dict(name=user, password='pw')), ('UserAdd', dict(name=user, options=dict(no_password=True))),
         ('UserDelete', dict(name=user)), ('UserChangePassword', dict(name=user, password=r.choice(['pw', 'pw', 'new']))),
@@ -64,7 +70,7 @@ def step(r, rpc, known):
         return r.choice(['root'] * 8 + known), AUTH + name, fields
     if kind < 0.45:
         return 'nobody', AUTH + 'Authenticate', dict(name=r.choice(USERS), password=r.choice(['pw', 'pw', 'pw', 'new']))
-    key, end = r.choice(KEYS), r.choice(ENDS)
+    key, end = span(r)
     who = r.choice(known)
     if kind < 0.65:
         return who, KV + 'Range', dict(key=key, range_end=end, serializable=r.random() < 0.3)
@@ -74,7 +80,7 @@ def step(r, rpc, known):
         return who, KV + 'DeleteRange', dict(key=key, range_end=end, prev_kv=r.random() < 0.3)
     compare = rpc.Compare(key=key, range_end=end, target=rpc.Compare.VERSION, result=rpc.Compare.GREATER, version=0)
     ops = [rpc.RequestOp(request_put=rpc.PutRequest(key=r.choice(KEYS), value=b't')),
-           rpc.RequestOp(request_range=rpc.RangeRequest(key=r.choice(KEYS), range_end=r.choice(ENDS)))]
+           rpc.RequestOp(request_range=rpc.RangeRequest(**dict(zip(('key', 'range_end'), span(r)))))]
     return who, KV + 'Txn', dict(compare=[compare], success=[r.choice(ops)], failure=[r.choice(ops)])
 
 

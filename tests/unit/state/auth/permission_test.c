@@ -64,6 +64,10 @@ static void spans_are_a_union(void **state)
     assert_int_equal(may(a, "u", AUTH_READ, "k", "q"), API_PERMISSION_DENIED);
     assert_int_equal(may(a, "u", AUTH_READ, "j", "l"), API_PERMISSION_DENIED);
     assert_int_equal(may(a, "u", AUTH_READ, "p", ""), API_PERMISSION_DENIED);
+    assert_int_equal(may(a, "u", AUTH_READ, "l", "a"),
+                     API_OK); /* no key at all: the first counts */
+    assert_int_equal(may(a, "u", AUTH_READ, "s", "s"), API_OK);
+    assert_int_equal(may(a, "u", AUTH_READ, "q", "l"), API_PERMISSION_DENIED);
     assert_int_equal(may(a, "u", AUTH_READ, "s", ""), API_OK);
     assert_int_equal(may(a, "u", AUTH_READ, "s1", ""), API_PERMISSION_DENIED);
     w = who(a, "u");
