@@ -1,14 +1,9 @@
-#define _POSIX_C_SOURCE 200809L
 #include "benchmark/bench.h"
 
-#include <errno.h>
-#include <termios.h>
-#include <unistd.h>
-
 #include "base/alloc.h"
+#include "cli/identity.h"
 
 #define NS_PER_MS 1000000
-#define PASSWORD_BYTES_MAX 4096
 
 /* ---- mistakes ---- */
 
@@ -56,72 +51,25 @@ void bench_die(const char *fmt, ...)
 
 /* ---- connections ---- */
 
-static int check_readable(const char *path)
-{
-    if (path[0] == 0 || access(path, R_OK) == 0)
-        return BENCH_OK;
-    return bench_fail("bad tls config: open %s: %s", path,
-                      errno == ENOENT ? "no such file or directory" : "permission denied");
-}
-
 static int check_tls_files(const struct cli_call *call)
 {
-    static const char *const flags[] = {"cert", "key", "cacert"};
-    const char *cert = cli_string(call, "cert");
-    const char *key = cli_string(call, "key");
+    struct err e = ERR_INIT;
 
-    if ((cert[0] == 0) != (key[0] == 0))
-        return bench_fail("bad tls config: KeyFile and CertFile must both be present[key: %s, "
-                          "cert: %s]",
-                          key, cert);
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-        if (check_readable(cli_string(call, flags[i])) != BENCH_OK)
-            return BENCH_ERROR;
-    return BENCH_OK;
-}
-
-/* A line of standard input, not shown while it is typed on a terminal. */
-static void read_password(char *out)
-{
-    struct termios shown;
-    bool terminal = tcgetattr(STDIN_FILENO, &shown) == 0;
-
-    fputs("Password: ", stdout);
-    fflush(stdout);
-    if (terminal) {
-        struct termios hidden = shown;
-
-        hidden.c_lflag &= ~(tcflag_t) ECHO;
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-    }
-    if (fgets(out, PASSWORD_BYTES_MAX, stdin) != NULL)
-        out[strcspn(out, "\n")] = 0;
-    if (terminal)
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-    fputs("\n", stdout);
+    return cli_check_tls_files(call, &e) == 0 ? BENCH_OK : bench_fail("bad tls config: %s", e.msg);
 }
 
 /* Every connection has a token of its own. */
 static int login(struct bench *b)
 {
-    const char *user = cli_string(b->call, "user");
-    const char *colon = strchr(user, ':');
-    char typed[PASSWORD_BYTES_MAX] = "";
-    char *name;
+    const char *user;
+    const char *password;
     int status = BENCH_OK;
 
-    if (user[0] == 0)
-        return BENCH_OK;
-    if (colon == NULL)
-        read_password(typed);
-    name = xmem_strdup(user);
-    name[strcspn(name, ":")] = 0;
+    cli_split_user(cli_string(b->call, "user"), "", "Password: ", &b->call->arena, &user,
+                   &password);
     for (size_t i = 0; i < b->conn_count && status == BENCH_OK; i++)
-        if (ketch_login(b->conns[i], name, colon == NULL ? typed : colon + 1, 0, &b->error) !=
-                KETCH_OK &&
-            strcmp(b->error.text, "etcdserver: authentication is not enabled") != 0)
+        if (ketch_login(b->conns[i], user, password, 0, &b->error) != KETCH_OK)
             status = bench_fail("dial error: %s", b->error.text);
-    mem_free(name);
     return status;
 }
 

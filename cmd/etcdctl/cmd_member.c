@@ -92,6 +92,39 @@ static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, 
     return CTL_OK;
 }
 
+/* Sends the request of a change and prints the answer with `print`. */
+typedef int member_print_fn(struct ctl *ctl, const ProtobufCMessage *answer);
+
+static int change(struct cli_call *call, uint64_t id, enum ketch_method m,
+                  const ProtobufCMessage *request, member_print_fn *print)
+{
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    int64_t timeout_ms = ctl_timeout_ms(call);
+    int status = ctl_open(&ctl, call);
+
+    ctl.what.member_id = id;
+    if (status == CTL_OK &&
+        ketch_invoke(ctl.client, m, request, timeout_ms, &reply, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, CTL_ERROR);
+    if (status == CTL_OK)
+        status = print(&ctl, ketch_reply_message(reply));
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
+#define PRINT_CHANGE(fn, kind, type)                               \
+    static int fn(struct ctl *ctl, const ProtobufCMessage *answer) \
+    {                                                              \
+        const Etcdserverpb__##type *r = (const void *) answer;     \
+                                                                   \
+        return CTL_PRINT(ctl, kind, r);                            \
+    }
+
+PRINT_CHANGE(print_remove, member_remove, MemberRemoveResponse)
+PRINT_CHANGE(print_update, member_update, MemberUpdateResponse)
+PRINT_CHANGE(print_promote, member_promote, MemberPromoteResponse)
+
 /* ---- add ---- */
 
 static int add_args(const struct cli_call *call)
@@ -113,13 +146,19 @@ static int add_args(const struct cli_call *call)
     return status;
 }
 
+/* What the new member is to be started with names it as it was named here. */
+static int print_add(struct ctl *ctl, const ProtobufCMessage *answer)
+{
+    const Etcdserverpb__MemberAddResponse *r = (const void *) answer;
+
+    ctl->what.member_name = ctl->call->args[0];
+    ctl->what.peer_urls = cli_string(ctl->call, "peer-urls");
+    return CTL_PRINT(ctl, member_add, r);
+}
+
 static int add_run(struct cli_call *call)
 {
     Etcdserverpb__MemberAddRequest req = ETCDSERVERPB__MEMBER_ADD_REQUEST__INIT;
-    const Etcdserverpb__MemberAddResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int64_t timeout_ms = ctl_timeout_ms(call);
     int status = add_args(call);
 
     if (status == CTL_OK)
@@ -127,16 +166,7 @@ static int add_run(struct cli_call *call)
     if (status != CTL_OK)
         return status;
     req.islearner = cli_bool(call, "learner");
-    status = ctl_open(&ctl, call);
-    ctl.what.member_name = call->args[0];
-    ctl.what.peer_urls = cli_string(call, "peer-urls");
-    if (status == CTL_OK &&
-        ketch_member_add(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, member_add, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return change(call, 0, KETCH_METHOD_member_add, &req.base, print_add);
 }
 
 /* ---- remove, update, promote ---- */
@@ -144,69 +174,33 @@ static int add_run(struct cli_call *call)
 static int remove_run(struct cli_call *call)
 {
     Etcdserverpb__MemberRemoveRequest req = ETCDSERVERPB__MEMBER_REMOVE_REQUEST__INIT;
-    const Etcdserverpb__MemberRemoveResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int64_t timeout_ms = ctl_timeout_ms(call);
     int status = member_id(call, &req.id);
 
     if (status != CTL_OK)
         return status;
-    status = ctl_open(&ctl, call);
-    ctl.what.member_id = req.id;
-    if (status == CTL_OK &&
-        ketch_member_remove(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, member_remove, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return change(call, req.id, KETCH_METHOD_member_remove, &req.base, print_remove);
 }
 
 static int update_run(struct cli_call *call)
 {
     Etcdserverpb__MemberUpdateRequest req = ETCDSERVERPB__MEMBER_UPDATE_REQUEST__INIT;
-    const Etcdserverpb__MemberUpdateResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int64_t timeout_ms = ctl_timeout_ms(call);
     int status = member_id(call, &req.id);
 
     if (status == CTL_OK)
         status = peer_urls(call, &call->arena, &req.peerurls, &req.n_peerurls);
     if (status != CTL_OK)
         return status;
-    status = ctl_open(&ctl, call);
-    ctl.what.member_id = req.id;
-    if (status == CTL_OK &&
-        ketch_member_update(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, member_update, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return change(call, req.id, KETCH_METHOD_member_update, &req.base, print_update);
 }
 
 static int promote_run(struct cli_call *call)
 {
     Etcdserverpb__MemberPromoteRequest req = ETCDSERVERPB__MEMBER_PROMOTE_REQUEST__INIT;
-    const Etcdserverpb__MemberPromoteResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int64_t timeout_ms = ctl_timeout_ms(call);
     int status = member_id(call, &req.id);
 
     if (status != CTL_OK)
         return status;
-    status = ctl_open(&ctl, call);
-    ctl.what.member_id = req.id;
-    if (status == CTL_OK &&
-        ketch_member_promote(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, member_promote, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return change(call, req.id, KETCH_METHOD_member_promote, &req.base, print_promote);
 }
 
 /* ---- the tree ---- */

@@ -1,3 +1,4 @@
+#include "cli/identity.h"
 #include "etcdctl/ctl.h"
 
 /* ---- add, delete, passwd ---- */
@@ -8,13 +9,14 @@ static const char name_missing[] = "user %s command requires user name as its ar
 static int typed_password(struct cli_call *call, const char *user, char **ret)
 {
     struct buf password;
+    struct err e = ERR_INIT;
     int status = CTL_OK;
 
     buf_init(&password, CLI_PAGE_BYTES_MAX);
-    if (cli_bool(call, "interactive"))
-        status = ctl_ask_new_password(user, &password);
-    else
-        ctl_read_password(&password);
+    if (!cli_bool(call, "interactive"))
+        cli_read_password(&password);
+    else if (cli_ask_new_password(user, &password, &e) != 0)
+        status = cli_fail(CTL_BAD_ARGS, "%s", e.msg);
     *ret = ctl_field(call, buf_cstr(&password));
     buf_done(&password);
     return status;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 
 #include "base/alloc.h"
+#include "cli/identity.h"
 #include "cli/json_out.h"
 #include "etcdctl/ctl.h"
 
@@ -30,25 +31,6 @@ static void on_attempt(const struct ketch_attempt *a, void *user)
 
 /* ---- as whom ---- */
 
-/* NAME and its password: from a flag of its own, from NAME:PASSWORD, or from the terminal. */
-static void split_user(struct ctl *ctl, struct ctl_target *t, const char *prompt)
-{
-    const char *colon = strchr(t->user, ':');
-    struct buf typed;
-
-    if (t->user[0] == 0 || t->password[0] != 0)
-        return;
-    if (colon != NULL) {
-        t->password = colon + 1;
-        t->user = arena_printf(&ctl->arena, "%.*s", (int) (colon - t->user), t->user);
-        return;
-    }
-    buf_init(&typed, CLI_PAGE_BYTES_MAX);
-    ctl_ask_password(prompt, &typed);
-    t->password = arena_printf(&ctl->arena, "%s", buf_cstr(&typed));
-    buf_done(&typed);
-}
-
 struct ctl_target *ctl_target(struct ctl *ctl, const struct ctl_target *t, const char *prompt)
 {
     struct ctl_target *copy = arena_dup(&ctl->arena, t, sizeof(*t));
@@ -59,7 +41,7 @@ struct ctl_target *ctl_target(struct ctl *ctl, const struct ctl_target *t, const
                         copy->tls.cert_file[0] != 0 || copy->tls.key_file[0] != 0 ||
                         copy->tls.skip_verify;
     if (copy->token[0] == 0)
-        split_user(ctl, copy, prompt);
+        cli_split_user(t->user, t->password, prompt, &ctl->arena, &copy->user, &copy->password);
     else
         copy->user = "";
     return copy;

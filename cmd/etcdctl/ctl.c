@@ -2,12 +2,10 @@
 #include "etcdctl/ctl.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "cli/json_out.h"
+#include "cli/identity.h"
 #include "cli/text.h"
 
 #define NS_PER_MS 1000000
@@ -66,32 +64,11 @@ static int check_file_flag(const struct cli_call *call, const char *flag)
     return CTL_OK;
 }
 
-static int check_readable(const char *path)
-{
-    if (path[0] == 0 || access(path, R_OK) == 0)
-        return CTL_OK;
-    return cli_fail(CTL_BAD_ARGS, "open %s: %s", path,
-                    errno == ENOENT ? "no such file or directory" : "permission denied");
-}
-
 static int check_tls_files(const struct cli_call *call)
 {
-    const char *cert = cli_string(call, "cert");
-    const char *key = cli_string(call, "key");
-    int status;
+    struct err e = ERR_INIT;
 
-    if (cert[0] != 0 && key[0] == 0)
-        return cli_fail(CTL_BAD_ARGS, "KeyFile and CertFile must both be present[key: , cert: %s]",
-                        cert);
-    if (key[0] != 0 && cert[0] == 0)
-        return cli_fail(CTL_BAD_ARGS, "KeyFile and CertFile must both be present[key: %s, cert: ]",
-                        key);
-    status = check_readable(cert);
-    if (status == CTL_OK)
-        status = check_readable(key);
-    if (status == CTL_OK)
-        status = check_readable(cli_string(call, "cacert"));
-    return status;
+    return cli_check_tls_files(call, &e) == 0 ? CTL_OK : cli_fail(CTL_BAD_ARGS, "%s", e.msg);
 }
 
 static int check_settings(struct ctl *ctl)

@@ -129,18 +129,6 @@ void ctl_input_done(struct ctl_input *in);
  * behind a last line that has no newline. */
 bool ctl_read_line(struct ctl_input *in, struct buf *line);
 
-/* ---- passwords (password.c) ---- */
-
-/* Writes the prompt to stdout and reads one line of standard input, which a terminal does not show.
- */
-void ctl_ask_password(const char *prompt, struct buf *ret);
-
-/* Asks for the password of a user twice.  The words are on stderr when they differ or are empty. */
-NODISCARD int ctl_ask_new_password(const char *user, struct buf *ret);
-
-/* The first word of the first line of standard input; "" when there is none. */
-void ctl_read_password(struct buf *ret);
-
 /* ---- watch_exec.c ---- */
 
 /* Runs the command behind -- for one event, with the event in its environment, and waits for it.
