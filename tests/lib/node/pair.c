@@ -159,20 +159,51 @@ static void carry(struct pair *p)
     }
 }
 
-/* The receiver is gone with all that it had. */
-static void forget_snapshot(struct pair *p)
+static void drain(struct pair_side *s, const struct call *c)
+{
+    while (c != NULL && !c->answered)
+        member_run(&s->m, 10, &c->answered);
+}
+
+static void drop_piece(struct pair *p)
 {
     struct pair_snapshot *x = &p->snapshot;
 
+    drain(&p->side[0], x->piece);
+    if (x->piece == NULL)
+        return;
+    payload_unref(x->piece->r.result.piece);
+    call_free(x->piece);
+    x->piece = NULL;
+}
+
+/* The receiver is gone with all that it had. */
+static void forget_snapshot(struct pair *p)
+{
+    if (p->snapshot.sending == NULL)
+        return;
+    drop_piece(p);
+    snapshot_over(p, "the receiver is gone");
+}
+
+/* The connection is cut; both members live. */
+static void abort_snapshot(struct pair *p)
+{
+    struct pair_snapshot *x = &p->snapshot;
+    struct call *abort;
+
+    drop_piece(p);
+    drain(&p->side[1], x->taken);
+    if (x->taken != NULL)
+        taken(p);
     if (x->sending == NULL)
         return;
-    while (x->piece != NULL && !x->piece->answered)
-        member_run(&p->side[0].m, 10, &x->piece->answered);
-    if (x->piece != NULL) {
-        payload_unref(x->piece->r.result.piece);
-        call_free(x->piece);
-    }
-    snapshot_over(p, "the receiver is gone");
+    abort = call_new(&p->side[1].m, NODE_REQ_RECEIVE_ABORT);
+    abort->r.receiving = x->receiving;
+    node_submit(p->side[1].m.node, &abort->r);
+    drain(&p->side[1], abort);
+    call_free(abort);
+    snapshot_over(p, "the connection is cut");
 }
 
 /* ---- life ---- */
@@ -329,12 +360,19 @@ bool pair_agree(struct pair *p, int64_t ms)
     return false;
 }
 
+void pair_close(struct pair *p, int i)
+{
+    if (p->snapshot.sending != NULL)
+        abort_snapshot(p);
+    p->side[i].up = false;
+    member_close(&p->side[i].m);
+}
+
 void pair_done(struct pair *p)
 {
-    if (p->side[1].up)
-        member_close(&p->side[1].m);
-    p->side[1].up = false;
-    member_close(&p->side[0].m);
-    for (int i = 0; i < 2; i++)
+    for (int i = 1; i >= 0; i--) {
+        if (p->side[i].up)
+            pair_close(p, i);
         simdisk_free(p->side[i].disk);
+    }
 }

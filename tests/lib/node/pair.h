@@ -60,6 +60,8 @@ void pair_run(struct pair *p, int64_t ms, const bool *until);
 /* Both have applied the same; false: not within `ms`, or one has died. */
 bool pair_agree(struct pair *p, int64_t ms);
 void pair_put(struct pair *p, const char *prefix, int n, size_t bytes);
+/* One of them stops in order; a snapshot that is under way fails. */
+void pair_close(struct pair *p, int side);
 void pair_done(struct pair *p); /* closes who is up */
 
 #endif

@@ -4,6 +4,7 @@
 #include "lib/cm.h"
 #include "lib/node/pair.h"
 #include "node/node_int.h"
+#include "sys/digest.h"
 
 #define PUTS 150 /* more than the log keeps behind what is applied */
 #define VALUE_BYTES 200
@@ -296,6 +297,104 @@ static void a_full_disk_takes_it_later(void **state)
     pair_done(&p);
 }
 
+static struct call *ask_second(struct pair *p, enum node_request_kind kind)
+{
+    struct call *c = xmem_calloc(1, sizeof *c);
+
+    c->r = (struct node_request){
+        .kind = kind, .sink = &p->side[1].m.sink, .arena = arena_new((size_t) 1 << 20)};
+    node_submit(p->side[1].m.node, &c->r);
+    return c;
+}
+
+/* The SHA-256 that a reader would compute over the whole copy. */
+static void read_copy(struct node_snapshot *s, uint8_t ret[SHA256_BYTES])
+{
+    struct digest *d = digest_sha256_new();
+    const uint8_t *p;
+    uint64_t bytes = 0;
+    struct err e = ERR_INIT;
+    size_t n = 1;
+
+    while (n > 0) {
+        assert_int_equal(node_snapshot_read(s, &p, 10000, &n, &e), 0);
+        digest_add(d, p, n);
+        bytes += n;
+    }
+    assert_int_equal(bytes, node_snapshot_bytes(s));
+    digest_end(d, ret);
+}
+
+/* What maintenance has begun when the state is replaced: a copy for a client stays what it was, a
+ * defragmentation is done with the new file, a compaction of the old state is forgotten. */
+static void maintenance_meets_a_snapshot(void **state)
+{
+    uint8_t before[SHA256_BYTES], after[SHA256_BYTES];
+    struct call *first, *second, *defragment;
+    struct pair p;
+
+    (void) state;
+    pair_init(&p, 7, 20, VALUE_BYTES, NULL);
+    pair_add(&p, PAIR_LEARNER);
+    assert_true(pair_start(&p));
+    assert_same(&p);
+    first = ask_second(&p, NODE_REQ_SNAPSHOT);
+    second = ask_second(&p, NODE_REQ_SNAPSHOT);
+    pair_run(&p, 1000, &second->answered);
+    read_copy(first->r.result.snapshot, before);
+    p.cut = true;
+    pair_put(&p, "x", PUTS, VALUE_BYTES);
+    p.cut = false;
+    while (p.snapshot.sending == NULL) /* it is under way */
+        pair_run(&p, 1, NULL);
+    defragment = ask_second(&p, NODE_REQ_DEFRAGMENT);
+    assert_same(&p);
+    assert_int_equal(p.snapshots, 1);
+    assert_true(defragment->answered);
+    assert_int_equal(defragment->r.result.code, GRPC_OK);
+    read_copy(second->r.result.snapshot, after);
+    assert_memory_equal(before, after, sizeof before);
+    node_snapshot_free(first->r.result.snapshot);
+    node_snapshot_free(second->r.result.snapshot);
+    call_free(first);
+    call_free(second);
+    call_free(defragment);
+    pair_put(&p, "y", 5, VALUE_BYTES);
+    assert_same(&p);
+    pair_done(&p);
+}
+
+/* The sender stops, or the receiver does, while a snapshot is on its way: neither waits for the
+ * other, and the next try gets there. */
+static void either_side_stops_meanwhile(void **state)
+{
+    struct pair p;
+
+    (void) state;
+    pair_init(&p, 8, PUTS, VALUE_BYTES, NULL);
+    pair_add(&p, PAIR_LEARNER);
+    p.side[1].stuck = true;
+    assert_true(pair_start(&p));
+    while (p.snapshot.sending == NULL)
+        pair_run(&p, 1, NULL);
+    pair_close(&p, 1);
+    assert_int_equal(p.failed, 1);
+    p.side[1].stuck = false;
+    assert_true(pair_start(&p));
+    assert_same(&p);
+    assert_int_equal(p.snapshots, 1);
+    pair_run(&p, 31000, NULL);
+    p.cut = true;
+    pair_put(&p, "x", PUTS, VALUE_BYTES);
+    p.cut = false;
+    p.side[1].stuck = true;
+    while (p.snapshot.sending == NULL)
+        pair_run(&p, 1, NULL);
+    pair_close(&p, 0);
+    assert_int_equal(p.failed, 2);
+    pair_done(&p);
+}
+
 static struct node_message *message_at(raft_index index)
 {
     struct node_message *x = xmem_calloc(1, sizeof *x);
@@ -378,6 +477,8 @@ int main(void)
         cmocka_unit_test(readers_and_watchers_go_on),
         cmocka_unit_test(power_is_cut_at_every_point),
         cmocka_unit_test(a_full_disk_takes_it_later),
+        cmocka_unit_test(maintenance_meets_a_snapshot),
+        cmocka_unit_test(either_side_stops_meanwhile),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
 
