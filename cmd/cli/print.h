@@ -64,6 +64,7 @@ struct print_what {
     uint64_t target_id;      /* move-leader: to */
     const char *member_name; /* member add */
     const char *peer_urls;   /* member add: as given */
+    const char *action;      /* downgrade: validate, enable or cancel */
     const char *name;        /* role get, user get: of which */
 };
 
@@ -90,6 +91,7 @@ struct printer {
     void (*status)(const struct print_what *w, const struct print_status *list, size_t n);
     void (*hash_kv)(const struct print_what *w, const struct print_hash_kv *list, size_t n);
     void (*alarm)(const struct print_what *w, const Etcdserverpb__AlarmResponse *r);
+    void (*downgrade)(const struct print_what *w, const Etcdserverpb__DowngradeResponse *r);
     void (*move_leader)(const struct print_what *w, const Etcdserverpb__MoveLeaderResponse *r);
     void (*done)(const struct print_what *w, const struct print_done *d);
     void (*role_get)(const struct print_what *w, const Etcdserverpb__AuthRoleGetResponse *r);

@@ -24,6 +24,7 @@ JSON_PLAIN(json_txn, TxnResponse)
 JSON_PLAIN(json_revoke, LeaseRevokeResponse)
 JSON_PLAIN(json_alarm, AlarmResponse)
 JSON_PLAIN(json_move_leader, MoveLeaderResponse)
+JSON_PLAIN(json_downgrade, DowngradeResponse)
 JSON_PLAIN(json_role_get, AuthRoleGetResponse)
 JSON_PLAIN(json_role_list, AuthRoleListResponse)
 JSON_PLAIN(json_user_get, AuthUserGetResponse)
@@ -290,6 +291,7 @@ const struct printer printer_json = {
     .hash_kv = json_hash_kv,
     .alarm = json_alarm,
     .move_leader = json_move_leader,
+    .downgrade = json_downgrade,
     .done = json_done,
     .role_get = json_role_get,
     .role_list = json_role_list,

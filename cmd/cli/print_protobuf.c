@@ -26,6 +26,7 @@ PROTOBUF_PLAIN(protobuf_member_update, MemberUpdateResponse)
 PROTOBUF_PLAIN(protobuf_member_promote, MemberPromoteResponse)
 PROTOBUF_PLAIN(protobuf_alarm, AlarmResponse)
 PROTOBUF_PLAIN(protobuf_move_leader, MoveLeaderResponse)
+PROTOBUF_PLAIN(protobuf_downgrade, DowngradeResponse)
 PROTOBUF_PLAIN(protobuf_role_get, AuthRoleGetResponse)
 PROTOBUF_PLAIN(protobuf_role_list, AuthRoleListResponse)
 PROTOBUF_PLAIN(protobuf_user_get, AuthUserGetResponse)
@@ -92,6 +93,7 @@ const struct printer printer_protobuf = {
     .member_promote = protobuf_member_promote,
     .alarm = protobuf_alarm,
     .move_leader = protobuf_move_leader,
+    .downgrade = protobuf_downgrade,
     .done = protobuf_done,
     .role_get = protobuf_role_get,
     .role_list = protobuf_role_list,

@@ -229,6 +229,11 @@ static void simple_member_promote(const struct print_what *w,
     put_member_done(w, "promoted in", r->header);
 }
 
+static void simple_downgrade(const struct print_what *w, const Etcdserverpb__DowngradeResponse *r)
+{
+    buf_printf(w->out, "Downgrade %s success, cluster version %s\n", w->action, r->version);
+}
+
 static void simple_move_leader(const struct print_what *w,
                                const Etcdserverpb__MoveLeaderResponse *r)
 {
@@ -395,6 +400,7 @@ const struct printer printer_simple = {
     .hash_kv = simple_hash_kv,
     .alarm = simple_alarm,
     .move_leader = simple_move_leader,
+    .downgrade = simple_downgrade,
     .done = simple_done,
     .role_get = simple_role_get,
     .role_list = simple_role_list,

@@ -143,6 +143,7 @@ NODISCARD int role_show(struct ctl *ctl, char *name);
 extern const struct cli_command get_command;
 extern const struct cli_command put_command;
 extern const struct cli_command del_command;
+extern const struct cli_command downgrade_command;
 extern const struct cli_command txn_command;
 extern const struct cli_command compaction_command;
 extern const struct cli_command alarm_command;

@@ -14,7 +14,8 @@ static const struct cli_command *const commands[] = {
     &elect_command,       &auth_command,
     &user_command,        &role_command,
     &check_command,       &cli_completion_command,
-    &options_command,     &cli_help_command,
+    &downgrade_command,   &options_command,
+    &cli_help_command,
 };
 
 static struct cli_command root = {

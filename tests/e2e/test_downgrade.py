@@ -73,6 +73,25 @@ def test_refusals(cluster_of, ketch_bin):
         assert refusal(m, VALIDATE, '3.6') == ('INVALID_ARGUMENT', 'etcdserver: invalid downgrade target version')
 
 
+def test_etcdctl_downgrade(cluster_of, ketch_bin):
+    """The three commands, what they print in each format, and their refusals, as etcdctl 3.7.1 has them."""
+    with cluster_of([ketch_bin / 'etcd']) as c:
+        m = c.members[0]
+        m.wait_for(lambda: versions(m) == ('3.7.0', '3.7.0'))
+        assert m.ctl('downgrade', 'validate', '3.6.0') == 'Downgrade validate success, cluster version 3.7\n'
+        answer = json.loads(m.ctl('downgrade', 'validate', '3.6.5', '-w', 'json'))
+        assert answer['version'] == '3.7' and answer['header']['member_id'] == m.status().header.member_id
+        assert m.ctl('downgrade', 'validate', '3.6', '-w', 'fields', status=4) == 'Error: fields not supported as output format\n'
+        for args, text, status in ((['validate'], 'TARGET_VERSION not provided', 128), (['enable', '3.6', 'x'], 'too many arguments', 128),
+                                   (['enable', ''], 'target version not provided', 128),
+                                   (['validate', '3.4.0'], 'etcdserver: invalid downgrade target version', 1)):
+            assert m.ctl('downgrade', *args, status=status).splitlines()[-1] == 'Error: ' + text
+        assert m.ctl('downgrade', 'enable', '3.6.0') == 'Downgrade enable success, cluster version 3.7\n'
+        wait_versions(c, '3.6.0')
+        assert m.ctl('downgrade', 'cancel', 'ignored') == 'Downgrade cancel success, cluster version 3.6\n'
+        wait_versions(c, '3.7.0')
+
+
 def test_a_downgrade_of_three_and_back(cluster_of, ketch_bin):
     """Versions go down by one, a snapshot is made, members are replaced one by one, the job ends by itself; then up again."""
     with cluster_of([ketch_bin / 'etcd'] * 3, *FAST) as c:
