@@ -24,7 +24,7 @@
       "where to listen for other members") \
     X(URLS, listen_client_urls, "listen-client-urls", "http://localhost:2379", "listen-client-urls", NOW, \
       "where to listen for gRPC clients, and HTTP too unless --listen-client-http-urls is given") \
-    X(URLS, listen_client_http_urls, "listen-client-http-urls", "", "listen-client-http-urls", LATER, \
+    X(URLS, listen_client_http_urls, "listen-client-http-urls", "", "listen-client-http-urls", NOW, \
       "where to listen for HTTP only; when set, --listen-client-urls serves gRPC only") \
     X(URLS, listen_metrics_urls, "listen-metrics-urls", "", "listen-metrics-urls", NOW, \
       "extra listeners for metrics and health") \

@@ -55,9 +55,10 @@ static bool asked_for_otherwise(const struct strings *urls, const char *text)
 }
 
 static int listen_one(struct net_server *n, const struct strings *urls, const char *text,
-                      struct tls *tls, struct arena *a, uint16_t *ret_port, struct err *e)
+                      unsigned serves, struct tls *tls, struct arena *a, uint16_t *ret_port,
+                      struct err *e)
 {
-    struct net_listen where = {.serves = NET_SERVES_GRPC | NET_SERVES_HTTP};
+    struct net_listen where = {.serves = serves};
     bool both = asked_for_otherwise(urls, text);
     struct url u;
     uint64_t port;
@@ -68,7 +69,8 @@ static int listen_one(struct net_server *n, const struct strings *urls, const ch
     if (security_wanted(text)) {
         where.tls = tls;
         where.or_cleartext = both;
-        where.serves |= NET_SERVES_HTTP2;
+        if ((serves & NET_SERVES_HTTP) != 0)
+            where.serves |= NET_SERVES_HTTP2;
     } else if (both) {
         return 0; /* the other of the two URLs brings it */
     }
@@ -84,15 +86,15 @@ static int listen_one(struct net_server *n, const struct strings *urls, const ch
     return net_server_listen(n, &where, ret_port, e);
 }
 
-static int listen_all(struct net_server *n, const struct strings *urls, struct tls *tls,
-                      uint16_t *ret_port, struct err *e)
+static int listen_all(struct net_server *n, const struct strings *urls, unsigned serves,
+                      struct tls *tls, uint16_t *ret_port, struct err *e)
 {
     struct arena a;
     int rc = 0;
 
     arena_init(&a, 1u << 20);
     for (size_t i = 0; i < urls->n && rc == 0; i++)
-        rc = listen_one(n, urls, urls->v[i], tls, &a, i == 0 ? ret_port : NULL, e);
+        rc = listen_one(n, urls, urls->v[i], serves, tls, &a, i == 0 ? ret_port : NULL, e);
     arena_done(&a);
     return rc;
 }
@@ -107,12 +109,39 @@ static const char *secure_one(const struct strings *urls)
     return NULL;
 }
 
+/* With listeners of their own for HTTP, the others serve gRPC alone; no URL may be in both lists.
+ */
+static int listen_clients(struct server *s, struct tls *tls, struct err *e)
+{
+    const struct strings *both = &s->config->listen_client_urls;
+    const struct strings *http = &s->config->listen_client_http_urls;
+    unsigned also = http->n == 0 ? NET_SERVES_HTTP : 0;
+    uint16_t ignored;
+    int rc;
+
+    for (size_t i = 0; i < http->n; i++) {
+        for (size_t k = 0; k < both->n; k++) {
+            if (strcmp(http->v[i], both->v[k]) == 0)
+                return err_set(e, ERR_INVALID,
+                               "cannot bind both --listen-client-urls and "
+                               "--listen-client-http-urls on the same url %s",
+                               http->v[i]);
+        }
+    }
+    rc = listen_all(s->clients, both, NET_SERVES_GRPC | also, tls, &s->client_port, e);
+    return rc != 0 ? rc : listen_all(s->clients, http, NET_SERVES_HTTP, tls, &ignored, e);
+}
+
 static int open_clients(struct server *s, const struct net_server_options *o, struct err *e)
 {
     const char *secure = secure_one(&s->config->listen_client_urls);
     struct tls *tls = NULL;
-    int rc = secure == NULL ? 0 : security_server(&s->security, false, &tls, e);
+    int rc = 0;
 
+    if (secure == NULL)
+        secure = secure_one(&s->config->listen_client_http_urls);
+    if (secure != NULL)
+        rc = security_server(&s->security, false, &tls, e);
     if (rc == 0 && secure != NULL && tls == NULL)
         rc = err_set(e, ERR_INVALID,
                      "TLS key/cert (--cert-file, --key-file) must be provided for client url %s "
@@ -123,7 +152,7 @@ static int open_clients(struct server *s, const struct net_server_options *o, st
     if (rc == 0)
         rc = services_add(s, e);
     if (rc == 0)
-        rc = listen_all(s->clients, &s->config->listen_client_urls, tls, &s->client_port, e);
+        rc = listen_clients(s, tls, e);
     tls_unref(tls);
     return rc;
 }
@@ -142,7 +171,8 @@ static int open_pages(struct server *s, const struct net_server_options *o, stru
     if (rc == 0)
         rc = net_server_new(o, &s->pages, e);
     if (rc == 0)
-        rc = listen_all(s->pages, &s->config->listen_metrics_urls, tls, &ignored, e);
+        rc = listen_all(s->pages, &s->config->listen_metrics_urls,
+                        NET_SERVES_GRPC | NET_SERVES_HTTP, tls, &ignored, e);
     tls_unref(tls);
     return rc;
 }

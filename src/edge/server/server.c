@@ -23,9 +23,9 @@ static size_t io_threads(const struct config *c)
 
 /* ---- readiness ---- */
 
-static void log_serving(struct server *s, const char *url)
+static void log_serving(struct server *s, const char *url, const char *what)
 {
-    struct log_field traffic = F_STR("traffic", "grpc+http"), address = F_STR("address", url);
+    struct log_field traffic = F_STR("traffic", what), address = F_STR("address", url);
 
     if (security_wanted(url))
         LOG_INFO(s->log, "serving client traffic securely", traffic, address);
@@ -36,9 +36,12 @@ static void log_serving(struct server *s, const char *url)
 
 static void let_clients_in(struct server *s)
 {
+    const struct strings *urls = &s->config->listen_client_urls;
+    const struct strings *http = &s->config->listen_client_http_urls;
+
     s->clients_started = true;
     net_server_start(s->clients);
-    for (size_t i = 0; i < s->config->listen_client_urls.n; i++)
+    for (size_t i = 0; i < urls->n + http->n; i++)
         LOG_INFO(s->log, "ready to serve client requests");
     if (getenv("NOTIFY_SOCKET") != NULL) {
         LOG_INFO(s->log, "notifying init daemon");
@@ -49,8 +52,10 @@ static void let_clients_in(struct server *s)
     }
     LOG_INFO(s->log, "grpc service status changed", F_STR("service", ""),
              F_STR("status", "SERVING"));
-    for (size_t i = 0; i < s->config->listen_client_urls.n; i++)
-        log_serving(s, s->config->listen_client_urls.v[i]);
+    for (size_t i = 0; i < urls->n; i++)
+        log_serving(s, urls->v[i], http->n == 0 ? "grpc+http" : "grpc");
+    for (size_t i = 0; i < http->n; i++)
+        log_serving(s, http->v[i], "http");
 }
 
 static void check_ready(struct loop_timer *t)

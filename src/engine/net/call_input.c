@@ -108,13 +108,21 @@ static bool deadline_start(struct call *c)
     return false;
 }
 
+/* A request that is HTTP's: it says so, or nothing else is served here. */
+static bool is_plain(const struct call *c)
+{
+    bool grpc = c->is_grpc && (c->sc->serves & NET_SERVES_GRPC) != 0;
+
+    return !c->inner && !grpc && (c->sc->serves & NET_SERVES_HTTP2) != 0 &&
+           c->sc->sl->server->options.http != NULL;
+}
+
 void call__begin(struct call *c)
 {
     const struct method_slot *m;
 
     loop__count(&c->sc->sl->counters.calls_total, 1);
-    if (!c->is_grpc && (c->sc->serves & NET_SERVES_HTTP2) != 0 &&
-        c->sc->sl->server->options.http != NULL) {
+    if (is_plain(c)) {
         http__h2_begin(c);
         return;
     }

@@ -125,12 +125,25 @@ static void on_drained(struct call *c)
         http__drained(c->http);
 }
 
+/* The one field of gRPC's that was read already, and that a gateway wants to see. */
+static bool restore_timeout(struct call *c)
+{
+    const char *text = c->bad_text != NULL ? "malformed"
+                       : c->timeout_ns < 0
+                           ? NULL
+                           : arena_printf(&c->arena, "%" PRId64 "m", c->timeout_ns / 1000000);
+
+    if (text == NULL)
+        return c->timeout_ns < 0;
+    return call__keep_field(c, BYTES_LIT("grpc-timeout"), bytes_str(text));
+}
+
 void http__h2_begin(struct call *c)
 {
     struct h2_req *x = arena_alloc(&c->arena, sizeof *x);
 
     c->plain = true;
-    if (x == NULL) {
+    if (x == NULL || !restore_timeout(c)) {
         c->answered = true;
         h2_server__submit_reset(c, NGHTTP2_ENHANCE_YOUR_CALM);
         return;
