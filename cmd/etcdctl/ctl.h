@@ -39,6 +39,8 @@ struct ctl {
     struct ketch_client *client;
     const char *const *endpoints; /* --endpoints, or what --discovery-srv found */
     size_t endpoint_count;
+    const char **discovered; /* by DNS */
+    size_t discovered_count;
     const char *server_name;         /* that certificates must be for; NULL: the endpoint's host */
     const struct ctl_target *target; /* of the global flags; NULL until the first client */
     struct print_how how;

@@ -27,6 +27,9 @@
 /* Between two attempts to open a watch or keep-alive stream that the server ended. */
 #define CLIENT_REOPEN_MS 100
 
+/* An answer of DNS has 64 KB at most. */
+#define CLIENT_SRV_BYTES_MAX ((size_t) 1 << 20)
+
 /* A metrics page has some 100 KB. */
 #define CLIENT_PAGE_BYTES_MAX ((size_t) 16 << 20)
 

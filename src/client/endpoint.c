@@ -51,6 +51,10 @@ static bool split_host_port(struct bytes s, struct bytes *ret_host, uint16_t *re
         *ret_host = bytes_of(ret_host->p + 1, ret_host->n - 2);
     else if (memchr(ret_host->p, ':', ret_host->n) != NULL)
         return false;
+    /* "host." is how DNS writes a whole name, as SRV records have it; files and certificates do
+     * not. */
+    if (ret_host->n > 1 && ret_host->p[ret_host->n - 1] == '.')
+        *ret_host = bytes_of(ret_host->p, ret_host->n - 1);
     *ret_port = (uint16_t) port;
     return port <= UINT16_MAX && ret_host->n > 0;
 }

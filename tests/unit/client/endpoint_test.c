@@ -15,6 +15,7 @@ static void parses_endpoints(void **state)
     } good[] = {
         {"127.0.0.1:2379", "127.0.0.1", 2379, NULL, "127.0.0.1:2379", false, false},
         {"http://a.example:1/v3/x", "a.example", 1, NULL, "a.example:1", false, true},
+        {"http://a.example.:1", "a.example", 1, NULL, "a.example.:1", false, true},
         {"https://a:65535", "a", 65535, NULL, "a:65535", true, false},
         {"[::1]:2379", "::1", 2379, NULL, "[::1]:2379", false, false},
         {"unix:///tmp/s", NULL, 0, "/tmp/s", "/tmp/s", false, false},
