@@ -206,12 +206,13 @@ int token_make(const struct tokens *t, const char *user, uint64_t revision, wall
 {
     uint8_t signature[SIGNATURE_BYTES_MAX];
     char head[64];
-    size_t n, from = out->len;
+    size_t n, from;
 
     if (t->kind != TOKENS_JWT)
         return API_AUTH_FAILED;
     if (!sign_key_may_sign(t->key))
         return API_TOKEN_VERIFY_ONLY;
+    from = out->len;
     snprintf(head, sizeof head, "{\"alg\":\"%s\",\"typ\":\"JWT\"}", sign_method_name(t->method));
     put64(out, bytes_str(head));
     buf_add_char(out, '.');
