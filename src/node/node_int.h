@@ -518,6 +518,7 @@ mono_ns node__checks_due(const struct node *n);
 void node__checks_done(struct node *n);
 void node__apply_store_done(struct node *n);
 void node__apply_background(struct node *n);
+void node__attributes_restored(struct node *n); /* the membership comes from a snapshot */
 int64_t node__apply_next_due(struct node *n);
 void node__apply_to_store(struct node *n, struct store_job *j);
 void node__apply_hand_over(struct node *n);

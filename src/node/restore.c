@@ -224,6 +224,7 @@ void node__restore_finish(struct node *n, struct store_job *j)
              F_U64("incoming-leader-snapshot-term", j->snap.term));
     a->last_disk_snapshot = j->snap.index;
     a->dirty = true;
+    node__attributes_restored(n);
     node__measure_restoring(n, false);
     atomic_store(&n->restoring, false);
     node__wake(n, NODE_STORE);

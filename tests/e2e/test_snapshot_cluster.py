@@ -66,8 +66,7 @@ def snapshots_applied(member):
 
 def put_until_log_is_gone(leader, value=b'v' * 500):
     """Until a follower that is away now can only be sent the data file."""
-    for i in range(3):
-        put_many(leader, prefix=b'away%d-' % i, value=value)
+    put_many(leader, prefix=b'away', value=value)
 
 
 @pytest.mark.parametrize('sender,receiver', [('ours', 'ours'), ('ours', 'real'), ('real', 'ours')])
@@ -193,3 +192,32 @@ def test_a_receiver_is_killed(new_cluster, ketch_bin):
             writer.check(m)
         snap = away.data_dir / 'member' / 'snap'
         assert not list(snap.glob('tmp*'))
+
+
+def test_two_at_once_and_stops_meanwhile(new_cluster, ketch_bin):
+    """Two of five are away; both are sent the data at the same time. A receiver and then the sender are stopped in the middle:
+    each ends as on any other day, and who is left gets there."""
+    with new_cluster([ketch_bin / 'etcd'] * 5) as c:
+        leader, away = c.members[0], c.members[3:]
+        lead(c, leader)
+        for m in away:
+            m.kill()
+        put_until_log_is_gone(leader, b'x' * 20_000)
+        for m in away:
+            m.start(wait=False)
+        for m in away:
+            m.wait_for(lambda m=m: 'applied snapshot' in messages_of(m), 20)
+        c.agree()
+        for m in away:
+            m.kill()
+        put_until_log_is_gone(leader, b'y' * 20_000)
+        for m in away:
+            m.start(wait=False)
+        away[0].wait_for(lambda: 'receiving database snapshot' in messages_of(away[0]), 20)
+        away[0].stop()
+        leader.stop()
+        away[1].wait_for(away[1].is_healthy, 20)
+        away[0].start()
+        leader.channel = away[0].channel = None
+        leader.start()
+        c.agree()

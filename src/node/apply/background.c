@@ -42,24 +42,42 @@ void node__raise_nospace(struct node *n, struct node_request *then)
 
 /* ---- the member's own proposals ---- */
 
-static void attributes_published(struct node *n, struct node_request *own)
+static void published(struct node *n)
 {
-    bool ok = own->result.err == API_OK && own->result.code == GRPC_OK;
-
-    if (ok) {
+    if (!atomic_exchange(&n->apply.published, true)) {
         LOG_INFO(n->env.log, "published local member to cluster through raft",
                  F_HEX("local-member-id", n->member_id), F_STR("local-member-attributes", n->name),
                  F_HEX("cluster-id", n->cluster_id),
                  F_NS("publish-timeout", node__request_timeout_ns(n)));
-        atomic_store(&n->apply.published, true);
         atomic_store(&n->pub.ready, true);
         n->apply.monitor_again =
             0; /* applied, so this is the apply actor: decide the version now */
         if (n->env.ready != NULL)
             n->env.ready(n->env.ctx);
     }
+}
+
+static void attributes_published(struct node *n, struct node_request *own)
+{
+    if (own->result.err == API_OK && own->result.code == GRPC_OK)
+        published(n);
     atomic_store(&n->apply.publishing, false);
     node__wake(n, NODE_APPLY);
+}
+
+/* A joining member's proposal may come back inside the snapshot that it is sent: there will be no
+ * entry to answer it, and no need to wait until its time is over. */
+void node__attributes_restored(struct node *n)
+{
+    const struct cluster_member *self = cluster_view_member(cluster_view(n->apply.cluster),
+                                                            n->member_id);
+    bool same = self != NULL && strcmp(self->name, n->name) == 0 &&
+                self->client_urls.n == n->cfg.client_urls_n;
+
+    for (size_t i = 0; same && i < self->client_urls.n; i++)
+        same = strcmp(self->client_urls.v[i], n->client_urls[i]) == 0;
+    if (same)
+        published(n);
 }
 
 /* Retried for ever: a member that nobody can find is of no use. */

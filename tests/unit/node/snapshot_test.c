@@ -272,8 +272,18 @@ static void power_is_cut_at_every_point(void **state)
     member_must_live();
 }
 
+static bool is_ready(struct pair *p)
+{
+    struct node_status st;
+
+    node_status(p->side[1].m.node, &st);
+    return st.ready;
+}
+
 /* A disk without room refuses the snapshot, leaves nothing of it behind, and takes it once there is
- * room. */
+ * room.  What the member had published meanwhile comes back in the snapshot, and it is ready with
+ * it.
+ */
 static void a_full_disk_takes_it_later(void **state)
 {
     struct pair p;
@@ -289,9 +299,11 @@ static void a_full_disk_takes_it_later(void **state)
     pair_run(&p, 3000, NULL);
     assert_true(p.failed > 0);
     assert_non_null(strstr(p.why, "no space"));
+    assert_false(is_ready(&p));
     assert_int_equal(p.side[1].m.died[0], '\0');
     simdisk_set_full(p.side[1].disk, NULL);
     assert_same(&p);
+    assert_true(is_ready(&p));
     assert_int_equal(p.snapshots, 1);
     assert_int_equal(files_with(&p, "tmp"), 0);
     pair_done(&p);
