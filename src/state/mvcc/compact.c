@@ -5,9 +5,10 @@
  *   file (store)       after the batch with scheduledCompactRev is committed: records at or below R
  * that no key keeps are removed in small transactions; finishedCompactRev = R with the last
  *
- * What a job keeps comes from the index of a view that it pins, taken at the time of acceptance or
- * later: a compaction changes nothing about what is kept at R.  Readers of older views hold older
- * snapshots of the file and go on seeing everything. */
+ * What a job keeps comes from the index of a view that it pins when it is taken; until then the
+ * index is not trimmed for a later one, which may keep less: several may have been accepted in a
+ * row, as when a log is replayed, and what each removes and hashes must be the same on all members.
+ * Readers of older views hold older snapshots of the file and go on seeing everything. */
 #include "state/mvcc/hash_int.h"
 
 #define COLLECT_KEYS_PER_RECORD 64 /* a key looked at costs that much less than a record */
@@ -22,6 +23,14 @@ struct mvcc_compaction {
     struct keep_set keep;
     struct kv_hash hash;
 };
+
+/* From the first key on, also when an older compaction was on its way. */
+static void trim_index_to(struct mvcc *kv, int64_t revision)
+{
+    kv->index_compacting = true;
+    kv->index_compact_to = revision;
+    kv->cursor_key_n = 0;
+}
 
 void mvcc__compact_accept(struct mvcc *kv, int64_t revision)
 {
@@ -38,8 +47,8 @@ void mvcc__compact_accept(struct mvcc *kv, int64_t revision)
     kv->compact_revision = kv->scheduled_compact = revision;
     store_put(kv->store, STORE_META, BYTES_LIT(STORE_META_SCHEDULED_COMPACT),
               bytes_of(key, store_rev_key_put(key, revision, 0, false)));
-    kv->index_compacting = true;
-    kv->cursor_key_n = 0; /* from the first key, also when an older compaction was on its way */
+    if (kv->compactions.next == &c->link)
+        trim_index_to(kv, revision);
     kv->dirty = true;
 }
 
@@ -92,7 +101,7 @@ static struct key_entry *trimmed(struct mvcc *kv, const struct key_entry *e, uin
 /* Entries that are to change are collected first: the tree changes under the cursor. */
 static void compact_entry(struct mvcc *kv, struct key_entry *e)
 {
-    uint32_t from = entry_compact_from(e, kv->compact_revision);
+    uint32_t from = entry_compact_from(e, kv->index_compact_to);
     struct index_path path;
     const struct key_entry *found = index_find(kv->index, entry_key(e), &path);
 
@@ -136,7 +145,7 @@ bool mvcc_compact_index_step(struct mvcc *kv, size_t max_keys)
     for (size_t i = 0; i < max_keys && index_cursor_entry(&c) != NULL; i++) {
         struct key_entry *e = index_cursor_entry(&c);
 
-        if (entry_compact_from(e, kv->compact_revision) > 0)
+        if (entry_compact_from(e, kv->index_compact_to) > 0)
             kv->scratch[changes++] = e;
         index_cursor_next(&c);
     }
@@ -179,6 +188,9 @@ struct mvcc_compaction *mvcc_compaction_take(struct mvcc *kv)
     ASSERT(c->view == NULL);
     ASSERT(c->revision <= kv->compact_revision);
     c->view = mvcc__index_view_new(kv);
+    if (!list_empty(&kv->compactions))
+        trim_index_to(kv,
+                      CONTAINER_OF(kv->compactions.next, struct mvcc_compaction, link)->revision);
     c->step = (struct store_compact){.main_max = c->revision, .decide = decide, .ctx = c};
     keep_set_init(&c->keep, c->view->state.root, c->revision, KEEP_COMPACT);
     return c;

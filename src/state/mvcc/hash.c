@@ -3,7 +3,11 @@
  *
  * Over "key", then key and value of each record in order of revision up to the asked one, but of
  * those at or below the compact revision only what a compaction at the asked one keeps, and no
- * tombstone at the compact revision itself. */
+ * tombstone at the compact revision itself.
+ *
+ * When that would keep nothing at all, because every key is deleted by then, etcd leaves nothing
+ * out: its hash depends on how far the compaction has got in the file, until it is at its end.
+ * Here it is at once what it will be then, or members would differ while they compact. */
 #include "base/crc32c.h"
 #include "state/mvcc/hash_int.h"
 
@@ -115,11 +119,19 @@ static bool take(struct mvcc_hash *h, const struct store_record *r)
             keep_set_restart(&h->keep, at);
             return false;
         }
-        /* An empty keep set means to etcd that there is none. */
-        kept = !h->keep.any || keep_set_has(&h->keep, at);
+        kept = keep_set_has(&h->keep, at);
     }
     kv_hash_record(&h->hash, r, kept);
     return true;
+}
+
+/* Nothing is kept: what the compaction leaves counts, whether it has got there or not. */
+static void keep_as_compacted(struct mvcc_hash *h)
+{
+    if (h->keep.any || h->keep.rule == KEEP_COMPACT)
+        return;
+    keep_set_done(&h->keep);
+    keep_set_init(&h->keep, h->view->state.root, h->hash.compact, KEEP_COMPACT);
 }
 
 int mvcc_hash_step(struct mvcc_hash *h, size_t records, bool *ret_done)
@@ -128,7 +140,8 @@ int mvcc_hash_step(struct mvcc_hash *h, size_t records, bool *ret_done)
         bool no_memory;
 
         if (h->hash.compact >= 0 && h->keep.walking) {
-            keep_set_collect(&h->keep, records - i, &no_memory);
+            if (keep_set_collect(&h->keep, records - i, &no_memory))
+                keep_as_compacted(h);
             if (no_memory)
                 return ERR_NOMEM;
             break;

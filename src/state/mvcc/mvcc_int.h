@@ -127,8 +127,11 @@ struct mvcc {
     struct list views;
     bool dirty; /* something to publish besides the root and the revision */
 
-    /* Compaction of the index: keys from `cursor_key` on are still to be looked at. */
+    /* Compaction of the index, to a revision that is not above that of the oldest job in
+     * `compactions`: what the job keeps is still to be read from it.  Keys from `cursor_key` on are
+     * still to be looked at. */
     bool index_compacting;
+    int64_t index_compact_to;
     uint8_t *cursor_key;
     size_t cursor_key_n;
     struct list compactions; /* jobs that wait to be taken */

@@ -252,6 +252,7 @@ static void what_nobody_sees_is_freed_though_an_old_view_is_kept(void **state)
             assert_int_equal(mvcc_compact(kv, mvcc_revision(kv)), 0);
             while (mvcc_compact_index_step(kv, 10))
                 ;
+            mvcc_compaction_end(kv, mvcc_compaction_take(kv), false);
             mvcc_publish(kv);
         }
         mvcc_stats(kv, &st);
