@@ -1,4 +1,5 @@
 /* node.c -- the outer face: requests in, numbers out, one turn of an actor. */
+#include "base/plant.h"
 #include "node/node_int.h"
 
 int64_t node_run(struct node *n, enum node_actor which, mono_ns now, wall_ms wall)
@@ -61,7 +62,7 @@ void node_submit(struct node *n, struct node_request *r)
 
 bool node_read_now(struct node *n)
 {
-    return atomic_load(&n->pub.lone_leader);
+    return PLANTED(READ_LOCAL) || atomic_load(&n->pub.lone_leader);
 }
 
 bool node_is_alone(struct node *n)

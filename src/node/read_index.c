@@ -6,6 +6,7 @@
  * the whole round fails: an answer of the old leader may be stale (etcd issue 20418).
  */
 #include "base/endian.h"
+#include "base/plant.h"
 #include "node/measure.h"
 
 static void send_round(struct node *n, mono_ns now)
@@ -63,6 +64,8 @@ void node__raft_reads_step(struct node *n, mono_ns now)
         LOG_WARN(n->env.log, "timed out waiting for read index response (local node might have "
                              "slow network)");
     }
+    if (PLANTED(READ_JOINS_ROUND) && !list_empty(&ra->reads_round))
+        list_splice(&ra->reads_round, &ra->reads_next);
     if (list_empty(&ra->reads_round)) {
         if (list_empty(&ra->reads_next))
             return;
@@ -106,7 +109,7 @@ void node__raft_reads_applied(struct node *n)
     LIST_EACH_SAFE (x, &n->raft.reads_apply) {
         struct node_request *r = CONTAINER_OF(x, struct node_request, age);
 
-        if (r->index <= n->raft.applied) {
+        if (r->index <= n->raft.applied || PLANTED(READ_UNAPPLIED)) {
             list_remove(x);
             node__finish(n, &n->raft.out, r);
         }

@@ -3,6 +3,7 @@
  * The one place where it happens: what is added to state/ is reloaded here, too.  On the apply
  * thread, in etcd's order; the store actor does nothing meanwhile.
  */
+#include "base/plant.h"
 #include "node/open.h"
 
 /* This member leads no more, or it would not have been sent a snapshot. */
@@ -42,7 +43,8 @@ int node__reload_state(struct node *n, struct mvcc_loaded *keys, struct err *e)
         rc = reload_cluster(n, e); /* with the alarms */
     if (rc != 0)
         return rc;
-    watch_restored(a->hub, mvcc_revision(a->mvcc), mvcc_compact_revision(a->mvcc));
+    if (!PLANTED(WATCH_NOT_RESTORED))
+        watch_restored(a->hub, mvcc_revision(a->mvcc), mvcc_compact_revision(a->mvcc));
     mvcc_publish(a->mvcc); /* behind the watchers: who is told that it is behind finds a view */
     return 0;
 }

@@ -9,6 +9,7 @@
  * A power cut between any two steps leaves the state before, because until the last step nothing
  * that the old meta reaches has been touched (B1).
  */
+#include "base/plant.h"
 #include "engine/bolt/bolt_int.h"
 #include "sys/clock.h"
 
@@ -155,6 +156,8 @@ static int commit_write(struct bolt_writer *w, struct err *e)
         rc = file_write(db->file, v, vn, w->dirty[i].id * db->page_bytes, e);
         i += taken;
     }
+    if (PLANTED(BOLT_META_FIRST))
+        return rc;
     return rc == 0 ? commit_sync(db, FILE_SYNC_DATA, e) : rc;
 }
 

@@ -1,6 +1,6 @@
 #include "engine/raft/log.h"
 
-#include "engine/raft/plant.h"
+#include "base/plant.h"
 
 void raft__log_init(struct raft_log *l, struct raft_storage *s, uint64_t applying_bytes_max,
                     const struct raft_trace *t)

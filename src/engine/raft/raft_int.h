@@ -21,11 +21,11 @@
 #ifndef KETCH_ENGINE_RAFT_RAFT_INT_H
 #define KETCH_ENGINE_RAFT_RAFT_INT_H
 
+#include "base/plant.h"
 #include "engine/raft/confchange.h"
 #include "engine/raft/describe.h"
 #include "engine/raft/log.h"
 #include "engine/raft/outbox.h"
-#include "engine/raft/plant.h"
 #include "engine/raft/read_only.h"
 #include "engine/raft/tracker.h"
 

@@ -1,6 +1,6 @@
 #include "engine/raft/tracker.h"
 
-#include "engine/raft/plant.h"
+#include "base/plant.h"
 
 void raft__tracker_done(struct raft_tracker *t)
 {

@@ -1,6 +1,7 @@
 #include "engine/wal/wal.h"
 
 #include "base/alloc.h"
+#include "base/plant.h"
 #include "engine/wal/wal_int.h"
 
 int wal__new(const struct wal_options *o, struct wal **ret, struct err *e)
@@ -115,6 +116,10 @@ static int flush_and_sync(struct wal *w, struct err *e)
 {
     int rc;
 
+    if (PLANTED(WAL_UNSYNCED)) {
+        sync_begins(w);
+        return sync_ends(w, wal__encoder_flush(&w->enc, e));
+    }
     if (wal__encoder_can_flush_durable(&w->enc)) {
         sync_begins(w);
         return sync_ends(w, wal__encoder_flush_durable(&w->enc, e));

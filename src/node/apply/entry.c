@@ -1,6 +1,7 @@
 /* entry.c -- one committed entry: which kind it is, and that its index is counted whatever comes of
  * it. */
 #include "base/alloc.h"
+#include "base/plant.h"
 #include "node/node_int.h"
 
 /* ---- configuration changes ---- */
@@ -125,6 +126,6 @@ void node__apply_entry(struct node *n, const struct raft_entry *e, struct node_r
     }
     a->applied = e->index;
     a->applied_term = e->term;
-    store_set_applied(a->store, e->index, e->term);
+    store_set_applied(a->store, e->index - PLANTED(APPLIED_BEHIND), e->term);
     arena_reset(&a->scratch);
 }

@@ -5,6 +5,7 @@
  * cannot differ.
  */
 #include "base/alloc.h"
+#include "base/plant.h"
 #include "node/measure.h"
 
 /* ---- answers ---- */
@@ -366,6 +367,8 @@ static void apply_request(struct node *n, const Etcdserverpb__InternalRaftReques
 
     if (refused == API_OK)
         refused = node__auth_refuses(n, r);
+    if (PLANTED(APPLY_ASKS_DISK) && cost > 0 && node_disk_full(n))
+        refused = API_NO_SPACE;
     if (w != NULL)
         w->result = (struct node_result){0};
     if (refused != API_OK) {

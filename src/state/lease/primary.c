@@ -1,4 +1,5 @@
 /* What only the primary does: deadlines, keep-alives, and naming what is due. */
+#include "base/plant.h"
 #include "state/lease/lease_int.h"
 
 /* What a lease lasts from a fresh start: its recorded rest, else all of it.  A record may hold any
@@ -104,7 +105,7 @@ void lessor_promote(struct lessor *l, mono_ms now, mono_ms extend_ms)
     l->primary = true;
     for (size_t i = 0; i < n; i++) {
         lease__stop(l, v[i].lease);
-        v[i].deadline = now + extend_ms + lasts_ms(v[i].lease);
+        v[i].deadline = now + (PLANTED(LEASE_NOT_RETIMED) ? 0 : extend_ms + lasts_ms(v[i].lease));
     }
     qsort(v, n, sizeof *v, sooner);
     if (n >= LEASE_SPREAD_MIN)

@@ -1,4 +1,5 @@
 /* Who is in the hub: joining, leaving, starts in the future, progress. */
+#include "base/plant.h"
 #include "state/mvcc/history.h"
 #include "state/mvcc/watch_int.h"
 
@@ -219,6 +220,8 @@ enum watch_join_result watch_join(struct watch_hub *h, struct watcher *w)
     ASSERT(w->next_rev >= w->start_rev);
     if (w->next_rev == 0)
         w->next_rev = h->revision + 1;
+    if (PLANTED(WATCH_GAP) && w->next_rev == h->revision)
+        w->next_rev++;
     if (w->next_rev > h->revision) {
         ASSERT(w->next_rev == h->revision + 1 || w->next_rev == w->start_rev);
         return let_in(h, w, NULL);

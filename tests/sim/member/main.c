@@ -2,9 +2,11 @@
  *
  *     sim_member --seed 7 [--trace]        one seed; prints its trace hash
  *     sim_member --seeds 1-100 [--jobs 2]  many; stops at the first failure, unless --keep-going
- *     options: --seconds N (20), --quiet, --no-shrink, --faults MASK, --quiet-network
+ *     options: --seconds N (20), --quiet, --no-shrink, --faults MASK, --quiet-network, --plant NAME
  */
 #include "sim/member/sim.h"
+
+#include "base/plant.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,7 +30,7 @@ static void usage(void)
 {
     printf(
         "usage: sim_member [--seed N | --seeds A-B] [--seconds N] [--jobs N] [--quiet] [--trace] "
-        "[--keep-going] [--no-shrink] [--faults MASK] [--quiet-network]\n");
+        "[--keep-going] [--no-shrink] [--faults MASK] [--quiet-network] [--plant NAME]\n");
     exit(2);
 }
 
@@ -67,6 +69,17 @@ static bool parse_switch(const char *s, struct arguments *a)
     return true;
 }
 
+/* In a build with KETCH_PLANT=ANY. */
+static void plant(const char *name)
+{
+#ifdef KETCH_PLANT_ANY
+    plant_chosen = name;
+#else
+    printf("this build plants nothing: %s\n", name);
+    exit(2);
+#endif
+}
+
 static void parse(int argc, char **argv, struct arguments *a)
 {
     *a = (struct arguments){.options = {.seconds = 20, .fault_mask = UINT64_MAX},
@@ -85,6 +98,8 @@ static void parse(int argc, char **argv, struct arguments *a)
             a->jobs = (unsigned) strtoul(value(argc, argv, &i), NULL, 10);
         else if (strcmp(argv[i], "--faults") == 0)
             a->options.fault_mask = strtoull(value(argc, argv, &i), NULL, 0);
+        else if (strcmp(argv[i], "--plant") == 0)
+            plant(value(argc, argv, &i));
         else
             usage();
     }
@@ -109,6 +124,8 @@ NORETURN static void child(const struct sim_options *o, int fd)
 
     if (o->trace_end)
         s->lines = xmem_calloc(SIM_TRACE_LINES, sizeof s->lines[0]);
+    if (o->trace)
+        setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* members write there, too */
     sim_run(o, &r, s);
     if (o->trace_end)
         print_trace(s);

@@ -292,6 +292,22 @@ static void on_removed(void *ctx)
     m->removed = true;
 }
 
+/* With a trace the members' own lines are printed, too. */
+static struct log *log_of(struct sim_member *m)
+{
+    static const char *const outputs[] = {"stdout"};
+    struct log_options o = {.format = LOG_FORMAT_CONSOLE,
+                            .outputs = outputs,
+                            .outputs_n = ARRAY_LEN(outputs),
+                            .clock = &m->clock};
+    struct log *l;
+    struct err e = ERR_INIT;
+
+    if (!m->sim->options.trace || log_open(&o, &l, &e) != 0)
+        return NULL;
+    return log_named(l, m->name);
+}
+
 static int open_node(struct sim_member *m, struct err *e)
 {
     const char *names[SIM_MEMBERS], *urls[SIM_MEMBERS], *own[] = {m->peer_url, m->client_url};
@@ -301,6 +317,7 @@ static int open_node(struct sim_member *m, struct err *e)
     struct node_env env = {.disk = simdisk_disk(m->disk),
                            .random = &m->chance.random,
                            .clock = &m->clock,
+                           .log = log_of(m),
                            .wake = wake,
                            .wake_ctx = m,
                            .transport = sim_transport(m),
