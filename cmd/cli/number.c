@@ -1,8 +1,8 @@
 /* number.c -- numbers, booleans, durations and sizes in Go's spelling. */
-#include <math.h>
 
 #include "base/err.h"
 #include "cli/text.h"
+#include "obs/gofmt.h"
 
 enum number_state { NUMBER_OK, NUMBER_SYNTAX, NUMBER_RANGE };
 
@@ -271,68 +271,20 @@ int text_parse_duration(const char *s, int64_t *ret_ns, struct err *e)
     return 0;
 }
 
-/* v / unit with up to `digits` decimals, trailing zeros dropped. */
-static void put_fraction(struct buf *out, uint64_t v, uint64_t unit, int digits)
-{
-    uint64_t rest = v % unit;
-
-    buf_printf(out, "%" PRIu64, v / unit);
-    while (digits > 0 && rest % 10 == 0) {
-        rest /= 10;
-        digits--;
-    }
-    if (digits > 0)
-        buf_printf(out, ".%0*" PRIu64, digits, rest);
-}
-
 void text_duration(struct buf *out, int64_t ns)
 {
-    uint64_t v = ns < 0 ? 0 - (uint64_t) ns : (uint64_t) ns;
-    uint64_t minutes = v / 60000000000ull;
+    char text[GO_DURATION_BYTES];
 
-    if (ns < 0)
-        buf_add_char(out, '-');
-    if (v == 0) {
-        buf_add_str(out, "0s");
-        return;
-    }
-    if (v < 1000) {
-        buf_printf(out, "%" PRIu64 "ns", v);
-        return;
-    }
-    if (v < 1000000000) {
-        bool micro = v < 1000000;
-
-        put_fraction(out, v, micro ? 1000 : 1000000, micro ? 3 : 6);
-        buf_add_str(out, micro ? "\xc2\xb5s" : "ms");
-        return;
-    }
-    if (minutes >= 60)
-        buf_printf(out, "%" PRIu64 "h", minutes / 60);
-    if (minutes > 0)
-        buf_printf(out, "%" PRIu64 "m", minutes % 60);
-    put_fraction(out, v % 60000000000ull, 1000000000, 9);
-    buf_add_char(out, 's');
+    buf_add_str(out, go_duration(ns, text));
 }
 
-/* ---- sizes ---- */
+/* ---- sizes, leases ---- */
 
 void text_human_bytes(struct buf *out, uint64_t n)
 {
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-    double v = (double) n;
-    size_t u = 0;
+    char text[GO_SIZE_BYTES];
 
-    if (n < 10) {
-        buf_printf(out, "%" PRIu64 " B", n);
-        return;
-    }
-    while (v >= 1000 && u + 1 < ARRAY_LEN(units)) {
-        v /= 1000;
-        u++;
-    }
-    v = floor(v * 10 + 0.5) / 10;
-    buf_printf(out, "%.*f %s", v < 10 ? 1 : 0, v, units[u]);
+    buf_add_str(out, go_size(n, text));
 }
 
 void text_lease_id(struct buf *out, int64_t id)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/json_out.h"
+#include "cli/progress.h"
 #include "cli/text.h"
 #include "etcdctl/ctl.h"
 
@@ -21,6 +22,7 @@ struct saving {
     int write_errno;
     uint64_t size;
     bool opened; /* the server has said something */
+    struct progress progress;
     char version[VERSION_BYTES_MAX];
     struct ketch_error error;
 };
@@ -78,6 +80,7 @@ static bool on_piece(const ProtobufCMessage *message, void *user)
     if (!s->opened) {
         log_opened(s);
         log_field("snapshot/v3_snapshot.go:96", "fetching snapshot", "endpoint", s->endpoint);
+        progress_begin(&s->progress, "fetching the snapshot", r->remaining_bytes + r->blob.len);
     }
     if (r->version[0] != 0)
         snprintf(s->version, sizeof(s->version), "%s", r->version);
@@ -93,6 +96,7 @@ static bool on_piece(const ProtobufCMessage *message, void *user)
         done += (size_t) n;
     }
     s->size += r->blob.len;
+    progress_add(&s->progress, r->blob.len);
     return true;
 }
 
@@ -107,6 +111,7 @@ static void on_end(const struct ketch_error *e, void *user)
     struct saving *s = user;
 
     s->error = *e;
+    progress_end(&s->progress);
     if (!s->opened && is_refusal(e))
         log_opened(s);
     if (e->code == KETCH_OK)
