@@ -26,6 +26,7 @@ struct snapshot_in {
     bool closing;             /* `last` is with the node */
     bool paused;
     char from[PEER_ID_TEXT_BYTES];
+    raft_id sender;
     raft_index index;
     mono_ns began;
 };
@@ -142,7 +143,7 @@ static void received(struct node_request *r)
 
     x->closing = false;
     if (why == NULL)
-        x->message = NULL;
+        x->message = NULL; /* raft may have done with it by now */
     if (x->req == NULL || why != NULL) { /* the sender is gone, or is told */
         if (x->req != NULL)
             not_saved(x, why);
@@ -156,7 +157,7 @@ static void received(struct node_request *r)
              F_U64("incoming-snapshot-size-bytes", bytes),
              F_STR("incoming-snapshot-size", go_size(bytes, size)),
              F_STR("download-took", go_duration(loop_now_ns(x->ps->loop) - x->began, took)));
-    p = peer__find(x->ps, r->message->m.from);
+    p = peer__find(x->ps, x->sender);
     if (p != NULL)
         metric_add(p->metrics.received_bytes, (int64_t) bytes);
     peer__answer_taken(x->req, x->ps);
@@ -287,7 +288,8 @@ static bool take_head(struct snapshot_in *x, struct bytes *part)
         bad_head(x, e.msg);
         return false;
     }
-    cluster_id_text(x->message->m.from, x->from);
+    x->sender = x->message->m.from;
+    cluster_id_text(x->sender, x->from);
     if (x->message->m.type != RAFT_MSG_SNAP || x->message->m.snapshot == NULL ||
         x->message->m.snapshot->meta.index == 0) {
         wrong_type(x);
