@@ -7,6 +7,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __GLIBC__ /* known from here on */
@@ -197,6 +198,33 @@ static void raise_file_limit(void)
     }
 }
 
+/* As `ls -l` shows a directory. */
+static void mode_text(mode_t mode, char ret[11])
+{
+    static const char letters[] = "rwxrwxrwx";
+
+    ret[0] = 'd';
+    for (int i = 0; i < 9; i++)
+        ret[1 + i] = (mode >> (8 - i) & 1) != 0 ? letters[i] : '-';
+    ret[10] = 0;
+}
+
+/* A directory that was there before, and that others may look into (CVE-2020-15113). */
+static void warn_of_mode(struct log *l, const char *dir)
+{
+    char mode[11], text[512];
+    struct stat st;
+
+    if (stat(dir, &st) != 0 || (st.st_mode & 0777) == 0700)
+        return;
+    mode_text(st.st_mode, mode);
+    snprintf(text, sizeof text,
+             "directory \"%s\" exist, but the permission is \"%s\". The recommended permission is "
+             "\"-rwx------\" to prevent possible unprivileged access to the data",
+             dir, mode);
+    LOG_WARN(l, "check file permission", F_STR("error", text));
+}
+
 /* --feature-gates=InitialCorruptCheck=true, for a member that was here before. */
 static int check_first(struct program *p, struct err *e)
 {
@@ -244,6 +272,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
     if (rc == 0 && !so.initialized)
         rc = join_cluster(&p->config, p->peer_side.client, p->log, &p->config.arena, &nc, &cluster,
                           e);
+    if (rc == 0)
+        warn_of_mode(p->log, p->config.data_dir);
     if (rc == 0)
         rc = node_open(&nc, &env, clock_mono_ns(clock_posix()), clock_wall_ms(clock_posix()),
                        &p->node, e);
