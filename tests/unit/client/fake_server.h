@@ -3,8 +3,8 @@
  * Put and Range: `unavailable` answers of Unavailable first, then `code` with `text`, or, for code
  * 0, a header whose revision counts the calls; `silent` never answers.  Watch: each create request
  * is noted and answered by the test's `on_create`.  LeaseKeepAlive: answers with the next of
- * `ttls`.  Authenticate: gives the tokens t1, t2, ...; with `wants_token` all calls need one whose
- * number is above `dead_tokens`.
+ * `ttls`.  Snapshot: one piece.  Authenticate: gives the tokens t1, t2, ...; with `wants_token` all
+ * calls need one whose number is above `dead_tokens`.
  */
 #ifndef KETCH_TESTS_UNIT_CLIENT_FAKE_SERVER_H
 #define KETCH_TESTS_UNIT_CLIENT_FAKE_SERVER_H
@@ -208,6 +208,21 @@ static inline void fake_keep_alive(struct call *c, struct bytes message)
     fake_send(c, &r.base);
 }
 
+static inline void fake_snapshot(struct call *c, struct bytes message)
+{
+    struct fake *f = call_service(c);
+    Etcdserverpb__SnapshotResponse r = ETCDSERVERPB__SNAPSHOT_RESPONSE__INIT;
+
+    (void) message;
+    if (!fake_accepts(f, c)) {
+        call_finish(c, 16, FAKE_REFUSAL);
+        return;
+    }
+    r.remaining_bytes = 5;
+    fake_send(c, &r.base);
+    call_finish(c, 0, NULL);
+}
+
 static inline void fake_half_closed(struct call *c)
 {
     call_finish(c, 0, NULL);
@@ -217,6 +232,9 @@ static const struct net_method fake_methods[] = {
     {.path = "/etcdserverpb.KV/Put", .kind = NET_UNARY, .request = fake_unary},
     {.path = "/etcdserverpb.KV/Range", .kind = NET_UNARY, .request = fake_unary},
     {.path = "/etcdserverpb.Auth/Authenticate", .kind = NET_UNARY, .request = fake_authenticate},
+    {.path = "/etcdserverpb.Maintenance/Snapshot",
+     .kind = NET_SERVER_STREAM,
+     .request = fake_snapshot},
     {.path = "/etcdserverpb.Watch/Watch",
      .kind = NET_BIDI,
      .open = fake_open,

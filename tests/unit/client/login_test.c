@@ -271,16 +271,78 @@ static void test_keep_alive(void **state)
     ketch_reply_free(reply);
 }
 
+static bool on_piece(const ProtobufCMessage *message, void *user)
+{
+    const Etcdserverpb__SnapshotResponse *r = (const void *) message;
+    struct world *w = user;
+
+    assert_int_equal(r->remaining_bytes, 5);
+    w->done++;
+    return true;
+}
+
+static void on_end(const struct ketch_error *e, void *user)
+{
+    struct world *w = user;
+
+    w->failed = e->code;
+    snprintf(w->error, sizeof(w->error), "%s", e->text);
+    ketch_stop(w->client);
+}
+
+static void snapshot(struct world *w)
+{
+    static const struct ketch_stream_callbacks cb = {.on_message = on_piece, .on_end = on_end};
+    Etcdserverpb__SnapshotRequest req = ETCDSERVERPB__SNAPSHOT_REQUEST__INIT;
+
+    assert_non_null(ketch_stream(w->client, KETCH_SNAPSHOT, &req.base, 5000, &cb, w));
+    ketch_run(w->client);
+}
+
+/* An answer in many parts is begun again when it was refused for its token, and comes once. */
+static void test_stream(void **state)
+{
+    struct world *w = *state;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    snapshot(w);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->failed, KETCH_OK);
+    assert_int_equal(w->fake.logins, 2);
+}
+
+/* And ends in the words of the login when that fails. */
+static void test_stream_login_fails(void **state)
+{
+    struct world *w = *state;
+
+    log_in(w);
+    w->fake.dead_tokens = 1;
+    w->fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
+    snapshot(w);
+    assert_int_equal(w->done, 0);
+    assert_int_equal(w->failed, 9);
+    assert_string_equal(w->error, w->fake.login_error);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_login),       TEST(test_no_credentials),
-        TEST(test_expired),     TEST(test_not_enabled),
-        TEST(test_login_fails), TEST(test_never_accepted),
-        TEST(test_together),    TEST(test_close_while_refused),
-        TEST(test_watch),       TEST(test_watch_login_fails),
+        TEST(test_login),
+        TEST(test_no_credentials),
+        TEST(test_expired),
+        TEST(test_not_enabled),
+        TEST(test_login_fails),
+        TEST(test_never_accepted),
+        TEST(test_together),
+        TEST(test_close_while_refused),
+        TEST(test_watch),
+        TEST(test_watch_login_fails),
         TEST(test_keep_alive),
+        TEST(test_stream),
+        TEST(test_stream_login_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
