@@ -7,6 +7,7 @@ import tempfile
 import wire
 from case import Wrong
 
+LATE_S = 60
 UNITS = {'us': 1e-3, 'ms': 1, 's': 1e3}
 SIZES = {'B': 1, 'KB': 2**10, 'MB': 2**20, 'GB': 2**30}
 
@@ -29,7 +30,11 @@ class Load:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def wait(self, may_fail=False):
-        out = self.p.communicate()[0]
+        try:
+            out = self.p.communicate(timeout=LATE_S + 2 * self.seconds if self.seconds else None)[0]
+        except subprocess.TimeoutExpired:  # its clock does not stop who connects after the time is over
+            self.p.kill()
+            raise Wrong(f'h2load of {self.method} did not end: the machine is too busy')
         try:
             self._read(out)
         except TypeError:

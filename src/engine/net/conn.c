@@ -118,15 +118,6 @@ static void read_some(struct conn *c)
     }
 }
 
-/* A handshake that has to wait: the socket is reported again in the next turn. */
-static bool may_read(struct conn *c)
-{
-    if (c->read_paused)
-        return false;
-    return c->tls == NULL || c->lingering || !tls_conn__is_shaking(c) ||
-           c->loop->shakes++ < NET_HANDSHAKES_PER_TURN_MAX;
-}
-
 static void on_poll(uv_poll_t *h, int status, int events)
 {
     struct conn *c = h->data;
@@ -143,7 +134,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
         poll_update(c);
         conn__dirty(c);
     }
-    if ((events & UV_READABLE) != 0 && may_read(c))
+    if ((events & UV_READABLE) != 0 && !c->read_paused)
         read_some(c);
     /* What was answered at once leaves at once, while the session is in the cache; answers that
      * come later in the turn, from tasks and hooks, leave together at its end. */

@@ -5,6 +5,7 @@
 #include "engine/net/call_int.h"
 #include "engine/net/conn.h"
 #include "engine/net/loop_int.h"
+#include "engine/net/tls_conn.h"
 
 /* Work that makes more work within one turn: after so many rounds the sockets get their turn. */
 #define ROUNDS_MAX 8
@@ -217,6 +218,7 @@ int loop_new(const char *name, struct loop **ret, struct err *e)
     list_init(&l->dirty);
     list_init(&l->shaking);
     list_init(&l->shake_waiting);
+    loop_timer_init(&l->shake_timer, tls_queue__run);
     list_init(&l->calls_free);
     pool_init(&l->pool);
     refresh_now(l);

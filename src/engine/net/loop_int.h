@@ -66,7 +66,8 @@ struct loop {
     unsigned shakes;     /* steps of handshakes in this turn */
     struct list shaking; /* of clients, begun and not finished, the oldest first; tls_conn.c */
     size_t shaking_n;
-    struct list shake_waiting; /* for one of those to end */
+    struct list shake_waiting; /* to make their next step */
+    struct loop_timer shake_timer;
 
     struct list calls_free; /* struct call.link; call.c */
     size_t calls_free_n;

@@ -90,7 +90,8 @@ struct tls_self {
     const char *dir;          /* cert.pem and key.pem are made in it, and it itself if need be */
     const char *const *hosts; /* IP addresses and names that the certificate is for */
     size_t hosts_n;
-    uint64_t years; /* of 365 days; 0 is refused */
+    uint64_t years;   /* of 365 days; 0 is refused */
+    bool for_clients; /* it may be shown by a client, too */
 };
 
 #define TLS_PATH_BYTES 4096

@@ -15,8 +15,8 @@
  *        v refused, broken                                 | no                v
  *      FAILED <--------------------------------------------+                 FAILED
  *
- * A client's handshake begins when there are fewer than NET_HANDSHAKES_MAX under way; until then
- * its first bytes are held (WAITING).
+ * The handshakes of clients take turns (tls_queue.c); the bytes of one whose turn it is not are
+ * held (WAITING).
  *
  * Until OPEN the session is neither given input nor asked for output.  A failed one says its alert
  * and goes (conn__close_soon).
@@ -62,7 +62,6 @@ void tls_conn__late(struct conn *c);
 void tls_conn__reset(struct conn *c);
 
 bool tls_conn__is_open(const struct conn *c);
-bool tls_conn__is_shaking(const struct conn *c);
 
 /* Turns all of c->out into records.  False: no memory. */
 NODISCARD bool tls_conn__seal(struct conn *c);
@@ -73,6 +72,11 @@ bool tls_conn__farewell(struct conn *c);
 
 /* Of the other side's certificate, when it was verified; mem_free.  NULL: none. */
 char *tls_conn__common_name(const struct conn *c);
+
+/* ---- tls_queue.c ---- */
+
+/* The loop's shake_timer fires. */
+void tls_queue__run(struct loop_timer *timer);
 
 /* ---- tls_san.c ---- */
 

@@ -15,8 +15,8 @@
 #include <stdatomic.h>
 #include <uv.h>
 
-#define TLS_NAMES_MAX 64 /* of each list of an operator's, and of a certificate's names looked at \
-                          */
+/* Of each list of an operator, and of the names in a certificate that are looked at. */
+#define TLS_NAMES_MAX 64
 
 enum tls_file { TLS_CERT, TLS_KEY, TLS_CA, TLS_CRL, TLS_FILES };
 

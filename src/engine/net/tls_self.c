@@ -116,7 +116,8 @@ static bool fill(X509 *cert, EVP_PKEY *key, const struct tls_self *s)
            X509_time_adj_ex(X509_getm_notAfter(cert), (int) days, 0, NULL) != NULL &&
            X509_set_pubkey(cert, key) == 1 &&
            add_ext(cert, NID_key_usage, "critical,digitalSignature,keyEncipherment,cRLSign") &&
-           add_ext(cert, NID_ext_key_usage, "serverAuth") &&
+           add_ext(cert, NID_ext_key_usage,
+                   s->for_clients ? "serverAuth,clientAuth" : "serverAuth") &&
            add_ext(cert, NID_basic_constraints, "critical,CA:TRUE") && add_names(cert, s) &&
            X509_sign(cert, key, EVP_sha512()) > 0;
 }

@@ -43,7 +43,8 @@ static struct {
 static inline int rig_tls_on(void **state)
 {
     static const char *const hosts[] = {"127.0.0.1", "localhost"};
-    struct tls_self self = {.dir = rig_tls.dir, .hosts = hosts, .hosts_n = 2, .years = 1};
+    struct tls_self self = {
+        .dir = rig_tls.dir, .hosts = hosts, .hosts_n = 2, .years = 1, .for_clients = true};
     struct tls_options so = {.server = true, .cert_file = rig_tls.cert, .key_file = rig_tls.key};
     struct tls_options co = {.ca_file = rig_tls.cert};
     struct err e = ERR_INIT;
