@@ -50,6 +50,8 @@ struct program {
  * proposes is lost. */
 #define REMOVED_STOP_MS 100
 
+#define PASS_ON_MS 50 /* after another member has become the leader */
+
 NORETURN static void fatal(void *ctx, const char *why)
 {
     struct program *p = ctx;
@@ -293,6 +295,21 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
     return rc;
 }
 
+/* A leader lets another one lead, and stays a moment longer: what the others have sent it before
+ * they heard of that is passed on. */
+static void hand_over(struct program *p)
+{
+    static const struct timespec moment = {0, 1000000}, longer = {0, PASS_ON_MS * 1000000};
+    struct node_status st;
+
+    node_status(p->node, &st);
+    node_hand_over(p->node);
+    while (!node_handed_over(p->node))
+        nanosleep(&moment, NULL);
+    if (st.is_leader && !node_is_alone(p->node))
+        nanosleep(&longer, NULL);
+}
+
 static void close_all(struct program *p)
 {
     static const struct timespec moment = {0, 1000000};
@@ -301,9 +318,7 @@ static void close_all(struct program *p)
         server_stop(p->server);
     if (p->actors.node != NULL) {
         /* Bounded: a transfer that takes too long ends as a failure. */
-        node_hand_over(p->node);
-        while (!node_handed_over(p->node))
-            nanosleep(&moment, NULL);
+        hand_over(p);
         node_stop(p->node);
         while (!node_stopped(p->node))
             nanosleep(&moment, NULL);

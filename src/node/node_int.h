@@ -196,8 +196,11 @@ struct raft_actor {
     bool lead_removed; /* it is no member any more, and nobody has taken its place yet */
     raft_id last_lead; /* the last one that was known */
     bool is_leader;
-    mono_ns elected_at;        /* when this member began to lead, the last time; 0: never */
-    mono_ns hand_over_again;   /* slow_disk.c */
+    mono_ns elected_at;         /* when this member began to lead, the last time; 0: never */
+    mono_ns hand_over_again;    /* slow_disk.c */
+    struct node_message **held; /* held.c */
+    size_t held_n;
+    mono_ns held_since;        /* when there were none */
     mono_ns first_ticks_until; /* first_ticks.c; 0: not begun */
     bool first_ticks_over;
     struct batch *batch_requests; /* scratch, too */
@@ -445,6 +448,12 @@ void node__peers_drop(struct node *n); /* at the end: what nobody takes any more
 void node__transfer_begin(struct node *n, struct node_request *r);
 void node__transfers_step(struct node *n, mono_ns now);
 raft_id node__longest_connected(struct node *n); /* voter; RAFT_NONE: there is none */
+
+/* held.c: proposals at the wrong moment */
+bool node__is_leaderless(const struct node *n);          /* proposals must wait */
+bool node__hold(struct node *n, struct node_message *x); /* true: it was taken */
+void node__held_step(struct node *n, mono_ns now);
+void node__held_drop(struct node *n);
 
 /* slow_disk.c, first_ticks.c, timeout.c */
 void node__log_write_begins(struct node *n, mono_ns now); /* wal actor */

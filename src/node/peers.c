@@ -79,7 +79,11 @@ static bool may_travel(enum raft_message_type t)
 
 static void take_message(struct node *n, struct node_message *x)
 {
-    if (may_travel(x->m.type) && x->m.to == n->member_id && x->m.from != n->member_id) {
+    if (node__hold(n, x))
+        return;
+    /* A proposal of this member may come back to it: from a leader that has handed over to it. */
+    if (may_travel(x->m.type) && x->m.to == n->member_id &&
+        (x->m.from != n->member_id || x->m.type == RAFT_MSG_PROP)) {
         /* Without its data file a snapshot is of no use: it came on a way that it should not. */
         int rc = x->m.type == RAFT_MSG_SNAP && !x->has_db ? ERR_INVALID
                                                           : raft_step(n->raft.raft, &x->m);
@@ -124,6 +128,7 @@ void node__peers_drop(struct node *n)
 {
     struct mpsc_node *next;
 
+    node__held_drop(n);
     for (struct mpsc_node *x = mpsc_take(&n->raft.messages); x != NULL; x = next) {
         struct node_message *m = CONTAINER_OF(x, struct node_message, link);
 

@@ -249,12 +249,6 @@ static void take(struct node *n, struct batch *b, struct node_request *r)
     propose_change(n, r);
 }
 
-/* What is forwarded to a leader that was removed is lost: it waits for the next one instead. */
-static bool is_leaderless(const struct raft_actor *ra)
-{
-    return ra->lead == RAFT_NONE || (ra->lead_removed && !ra->is_leader);
-}
-
 /* Proposals that came while there was no leader go first, in the order in which they came. */
 static void unblock(struct node *n, struct batch *b)
 {
@@ -264,12 +258,23 @@ static void unblock(struct node *n, struct batch *b)
         take(n, b, CONTAINER_OF(x, struct node_request, age));
 }
 
+/* What came before goes into the log first; what comes now waits for the next leader.  True: it
+ * has begun. */
+static bool begin_transfer(struct node *n, struct batch *b, struct node_request *r)
+{
+    propose(n, b);
+    node__transfer_begin(n, r);
+    return node__is_leaderless(n);
+}
+
 void node__raft_take_requests(struct node *n, mono_ns now)
 {
     struct raft_actor *ra = &n->raft;
     struct batch *b = ra->batch_requests;
+    bool leaderless = node__is_leaderless(n);
 
-    if (!is_leaderless(ra))
+    node__held_step(n, now);
+    if (!leaderless)
         unblock(n, b);
     for (struct mpsc_node *x = mpsc_take(&ra->requests), *next; x != NULL; x = next) {
         struct node_request *r = CONTAINER_OF(x, struct node_request, link);
@@ -281,8 +286,8 @@ void node__raft_take_requests(struct node *n, mono_ns now)
         if (r->kind == NODE_REQ_READ_INDEX)
             list_push(&ra->reads_next, &r->age);
         else if (r->kind == NODE_REQ_MOVE_LEADER)
-            node__transfer_begin(n, r);
-        else if (is_leaderless(ra))
+            leaderless = begin_transfer(n, b, r);
+        else if (leaderless)
             list_push(&ra->blocked, &r->age);
         else
             take(n, b, r);

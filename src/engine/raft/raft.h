@@ -331,6 +331,7 @@ void raft_get_peer(const struct raft *r, size_t i, struct raft_peer_status *ret)
 raft_id raft_get_id(const struct raft *r);
 raft_term raft_get_term(const struct raft *r);
 raft_id raft_get_lead(const struct raft *r);
+raft_id raft_get_lead_transferee(const struct raft *r); /* RAFT_NONE: none, or not the leader */
 enum raft_state raft_get_state(const struct raft *r);
 raft_index raft_get_commit(const struct raft *r);
 raft_index raft_get_applied(const struct raft *r);

@@ -85,6 +85,12 @@ raft_id raft_get_id(const struct raft *r)
     return r->config.id;
 }
 
+raft_id raft_get_lead_transferee(const struct raft *r)
+{
+    ASSERT(r->magic == RAFT_MAGIC);
+    return r->state == RAFT_LEADER ? r->lead_transferee : RAFT_NONE;
+}
+
 raft_term raft_get_term(const struct raft *r)
 {
     ASSERT(r->magic == RAFT_MAGIC);
