@@ -9,7 +9,8 @@ class Caller:
 
     def __init__(self, server, credentials=None):
         self.server = server
-        options = [('grpc.use_local_subchannel_pool', 1)]
+        options = [('grpc.use_local_subchannel_pool', 1), ('grpc.initial_reconnect_backoff_ms', 50),
+                   ('grpc.max_reconnect_backoff_ms', 200)]
         self.channel = grpc.insecure_channel(server.endpoint, options=options) if credentials is None else \
             grpc.secure_channel(server.endpoint, credentials, options=options)
 

@@ -6,11 +6,18 @@ import subprocess
 import urllib.error
 import urllib.request
 
+import grpc
 import pytest
 
 from auth_lib import Caller, turn_on
+from conftest import free_ports
+from tls_lib import Authority, TlsServer
 
 KV = 'etcdserverpb.KV/'
+
+
+def credentials(authority, pair):
+    return grpc.ssl_channel_credentials(authority.cert.read_bytes(), pair.key.read_bytes(), pair.cert.read_bytes())
 
 
 def refused(ketch_bin, data_dir, *flags):
@@ -95,7 +102,6 @@ def test_failed_logins_are_told_as_they_were(start_server, tmp_path):
 
 def test_paths_without_a_slash_are_nobodys(server):
     """CVE-2026-33186 (gRPC): such a path must not reach a method past the checks made by its name."""
-    import grpc
     channel = grpc.insecure_channel(server.endpoint)
     for path in 'etcdserverpb.KV/Range', '//etcdserverpb.KV/Range', '/etcdserverpb.KV/Range/', '/etcdserverpb.kv/range':
         with pytest.raises(grpc.RpcError) as e:
@@ -119,6 +125,25 @@ def test_odd_metadata_hurts_nobody(start_server, tmp_path):
         for token in '.' * 7000, 'a.' + '9' * 6000, 'x' * 7000, 'a.18446744073709551616':
             assert c.outcome(KV + 'Range', token, key=b'a')[0] in ('UNAUTHENTICATED', 'INTERNAL'), token[:10]
         assert s.is_healthy()
+
+
+def test_revoked_certificates_are_shut_out_of_grpc_too(ketch_bin, messages, tmp_path):
+    """GHSA-3wh4-j44w-pg92: with HTTP on a listener of its own, the list of revoked certificates still holds for gRPC."""
+    authority = Authority(tmp_path)
+    good, revoked, crl = authority.pair('good'), authority.pair('revoked'), tmp_path / 'list.crl'
+    authority.crl(crl, revoked)
+    s = TlsServer(os.environ.get('KETCH_ETCD', ketch_bin / 'etcd'), tmp_path, authority, good,
+                  [*good.flags(), *good.flags('peer-'), '--trusted-ca-file', authority.cert, '--client-crl-file', crl,
+                   '--listen-client-http-urls', f'https://127.0.0.1:{free_ports(1)[0]}'], ketch_bin / 'etcdctl', messages)
+    s.start(wait=False)
+    try:
+        with Caller(s, credentials(authority, good)) as c:  # connects with its first call
+            s.wait_for(lambda: 'ready to serve client requests' in s.log_text(), 20)
+            assert c.outcome(KV + 'Put', key=b'a', value=b'1') == ('OK', '')
+        with Caller(s, credentials(authority, revoked)) as c:
+            assert c.outcome(KV + 'Range', key=b'a')[0] == 'UNAVAILABLE'
+    finally:
+        s.stop()
 
 
 def test_elections_without_a_leader_message(server):
