@@ -240,7 +240,7 @@ struct store_actor {
     bool asked;        /* whether the disk has room, once */
     mono_ns ask_again; /* not before: a full disk */
     bool idle;         /* nothing sealed, no job */
-    bool replaced;     /* the file, and apply has not taken over yet: nothing is done meanwhile */
+    unsigned replaced; /* files so far; until apply has taken over the last, nothing is done */
     struct outbox out;
 };
 
@@ -344,8 +344,9 @@ struct node {
     struct node_sink internal; /* for requests that the node makes itself */
 
     _Atomic uint64_t next_id;
-    _Atomic bool restoring; /* a snapshot takes the place of the state: apply writes nothing */
-    _Atomic bool log_kept;  /* for whom a snapshot is sent to */
+    _Atomic bool restoring;      /* a snapshot takes the place of the state: apply writes nothing */
+    _Atomic unsigned taken_over; /* of the files that the store actor has replaced */
+    _Atomic bool log_kept;       /* for whom a snapshot is sent to */
     _Atomic bool handed_over;
     _Atomic bool waits_over; /* nobody may wait for what can take long */
     _Atomic bool stopping;

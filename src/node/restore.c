@@ -176,7 +176,7 @@ void node__restore_file(struct node *n, struct store_job *j)
     if (mvcc_load(&view, &j->loaded, &e) != 0)
         node__die(n, "failed to restore mvcc store", &e);
     node__forget_received(n, j->snap.index);
-    n->store.replaced = true;
+    n->store.replaced++;
     mpsc_push(&n->apply.store_done, &j->link);
     node__wake(n, NODE_APPLY);
 }
@@ -226,6 +226,7 @@ void node__restore_finish(struct node *n, struct store_job *j)
     a->dirty = true;
     node__attributes_restored(n);
     node__measure_restoring(n, false);
+    atomic_fetch_add(&n->taken_over, 1);
     atomic_store(&n->restoring, false);
     node__wake(n, NODE_STORE);
 }

@@ -240,16 +240,23 @@ static void take_jobs(struct node *n)
         node__restore_file(n, restore);
 }
 
+/* Counted, for when apply has taken over it may have begun with the next one before this actor ran.
+ */
+static bool awaits_apply(struct node *n)
+{
+    return n->store.replaced != atomic_load(&n->taken_over);
+}
+
 int64_t node__run_store(struct node *n, mono_ns now)
 {
     struct store_actor *sa = &n->store;
 
-    /* Jobs are taken before the commit: what was sealed ahead of each of them is then in it. */
-    if (!sa->replaced)
-        take_jobs(n);
-    if (sa->replaced && atomic_load(&n->restoring))
+    if (awaits_apply(n))
         return -1;
-    sa->replaced = false;
+    /* Jobs are taken before the commit: what was sealed ahead of each of them is then in it. */
+    take_jobs(n);
+    if (awaits_apply(n))
+        return -1;
     begin_jobs(n, commit(n, now));
     step_all(n, now);
     ask_room(n, now);
