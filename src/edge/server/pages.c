@@ -233,25 +233,13 @@ static void refuse_host(struct http_req *r)
     pages_error(r, 421, text == NULL ? "Host header was unrecognized" : text);
 }
 
-/* Go's multiplexer sends the bare name of a subtree there. */
-static void redirect(struct http_req *r, const char *to)
-{
-    struct http_field f[PAGE_FIELDS_MAX];
-    size_t n = pages_fields(r, f);
-    bool get = bytes_eq(http_method(r), BYTES_LIT("GET"));
-    char *body =
-        !get ? NULL : arena_printf(http_arena(r), "<a href=\"%s\">Temporary Redirect</a>.\n\n", to);
-
-    if (get)
-        f[n++] = (struct http_field){"Content-Type", "text/html; charset=utf-8"};
-    f[n++] = (struct http_field){"Location", to};
-    http_respond(r, 307, f, n, body == NULL ? BYTES_EMPTY : bytes_str(body));
-}
-
 static void client_page(struct http_req *r, struct server *s)
 {
     bool gateway = s->config->enable_grpc_gateway;
+    bool pprof = s->config->enable_pprof || log_enabled(s->log, LOG_LEVEL_DEBUG);
 
+    if (pages_path_moved(r))
+        return;
     if (is_path(r, "/version"))
         version_page(r, s);
     else if (is_path(r, "/metrics"))
@@ -259,10 +247,12 @@ static void client_page(struct http_req *r, struct server *s)
     else if (is_path(r, "/debug/vars"))
         vars_page(r, s);
     else if (gateway && is_path(r, "/v3"))
-        redirect(r, "/v3/");
+        pages_redirect(r, BYTES_LIT("/v3/"));
     else if (gateway && gateway_path(http_path(r)))
         gateway_serve(r, s);
-    else if (!pages_health(r, s))
+    else if (pprof && is_path(r, "/debug/pprof"))
+        pages_redirect(r, BYTES_LIT("/debug/pprof/"));
+    else if (!(pprof && pages_pprof(r, s)) && !pages_health(r, s))
         pages_error(r, 404, "404 page not found");
 }
 
@@ -270,8 +260,7 @@ static void client_page(struct http_req *r, struct server *s)
 static bool name_is_lost(const struct http_req *r, const struct server *s)
 {
     return s->config->client_cert_auth && s->config->enable_grpc_gateway &&
-           http_common_name(r) != NULL && auth_on(node_auth(s->node)) &&
-           gateway_path(http_path(r));
+           http_common_name(r) != NULL && auth_on(node_auth(s->node)) && gateway_path(http_path(r));
 }
 
 void pages_client(struct http_req *r, void *server)

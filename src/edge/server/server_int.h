@@ -268,6 +268,14 @@ void follow_io_batches(struct watch_batch *first);
 void pages_client(struct http_req *r, void *server);
 void pages_metrics(struct http_req *r, void *server);
 
+/* True when it was a path of /debug/pprof/. */
+bool pages_pprof(struct http_req *r, struct server *s);
+
+/* Sends the client to another path, the query kept. */
+void pages_redirect(struct http_req *r, struct bytes path);
+/* True when the path could be written shorter, and the client was sent there. */
+bool pages_path_moved(struct http_req *r);
+
 /* True when it was one of /health, /livez..., /readyz...: answered now or later. */
 bool pages_health(struct http_req *r, struct server *s);
 

@@ -44,6 +44,7 @@ int thread_start(const char *name, void (*fn)(void *arg), void *arg, struct thre
     t->arg = arg;
     snprintf(t->name, sizeof t->name, "%s", name);
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* interrupts whoever runs: profile.h */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     rc = pthread_create(&t->id, NULL, run, t);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
