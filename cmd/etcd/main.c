@@ -118,6 +118,7 @@ static struct node_config node_config_of(const struct config *c)
         .token_ttl_ns = (mono_ns) (c->auth_token_ttl == 0 ? 300 : c->auth_token_ttl) * 1000000000,
         .warning_apply_ns = c->warning_apply_duration,
         .corrupt_check_ns = c->corrupt_check_time,
+        .lock_memory = c->memory_mlock,
         .defrag_first_bytes = MIN(c->bootstrap_defrag_threshold_megabytes, UINT64_MAX >> 20) << 20,
         .compact_check_ns = config_gate(c, "CompactHashCheck") ? c->compact_hash_check_time : 0,
         .downgrade_ns = c->downgrade_check_time,

@@ -18,6 +18,7 @@ static int where_of(struct config *c, const char *text, struct tls *tls, struct 
         rc = go_uint_parse(*u.port == 0 ? "0" : u.port, UINT16_MAX, &port, e);
     if (rc != 0)
         return err_wrap(e, rc, "listen on %s", text);
+    ret->reuse_port = c->socket_reuse_port;
     ret->host = u.host;
     ret->port = (uint16_t) port;
     if (!security_wanted(text))

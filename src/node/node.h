@@ -80,6 +80,7 @@ struct node_config {
     size_t request_bytes_max;  /* of an encoded InternalRaftRequest */
     int64_t batch_interval_ms; /* between two commits of the backend */
     size_t batch_ops_max;
+    bool lock_memory;        /* the mapped data file stays in memory */
     size_t compaction_batch; /* records scanned per step */
     int64_t compaction_sleep_ms;
     unsigned wals_max; /* files kept; 0: all */
@@ -274,6 +275,7 @@ struct node_request {
     struct node_result result;
 
     /* the node's own */
+    bool leader_only; /* never forwarded */
     uint64_t id;
     mono_ns deadline;
     mono_ns begin;

@@ -113,6 +113,7 @@ int node__open_store(struct node *n, struct err *e)
     struct store_config cfg = {.disk = n->env.disk,
                                .clock = n->env.clock,
                                .path = n->db_path,
+                               .lock_memory = n->cfg.lock_memory,
                                .batch_ops_max = n->cfg.batch_ops_max,
                                .batch_interval_ms = n->cfg.batch_interval_ms};
     int rc = store_open(&cfg, &n->apply.store, e);

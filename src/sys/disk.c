@@ -132,6 +132,13 @@ void file_map_release(struct file *f, uint64_t bytes)
         f->ops->map_release(f, bytes);
 }
 
+int file_map_lock(struct file *f, uint64_t off, uint64_t bytes, struct err *e)
+{
+    if (f->ops->map_lock == NULL)
+        return err_set(e, ERR_UNSUPPORTED, "memory cannot be locked here");
+    return f->ops->map_lock(f, off, bytes, e);
+}
+
 void file_will_need(struct file *f, uint64_t off, uint64_t bytes)
 {
     if (f->ops->will_need != NULL)

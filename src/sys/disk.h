@@ -75,8 +75,9 @@ struct file_ops {
     int (*lock)(struct file *f, enum file_lock_kind kind, struct err *e);
     int (*unlock)(struct file *f, enum file_lock_kind kind, struct err *e);
     int (*map)(struct file *f, uint64_t reserve_bytes, const uint8_t **ret, struct err *e);
-    void (*map_release)(struct file *f, uint64_t bytes);             /* may be NULL */
-    void (*will_need)(struct file *f, uint64_t off, uint64_t bytes); /* may be NULL */
+    void (*map_release)(struct file *f, uint64_t bytes);                          /* may be NULL */
+    int (*map_lock)(struct file *f, uint64_t off, uint64_t bytes, struct err *e); /* may be NULL */
+    void (*will_need)(struct file *f, uint64_t off, uint64_t bytes);              /* may be NULL */
     void (*close)(struct file *f);
 };
 
@@ -135,6 +136,9 @@ NODISCARD int file_map(struct file *f, uint64_t reserve_bytes, const uint8_t **r
 /* The first `bytes` of the mapping no longer count as this process's memory until they are touched
  * again; what was read of the file stays in the system's cache.  Any thread, beside readers. */
 void file_map_release(struct file *f, uint64_t bytes);
+/* This part of the mapping, which the file has, stays in memory until the mapping ends.
+ * ERR_NOMEM: more than RLIMIT_MEMLOCK allows; ERR_PERMISSION, ERR_UNSUPPORTED. */
+NODISCARD int file_map_lock(struct file *f, uint64_t off, uint64_t bytes, struct err *e);
 /* These bytes will be read soon: begins to bring them into the system's cache.  A hint. */
 void file_will_need(struct file *f, uint64_t off, uint64_t bytes);
 void file_close(struct file *f);

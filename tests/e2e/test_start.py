@@ -1,5 +1,7 @@
 """Starting and stopping as an operator sees it: ports, signals, refusals in one line that change nothing."""
 import json
+import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -106,3 +108,34 @@ def test_damage_is_named_and_nothing_changed(start_server, tmp_path):
         path.write_bytes(whole)
     with start_server(tmp_path / 'd') as s:
         assert s.ctl('get', 'a') == 'a\n4\n'
+
+
+def locked_kb(pid):
+    """Memory that may not be paged out, in KB."""
+    status = pathlib.Path(f'/proc/{pid}/status').read_text()
+    return int(re.search(r'VmLck:\s+(\d+) kB', status)[1])
+
+
+def test_the_data_file_stays_in_memory_on_request(start_server, tmp_path):
+    """--memory-mlock locks the mapped file, also what it grows by; without it nothing is locked."""
+    with start_server(tmp_path / 'd') as s:
+        assert locked_kb(s.process.pid) == 0
+    with start_server(tmp_path / 'd', '--memory-mlock') as s:
+        first = locked_kb(s.process.pid)
+        assert first * 1024 >= (tmp_path / 'd/member/snap/db').stat().st_size // 2
+        put = s.grpc('etcdserverpb.KV/Put')
+        for i in range(30):
+            put(key=b'k%d' % i, value=b'v' * 1000000)
+        s.wait_for(lambda: locked_kb(s.process.pid) > first + 8000)
+
+
+def test_two_may_listen_on_one_port_if_both_say_so(start_server, tmp_path):
+    """--socket-reuse-port lets a second member take a port that is in use; without it the port is refused."""
+    port = free_ports(1)[0]
+    url = f'--listen-metrics-urls=http://127.0.0.1:{port}'
+    with start_server(tmp_path / 'a', url, '--socket-reuse-port'):
+        with start_server(tmp_path / 'b', url, '--socket-reuse-port') as second:
+            assert second.is_healthy()
+        with start_server(tmp_path / 'c', url, wait=False) as third:
+            assert third.process.wait(10) == 1
+            assert f'listen tcp 127.0.0.1:{port}: bind: address already in use' in third.log_text()

@@ -62,7 +62,7 @@
       "idle time before the server pings; 0 = library default") \
     X(DURATION, grpc_keepalive_timeout, "grpc-keepalive-timeout", "20s", "grpc-keepalive-timeout", NOW, \
       "wait for the answer to that ping; 0 = library default") \
-    X(BOOL, socket_reuse_port, "socket-reuse-port", "false", "socket-options.reuse-port", LATER, \
+    X(BOOL, socket_reuse_port, "socket-reuse-port", "false", "socket-options.reuse-port", NOW, \
       "SO_REUSEPORT on listeners") \
     X(BOOL, socket_reuse_address, "socket-reuse-address", "false", "socket-options.reuse-address", NOW, \
       "SO_REUSEADDR on listeners") \
@@ -70,7 +70,7 @@
       "read timeout of peer connections; lower values are raised to 5s") \
     X(DURATION, raft_write_timeout, "raft-write-timeout", "5s", NULL, NOW, \
       "write timeout of peer connections; lower values are raised to 5s") \
-    X(BOOL, memory_mlock, "memory-mlock", "false", "memory-mlock", LATER, \
+    X(BOOL, memory_mlock, "memory-mlock", "false", "memory-mlock", NOW, \
       "lock the mapped backend file in RAM (mlock)") \
     X(URLS, initial_advertise_peer_urls, "initial-advertise-peer-urls", "http://localhost:2380", "initial-advertise-peer-urls", NOW, \
       "own peer URLs told to the others") \

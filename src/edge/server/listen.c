@@ -54,11 +54,11 @@ static bool asked_for_otherwise(const struct strings *urls, const char *text)
     return false;
 }
 
-static int listen_one(struct net_server *n, const struct strings *urls, const char *text,
-                      unsigned serves, struct tls *tls, struct arena *a, uint16_t *ret_port,
-                      struct err *e)
+static int listen_one(struct net_server *n, const struct config *c, const struct strings *urls,
+                      const char *text, unsigned serves, struct tls *tls, struct arena *a,
+                      uint16_t *ret_port, struct err *e)
 {
-    struct net_listen where = {.serves = serves};
+    struct net_listen where = {.serves = serves, .reuse_port = c->socket_reuse_port};
     bool both = asked_for_otherwise(urls, text);
     struct url u;
     uint64_t port;
@@ -86,15 +86,15 @@ static int listen_one(struct net_server *n, const struct strings *urls, const ch
     return net_server_listen(n, &where, ret_port, e);
 }
 
-static int listen_all(struct net_server *n, const struct strings *urls, unsigned serves,
-                      struct tls *tls, uint16_t *ret_port, struct err *e)
+static int listen_all(struct net_server *n, const struct config *c, const struct strings *urls,
+                      unsigned serves, struct tls *tls, uint16_t *ret_port, struct err *e)
 {
     struct arena a;
     int rc = 0;
 
     arena_init(&a, 1u << 20);
     for (size_t i = 0; i < urls->n && rc == 0; i++)
-        rc = listen_one(n, urls, urls->v[i], serves, tls, &a, i == 0 ? ret_port : NULL, e);
+        rc = listen_one(n, c, urls, urls->v[i], serves, tls, &a, i == 0 ? ret_port : NULL, e);
     arena_done(&a);
     return rc;
 }
@@ -128,8 +128,9 @@ static int listen_clients(struct server *s, struct tls *tls, struct err *e)
                                http->v[i]);
         }
     }
-    rc = listen_all(s->clients, both, NET_SERVES_GRPC | also, tls, &s->client_port, e);
-    return rc != 0 ? rc : listen_all(s->clients, http, NET_SERVES_HTTP, tls, &ignored, e);
+    rc = listen_all(s->clients, s->config, both, NET_SERVES_GRPC | also, tls, &s->client_port, e);
+    return rc != 0 ? rc
+                   : listen_all(s->clients, s->config, http, NET_SERVES_HTTP, tls, &ignored, e);
 }
 
 static int open_clients(struct server *s, const struct net_server_options *o, struct err *e)
@@ -171,7 +172,7 @@ static int open_pages(struct server *s, const struct net_server_options *o, stru
     if (rc == 0)
         rc = net_server_new(o, &s->pages, e);
     if (rc == 0)
-        rc = listen_all(s->pages, &s->config->listen_metrics_urls,
+        rc = listen_all(s->pages, s->config, &s->config->listen_metrics_urls,
                         NET_SERVES_GRPC | NET_SERVES_HTTP, tls, &ignored, e);
     tls_unref(tls);
     return rc;

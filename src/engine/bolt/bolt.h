@@ -78,6 +78,9 @@ struct bolt_options {
      * becomes durable, and a database like any other, with bolt_sync. */
     bool unsynced;
 
+    /* The file's part of the mapping is locked in memory (mlock), also as it grows. */
+    bool lock_memory;
+
     struct clock *clock; /* to time the parts of a commit; NULL: they are not timed */
 };
 

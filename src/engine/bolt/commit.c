@@ -66,12 +66,23 @@ static int make_room(struct bolt_db *db, uint64_t bytes, struct err *e)
     return rc;
 }
 
+/* What a larger mapping brings it locks itself. */
+static int lock_grown(struct bolt_db *db, uint64_t before, struct err *e)
+{
+    uint64_t end = MIN(db->file_bytes, db->map->bytes);
+
+    if (!db->opt.lock_memory || end <= before)
+        return 0;
+    return file_map_lock(db->map->file, before, end - before, e);
+}
+
 /* Extends the file as bbolt would, a little ahead of need where the disk may become full
  * (BOLT_SPACE_RESERVE_BYTES).  *ret_doubt: a sync failed. */
 static int commit_grow(struct bolt_writer *w, bool *ret_doubt, struct err *e)
 {
     struct bolt_db *db = w->tx.db;
     uint64_t needed = (w->tx.meta.high_water + 1) * db->page_bytes, bytes;
+    uint64_t before = db->file_bytes;
     bool large;
     int rc;
 
@@ -98,10 +109,10 @@ static int commit_grow(struct bolt_writer *w, bool *ret_doubt, struct err *e)
     if (rc != 0)
         return rc;
     db->roomy_bytes = bytes;
-    db->file_bytes = MAX(db->file_bytes, bytes);
+    db->file_bytes = MAX(before, bytes);
     rc = commit_sync(db, FILE_SYNC_ALL, e);
     *ret_doubt = rc != 0;
-    return rc;
+    return rc == 0 ? lock_grown(db, before, e) : rc;
 }
 
 static int dirty_by_id(const void *a, const void *b)

@@ -79,6 +79,8 @@ int bolt__map_open(struct bolt_db *db, uint64_t bytes, struct bolt_map **ret, st
         rc = same_file(db, m->file, e);
     if (rc == 0)
         rc = map_shrinking(m->file, least, &m->bytes, &m->base, e);
+    if (rc == 0 && db->opt.lock_memory)
+        rc = file_map_lock(m->file, 0, db->file_bytes, e);
     ASSERT(rc != 0 || m->bytes >= least);
     if (rc == 0)
         *ret = m;

@@ -53,7 +53,8 @@ static int bind_error(struct err *e, int errnum, const char *what)
     return err_sys(e, errnum, "listen %s: bind", what);
 }
 
-static int open_socket(const struct addr *a, const char *what, int *ret_fd, struct err *e)
+static int open_socket(const struct addr *a, bool reuse_port, const char *what, int *ret_fd,
+                       struct err *e)
 {
     int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int on = 1, off = 0;
@@ -63,6 +64,8 @@ static int open_socket(const struct addr *a, const char *what, int *ret_fd, stru
         return err_sys(e, errno, "listen %s: socket", what);
     if (a->sa.ss_family != AF_UNIX)
         (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (reuse_port)
+        (void) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (a->sa.ss_family == AF_INET6)
         (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, (const struct sockaddr *) &a->sa, a->len) != 0 || listen(fd, BACKLOG) != 0) {
@@ -123,7 +126,7 @@ static int listen_tcp(const struct net_listen *w, int *ret_fd, struct err *e)
     if (host[0] == '\0') {
         any_address(&a, AF_INET6);
         addr__set_port(&a, w->port);
-        rc = open_socket(&a, what, ret_fd, e);
+        rc = open_socket(&a, w->reuse_port, what, ret_fd, e);
         if (rc == 0 || rc == ERR_NET_ADDR_IN_USE || rc == ERR_PERMISSION)
             return rc;
         if (e != NULL)
@@ -135,7 +138,7 @@ static int listen_tcp(const struct net_listen *w, int *ret_fd, struct err *e)
             return rc;
     }
     addr__set_port(&a, w->port);
-    return open_socket(&a, what, ret_fd, e);
+    return open_socket(&a, w->reuse_port, what, ret_fd, e);
 }
 
 /* A socket file on which nobody listens was left by a process that died. */
@@ -160,7 +163,7 @@ static int listen_unix(const char *path, int *ret_fd, struct err *e)
         return rc;
     snprintf(what, sizeof what, "unix %s", path);
     remove_stale(&a, path);
-    return open_socket(&a, what, ret_fd, e);
+    return open_socket(&a, false, what, ret_fd, e);
 }
 
 int net_server_listen(struct net_server *s, const struct net_listen *w, uint16_t *ret_port,

@@ -95,6 +95,7 @@ struct net_listen {
     const char *host;
     uint16_t port;
     const char *unix_path; /* not NULL: host and port are ignored */
+    bool reuse_port;       /* others that say so, too, may listen there (SO_REUSEPORT) */
     unsigned serves;       /* enum net_serves; 0: gRPC and HTTP */
     struct tls *tls;   /* NULL: cleartext.  A reference is taken.  With TLS, ALPN decides between
                           HTTP/1 and what goes over HTTP/2 */

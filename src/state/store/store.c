@@ -44,6 +44,7 @@ int store__file_open(struct store *s, const char *path, bool unsynced, struct st
                      struct err *e)
 {
     struct bolt_options opt = {.read_only = s->cfg.read_only,
+                               .lock_memory = s->cfg.lock_memory,
                                .reserve_bytes = s->cfg.map_bytes,
                                .unsynced = unsynced,
                                .clock = s->cfg.clock};

@@ -67,6 +67,7 @@ struct store_config {
     int64_t batch_interval_ms; /* 0: the default */
     uint64_t map_bytes;        /* address space kept for the file; 0: the default.  Below
                                   STORE_MAP_BYTES_LARGE the file also grows in small steps */
+    bool lock_memory;          /* --memory-mlock: the mapped file stays in memory */
     bool read_only;            /* for tools: shared lock, nothing written, no apply calls */
 };
 

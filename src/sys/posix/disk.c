@@ -204,6 +204,17 @@ static void pf_map_release(struct file *f, uint64_t bytes)
         madvise(pf->map, (size_t) MIN(bytes, (uint64_t) pf->map_bytes), MADV_DONTNEED);
 }
 
+static int pf_map_lock(struct file *f, uint64_t off, uint64_t bytes, struct err *e)
+{
+    struct posix_file *pf = posix_of(f);
+
+    ASSERT(pf->map != NULL);
+    ASSERT(off + bytes <= pf->map_bytes);
+    if (mlock((const uint8_t *) pf->map + off, (size_t) bytes) == 0)
+        return 0;
+    return err_sys(e, errno, "mlock error");
+}
+
 static void pf_will_need(struct file *f, uint64_t off, uint64_t bytes)
 {
     (void) posix_fadvise(posix_of(f)->fd, (off_t) off, (off_t) bytes, POSIX_FADV_WILLNEED);
@@ -232,6 +243,7 @@ static const struct file_ops posix_file_ops = {
     .unlock = pf_unlock,
     .map = pf_map,
     .map_release = pf_map_release,
+    .map_lock = pf_map_lock,
     .will_need = pf_will_need,
     .close = pf_close,
 };
