@@ -19,7 +19,8 @@
 #define PEER_SNAPSHOT_PIECES_MAX 4
 /* Snapshots that may come at once: one, but for a change of leaders. */
 #define PEER_SNAPSHOTS_COMING_MAX 8
-/* A receiver that takes nothing for so long is given up; who has got all has time to sync it. */
+/* A sender that says nothing, or a receiver that takes nothing, for so long is given up; who has
+ * got all has time to sync it. */
 #define PEER_SNAPSHOT_STALL_MS 30000
 #define PEER_SNAPSHOT_ANSWER_MS 300000
 

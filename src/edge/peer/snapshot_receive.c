@@ -24,6 +24,7 @@ struct snapshot_in {
     size_t pieces_n;
     struct node_request last; /* END or ABORT */
     bool closing;             /* `last` is with the node */
+    struct loop_timer silence;
     bool paused;
     char from[PEER_ID_TEXT_BYTES];
     raft_id sender;
@@ -102,6 +103,7 @@ static void aborted(struct node_request *r)
 /* It will not arrive.  The request has been answered, or is to be dropped now. */
 static void give_up(struct snapshot_in *x)
 {
+    loop_timer_stop(x->ps->loop, &x->silence);
     count_end(x, false);
     x->req = NULL;
     if (x->receiving != NULL && !x->closing)
@@ -126,6 +128,27 @@ static void not_saved(struct snapshot_in *x, const char *why)
     fail(x, 500, "failed to save KV snapshot", why);
 }
 
+/* Its sender is gone, or as good as. */
+static void lost(struct snapshot_in *x, const char *why)
+{
+    LOG_WARN(x->ps->o.log, "failed to save incoming database snapshot",
+             F_STR("local-member-id", x->ps->hex), F_STR("remote-snapshot-sender-id", x->from),
+             F_U64("incoming-snapshot-index", x->index), F_STR("error", why));
+    http_abort(x->req);
+    give_up(x);
+}
+
+static void on_silence(struct loop_timer *t)
+{
+    lost(CONTAINER_OF(t, struct snapshot_in, silence), "i/o timeout");
+}
+
+static void expect_more(struct snapshot_in *x)
+{
+    if (!x->paused && loop_timer_start(x->ps->loop, &x->silence, PEER_SNAPSHOT_STALL_MS) != 0)
+        mem_exhausted("the timer of a snapshot");
+}
+
 static const char *why_not(const struct node_request *r)
 {
     if (r->result.err == API_OK && r->result.code == GRPC_OK)
@@ -143,7 +166,7 @@ static void received(struct node_request *r)
 
     x->closing = false;
     if (why == NULL)
-        x->message = NULL; /* raft may have done with it by now */
+        x->message = NULL;               /* raft may have done with it by now */
     if (x->req == NULL || why != NULL) { /* the sender is gone, or is told */
         if (x->req != NULL)
             not_saved(x, why);
@@ -186,6 +209,7 @@ static void piece_done(struct node_request *r)
     }
     if (x->paused && x->pieces_n < PEER_SNAPSHOT_PIECES_MAX / 2) {
         x->paused = false;
+        expect_more(x);
         http_resume(x->req);
     }
 }
@@ -207,6 +231,7 @@ static void piece_submit(struct snapshot_in *x)
     node_submit(x->ps->node, &p->node);
     if (x->pieces_n >= PEER_SNAPSHOT_PIECES_MAX && !x->paused) {
         x->paused = true;
+        loop_timer_stop(x->ps->loop, &x->silence);
         http_pause(x->req);
     }
 }
@@ -310,6 +335,7 @@ static void on_data(struct http_req *r, struct bytes part)
 {
     struct snapshot_in *x = http_user(r);
 
+    expect_more(x);
     if (x->receiving != NULL || take_head(x, &part))
         take_data(x, part);
 }
@@ -324,18 +350,13 @@ static void on_data_end(struct http_req *r)
     }
     if (x->piece != NULL)
         piece_submit(x);
+    loop_timer_stop(x->ps->loop, &x->silence);
     submit_last(x, NODE_REQ_RECEIVE_END, received);
 }
 
 static void on_cancel(struct http_req *r)
 {
-    struct snapshot_in *x = http_user(r);
-
-    LOG_WARN(x->ps->o.log, "failed to save incoming database snapshot",
-             F_STR("local-member-id", x->ps->hex), F_STR("remote-snapshot-sender-id", x->from),
-             F_U64("incoming-snapshot-index", x->index), F_STR("error", "unexpected EOF"));
-    http_abort(r);
-    give_up(x);
+    lost(http_user(r), "unexpected EOF");
 }
 
 static void count_unknown(struct peer_server *ps)
@@ -362,12 +383,14 @@ void peer__snapshot_page(struct http_req *r, struct peer_server *ps)
     x->req = r;
     x->began = loop_now_ns(ps->loop);
     snprintf(x->from, sizeof x->from, "0"); /* as etcd calls a sender that has not said */
+    loop_timer_init(&x->silence, on_silence);
     snapshot_head_init(&x->head);
     list_init(&x->pieces);
     list_push(&ps->snapshots.coming, &x->link);
     ps->snapshots.coming_n++;
     http_set_user(r, x);
     http_on_cancel(r, on_cancel);
+    expect_more(x);
     http_read_stream(r, on_data, on_data_end);
 }
 
