@@ -360,6 +360,8 @@ struct node {
         _Atomic uint64_t applied;
         _Atomic bool is_leader;
         _Atomic bool is_learner;
+        _Atomic int64_t ticked_at; /* when the raft actor has ticked last (mono_ns) */
+        _Atomic bool doubtful;     /* a leader that stood still: is it one? (leadership.c) */
         _Atomic bool lone_leader; /* this member is the only voter and leads: reads need no round */
         _Atomic bool alone;       /* there is no other member, not even a learner */
         _Atomic bool nospace;
@@ -445,6 +447,10 @@ void node__peers_send(struct node *n, const struct raft_message *m, size_t k); /
 void node__peers_flush(struct node *n);                                        /* this */
 void node__peers_drop(struct node *n); /* at the end: what nobody takes any more */
 
+/* leadership.c */
+void node__leadership_tick(struct node *n, mono_ns now); /* raft actor, before it ticks */
+bool node__leadership_doubtful(struct node *n);          /* apply actor */
+
 /* transfer.c: the same, leadership */
 void node__transfer_begin(struct node *n, struct node_request *r);
 void node__transfers_step(struct node *n, mono_ns now);
@@ -508,6 +514,7 @@ void node__auth_publish(struct node *n);
 bool node__forward(struct node *n, struct node_request *r);
 bool node__forward_came_back(struct node *n, struct node_request *r);
 bool node__wait_applied(struct node *n, struct node_request *r);
+bool node__wait_sure(struct node *n, struct node_request *r); /* that this member leads */
 void node__wait_entry(struct node *n, struct node_request *r);
 void node__later_run(struct node *n);
 void node__keepalive_answer(struct node *n, struct node_request *r, int64_t ttl);

@@ -248,6 +248,7 @@ static void ticks(struct node *n, mono_ns now)
     }
     if (now < ra->next_tick)
         return;
+    node__leadership_tick(n, now);
     for (int i = 0; i < NODE_TICKS_AT_ONCE_MAX && now >= ra->next_tick; i++) {
         raft_tick(ra->raft);
         ra->next_tick += tick_ns;

@@ -222,6 +222,11 @@ static void add_to_batch(struct node *n, struct batch *b, struct node_request *r
         node__fail(n, &n->raft.out, r, API_NO_SPACE);
         return;
     }
+    /* A lease ends by the word of who leads now; another leader has given it new time. */
+    if (r->leader_only && raft_get_state(n->raft.raft) != RAFT_LEADER) {
+        node__fail(n, &n->raft.out, r, API_NOT_LEADER);
+        return;
+    }
     if (backlog_is_long(n)) {
         node__fail(n, &n->raft.out, r, API_REQUEST_TOO_MANY_REQUESTS);
         return;

@@ -116,7 +116,7 @@ static void expire_leases(struct node *n)
     unsigned under_way = atomic_load(&a->revokes);
     size_t k;
 
-    if (!a->is_primary || under_way >= NODE_EXPIRE_INFLIGHT_MAX)
+    if (!a->is_primary || under_way >= NODE_EXPIRE_INFLIGHT_MAX || node__leadership_doubtful(n))
         return;
     k = lessor_expired(a->lessor, a->now / 1000000, ids, NODE_EXPIRE_INFLIGHT_MAX - under_way);
     for (size_t i = 0; i < k; i++) {

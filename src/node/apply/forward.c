@@ -87,6 +87,18 @@ void node__wait_entry(struct node *n, struct node_request *r)
         put_off(n, r, r->deadline);
 }
 
+bool node__wait_sure(struct node *n, struct node_request *r)
+{
+    if (!node__leadership_doubtful(n))
+        return false;
+    set_deadline(n, r, node__request_timeout_ns(n));
+    if (n->apply.now >= r->deadline)
+        node__fail(n, &n->apply.out, r, API_TIMEOUT);
+    else
+        put_off(n, r, n->apply.now + RETRY_NS);
+    return true;
+}
+
 /* ---- to the leader ---- */
 
 static void on_answer(struct node_question *q, int status, struct bytes answer)

@@ -182,6 +182,8 @@ static void lease_keepalive(struct node *n, struct node_request *r)
 
     if (!node__auth_allows(n, r))
         return;
+    if (n->apply.is_primary && node__wait_sure(n, r))
+        return;
     rc = lease_renew(n->apply.lessor, r->lease_id, n->apply.now / 1000000, &ttl);
     if (rc == ERR_LEASE_NOT_FOUND && node__wait_applied(n, r))
         return;
