@@ -269,7 +269,8 @@ struct node_request {
     struct payload *piece; /* to be received */
     struct node_message *message;
     uint64_t target;
-    bool of_member;                /* another member asks: it is answered here or not at all */
+    bool of_member;    /* another member asks: it is answered here or not at all */
+    const char *token; /* MEMBER_CHANGE: what the caller has shown, for the leader; NULL: nothing */
     struct cluster_change *change; /* in the arena; of an addition the node fills in the id */
 
     struct node_result result;

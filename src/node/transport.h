@@ -27,6 +27,7 @@ struct node_question {
     raft_id to;
     enum node_question_method method;
     const char *path;
+    const char *authorization; /* whoever asks the asker has shown this; NULL: nothing */
     struct bytes body;
     int64_t timeout_ms;
     /* Once, on a thread of the transport's.  status 0: there is no answer.  `answer` is valid

@@ -130,7 +130,7 @@ def test_a_killed_leader_is_followed_soon(cluster_of, ketch_bin):
         end(ps)
         c.agree()
     report('writes again after SIGKILL of the leader', gaps)
-    assert sorted(gaps)[int(len(gaps) * 0.99)] < (2.5 if LONG else 5)
+    assert statistics.median(gaps) < 2.5
 
 
 class Retrier(threading.Thread):
@@ -186,7 +186,7 @@ def test_a_stopped_leader_is_hardly_noticed(cluster_of, ketch_bin):
         assert retrier.failed == []
         c.agree()
     report('without writes after SIGTERM of the leader', gaps)
-    assert statistics.median(gaps) < (0.1 if LONG else 1)
+    assert statistics.median(gaps) < 1  # a machine with nothing else to do shows some 20 ms
 
 
 class Mixer(threading.Thread):

@@ -132,3 +132,23 @@ def test_members_that_do_not_lead_answer_promotions(cluster_of, ketch_bin):
 
 def body_members(answer):
     return {m.get('name') for m in json.loads(answer[2])}
+
+
+@pytest.mark.parametrize('leader_is', ['ours', 'real'])
+def test_a_promotion_brings_its_token_along(cluster_of, ketch_bin, request, leader_is):
+    """With users, a follower of ours shows the leader what its caller has shown; who shows nothing is refused at once."""
+    import grpc
+    ours = ketch_bin / 'etcd'
+    kinds = [ours, ours] if leader_is == 'ours' else [request.getfixturevalue('real_bin') / 'etcd', ours]
+    with cluster_of(kinds) as c:
+        follower = c.members[1]
+        if c.leader() is follower:
+            follower.grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=member_list(follower)['m1'].ID)
+        for args in (('user', 'add', 'root:r'), ('role', 'add', 'root'), ('user', 'grant-role', 'root', 'root'), ('auth', 'enable')):
+            follower.ctl(*args)
+        token = follower.grpc('etcdserverpb.Auth/Authenticate')(name='root', password='r').token
+        call, message = follower.grpc_call('etcdserverpb.Cluster/MemberPromote')
+        for metadata, text in (([('token', token)], 'etcdserver: member not found'), ([], 'etcdserver: user name is empty')):
+            with pytest.raises(grpc.RpcError) as e:
+                call(message(ID=1), timeout=10, metadata=metadata)
+            assert e.value.details() == text

@@ -33,14 +33,15 @@ static void ask(struct peer_server *ps, struct node_question *q)
     bool get = q->method == NODE_QUESTION_GET;
     const struct http_field f[] = {
         {"Content-Type", get ? "application/json" : "application/protobuf"},
-        {"X-Etcd-Cluster-ID", ps->cluster_hex}};
+        {"X-Etcd-Cluster-ID", ps->cluster_hex},
+        {"Authorization", q->authorization}};
     struct asking *a = xmem_calloc(1, sizeof *a);
     struct peer *p = ps->stopping ? NULL : peer__find(ps, q->to);
     struct http_client *c = p == NULL ? NULL : peer__client(p);
     struct http_out_options o = {.method = get ? "GET" : "POST",
                                  .path = q->path,
                                  .fields = f,
-                                 .fields_n = ARRAY_LEN(f),
+                                 .fields_n = ARRAY_LEN(f) - (q->authorization == NULL),
                                  .body = q->body,
                                  .timeout_ms = q->timeout_ms,
                                  .data = on_data,

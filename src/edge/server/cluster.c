@@ -38,6 +38,16 @@ static void list(struct call *c, struct bytes message)
 
 /* ---- changes ---- */
 
+/* A promotion may have to be asked of the leader, who wants to see it, too. */
+static const char *token_copy(struct call *c, struct arena *a)
+{
+    struct bytes t;
+
+    if (!call_metadata(c, "token", &t) && !call_metadata(c, "authorization", &t))
+        return NULL;
+    return arena_printf(a, "%.*s", (int) t.n, (const char *) t.p);
+}
+
 static void submit_change(struct call *c, const struct cluster_change *ch)
 {
     struct req *r;
@@ -47,6 +57,7 @@ static void submit_change(struct call *c, const struct cluster_change *ch)
     r = req_new(c, NODE_REQ_MEMBER_CHANGE, members_done);
     if (r == NULL)
         return;
+    r->node.token = token_copy(c, r->node.arena);
     r->node.change = arena_dup(r->node.arena, ch, sizeof *ch);
     if (r->node.change == NULL) {
         call_finish(c, GRPC_RESOURCE_EXHAUSTED, "out of memory");

@@ -168,6 +168,7 @@ static void ask(struct node *n, struct node_request *r, raft_id leader)
     f->answered = false;
     f->q = (struct node_question){.to = leader,
                                   .path = path_of(f, r),
+                                  .authorization = r->token,
                                   .timeout_ms = MIN(left_ms, ASK_MS_MAX),
                                   .done = on_answer};
     f->q.body = body_of(f, r);
