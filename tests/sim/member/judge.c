@@ -432,6 +432,7 @@ static void check_alive(struct sim *s)
     sim_ns from = (sim_ns) (s->options.seconds - SIM_HEAL_S + SIM_SETTLE_S) * SIM_S;
     char text[160];
 
+    from = MAX(from, s->leader_since + 2 * SIM_S);
     for (size_t i = 0; i < s->history.n; i++) {
         const struct sim_op *op = s->history.v[i];
 

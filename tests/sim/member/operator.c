@@ -60,9 +60,20 @@ static void reconcile(struct sim *s)
     }
 }
 
+static void see_leader(struct sim *s)
+{
+    const struct sim_member *leader = sim_leader(s);
+    uint64_t id = leader == NULL ? 0 : leader->id;
+
+    if (id != s->leader || id == 0)
+        s->leader_since = s->now;
+    s->leader = id;
+}
+
 static void look(struct sim *s, void *arg)
 {
     (void) arg;
+    see_leader(s);
     reconcile(s);
     for (uint32_t i = 0; s->healing && i < SIM_MEMBERS; i++) {
         struct sim_member *m = &s->members[i];

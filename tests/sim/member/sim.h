@@ -434,7 +434,9 @@ struct sim {
     uint8_t cut[SIM_MEMBERS][SIM_MEMBERS]; /* how many faults cut this way */
     unsigned lossy, slow_network;
     bool healing, quiet, over;
-    uint64_t joiners; /* members added so far: their URLs are new ones */
+    uint64_t leader;     /* as the operator has seen it last */
+    sim_ns leader_since; /* elections may take a few tries, also in a world without faults */
+    uint64_t joiners;    /* members added so far: their URLs are new ones */
     uint64_t cluster_id;
 
     struct random_seeded setup_random, plan_random, network_random, disk_random, turn_random,
