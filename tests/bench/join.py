@@ -10,10 +10,12 @@ sent the data file. Memory is sampled from both until the new one is at the lead
 import argparse
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/e2e'))
@@ -125,6 +127,9 @@ def main():
                   f'+{sender[1] - before[1]:.0f}')
             after = memory_mb(new)
             print(f'receiver: up to {receiver[0]:.0f} MB resident, {receiver[1]:.0f} anonymous; afterwards {after[0]:.0f}, {after[1]:.0f}')
+            page = urllib.request.urlopen(f'http://{new.endpoint}/metrics').read().decode()
+            took = {k: float(v) for k, v in re.findall(r'^etcd_snap_db_(save_total|fsync)_duration_seconds_sum (\S+)$', page, re.M)}
+            print(f'receiver: file written in {took["save_total"]:.2f} s, of which its last sync took {took["fsync"]:.2f}')
             steps = [x for x in log_lines(new) if x.get('msg') in STEPS]
             print('receiver: ' + ', '.join(f'{x["ts"][17:23]} {x["msg"]}' for x in steps))
             assert sum(x['msg'] == 'applied snapshot' for x in steps) == 1, steps

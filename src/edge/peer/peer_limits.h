@@ -13,10 +13,12 @@
 /* The message before a snapshot's data file (etcd's). */
 #define PEER_SNAPSHOT_HEAD_BYTES_MAX (64u << 20)
 
-/* Of a snapshot on its way out: waiting for the socket, below which more is asked for. */
-#define PEER_SNAPSHOT_QUEUED_BYTES ((size_t) 1 << 20)
+/* Of a snapshot on its way out: waiting for the socket or to come from the node, below which more
+ * is asked for; and pieces asked for at once. */
+#define PEER_SNAPSHOT_QUEUED_BYTES ((size_t) 2 << 20)
+#define PEER_SNAPSHOT_ASKED_MAX 4
 /* Of one that comes: pieces that are not written yet, from which on reading stops. */
-#define PEER_SNAPSHOT_PIECES_MAX 4
+#define PEER_SNAPSHOT_PIECES_MAX 8
 /* Snapshots that may come at once: one, but for a change of leaders. */
 #define PEER_SNAPSHOTS_COMING_MAX 8
 /* A sender that says nothing, or a receiver that takes nothing, for so long is given up; who has

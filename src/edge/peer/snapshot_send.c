@@ -1,17 +1,27 @@
 /* snapshot_send.c -- a snapshot to another member: POST /raft/snapshot, its body made as the socket
  * takes it.
  *
- *     head queued --> piece asked of the node --> queued --> ... --> the empty piece: body ends
+ *     head queued --> pieces asked of the node --> queued --> ... --> the empty piece: body ends
  *          ^                                       |                      |
  *          '-- few bytes wait to be sent ----------'                      '--> the answer
  *
- * One piece at a time is with the node, so at most PEER_SNAPSHOT_QUEUED_BYTES and a piece are in
- * memory.  Whatever ends it, the node is told once, when no request is with it any more.
+ * What is asked for and what waits for the socket are together no more than
+ * PEER_SNAPSHOT_QUEUED_BYTES and a piece.  Whatever ends it, the node is told once, when no request
+ * is with it any more.
  */
 #include "base/alloc.h"
 #include "edge/peer/peer_int.h"
 #include "edge/peer/snapshot_head.h"
 #include "obs/gofmt.h"
+
+struct snapshot_out;
+
+/* A piece that the node is asked for; they come back in order. */
+struct out_piece {
+    struct node_request node;
+    struct snapshot_out *x;
+    bool asked;
+};
 
 struct snapshot_out {
     struct list link; /* peer_snapshots.sending */
@@ -21,9 +31,9 @@ struct snapshot_out {
     raft_id to;
     char to_hex[PEER_ID_TEXT_BYTES];
     size_t url;
-    struct node_request piece;
-    bool asked; /* the node has the request */
-    bool whole; /* the body has been handed to the socket */
+    struct out_piece pieces[PEER_SNAPSHOT_ASKED_MAX];
+    size_t asked; /* of them with the node */
+    bool whole;   /* the body has been handed to the socket */
     bool ok;
     uint64_t bytes;
     mono_ns began;
@@ -78,7 +88,7 @@ static void over(struct snapshot_out *x, const char *why)
         peer__url_failed(p, x->url);
         peer__deactivate(p, "post snapshot", why);
     }
-    if (!x->asked)
+    if (x->asked == 0)
         snapshot_free(x);
 }
 
@@ -128,24 +138,15 @@ static void on_writable(struct http_out *out)
     pull(http_out_user(out));
 }
 
-static void piece_done(struct node_request *r)
+/* The last piece, or one behind it, or another. */
+static void queue(struct snapshot_out *x, struct payload *p)
 {
-    struct snapshot_out *x = CONTAINER_OF(r, struct snapshot_out, piece);
-    struct payload *p = r->result.answer == NODE_ANSWER_PIECE ? r->result.piece : NULL;
     struct net_piece piece;
     int rc = 0;
 
-    x->asked = false;
-    if (x->out == NULL) {
-        payload_unref(p);
-        snapshot_free(x);
-        return;
-    }
-    if (p == NULL) {
-        give_up(x, r->result.text == NULL ? "the member stops" : r->result.text);
-        return;
-    }
-    if (p->bytes == 0) {
+    if (x->whole) {
+        ASSERT(p->bytes == 0);
+    } else if (p->bytes == 0) {
         x->whole = true;
         http_out_finish(x->out);
         wait_for(x, PEER_SNAPSHOT_ANSWER_MS);
@@ -153,28 +154,57 @@ static void piece_done(struct node_request *r)
         piece = net_piece_counted(p);
         rc = http_out_write(x->out, &piece, 1);
     }
-    payload_unref(p);
     if (rc != 0)
         give_up(x, "out of memory");
-    else if (!x->whole)
+    else
         pull(x);
+}
+
+static void piece_done(struct node_request *r)
+{
+    struct out_piece *o = CONTAINER_OF(r, struct out_piece, node);
+    struct payload *p = r->result.answer == NODE_ANSWER_PIECE ? r->result.piece : NULL;
+    struct snapshot_out *x = o->x;
+
+    o->asked = false;
+    x->asked--;
+    if (x->out == NULL && x->asked == 0)
+        snapshot_free(x);
+    else if (x->out != NULL && p == NULL)
+        give_up(x, r->result.text == NULL ? "the member stops" : r->result.text);
+    else if (x->out != NULL)
+        queue(x, p);
+    payload_unref(p);
+}
+
+static void ask(struct snapshot_out *x, struct out_piece *o)
+{
+    o->x = x;
+    o->asked = true;
+    o->node = (struct node_request){.kind = NODE_REQ_SNAPSHOT_PIECE,
+                                    .sink = &x->ps->snapshots.sink,
+                                    .done = piece_done,
+                                    .snapshot = x->s->copy};
+    x->asked++;
+    node_submit(x->ps->node, &o->node);
 }
 
 static void pull(struct snapshot_out *x)
 {
-    if (x->out == NULL || x->asked || x->whole)
+    size_t waiting;
+
+    if (x->out == NULL || x->whole)
         return;
     wait_for(x, PEER_SNAPSHOT_STALL_MS);
-    if (http_out_queued_bytes(x->out) >= PEER_SNAPSHOT_QUEUED_BYTES) {
-        http_out_on_writable(x->out, PEER_SNAPSHOT_QUEUED_BYTES, on_writable);
-        return;
+    waiting = http_out_queued_bytes(x->out) + x->asked * NODE_SNAPSHOT_PIECE_BYTES;
+    for (size_t i = 0; i < PEER_SNAPSHOT_ASKED_MAX && waiting < PEER_SNAPSHOT_QUEUED_BYTES; i++) {
+        if (x->pieces[i].asked)
+            continue;
+        ask(x, &x->pieces[i]);
+        waiting += NODE_SNAPSHOT_PIECE_BYTES;
     }
-    x->piece = (struct node_request){.kind = NODE_REQ_SNAPSHOT_PIECE,
-                                     .sink = &x->ps->snapshots.sink,
-                                     .done = piece_done,
-                                     .snapshot = x->s->copy};
-    x->asked = true;
-    node_submit(x->ps->node, &x->piece);
+    if (x->asked == 0) /* or what comes back pulls */
+        http_out_on_writable(x->out, PEER_SNAPSHOT_QUEUED_BYTES, on_writable);
 }
 
 /* ---- the beginning ---- */
