@@ -84,7 +84,7 @@ static void answers_from_another_thread(void **state)
 {
     struct loop *loops[LOOPS], *mine;
     struct net_server_options o = {.loops = loops, .loops_n = LOOPS};
-    struct net_listen where = {.host = "127.0.0.1"};
+    struct net_listen where = {.host = "127.0.0.1", .tls = rig_tls.server};
     struct channel *ch[CHANNELS];
     struct outcome *out = xmem_calloc(CHANNELS * CALLS, sizeof *out);
     struct net_server *server;
@@ -112,7 +112,7 @@ static void answers_from_another_thread(void **state)
     g.loop = mine;
     loop_timer_init(&g.watchdog, rig_late);
     for (int i = 0; i < CHANNELS; i++) {
-        struct channel_options co = {.host = "127.0.0.1", .port = port};
+        struct channel_options co = {.host = "127.0.0.1", .port = port, .tls = rig_tls.client};
 
         assert_int_equal(channel_new(mine, &co, &ch[i], &e), 0);
     }
@@ -154,5 +154,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(answers_from_another_thread)};
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL) +
+           cmocka_run_group_tests_name("over TLS", tests, rig_tls_on, rig_tls_off);
 }
