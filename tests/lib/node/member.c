@@ -120,7 +120,7 @@ bool member_turn(struct member *m)
     if (m->died[0] != '\0' || setjmp(m->death) != 0)
         return false;
     for (volatile int i = 0; i < NODE_ACTORS; i++) {
-        if (m->woken[i] || m->again[i] <= m->now) {
+        if (!m->held[i] && (m->woken[i] || m->again[i] <= m->now)) {
             turn(m, i);
             busy = true;
         }

@@ -25,6 +25,7 @@ struct member {
     char died[1024]; /* why, when it did */
     jmp_buf death;
     bool woken[NODE_ACTORS];
+    bool held[NODE_ACTORS];     /* it gets no turn: a disk that hangs, a thread that is not run */
     mono_ns again[NODE_ACTORS]; /* when the actor wants to run unasked; INT64_MAX: not */
 };
 

@@ -93,6 +93,33 @@ static void a_follower_falls_behind_twice(void **state)
     pair_done(&p);
 }
 
+/* While its disk hangs a follower accepts one snapshot and then another; when the first has been
+ * put in place the second one's turn comes, too. */
+static void one_snapshot_waits_for_another(void **state)
+{
+    struct pair p;
+
+    (void) state;
+    pair_init(&p, 6, 5, VALUE_BYTES, NULL);
+    pair_add(&p, PAIR_LEARNER);
+    assert_true(pair_start(&p));
+    assert_same(&p);
+    p.side[1].m.held[NODE_STORE] = true;
+    for (unsigned i = 1; i <= 2; i++) {
+        pair_run(&p, 31000, NULL); /* the log is kept for a while behind a snapshot */
+        p.cut = true;
+        pair_put(&p, i == 1 ? "x" : "y", PUTS, VALUE_BYTES);
+        p.cut = false;
+        pair_run(&p, 5000, NULL);
+        assert_int_equal(p.snapshots, i);
+    }
+    p.side[1].m.held[NODE_STORE] = false;
+    assert_same(&p);
+    pair_put(&p, "after", 5, VALUE_BYTES);
+    assert_same(&p);
+    pair_done(&p);
+}
+
 /* Entries [lo, hi) of the second member's log, as they would be read for a slow follower. */
 static void assert_readable(struct wal_reader *r, raft_index lo, raft_index hi)
 {
@@ -485,6 +512,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_member_is_sent_the_state),
         cmocka_unit_test(a_follower_falls_behind_twice),
+        cmocka_unit_test(one_snapshot_waits_for_another),
         cmocka_unit_test(the_log_is_read_on_both_sides_of_a_snapshot),
         cmocka_unit_test(readers_and_watchers_go_on),
         cmocka_unit_test(power_is_cut_at_every_point),
