@@ -186,7 +186,9 @@ static void on_data(struct http_req *r, struct bytes in)
             gate_input(g, BYTES_LIT("\n"));
             break;
         case WS_EVENT_PING:
-            control(r, WS_PONG, part);
+            /* Who asks and does not listen gets no more answers. */
+            if (http_queued_bytes(r) < GATEWAY_QUEUED_BYTES)
+                control(r, WS_PONG, part);
             break;
         case WS_EVENT_CLOSE:
             hang_up(g, WS_NORMAL);
