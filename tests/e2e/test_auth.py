@@ -429,10 +429,13 @@ def test_a_real_directory_with_users_opens(start_server, real_bin, tmp_path):
 
 # ---- many logins ----
 
-def test_logins_leave_the_others_alone(auth_server):
+def test_logins_leave_the_others_alone(start_server, tmp_path):
     """While more log in than can be served, puts go on; what waits is bounded, and the rest is refused at once."""
-    c = auth_server
-    root = c.login('root')
+    with start_server(tmp_path / 'data', *CHEAP) as s, Caller(s) as c:
+        many_logins(c, turn_on(c))
+
+
+def many_logins(c, root):
     call, request = c.callable('etcdserverpb.Auth/Authenticate')
     logins = [call.future(request(name='root', password='pw'), timeout=60) for _ in range(3000)]
     took = []
