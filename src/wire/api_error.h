@@ -2,8 +2,9 @@
  *
  * Clients recognise them by code and text together, so both are exact.  Two of them
  * (MEMBER_NOT_ENOUGH_STARTED, TOO_MANY_REQUESTS) really travel with code Unknown, although etcd's
- * own table gives them another; three texts (NO_PASSWORD_USER, TOKEN_VERIFY_ONLY, PASSWORD_TOO_LONG)
- * are not in that table and travel as they are. Source: the interface facts of etcd 3.7.1.
+ * own table gives them another; three texts (NO_PASSWORD_USER, TOKEN_VERIFY_ONLY,
+ * PASSWORD_TOO_LONG) are not in that table and travel as they are. Source: the interface facts of
+ * etcd 3.7.1.
  */
 #ifndef KETCH_WIRE_API_ERROR_H
 #define KETCH_WIRE_API_ERROR_H
