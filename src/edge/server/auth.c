@@ -129,12 +129,12 @@ static void unwanted(struct call *c, enum call_cancel_reason why)
 }
 
 static void run_job(struct password_call *p, void (*work)(struct auth_job *j),
-                    void (*done)(struct auth_job *j))
+                    void (*done)(struct auth_job *j), bool prompt)
 {
     p->job.work = work;
     p->job.done = done;
     p->io->outstanding++;
-    if (auth_work_submit(p->io->server->auth_work, p->io->loop, &p->job))
+    if (auth_work_submit(p->io->server->auth_work, p->io->loop, &p->job, prompt))
         return;
     p->io->outstanding--;
     wipe(p->password);
@@ -234,7 +234,7 @@ static void login_applied(struct req *r)
     }
     buf_init(&p->token, TOKEN_BYTES_MAX);
     p->applied = r;
-    run_job(p, sign_work, signed_done);
+    run_job(p, sign_work, signed_done, true);
 }
 
 static void new_letters(struct server *s, char ret[AUTH_TOKEN_LETTERS + 1])
@@ -336,7 +336,7 @@ static void login_check(struct req *r)
     if (err != API_OK)
         login_refused(p, err);
     else
-        run_job(p, compare_work, compared);
+        run_job(p, compare_work, compared, false);
 }
 
 static void authenticate(struct call *c, struct bytes message)
@@ -436,7 +436,7 @@ static void hash_and_propose(struct call *c, ProtobufCMessage *request, char *na
 
         memcpy(&p->salt[i], &x, 8);
     }
-    run_job(p, hash_work, hashed);
+    run_job(p, hash_work, hashed, true);
 }
 
 static void user_add(struct call *c, struct bytes message)

@@ -6,6 +6,7 @@
 #include "sys/thread.h"
 
 struct auth_worker {
+    bool prompt;
     struct thread *thread;
     struct waker waker;
     struct mpsc jobs;
@@ -14,7 +15,7 @@ struct auth_worker {
 };
 
 struct auth_work {
-    struct auth_worker v[AUTH_WORK_THREADS_MAX];
+    struct auth_worker v[1 + AUTH_WORK_THREADS_MAX]; /* the first one is prompt */
     unsigned n;
     _Atomic unsigned next;
 };
@@ -30,7 +31,8 @@ static void run(void *arg)
 {
     struct auth_worker *w = arg;
 
-    thread_stand_back();
+    if (!w->prompt)
+        thread_stand_back();
     while (!atomic_load(&w->stop)) {
         struct mpsc_node *x = mpsc_take(&w->jobs);
 
@@ -55,7 +57,9 @@ int auth_work_new(unsigned threads_n, struct auth_work **ret, struct err *e)
 
     if (w == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
-    for (unsigned i = 0; i < MIN(threads_n, AUTH_WORK_THREADS_MAX) && rc == 0; i++) {
+    ASSERT(threads_n > 0);
+    for (unsigned i = 0; i < 1 + MIN(threads_n, AUTH_WORK_THREADS_MAX) && rc == 0; i++) {
+        w->v[i].prompt = i == 0;
         waker_init(&w->v[i].waker);
         mpsc_init(&w->v[i].jobs);
         rc = thread_start("auth", run, &w->v[i], &w->v[i].thread, e);
@@ -82,9 +86,10 @@ void auth_work_free(struct auth_work *w)
     mem_free(w);
 }
 
-bool auth_work_submit(struct auth_work *w, struct loop *l, struct auth_job *j)
+bool auth_work_submit(struct auth_work *w, struct loop *l, struct auth_job *j, bool prompt)
 {
-    struct auth_worker *to = &w->v[atomic_fetch_add(&w->next, 1) % w->n];
+    unsigned next = prompt ? 0 : 1 + atomic_fetch_add(&w->next, 1) % (w->n - 1);
+    struct auth_worker *to = &w->v[next];
 
     if (atomic_fetch_add(&to->waiting, 1) >= AUTH_WORK_QUEUE_MAX) {
         atomic_fetch_sub(&to->waiting, 1);

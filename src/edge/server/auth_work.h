@@ -1,6 +1,6 @@
 /* auth_work.h -- threads for what takes long on purpose: hashing passwords, and signing tokens.
  *
- * They yield to all other threads of the process, so that ten thousand logins cost the logins time
+ * Those for logins yield to all other threads, so that ten thousand of them cost the logins time
  * and nobody else.  What waits is bounded; the rest is refused at once.
  *
  * Threads: auth_work_submit on the loop of an I/O thread; `work` runs on one of the threads here,
@@ -28,11 +28,13 @@ struct auth_job {
     _Atomic bool unwanted; /* nobody waits any more: `work` is left out */
 };
 
+/* threads_n for logins, and one more. */
 NODISCARD int auth_work_new(unsigned threads_n, struct auth_work **ret, struct err *e);
 /* No job is under way.  NULL is accepted. */
 void auth_work_free(struct auth_work *w);
 
-/* False: too many wait already. */
-bool auth_work_submit(struct auth_work *w, struct loop *l, struct auth_job *j);
+/* prompt: of what an administrator asks, or of one who has shown his password; it goes to a thread
+ * that yields to nobody.  False: too many wait already. */
+bool auth_work_submit(struct auth_work *w, struct loop *l, struct auth_job *j, bool prompt);
 
 #endif
