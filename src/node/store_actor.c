@@ -12,7 +12,7 @@ static bool step_compaction(struct node *n, struct store_job *j, mono_ns now)
     struct err e = ERR_INIT;
     int rc;
 
-    if (now < j->not_before)
+    if (now < j->not_before && !atomic_load(&n->stopping)) /* a stop does not wait for its rest */
         return false;
     rc = mvcc_compaction_step(j->compaction, n->cfg.compaction_batch, &j->done, &e);
     if (rc != 0 && rc != ERR_NO_SPACE)
