@@ -266,6 +266,8 @@ static bool is_refusal(const struct node_result *r)
     switch (r->err) {
     case API_OK:
     case API_TIMEOUT:
+    case API_TIMEOUT_DUE_TO_LEADER_FAIL:
+    case API_TIMEOUT_DUE_TO_CONNECTION_LOST:
     case API_STOPPED:
     case API_LEADER_CHANGED:
         return false;
