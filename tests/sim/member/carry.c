@@ -56,9 +56,7 @@ static void end(struct carrying *c, bool ok)
     sim_trace(s, c->from, "the snapshot for %u %s", c->to->index + 1,
               ok ? "has arrived" : "is lost");
     s->result.snapshots += ok;
-    payload_unref(c->piece);
-    if (c->message != NULL)
-        message_free(c->message);
+    payload_unref(c->piece); /* the message stays with who had it last */
     if (sender_lives(c)) {
         node_sent(c->from->node, c->sending, ok);
         c->from->carryings--;
@@ -102,8 +100,8 @@ static void on_received(struct sim_call *call)
     c->where = ON_THE_WAY;
     payload_unref(c->piece);
     c->piece = NULL;
-    if (was_end && ok)
-        c->message = NULL; /* the node's */
+    if (was_end && !ok)
+        message_free(c->message); /* else it is the node's */
     if (!ok || was_end)
         end(c, ok);
     else if (!sender_lives(c) || c->from->stopping || c->to->stopping)
