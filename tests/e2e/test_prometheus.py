@@ -1,12 +1,17 @@
 """Prometheus and etcd's dashboards over our metrics page: the page is well-formed, and has what their expressions name."""
+import contextlib
+import json
 import re
 import shutil
 import subprocess
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
 
 from cluster_lib import Cluster
+from conftest import free_ports
 
 # Of etcd's monitoring mixin: each of its 15 alerts, the series that its expression reads, and the labels it selects or sums by.
 ALERTS = {
@@ -78,3 +83,85 @@ def test_promtool(server):
     assert faults == []
     ours = [line for line in p.stderr.splitlines() if line.startswith('ketch_')]
     assert ours == []
+
+
+# What each alert computes before it compares: on a cluster that was scraped a few times there must be a number.
+QUANTILE = 'histogram_quantile(0.99, rate({}_bucket{{job="etcd"}}[5m]))'
+VALUES = {
+    'members down': 'max without (endpoint) (sum without (instance) (up{job="etcd"} == bool 0) or count without (To) '
+                    '(sum without (instance) (rate(etcd_network_peer_sent_failures_total{job="etcd"}[120s])) > 0.01))',
+    'insufficient members': 'sum(up{job="etcd"} == bool 1) without (instance) / '
+                            '((count(up{job="etcd"}) without (instance) + 1) / 2)',
+    'no leader': 'etcd_server_has_leader{job="etcd"}',
+    'leader changes': 'increase((max without (instance) (etcd_server_leader_changes_seen_total{job="etcd"}) or '
+                      '0*absent(etcd_server_leader_changes_seen_total{job="etcd"}))[15m:1s])',
+    'failed calls': '100 * sum(rate(grpc_server_handled_total{job="etcd", grpc_code=~"Unknown|FailedPrecondition|'
+                    'ResourceExhausted|Internal|Unavailable|DataLoss|DeadlineExceeded|OK"}[5m])) without (grpc_type, '
+                    'grpc_code) / sum(rate(grpc_server_handled_total{job="etcd"}[5m])) without (grpc_type, grpc_code)',
+    'slow calls': 'histogram_quantile(0.99, sum(rate(grpc_server_handling_seconds_bucket{job="etcd", '
+                  'grpc_method!="Defragment", grpc_type="unary"}[5m])) without (grpc_type))',
+    'slow members': QUANTILE.format('etcd_network_peer_round_trip_time_seconds'),
+    'failed proposals': 'rate(etcd_server_proposals_failed_total{job="etcd"}[15m])',
+    'slow log': QUANTILE.format('etcd_disk_wal_fsync_duration_seconds'),
+    'slow data file': QUANTILE.format('etcd_disk_backend_commit_duration_seconds'),
+    'low space': '100 * last_over_time(etcd_mvcc_db_total_size_in_bytes{job="etcd"}[5m]) / '
+                 'last_over_time(etcd_server_quota_backend_bytes{job="etcd"}[5m])',
+    'growth': 'predict_linear(etcd_mvcc_db_total_size_in_bytes{job="etcd"}[4h], 14400) - '
+              'etcd_server_quota_backend_bytes{job="etcd"}',
+    'fragmentation': 'last_over_time(etcd_mvcc_db_total_size_in_use_in_bytes{job="etcd"}[5m]) / '
+                     'last_over_time(etcd_mvcc_db_total_size_in_bytes{job="etcd"}[5m])',
+}
+
+
+@contextlib.contextmanager
+def prometheus(program, folder, targets):
+    """A Prometheus that scrapes these every half second; a function that asks it, and gives the values of the answer."""
+    port = free_ports(1)[0]
+    (folder / 'prometheus.yml').write_text(json.dumps({
+        'global': {'scrape_interval': '500ms', 'scrape_timeout': '500ms'},
+        'scrape_configs': [{'job_name': 'etcd', 'static_configs': [{'targets': targets}]}]}))
+    p = subprocess.Popen([program, f'--config.file={folder}/prometheus.yml', f'--storage.tsdb.path={folder}/tsdb',
+                          f'--web.listen-address=127.0.0.1:{port}'], stderr=subprocess.DEVNULL)
+
+    def ask(expression):
+        url = f'http://127.0.0.1:{port}/api/v1/query?' + urllib.parse.urlencode({'query': expression})
+        try:
+            with urllib.request.urlopen(url, timeout=10) as r:
+                answer = json.load(r)
+        except urllib.error.HTTPError as e:
+            if e.code == 503:  # it is still starting
+                return []
+            pytest.fail(f'{expression}: {e.read().decode()}')
+        except OSError:
+            return []
+        return [float(series['value'][1]) for series in answer['data']['result']]
+
+    try:
+        yield ask
+    finally:
+        p.terminate()
+        p.wait(20)
+
+
+def test_what_the_alerts_compute(ketch_bin, messages, tmp_path):
+    """Prometheus, scraping a cluster of three, has a number for what each alert of the mixin compares."""
+    program = shutil.which('prometheus')
+    if program is None:
+        pytest.skip("skipped: no prometheus (Debian's package of that name)")
+    flags = ['--metrics=extensive']
+    with Cluster([ketch_bin / 'etcd'] * 3, tmp_path, ketch_bin / 'etcdctl', messages, flags) as cluster:
+        one = cluster.members[0]
+        with prometheus(program, tmp_path, [m.endpoint for m in cluster.members]) as ask:
+            one.wait_for(lambda: sum(ask('up{job="etcd"}')) == 3, 30)
+            missing = dict(VALUES)
+
+            def all_there():
+                one.ctl('put', 'k', 'v')
+                for name, expression in list(missing.items()):
+                    if any(v == v for v in ask(expression)):
+                        del missing[name]
+                return not missing
+
+            one.wait_for(all_there, 60)
+            assert ask('etcd_server_has_leader{job="etcd"}') == [1, 1, 1]
+            assert ask(VALUES['insufficient members']) == [1.5]
