@@ -86,17 +86,26 @@ static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, 
         copy += strcspn(copy, ",");
         if (*copy == ',')
             *copy++ = 0;
-        if (check_url((*ret)[i]) != CTL_OK)
-            return CTL_ERROR;
     }
     return CTL_OK;
 }
 
-/* Sends the request of a change and prints the answer with `print`. */
+static int check_urls(char *const *urls, size_t n)
+{
+    int status = CTL_OK;
+
+    for (size_t i = 0; i < n && status == CTL_OK; i++)
+        status = check_url(urls[i]);
+    return status;
+}
+
+/* Sends the request of a change and prints the answer with `print`.  URLs in it are looked at only
+ * when the login has succeeded, as etcd's client does. */
 typedef int member_print_fn(struct ctl *ctl, const ProtobufCMessage *answer);
 
 static int change(struct cli_call *call, uint64_t id, enum ketch_method m,
-                  const ProtobufCMessage *request, member_print_fn *print)
+                  const ProtobufCMessage *request, char *const *urls, size_t urls_n,
+                  member_print_fn *print)
 {
     struct ketch_reply *reply = NULL;
     struct ctl ctl;
@@ -104,6 +113,8 @@ static int change(struct cli_call *call, uint64_t id, enum ketch_method m,
     int status = ctl_open(&ctl, call);
 
     ctl.what.member_id = id;
+    if (status == CTL_OK)
+        status = check_urls(urls, urls_n);
     if (status == CTL_OK &&
         ketch_invoke(ctl.client, m, request, timeout_ms, &reply, &ctl.error) != KETCH_OK)
         status = ctl_fail(&ctl, CTL_ERROR);
@@ -166,7 +177,8 @@ static int add_run(struct cli_call *call)
     if (status != CTL_OK)
         return status;
     req.islearner = cli_bool(call, "learner");
-    return change(call, 0, KETCH_METHOD_member_add, &req.base, print_add);
+    return change(call, 0, KETCH_METHOD_member_add, &req.base, req.peerurls, req.n_peerurls,
+                  print_add);
 }
 
 /* ---- remove, update, promote ---- */
@@ -178,7 +190,7 @@ static int remove_run(struct cli_call *call)
 
     if (status != CTL_OK)
         return status;
-    return change(call, req.id, KETCH_METHOD_member_remove, &req.base, print_remove);
+    return change(call, req.id, KETCH_METHOD_member_remove, &req.base, NULL, 0, print_remove);
 }
 
 static int update_run(struct cli_call *call)
@@ -190,7 +202,8 @@ static int update_run(struct cli_call *call)
         status = peer_urls(call, &call->arena, &req.peerurls, &req.n_peerurls);
     if (status != CTL_OK)
         return status;
-    return change(call, req.id, KETCH_METHOD_member_update, &req.base, print_update);
+    return change(call, req.id, KETCH_METHOD_member_update, &req.base, req.peerurls, req.n_peerurls,
+                  print_update);
 }
 
 static int promote_run(struct cli_call *call)
@@ -200,7 +213,7 @@ static int promote_run(struct cli_call *call)
 
     if (status != CTL_OK)
         return status;
-    return change(call, req.id, KETCH_METHOD_member_promote, &req.base, print_promote);
+    return change(call, req.id, KETCH_METHOD_member_promote, &req.base, NULL, 0, print_promote);
 }
 
 /* ---- the tree ---- */

@@ -231,9 +231,11 @@ static int save_run(struct cli_call *call)
 
     if (call->arg_count != 1)
         return cli_fail(CTL_BAD_ARGS, "snapshot save expects one argument <filename>");
-    status = ctl_open(&ctl, call);
+    status = ctl_init(&ctl, call);
     if (status == CTL_OK)
         status = one_endpoint(&ctl);
+    if (status == CTL_OK && ctl_open_client(&ctl) != CTL_OK)
+        status = CTL_INTERRUPTED; /* a refused login, too */
     if (status == CTL_OK)
         status = save(&ctl, call->args[0], timeout_ms);
     return ctl_close(&ctl, status);
