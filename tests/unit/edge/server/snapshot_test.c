@@ -98,6 +98,7 @@ static void check_whole(const struct flow *f)
 static void test_client_leaves(void **state)
 {
     static struct flow f;
+    int left_early = 0;
     long before;
 
     (void) state;
@@ -110,8 +111,13 @@ static void test_client_leaves(void **state)
         if (!f.ended)
             rpc_cancel(f.rpc);
         flow_wait_end(&f);
-        assert_int_equal(f.code, 1);
+        if (f.code == 0)
+            check_whole(&f); /* on a busy machine the file is faster than the client */
+        else
+            assert_int_equal(f.code, 1);
+        left_early += f.code != 0;
     }
+    assert_true(left_early > 0);
     wait_open_transactions(before + 1);
     snapshot_open(&f);
     flow_wait_end(&f);
