@@ -170,6 +170,11 @@ def ketch_bin():
     return BIN
 
 
+def has_address_sanitizer(program):
+    """Such a program needs several times the memory, and its mlock does nothing."""
+    return b'__asan_init' in pathlib.Path(program).read_bytes()
+
+
 @pytest.fixture(scope='session')
 def real_bin():
     """The folder of a real etcd, etcdctl and etcdutl of the 3.5 series."""

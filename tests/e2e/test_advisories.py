@@ -95,6 +95,7 @@ def test_failed_logins_are_told_as_they_were(start_server, tmp_path):
         c.auth('UserAdd', c.login('root'), name='cn', options=dict(no_password=True))
         for name in 'root', 'cn', 'nobody':
             c.outcome('etcdserverpb.Auth/Authenticate', name=name, password='not-this-one')
+        s.wait_for(lambda: s.log_text().count('invalid authentication was requested') == 3)
         lines = [json.loads(x) for x in s.log_text().splitlines() if 'invalid authentication was requested' in x]
         assert [(x['user'], 'no password' in x['error']) for x in lines] == [('root', False), ('cn', True), ('nobody', False)]
         assert 'not-this-one' not in s.log_text()

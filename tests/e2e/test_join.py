@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from cluster_lib import Cluster, log_lines
+from conftest import has_address_sanitizer
 from test_cluster import member_list, put
 
 
@@ -34,6 +35,9 @@ def test_a_member_that_lost_its_directory_does_not_begin_anew(cluster_of, ketch_
     with cluster_of([ketch_bin / 'etcd'] * 3) as c:
         victim = c.followers()[0]
         member_id = victim.status().header.member_id
+        # Who it is asked of knows it by what it has published.
+        for m in c.members:
+            m.wait_for(lambda m=m: all(x.clientURLs for x in member_list(m).values()))
         victim.kill()
         victim.channel = None
         shutil.rmtree(victim.data_dir)
@@ -161,7 +165,7 @@ class Dns(threading.Thread):
 @pytest.fixture
 def dns_environment(ketch_bin, tmp_path, monkeypatch):
     """Programs started from now on ask the name server at this port."""
-    if b'__asan_init' in (ketch_bin / 'etcd').read_bytes():
+    if has_address_sanitizer(ketch_bin / 'etcd'):
         pytest.skip('a preloaded library and AddressSanitizer do not go together')
     source, library = tmp_path / 'dns.c', tmp_path / 'dns.so'
     source.write_text(SHIM)

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from cluster_lib import Cluster, log_lines
+from conftest import has_address_sanitizer
 from test_cluster import get, put
 
 HANG = r'''
@@ -47,7 +48,7 @@ def cluster_of(ketch_bin, messages, tmp_path):
 @pytest.fixture
 def hanging_disk(ketch_bin, tmp_path):
     """The environment that makes a program's log hang, and the file that does it."""
-    if b'__asan_init' in (ketch_bin / 'etcd').read_bytes():
+    if has_address_sanitizer(ketch_bin / 'etcd'):
         pytest.skip('a preloaded library and AddressSanitizer do not go together')
     source, library = tmp_path / 'hang.c', tmp_path / 'hang.so'
     source.write_text(HANG)

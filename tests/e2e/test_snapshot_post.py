@@ -107,7 +107,11 @@ def test_a_data_file_that_is_none(ketch_bin, messages, tmp_path):
         c1.close()
         snap = m.data_dir / 'member' / 'snap'
         m.wait_for(lambda: 'unexpected EOF' in m.log_text() and [p.name for p in snap.iterdir()] == ['db'])
-        page = urllib.request.urlopen(f'http://{m.endpoint}/metrics').read().decode()
-        assert 'etcd_network_snapshot_receive_failures{From="1234"} 4' in page
-        assert 'etcd_network_snapshot_receive_inflights_total{From="1234"} 0' in page
+
+        def counted():
+            page = urllib.request.urlopen(f'http://{m.endpoint}/metrics').read().decode()
+            return ('etcd_network_snapshot_receive_failures{From="1234"} 4' in page and
+                    'etcd_network_snapshot_receive_inflights_total{From="1234"} 0' in page)
+
+        m.wait_for(counted)
         m.grpc('etcdserverpb.KV/Put')(key=b'a', value=b'b')
