@@ -97,9 +97,11 @@ int ctl_connect_to(struct ctl *ctl, const struct ctl_target *t, struct ketch_cli
     *ret = NULL;
     if (ketch_open(&o, ret, &ctl->error) != KETCH_OK)
         return ctl_fail(ctl, CTL_BAD_CONNECTION);
-    if (ketch_login(*ret, t->user, t->password, MAX(o.dial_timeout_ms, 1), &ctl->error) != KETCH_OK)
-        return ctl_fail(ctl, CTL_BAD_CONNECTION);
-    return CTL_OK;
+    if (ketch_login(*ret, t->user, t->password, MAX(o.dial_timeout_ms, 1), &ctl->error) == KETCH_OK)
+        return CTL_OK;
+    ketch_close(*ret);
+    *ret = NULL;
+    return ctl_fail(ctl, CTL_BAD_CONNECTION);
 }
 
 int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n, struct ketch_client *share,

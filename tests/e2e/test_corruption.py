@@ -74,7 +74,8 @@ def test_the_periodic_check_finds_a_spoiled_member(cluster_of, ketch_bin):
         leader.wait_for(lambda: any(x['number-of-peers-checked'] == 2 for x in said(leader, 'finished peer corruption check')))
         assert alarms(leader) == set() and said(leader, 'enabled corruption checking')
         victim = spoil_a_follower(c)
-        victim.start()
+        victim.start(wait=False)  # the alarm may be there before anybody sees it healthy
+        victim.wait_for(lambda: said(victim, 'ready to serve client requests')[1:], 30)
         victim_id = victim.status().header.member_id
         leader.wait_for(lambda: alarms(leader) == {(victim_id, CORRUPT)}, 20)
         warning = said(leader, 'same compact revision then hashes must match')[0]
