@@ -17,20 +17,6 @@ enum { OP_AUTHENTICATE = 1012, OP_USER_ADD = 1100, OP_USER_CHANGE_PASSWORD = 110
 
 /* ---- through the log ---- */
 
-static void message_done(struct req *r)
-{
-    const struct node_result *res = &r->node.result;
-    struct mvcc_header h;
-
-    if (reply_failed(r->call, res))
-        return;
-    h = header_current(r->io, res);
-    if (res->answer == NODE_ANSWER_MSG)
-        reply_message(r->call, &h, res->msg);
-    else
-        reply_header(r->call, &h);
-}
-
 static const struct {
     enum method_id id;
     uint32_t op;
@@ -91,7 +77,7 @@ static void plain_request(struct call *c, struct bytes message)
     while (plain[i].id != (enum method_id) call_method(c)->tag)
         i++;
     if (take(c, plain[i].request, &message, &m))
-        req_propose(c, plain[i].op, message, message_done);
+        req_propose(c, plain[i].op, message, req_message_done);
 }
 
 /* ---- jobs of a call ---- */
@@ -229,7 +215,7 @@ static void login_applied(struct req *r)
     }
     wipe(p->password);
     if (token_is_simple(p->io->server->tokens)) {
-        message_done(r);
+        req_message_done(r);
         return;
     }
     buf_init(&p->token, TOKEN_BYTES_MAX);
@@ -396,14 +382,14 @@ static void hashed(struct auth_job *j)
 
         q->password = text + BASE64_BYTES; /* empty */
         q->hashedpassword = text;
-        propose_message(p, OP_USER_ADD, p->request, message_done);
+        propose_message(p, OP_USER_ADD, p->request, req_message_done);
     } else {
         Etcdserverpb__AuthUserChangePasswordRequest *q =
             (Etcdserverpb__AuthUserChangePasswordRequest *) p->request;
 
         q->password = text + BASE64_BYTES;
         q->hashedpassword = text;
-        propose_message(p, OP_USER_CHANGE_PASSWORD, p->request, message_done);
+        propose_message(p, OP_USER_CHANGE_PASSWORD, p->request, req_message_done);
     }
 }
 
@@ -457,7 +443,7 @@ static void user_add(struct call *c, struct bytes message)
     wipe(q->password);
     secret_wipe((void *) (uintptr_t) message.p, message.n);
     q->password = (char *) (uintptr_t) protobuf_c_empty_string;
-    propose_message(p, OP_USER_ADD, &q->base, message_done);
+    propose_message(p, OP_USER_ADD, &q->base, req_message_done);
 }
 
 static void user_change_password(struct call *c, struct bytes message)
@@ -469,7 +455,7 @@ static void user_change_password(struct call *c, struct bytes message)
     if (q->password[0] != 0)
         hash_and_propose(c, &q->base, q->name, q->password, message);
     else
-        req_propose(c, OP_USER_CHANGE_PASSWORD, message, message_done);
+        req_propose(c, OP_USER_CHANGE_PASSWORD, message, req_message_done);
 }
 
 const struct net_method auth_methods[] = {

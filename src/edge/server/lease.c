@@ -10,20 +10,6 @@ enum { OP_LEASE_GRANT = 8, OP_LEASE_REVOKE = 9 };
 
 /* ---- grant and revoke ---- */
 
-static void message_done(struct req *r)
-{
-    const struct node_result *res = &r->node.result;
-    struct mvcc_header h;
-
-    if (reply_failed(r->call, res))
-        return;
-    h = header_current(r->io, res);
-    if (res->answer == NODE_ANSWER_MSG)
-        reply_message(r->call, &h, res->msg);
-    else
-        reply_header(r->call, &h);
-}
-
 /* The request with an id that the server chose. */
 static bool grant_body(struct call *c, const Etcdserverpb__LeaseGrantRequest *q, struct bytes *ret)
 {
@@ -53,7 +39,7 @@ static void grant(struct call *c, struct bytes message)
         return;
     if (q->id == 0 && !grant_body(c, q, &message))
         return;
-    req_propose(c, OP_LEASE_GRANT, message, message_done);
+    req_propose(c, OP_LEASE_GRANT, message, req_message_done);
 }
 
 static void revoke(struct call *c, struct bytes message)
@@ -63,7 +49,7 @@ static void revoke(struct call *c, struct bytes message)
     count_received(c, METHOD_LEASE_REVOKE);
     if (REQUEST_DECODE(c, etcdserverpb__lease_revoke_request, message, &q) &&
         permitted(c, permit_known(c)))
-        req_propose(c, OP_LEASE_REVOKE, message, message_done);
+        req_propose(c, OP_LEASE_REVOKE, message, req_message_done);
 }
 
 /* ---- queries ---- */
@@ -76,7 +62,7 @@ static void time_to_live(struct call *c, struct bytes message)
     count_received(c, METHOD_LEASE_TIME_TO_LIVE);
     if (!REQUEST_DECODE(c, etcdserverpb__lease_time_to_live_request, message, &q))
         return;
-    r = req_new(c, NODE_REQ_LEASE_TTL, message_done);
+    r = req_new(c, NODE_REQ_LEASE_TTL, req_message_done);
     if (r == NULL)
         return;
     r->node.lease_id = q->id;
@@ -92,7 +78,7 @@ static void leases(struct call *c, struct bytes message)
     count_received(c, METHOD_LEASE_LEASES);
     if (!REQUEST_DECODE(c, etcdserverpb__lease_leases_request, message, &q))
         return;
-    r = req_new(c, NODE_REQ_LEASE_LIST, message_done);
+    r = req_new(c, NODE_REQ_LEASE_LIST, req_message_done);
     if (r != NULL)
         req_submit(r);
 }

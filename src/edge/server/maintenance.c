@@ -9,20 +9,6 @@ enum { OP_ALARM = 10 };
 
 /* ---- alarm ---- */
 
-static void message_done(struct req *r)
-{
-    const struct node_result *res = &r->node.result;
-    struct mvcc_header h;
-
-    if (reply_failed(r->call, res))
-        return;
-    h = header_current(r->io, res);
-    if (res->answer == NODE_ANSWER_MSG)
-        reply_message(r->call, &h, res->msg);
-    else
-        reply_header(r->call, &h);
-}
-
 static void alarm(struct call *c, struct bytes message)
 {
     Etcdserverpb__AlarmRequest *q;
@@ -31,7 +17,7 @@ static void alarm(struct call *c, struct bytes message)
     if (REQUEST_DECODE(c, etcdserverpb__alarm_request, message, &q) &&
         permitted(c, q->action == ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__GET ? permit_known(c)
                                                                                  : permit_admin(c)))
-        req_propose(c, OP_ALARM, message, message_done);
+        req_propose(c, OP_ALARM, message, req_message_done);
 }
 
 /* ---- status ---- */
@@ -153,7 +139,7 @@ static void hash(struct call *c, struct bytes message)
 static void hash_kv_done(struct req *r)
 {
     histogram_observe(r->io->server->m.hash_rev_seconds, took(r));
-    message_done(r);
+    req_message_done(r);
 }
 
 static void hash_kv(struct call *c, struct bytes message)

@@ -101,6 +101,20 @@ void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCM
     call_reply(c, pieces, ARRAY_LEN(pieces));
 }
 
+void req_message_done(struct req *r)
+{
+    const struct node_result *res = &r->node.result;
+    struct mvcc_header h;
+
+    if (reply_failed(r->call, res))
+        return;
+    h = header_current(r->io, res);
+    if (res->answer == NODE_ANSWER_MSG)
+        reply_message(r->call, &h, res->msg);
+    else
+        reply_header(r->call, &h);
+}
+
 /* ---- results of the store ---- */
 
 struct leaving {

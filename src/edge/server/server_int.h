@@ -199,6 +199,8 @@ void reply_header(struct call *c, const struct mvcc_header *h);
 
 /* A message whose field 1 is the header, which `m` itself lacks. */
 void reply_message(struct call *c, const struct mvcc_header *h, const ProtobufCMessage *m);
+/* A request is back: answers with its message, or its header alone, or its error. */
+void req_message_done(struct req *r);
 
 /* An answer that is made as it leaves; small ones at once.  `view` (may be NULL) is unpinned when
  * the last byte was made. */
