@@ -72,8 +72,9 @@ struct call {
     bool headers_sent;
     bool deferred; /* nghttp2 waits for more of the body */
     bool paused;
-    bool plain;   /* HTTP, not gRPC: no trailers */
-    bool counted; /* hooks.begin ran, hooks.end has not */
+    bool plain;      /* HTTP, not gRPC: no trailers */
+    bool short_body; /* at most NET_UNREAD_BYTES_MAX, says the client */
+    bool counted;    /* hooks.begin ran, hooks.end has not */
     bool above_mark;
     enum call_cancel_reason canceled;
 

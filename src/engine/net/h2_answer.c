@@ -83,7 +83,8 @@ static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *hea
 }
 
 /* When our last frame of a stream has gone and the client still talks, it is told to stop: the
- * answer is complete. */
+ * answer is complete.  Not so a client that will soon have said all: some (curl 7.88) forget the
+ * answer when they see the reset. */
 static int on_frame_send(nghttp2_session *s, const nghttp2_frame *f, void *user)
 {
     struct h2_server *h2 = user;
@@ -95,7 +96,7 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *f, void *user)
         (f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return 0;
     c = h2_server__call(h2, f->hd.stream_id);
-    if (c != NULL && !c->remote_closed)
+    if (c != NULL && !c->remote_closed && !c->short_body)
         nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_NO_ERROR);
     return 0;
 }

@@ -138,6 +138,19 @@ static bool restore_timeout(struct call *c)
     return call__keep_field(c, BYTES_LIT("grpc-timeout"), bytes_str(text));
 }
 
+/* nghttp2 has checked that the field is a number. */
+static bool is_short(const struct http_req *r)
+{
+    struct bytes v;
+    uint64_t n = 0;
+
+    if (!http_header(r, "content-length", &v))
+        return false;
+    for (size_t i = 0; i < v.n && n <= NET_UNREAD_BYTES_MAX; i++)
+        n = n * 10 + (uint64_t) (v.p[i] - '0');
+    return n <= NET_UNREAD_BYTES_MAX;
+}
+
 void http__h2_begin(struct call *c)
 {
     struct h2_req *x = arena_alloc(&c->arena, sizeof *x);
@@ -156,6 +169,7 @@ void http__h2_begin(struct call *c)
     if (x->req.host.n == 0)
         (void) http_header(&x->req, "host", &x->req.host);
     x->req.version = 20;
+    c->short_body = is_short(&x->req);
     c->http = &x->req;
     /* Whenever something has left, on_drained hears of it; http.c knows the handler's mark. */
     c->owned = true;

@@ -103,6 +103,10 @@ void net_limits_default(struct net_limits *l);
 /* Pieces at least this long are written from where they lie (writev), shorter ones are copied. */
 #define NET_OUT_REF_BYTES 4096
 
+/* The rest of a plain request's body that is taken and thrown away after an early answer; who has
+ * more to send is told to stop. */
+#define NET_UNREAD_BYTES_MAX (64u << 10)
+
 /* What one read takes from a socket. */
 #define NET_READ_BYTES (256u << 10)
 

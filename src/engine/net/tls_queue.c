@@ -12,16 +12,20 @@
 
 /* ---- places ---- */
 
+/* When all places are taken: from then on the one that came first makes room for another. */
+static mono_ns patience_ends(const struct loop *l)
+{
+    const struct tls_conn *oldest = CONTAINER_OF(l->shaking.next, struct tls_conn, place);
+
+    return oldest->begun_ns + NET_HANDSHAKE_PATIENCE_MS * INT64_C(1000000);
+}
+
 /* One that keeps others waiting and says nothing makes room. */
 static void make_room(struct loop *l)
 {
-    struct tls_conn *oldest;
-
-    if (l->shaking_n < NET_HANDSHAKES_MAX)
-        return;
-    oldest = CONTAINER_OF(l->shaking.next, struct tls_conn, place);
-    if (l->now - oldest->begun_ns >= NET_HANDSHAKE_PATIENCE_MS * INT64_C(1000000))
-        tls_conn__reject(oldest, "i/o timeout", false, false);
+    if (l->shaking_n >= NET_HANDSHAKES_MAX && l->now >= patience_ends(l))
+        tls_conn__reject(CONTAINER_OF(l->shaking.next, struct tls_conn, place), "i/o timeout",
+                         false, false);
 }
 
 static bool has_place(struct tls_conn *t)
@@ -41,10 +45,10 @@ static bool has_place(struct tls_conn *t)
 
 /* ---- turns ---- */
 
-/* In the next turn of the loop, after its sockets. */
-static void arm(struct loop *l)
+/* In the next turn of the loop, after its sockets; or when there can be a place. */
+static void arm_at(struct loop *l, mono_ns at)
 {
-    if (list_empty(&l->shake_waiting) || loop__timer_at(l, &l->shake_timer, l->now + 1) == 0)
+    if (list_empty(&l->shake_waiting) || loop__timer_at(l, &l->shake_timer, at) == 0)
         return;
     LIST_EACH_SAFE (x, &l->shake_waiting) { /* no memory for a timer */
         struct tls_conn *t = CONTAINER_OF(x, struct tls_conn, wait);
@@ -52,6 +56,11 @@ static void arm(struct loop *l)
         list_remove(&t->wait);
         conn__doom(t->conn, ERR_NOMEM);
     }
+}
+
+static void arm(struct loop *l)
+{
+    arm_at(l, l->now + 1);
 }
 
 static void go_on(struct tls_conn *t)
@@ -73,8 +82,10 @@ void tls_queue__run(struct loop_timer *timer)
     while (!list_empty(&l->shake_waiting) && l->shakes < NET_HANDSHAKES_PER_TURN_MAX) {
         struct tls_conn *t = CONTAINER_OF(l->shake_waiting.next, struct tls_conn, wait);
 
-        if (!has_place(t))
-            return; /* until one is left */
+        if (!has_place(t)) {
+            arm_at(l, patience_ends(l)); /* or when one is left */
+            return;
+        }
         l->shakes++;
         go_on(t);
     }

@@ -65,6 +65,12 @@ static void chat_half_closed(struct call *c)
     call_finish(c, 0, NULL);
 }
 
+static void nothing_there(struct http_req *r, void *user)
+{
+    (void) user;
+    http_error(r, 404, "404 page not found");
+}
+
 static const struct net_method methods[] = {
     {.path = "/t.T/Echo", .kind = NET_UNARY, .request = echo},
     {.path = "/t.T/Hang", .kind = NET_UNARY, .request = hang},
@@ -357,6 +363,54 @@ static void refusal_stops_the_sender(void **state)
     assert_true(raw_send(fd, b.p, b.len));
     assert_true(raw_await(fd, RAW_HEADERS, f));
     assert_true(raw_await(fd, RAW_RST_STREAM, f));
+    assert_int_equal(be32_get(f->payload), 0);
+    buf_done(&b);
+    mem_free(f);
+    close(fd);
+}
+
+/* A plain request of this declared length, answered before its body has come. */
+static void plain_head(struct buf *b, uint32_t id, const char *length)
+{
+    struct buf block;
+
+    buf_init(&block, 4096);
+    raw_literal(&block, ":method", "POST");
+    raw_literal(&block, ":scheme", "http");
+    raw_literal(&block, ":path", "/nothing");
+    raw_literal(&block, ":authority", "x");
+    raw_literal(&block, "content-length", length);
+    raw_frame(b, RAW_HEADERS, RAW_END_HEADERS, id, block.p, block.len);
+    buf_done(&block);
+}
+
+/* Who has a few bytes more to send may finish: the early answer is not followed by a reset, and the
+ * connection goes on; a long body is stopped. */
+static void short_bodies_may_finish(void **state)
+{
+    static const uint8_t zeros[16384];
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct buf b;
+    int fd;
+
+    (void) state;
+    options.http = nothing_there;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    plain_head(&b, 1, "65536");
+    assert_true(raw_send(fd, b.p, b.len));
+    assert_true(raw_await(fd, RAW_HEADERS, f));
+    buf_clear(&b);
+    for (int i = 0; i < 4; i++)
+        raw_frame(&b, RAW_DATA, i == 3 ? RAW_END_STREAM : 0, 1, zeros, sizeof zeros);
+    plain_head(&b, 3, "65537");
+    assert_true(raw_send(fd, b.p, b.len));
+    do {
+        assert_true(raw_next(fd, f));
+        assert_true(f->id != 1 || f->type != RAW_RST_STREAM);
+    } while (f->type != RAW_RST_STREAM);
+    assert_int_equal(f->id, 3);
     assert_int_equal(be32_get(f->payload), 0);
     buf_done(&b);
     mem_free(f);
@@ -701,23 +755,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, defaults, still_serving)
     const struct CMUnitTest tests[] = {
-        T(answer_on_the_wire),
-        T(gzip_on_the_wire),
-        T(malformed_messages),
-        T(malformed_heads),
-        T(refusal_stops_the_sender),
-        T(too_many_pings),
-        T(pings_between_answers),
-        T(rapid_reset),
-        T(continuation_flood),
-        T(idle_frames_flood),
-        T(garbage),
-        T(large_headers),
-        T(too_many_streams),
-        T(unfinished_messages),
-        T(never_reads),
-        T(silent_connection),
-        T(keepalive_of_the_server),
+        T(answer_on_the_wire), T(gzip_on_the_wire),         T(malformed_messages),
+        T(malformed_heads),    T(refusal_stops_the_sender), T(short_bodies_may_finish),
+        T(too_many_pings),     T(pings_between_answers),    T(rapid_reset),
+        T(continuation_flood), T(idle_frames_flood),        T(garbage),
+        T(large_headers),      T(too_many_streams),         T(unfinished_messages),
+        T(never_reads),        T(silent_connection),        T(keepalive_of_the_server),
         T(connections_limit),
     };
 
