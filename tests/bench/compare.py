@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import cases_cluster
 import cases_memory
 import cases_together
 import cases_unary
@@ -24,7 +25,7 @@ from case import Setting, Wrong
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get('KETCH_BIN', ROOT / 'bin'))
-CASES = {c.name: c for c in cases_unary.CASES + cases_together.CASES + cases_memory.CASES}
+CASES = {c.name: c for c in cases_unary.CASES + cases_together.CASES + cases_memory.CASES + cases_cluster.CASES}
 
 
 def default_reference():

@@ -37,6 +37,18 @@ def own_certificate(folder):
     return str(cert), str(key)
 
 
+def settled(cpu_s, idle_s):
+    """What cpu_s() says once it grows by no more than idle_s in a step."""
+    last = cpu_s()
+    for _ in range(IDLE_STEPS_MAX):
+        time.sleep(IDLE_STEP_S)
+        now = cpu_s()
+        if now - last <= idle_s:
+            return now
+        last = now
+    return last
+
+
 class Server:
     """One member on free ports with a data directory of its own, deleted at the end.  `tls`: its clients use TLS (and show no
     certificate)."""
@@ -58,21 +70,28 @@ class Server:
 
     def start(self):
         """Until the first linearizable read is answered; how long that took is in ready_ms and ready_cpu_ms."""
-        self.port, peer_port = free_ports(2)
-        self.url, peer = f'{"https" if self.tls else "http"}://127.0.0.1:{self.port}', f'http://127.0.0.1:{peer_port}'
-        more = ['--cert-file', self.tls[0], '--key-file', self.tls[1]] if self.tls else []
+        client_port, peer_port = free_ports(2)
+        self.launch(client_port, peer_port, f'default=http://127.0.0.1:{peer_port}')
+        self.wait_ready()
+
+    def launch(self, client_port, peer_port, initial_cluster, *more):
+        self.port = client_port
+        self.url, peer = f'{"https" if self.tls else "http"}://127.0.0.1:{client_port}', f'http://127.0.0.1:{peer_port}'
+        tls = ['--cert-file', self.tls[0], '--key-file', self.tls[1]] if self.tls else []
+        self.began = time.monotonic()
         with open(self.log, 'ab') as log:
-            began = time.monotonic()
             self.p = subprocess.Popen(
                 [self.program, '--data-dir', self.data, '--listen-client-urls', self.url, '--advertise-client-urls', self.url,
-                 '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', f'default={peer}',
-                 '--log-level', 'error', *more], stdout=log, stderr=log)
+                 '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', initial_cluster,
+                 '--log-level', 'error', *tls, *more], stdout=log, stderr=log)
+
+    def wait_ready(self):
         while not self._answers():
-            if self.p.poll() is not None or time.monotonic() - began > START_S:
+            if self.p.poll() is not None or time.monotonic() - self.began > START_S:
                 self.kill()
                 raise Wrong(f'{self.program} did not start: ' + pathlib.Path(self.log).read_text(errors='replace')[-300:])
             time.sleep(0.001)
-        self.ready_ms = (time.monotonic() - began) * 1000
+        self.ready_ms = (time.monotonic() - self.began) * 1000
         self.ready_cpu_ms = self.cpu_s() * 1000
 
     def _answers(self):
@@ -126,14 +145,7 @@ class Server:
 
     def settled_cpu_s(self):
         """CPU time once background work has died down."""
-        last = self.cpu_s()
-        for _ in range(IDLE_STEPS_MAX):
-            time.sleep(IDLE_STEP_S)
-            now = self.cpu_s()
-            if now - last <= IDLE_CPU_S:
-                return now
-            last = now
-        return last
+        return settled(self.cpu_s, IDLE_CPU_S)
 
     def written_bytes(self):
         """Pages on their way to the disk.  (In a file that was written ahead in large pieces through the page cache, the
