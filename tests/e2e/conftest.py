@@ -161,6 +161,8 @@ class Messages:
         service, name = method.split('/')
         module = self.modules.get(service, self.rpc)
         prefix = {'Compact': 'Compaction', 'Observe': 'Leader'}.get(name, name)
+        if service == 'etcdserverpb.Auth' and not hasattr(module, prefix + 'Request'):
+            prefix = 'Auth' + prefix
         return getattr(module, prefix + 'Request'), getattr(module, prefix + 'Response')
 
 

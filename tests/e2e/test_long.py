@@ -201,17 +201,18 @@ class Mixer(threading.Thread):
         return b'm%d' % self.chance.randint(0, 200)
 
     def run(self):
-        operations = [self.put] * 12 + [self.delete] * 3 + [self.txn] * 3 + [self.grant, self.revoke, self.compact]
+        operations = [self.put] * 12 + [self.delete] * 3 + [self.txn] * 3 + [self.grant, self.revoke, self.compact, self.user]
         while self.done < self.count:
             m = self.chance.choice(self.cluster.members)
             self.done += 1
             try:
-                self.chance.choice(operations)(lambda name, **f: m.grpc('etcdserverpb.' + name, timeout=10)(**f))
+                self.chance.choice(operations)(lambda method, **f: m.grpc('etcdserverpb.' + method, timeout=10)(**f))
             except ValueError:
                 time.sleep(0.05)
             except grpc.RpcError as e:
                 known = ('etcdserver: mvcc: required revision', 'etcdserver: requested lease not found',
-                         'etcdserver: duplicate key given in txn request')
+                         'etcdserver: duplicate key given in txn request', 'etcdserver: user name', 'etcdserver: role name',
+                         'etcdserver: role is not granted to the user')
                 if e.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
                     time.sleep(0.05)
                 elif not e.details().startswith(known):
@@ -242,6 +243,28 @@ class Mixer(threading.Thread):
         if self.chance.random() < 0.2:
             do('KV/Compact', revision=do('KV/Range', key=b'x').header.revision - self.chance.randint(0, 100))
 
+    def user(self, do):
+        """One step in the life of a user and of a role, from nothing; each may come at the wrong time, and is refused then."""
+        user, role = (what + b'%d' % self.chance.randint(0, 3) for what in (b'u', b'r'))
+        self.chance.choice([
+            lambda: do('Auth/UserAdd', name=user, password=b'%d' % self.done),
+            lambda: do('Auth/UserChangePassword', name=user, password=b'%d' % self.done),
+            lambda: do('Auth/UserDelete', name=user),
+            lambda: do('Auth/RoleAdd', name=role),
+            lambda: do('Auth/RoleDelete', role=role),
+            lambda: do('Auth/RoleGrantPermission', name=role, perm=dict(permType=2, key=self.key())),
+            lambda: do('Auth/UserGrantRole', user=user, role=role),
+            lambda: do('Auth/UserRevokeRole', name=user, role=role)])()
+
+
+def auth_state(member):
+    """All that may be asked of users and roles."""
+    def ask(method, **fields):
+        return member.grpc('etcdserverpb.Auth/' + method)(**fields)
+    users, roles = ask('UserList').users, ask('RoleList').roles
+    return (ask('AuthStatus').authRevision, [(u, list(ask('UserGet', name=u).roles)) for u in users],
+            [(r, [str(p) for p in ask('RoleGet', role=r).perm]) for r in roles])
+
 
 def change_members(cluster):
     """A learner that never comes is added and removed again."""
@@ -257,7 +280,7 @@ def change_members(cluster):
 def test_all_kinds_of_operations_between_both_kinds_of_members(cluster_of, ketch_bin, real, ours):
     """Each member leads in turn while everything goes on; at each change the members' hashes are equal, and no alarm is on."""
     program, level = real
-    with cluster_of([ketch_bin / 'etcd'] * ours + [program] * (3 - ours)) as c:
+    with cluster_of([ketch_bin / 'etcd'] * ours + [program] * (3 - ours), '--bcrypt-cost', '4') as c:
         done = 0
         for turn in range(6):
             leader, wanted = c.leader(20), c.members[turn % 3]
@@ -272,6 +295,9 @@ def test_all_kinds_of_operations_between_both_kinds_of_members(cluster_of, ketch
             assert [x.odd for x in mixers] == [[]] * 8
             done += sum(x.done for x in mixers)
             revision = c.agree(60)
+            states = [auth_state(m) for m in c.members]
+            assert states[0] == states[1] == states[2]
+        assert states[0][0] > 1, 'no user was ever made'
         assert not any(m.grpc('etcdserverpb.Maintenance/Alarm')(action=0).alarms for m in c.members)
         print(f'\n{ours} of ours and {3 - ours} of {program}: {done} operations, revision {revision}')
 
