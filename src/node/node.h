@@ -117,6 +117,9 @@ struct node_env {
     /* A promise of the machine was broken (failed fsync, damaged state): say why and stop the
      * process. Called on an actor's thread; must not return. */
     NORETURN void (*fatal)(void *ctx, const char *why);
+    /* The same for a log that is not what this member once told its leader, its directory having
+     * been lost: the words are etcd's, for whom this is a panic of consensus.  NULL: fatal. */
+    NORETURN void (*log_lost)(void *ctx, const char *words);
     /* The member has published its attributes: clients may be served.  Once, on an actor's thread.
      */
     void (*ready)(void *ctx);

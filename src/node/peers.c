@@ -77,6 +77,18 @@ static bool may_travel(enum raft_message_type t)
     }
 }
 
+/* A member whose directory was lost, and who was started again under its old name: what it has
+ * promised is gone, so it may not go on. */
+NORETURN static void log_lost(struct node *n, const struct raft_message *m)
+{
+    char words[RAFT_LOG_LOST_BYTES];
+
+    raft_log_lost_text(n->raft.raft, m, words);
+    if (n->env.log_lost != NULL)
+        n->env.log_lost(n->env.ctx, words);
+    n->env.fatal(n->env.ctx, words);
+}
+
 static void take_message(struct node *n, struct node_message *x)
 {
     if (node__hold(n, x))
@@ -88,6 +100,8 @@ static void take_message(struct node *n, struct node_message *x)
         int rc = x->m.type == RAFT_MSG_SNAP && !x->has_db ? ERR_INVALID
                                                           : raft_step(n->raft.raft, &x->m);
 
+        if (rc == ERR_RAFT_LOG_LOST)
+            log_lost(n, &x->m);
         /* A proposal that cannot be taken now is lost, and its proposer asks again. */
         if (rc != 0)
             LOG_DEBUG(n->env.log, "a message of another member was not taken",

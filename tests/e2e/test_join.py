@@ -1,4 +1,7 @@
 """How members find their cluster: refusals, a discovery service, DNS."""
+import os
+import pathlib
+import re
 import shutil
 import socket
 import struct
@@ -45,6 +48,28 @@ def test_a_member_that_lost_its_directory_does_not_begin_anew(cluster_of, ketch_
         assert status == 1 and error.endswith(f'member {member_id:x} has already been bootstrapped')
         assert not (victim.data_dir / 'member').exists()
         put(c.leader(), b'on', b'1')
+
+
+@pytest.mark.parametrize('program', ['ketch', 'real'])
+def test_a_member_that_lost_its_directory_and_joins_stops(cluster_of, ketch_bin, request, program):
+    """Called existing it is let in, and its leader tells it to commit what it no longer has: etcd's last words, status 2."""
+    real = os.environ.get('KETCH_REFERENCE_BIN')
+    folder = ketch_bin if program == 'ketch' else pathlib.Path(real or request.getfixturevalue('real_bin'))
+    etcd = folder / 'etcd'
+    with cluster_of([etcd] * 3) as c:
+        victim = c.followers()[0]
+        put(c.leader(), b'on', b'1')
+        victim.kill()
+        victim.channel = None
+        shutil.rmtree(victim.data_dir)
+        victim.command += ['--initial-cluster-state', 'existing']
+        victim.start(wait=False)
+        assert victim.process.wait(20) == 2
+        last = next(x for x in log_lines(victim) if x['level'] == 'panic')
+        assert re.fullmatch(r'tocommit\(\d+\) is out of range \[lastIndex\(0\)\]. '
+                            r'Was the raft log corrupted, truncated, or lost\?', last['msg'])
+        assert last['logger'] == 'raft' and last.keys() == {'level', 'ts', 'logger', 'caller', 'msg', 'stacktrace'}
+        put(c.leader(), b'on', b'2')
 
 
 @pytest.mark.parametrize('enabled', [False, True])

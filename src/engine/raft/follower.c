@@ -58,16 +58,31 @@ void raft__handle_append(struct raft *r, const struct raft_message *m)
         reject_append(r, m);
 }
 
-void raft__handle_heartbeat(struct raft *r, const struct raft_message *m)
+/* A heartbeat tells to commit only what its leader has had acknowledged by this very member. */
+int raft__handle_heartbeat(struct raft *r, const struct raft_message *m)
 {
     ASSERT(r->state == RAFT_FOLLOWER);
     ASSERT(r->lead == m->from);
+    if (m->commit > raft__log_last_index(&r->log) && !PLANTED(HEARTBEAT_COMMIT))
+        return ERR_RAFT_LOG_LOST;
     if (PLANTED(HEARTBEAT_COMMIT))
         raft__log_commit_to(&r->log, MIN(m->commit, raft__log_last_index(&r->log)));
     else
         raft__log_commit_to(&r->log, m->commit);
     raft__send(r, (struct raft_message){
                       .type = RAFT_MSG_HEARTBEAT_RESP, .to = m->from, .context = m->context});
+    return 0;
+}
+
+const char *raft_log_lost_text(const struct raft *r, const struct raft_message *m,
+                               char buf[RAFT_LOG_LOST_BYTES])
+{
+    ASSERT(r->magic == RAFT_MAGIC);
+    (void) snprintf(buf, RAFT_LOG_LOST_BYTES,
+                    "tocommit(%" PRIu64 ") is out of range [lastIndex(%" PRIu64
+                    ")]. Was the raft log corrupted, truncated, or lost?",
+                    m->commit, raft__log_last_index(&r->log));
+    return buf;
 }
 
 /* ---- snapshots ---- */

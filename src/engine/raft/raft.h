@@ -59,7 +59,8 @@
     X(SNAPSHOT_UNAVAILABLE, -106, "snapshot is temporarily unavailable")                 \
     X(CONFIG, -107, "invalid raft configuration")                                        \
     X(CONF_CHANGE, -108, "configuration change is not possible")                         \
-    X(READ_REFUSED, -109, "read index request refused")
+    X(READ_REFUSED, -109, "read index request refused")                                  \
+    X(LOG_LOST, -110, "the leader counts on entries that are not here")
 
 enum raft_err {
 #define X(name, code, text) ERR_RAFT_##name = code,
@@ -159,8 +160,17 @@ void raft_tick(struct raft *r);
  * messages.  0, or ERR_RAFT_PROPOSAL_DROPPED   a proposal that cannot be taken or forwarded now
  *   ERR_RAFT_STEP_LOCAL         a type that only oneself may raise
  *   ERR_RAFT_PEER_NOT_FOUND     a response by someone who is no member
+ *   ERR_RAFT_LOG_LOST           the leader knows that this member has stored what is not here: its
+ *                               directory was lost, and its votes count for nothing any more.  The
+ *                               owner says so (raft_log_lost_text) and stops
  * Errors other than these do not exist; a message that makes no sense now is ignored. */
 NODISCARD int raft_step(struct raft *r, const struct raft_message *m);
+
+/* What etcd-io/raft says at its end of a message that was answered by ERR_RAFT_LOG_LOST, written to
+ * `buf`; returns it. */
+#define RAFT_LOG_LOST_BYTES 160
+const char *raft_log_lost_text(const struct raft *r, const struct raft_message *m,
+                               char buf[RAFT_LOG_LOST_BYTES]);
 
 /* Proposes entries as one batch; of each only type, data and owner are read.  All are taken or
  * none. 0 or ERR_RAFT_PROPOSAL_DROPPED (no leader, a transfer under way, too much uncommitted,

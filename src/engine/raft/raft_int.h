@@ -150,7 +150,8 @@ int raft__propose_leave_joint(struct raft *r);
 /* ---- follower.c: what a leader tells a follower ---- */
 
 void raft__handle_append(struct raft *r, const struct raft_message *m);
-void raft__handle_heartbeat(struct raft *r, const struct raft_message *m);
+/* 0 or ERR_RAFT_LOG_LOST. */
+NODISCARD int raft__handle_heartbeat(struct raft *r, const struct raft_message *m);
 void raft__handle_snapshot(struct raft *r, const struct raft_message *m);
 
 /* ---- reads.c ---- */

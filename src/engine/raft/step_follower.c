@@ -77,10 +77,10 @@ int raft__step_follower(struct raft *r, const struct raft_message *m)
     case RAFT_MSG_SNAP:
         r->election_elapsed = 0;
         r->lead = m->from;
+        if (m->type == RAFT_MSG_HEARTBEAT)
+            return raft__handle_heartbeat(r, m);
         if (m->type == RAFT_MSG_APP)
             raft__handle_append(r, m);
-        else if (m->type == RAFT_MSG_HEARTBEAT)
-            raft__handle_heartbeat(r, m);
         else
             raft__handle_snapshot(r, m);
         return 0;

@@ -103,6 +103,8 @@ void sim_deliver(struct sim *s, struct sim_event *e)
         report(s, e->other, e->member, REPORT_SNAPSHOT_ARRIVED);
     int rc = raft_step(m->raft, &x);
 
+    if (rc == ERR_RAFT_LOG_LOST)
+        sim_fail(s, "member %" PRIu64 " has lost what it acknowledged", sim_id(m));
     if (rc != 0)
         sim_hash(s, (uint64_t) -rc);
     sim_member_pump(s, m);

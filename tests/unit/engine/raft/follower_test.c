@@ -44,6 +44,37 @@ static void messages_are_bounded(void **state)
     owner_done(&o);
 }
 
+/* A leader that tells to commit what is not here had it acknowledged once: the log was lost.  As a
+ * follower and as a candidate; nothing is committed, nothing answered. */
+static void heartbeat_beyond_the_log(void **state)
+{
+    for (int campaigns = 0; campaigns < 2; campaigns++) {
+        struct raft_message m = {.type = RAFT_MSG_HEARTBEAT, .from = 2, .term = 2, .commit = 7};
+        char text[RAFT_LOG_LOST_BYTES];
+        struct owner o;
+        struct raft_update u;
+
+        (void) state;
+        owner_init(&o, 3);
+        owner_start(&o);
+        if (campaigns != 0)
+            raft_campaign(o.raft);
+        run(&o);
+        assert_int_equal(raft_step(o.raft, &m), ERR_RAFT_LOG_LOST);
+        assert_string_equal(raft_log_lost_text(o.raft, &m, text),
+                            "tocommit(7) is out of range [lastIndex(1)]. Was the raft log "
+                            "corrupted, truncated, or lost?");
+        assert_int_equal(raft_get_commit(o.raft), 1);
+        raft_take_update(o.raft, &u);
+        assert_int_equal(u.messages_n, 0);
+        m.commit = 1;
+        step(&o, m);
+        raft_take_update(o.raft, &u);
+        assert_int_equal(u.messages_n, 1);
+        owner_done(&o);
+    }
+}
+
 /* A follower whose storage does not keep up ignores appends until it does, as if they were lost. */
 static void unstable_log_is_bounded(void **state)
 {
@@ -318,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(malformed_read_answer),
         cmocka_unit_test(messages_are_bounded),
+        cmocka_unit_test(heartbeat_beyond_the_log),
         cmocka_unit_test(unstable_log_is_bounded),
         cmocka_unit_test(forwarding_switched_off),
         cmocka_unit_test(nothing_to_forward_to),
