@@ -2,6 +2,7 @@
 #include "engine/net/addr.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 
@@ -27,6 +28,14 @@ void addr__text(const struct sockaddr *sa, char out[ADDR_TEXT_BYTES])
     } else {
         snprintf(out, ADDR_TEXT_BYTES, "@");
     }
+}
+
+const char *addr__errno_words(int errnum, char out[ADDR_ERRNO_BYTES])
+{
+    snprintf(out, ADDR_ERRNO_BYTES, "%s", strerror(errnum));
+    if (isupper((unsigned char) out[0]) && !isupper((unsigned char) out[1]))
+        out[0] = (char) tolower((unsigned char) out[0]);
+    return out;
 }
 
 int addr__unix(const char *path, struct addr *ret, struct err *e)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #define ADDR_TEXT_BYTES 64
+#define ADDR_ERRNO_BYTES 96
 #define NET_HOST_BYTES 256 /* of a name */
 
 struct addr {
@@ -16,6 +17,9 @@ struct addr {
 
 /* "127.0.0.1:2379", "[::1]:2379", "@" for a unix socket without a name. */
 void addr__text(const struct sockaddr *sa, char out[ADDR_TEXT_BYTES]);
+
+/* Go's words for an errno: the C library's, with a small letter at the front. */
+const char *addr__errno_words(int errnum, char out[ADDR_ERRNO_BYTES]);
 
 /* ERR_INVALID when the path is too long for a socket. */
 NODISCARD int addr__unix(const char *path, struct addr *ret, struct err *e);

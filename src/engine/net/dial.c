@@ -90,27 +90,6 @@ static void on_connected(uv_poll_t *h, int status, int events)
         uv_close((uv_handle_t *) h, on_poll_closed);
 }
 
-/* Go's words for an errno. */
-static const char *go_text(int errnum)
-{
-    switch (errnum) {
-    case ECONNREFUSED:
-        return "connection refused";
-    case ENOENT:
-        return "no such file or directory";
-    case ETIMEDOUT:
-        return "connection timed out";
-    case EHOSTUNREACH:
-        return "no route to host";
-    case ENETUNREACH:
-        return "network is unreachable";
-    case EACCES:
-        return "permission denied";
-    default:
-        return strerror(errnum);
-    }
-}
-
 static bool connect_begin(struct dial *d, const struct addr *a)
 {
     d->fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -140,6 +119,8 @@ static bool connect_begin(struct dial *d, const struct addr *a)
 
 static void try_next(struct dial *d)
 {
+    char words[ADDR_ERRNO_BYTES];
+
     while (d->next < d->addrs_n) {
         const struct addr *a = &d->addrs[d->next++];
         char text[ADDR_TEXT_BYTES];
@@ -152,7 +133,7 @@ static void try_next(struct dial *d)
             return;
     }
     snprintf(d->failure, sizeof d->failure, "dial %s: connect: %s", d->what,
-             go_text(d->last_errno));
+             addr__errno_words(d->last_errno, words));
     finish(d, -1, d->failure);
 }
 
