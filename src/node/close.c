@@ -98,6 +98,7 @@ void node_close(struct node *n)
     raft_free(n->raft.raft);
     raft_memory_storage_free(n->raft.log);
     wal_close(n->wal.wal);
+    file_close(n->work.purged);
     node__jobs_done(n);
     map64_done(&n->raft.waiting);
     arena_done(&a->scratch);

@@ -69,6 +69,10 @@
 /* Between two steps of a defragmentation: about a MiB is written in each, and the log writes to the
  * same disk. */
 #define NODE_DEFRAG_REST_NS INT64_C(4000000)
+/* Files that lost their names go back to the disk in pieces, for it discards one at about 4 MiB/ms,
+ * and whoever syncs meanwhile waits. */
+#define NODE_SHED_BYTES (UINT64_C(4) << 20)
+#define NODE_SHED_REST_NS INT64_C(10000000)
 #define NODE_SNAPSHOT_RETRY_NS INT64_C(10000000000)
 #define NODE_SENDING_MAX 16 /* snapshots to other members under way; etcd's number */
 /* Behind a snapshot that has arrived the log is kept so long, for its receiver to go on from there;
@@ -241,6 +245,8 @@ struct store_actor {
     mono_ns ask_again; /* not before: a full disk */
     bool idle;         /* nothing sealed, no job */
     unsigned replaced; /* files so far; until apply has taken over the last, nothing is done */
+    bool shedding;     /* files that were replaced go, a piece at shed_again */
+    mono_ns shed_again;
     struct outbox out;
 };
 
@@ -251,6 +257,8 @@ struct work_actor {
     struct mvcc_hash *hash_kv;
     struct mvcc_reader *reader;
     mono_ns next_purge;
+    struct file *purged; /* a segment of the log that goes, a piece at shed_again */
+    mono_ns shed_again;
     mono_ns prepare_again; /* not before */
     struct outbox out;
 };

@@ -247,6 +247,16 @@ static bool awaits_apply(struct node *n)
     return n->store.replaced != atomic_load(&n->taken_over);
 }
 
+static void shed(struct node *n, mono_ns now)
+{
+    struct store_actor *sa = &n->store;
+
+    if (sa->shedding && now < sa->shed_again)
+        return;
+    sa->shedding = store_shed(n->apply.store, NODE_SHED_BYTES);
+    sa->shed_again = now + NODE_SHED_REST_NS;
+}
+
 int64_t node__run_store(struct node *n, mono_ns now)
 {
     struct store_actor *sa = &n->store;
@@ -259,6 +269,7 @@ int64_t node__run_store(struct node *n, mono_ns now)
         return -1;
     begin_jobs(n, commit(n, now));
     step_all(n, now);
+    shed(n, now);
     ask_room(n, now);
     node__outbox_flush(n, &sa->out);
     if (atomic_load(&n->stopping) && list_empty(&sa->work) && list_empty(&sa->held) &&
@@ -271,6 +282,8 @@ int64_t node__store_next_step(struct node *n, mono_ns now)
 {
     int64_t due = store_low_on_space(n->apply.store) ? MAX(n->store.ask_again - now, 0) : -1;
 
+    if (n->store.shedding)
+        due = node__sooner(due, MAX(n->store.shed_again - now, 0));
     LIST_EACH (x, &n->store.work) {
         struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
 

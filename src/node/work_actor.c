@@ -130,17 +130,33 @@ static mono_ns next_prepare(const struct node *n)
     return n->work.prepare_again == 0 ? INT64_MAX : n->work.prepare_again;
 }
 
+/* One segment at a time, in pieces.  False: none is left to go. */
+static bool purge_log(struct node *n, mono_ns now)
+{
+    struct work_actor *wa = &n->work;
+    struct err e = ERR_INIT;
+
+    if (wa->purged != NULL && now < wa->shed_again)
+        return true;
+    if (wa->purged != NULL && !file_shed(wa->purged, NODE_SHED_BYTES)) {
+        file_close(wa->purged);
+        wa->purged = NULL;
+    }
+    if (wa->purged == NULL && n->cfg.wals_max > 0 &&
+        wal_purge(n->env.disk, n->wal_dir, n->cfg.wals_max, &wa->purged, &e) != 0)
+        LOG_WARN(n->env.log, "failed to purge WAL files", F_ERR(&e));
+    wa->shed_again = now + NODE_SHED_REST_NS;
+    return wa->purged != NULL;
+}
+
 static void purge(struct node *n, mono_ns now)
 {
     struct err e = ERR_INIT;
     size_t removed = 0;
 
-    if (now < n->work.next_purge)
+    if (now < n->work.next_purge || purge_log(n, now))
         return;
     n->work.next_purge = now + NODE_PURGE_NS;
-    if (n->cfg.wals_max > 0 &&
-        wal_purge(n->env.disk, n->wal_dir, n->cfg.wals_max, &removed, &e) != 0)
-        LOG_WARN(n->env.log, "failed to purge WAL files", F_ERR(&e));
     if (n->cfg.snapshots_max > 0 &&
         snap_purge(n->env.disk, n->snap_dir, n->cfg.snapshots_max, &removed, &e) != 0)
         LOG_WARN(n->env.log, "failed to purge snapshot files", F_ERR(&e));
@@ -192,5 +208,5 @@ int64_t node__run_work(struct node *n, mono_ns now)
     if (atomic_load(&n->stopping) && mpsc_empty(&wa->requests) &&
         node__actor_stopped(n, NODE_STORE))
         node__mark_stopped(n, NODE_WORK);
-    return MAX(MIN(wa->next_purge, next_prepare(n)) - now, 0);
+    return MAX(MIN(wa->purged == NULL ? wa->next_purge : wa->shed_again, next_prepare(n)) - now, 0);
 }

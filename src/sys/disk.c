@@ -145,6 +145,12 @@ void file_will_need(struct file *f, uint64_t off, uint64_t bytes)
         f->ops->will_need(f, off, bytes);
 }
 
+bool file_shed(struct file *f, uint64_t bytes)
+{
+    ASSERT(bytes > 0);
+    return f->ops->shed != NULL && f->ops->shed(f, bytes);
+}
+
 void file_close(struct file *f)
 {
     if (f != NULL)

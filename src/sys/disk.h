@@ -78,6 +78,7 @@ struct file_ops {
     void (*map_release)(struct file *f, uint64_t bytes);                          /* may be NULL */
     int (*map_lock)(struct file *f, uint64_t off, uint64_t bytes, struct err *e); /* may be NULL */
     void (*will_need)(struct file *f, uint64_t off, uint64_t bytes);              /* may be NULL */
+    bool (*shed)(struct file *f, uint64_t bytes);                                 /* may be NULL */
     void (*close)(struct file *f);
 };
 
@@ -141,6 +142,11 @@ void file_map_release(struct file *f, uint64_t bytes);
 NODISCARD int file_map_lock(struct file *f, uint64_t off, uint64_t bytes, struct err *e);
 /* These bytes will be read soon: begins to bring them into the system's cache.  A hint. */
 void file_will_need(struct file *f, uint64_t off, uint64_t bytes);
+/* Of a file that has lost its name, durably, and that nobody else has open: gives the disk back the
+ * last `bytes`.  True: there is more.  To close a large one at once keeps the disk busy (with
+ * discards) for as long as a write of it would, and those wait who sync meanwhile.  A file that has
+ * a name, or that others read, stays as it is: false. */
+bool file_shed(struct file *f, uint64_t bytes);
 void file_close(struct file *f);
 
 #endif

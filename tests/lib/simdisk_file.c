@@ -222,6 +222,18 @@ static int sf_map(struct file *file, uint64_t reserve_bytes, const uint8_t **ret
     return leave(f, 0);
 }
 
+static bool sf_shed(struct file *file, uint64_t bytes)
+{
+    struct sim_file *f = sim_of(file);
+    uint64_t left = f->inode->now.n - MIN(bytes, f->inode->now.n);
+    int rc = enter(f, SIM_TRUNCATE, "shed", NULL);
+    bool named = rc != 0 || sim__names_have(&f->disk->now, f->inode);
+
+    if (!named)
+        sim__inode_truncate(f->inode, left);
+    return leave(f, rc) == 0 && !named && left > 0;
+}
+
 static void sf_close(struct file *file)
 {
     struct sim_file *f = sim_of(file);
@@ -249,5 +261,6 @@ const struct file_ops sim__file_ops = {
     .lock = sf_lock,
     .unlock = sf_unlock,
     .map = sf_map,
+    .shed = sf_shed,
     .close = sf_close,
 };

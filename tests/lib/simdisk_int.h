@@ -140,6 +140,7 @@ char *sim__path_clean(const char *path);
 size_t sim__parent_len(const char *path);
 bool sim__is_in_dir(const char *path, const char *dir);
 struct inode *sim__names_get(const struct names *m, const char *path);
+bool sim__names_have(const struct names *m, const struct inode *ino); /* under any name */
 void sim__names_set(struct names *m, const char *path, struct inode *ino);
 void sim__names_done(struct names *m);
 /* Changes the names as they are now; durable after a sync of the directory. */

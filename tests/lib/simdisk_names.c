@@ -57,6 +57,14 @@ struct inode *sim__names_get(const struct names *m, const char *path)
     return i < m->count && strcmp(m->v[i].path, path) == 0 ? m->v[i].inode : NULL;
 }
 
+bool sim__names_have(const struct names *m, const struct inode *ino)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->v[i].inode == ino)
+            return true;
+    return false;
+}
+
 void sim__names_set(struct names *m, const char *path, struct inode *ino)
 {
     size_t i = names_at(m, path);

@@ -98,6 +98,8 @@ NODISCARD int bolt_open(struct disk *d, const char *path, const struct bolt_opti
 
 /* All transactions have ended.  NULL is accepted. */
 void bolt_close(struct bolt_db *db);
+/* The same, but the file stays open, with its lock, and is returned, owned. */
+struct file *bolt_close_but_file(struct bolt_db *db);
 
 /* Asks for the room that the next commits need without committing anything.  ERR_NO_SPACE: refused;
  * ERR_AGAIN and ERR_CLOSED as for bolt_begin_write. */

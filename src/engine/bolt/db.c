@@ -64,22 +64,27 @@ static struct bolt_db *db_new(struct disk *d, const char *path, const struct bol
 
 void bolt_close(struct bolt_db *db)
 {
+    if (db != NULL)
+        file_close(bolt_close_but_file(db)); /* ends the lock */
+}
+
+struct file *bolt_close_but_file(struct bolt_db *db)
+{
+    struct file *f = db->file;
     struct list *it;
 
-    if (db == NULL)
-        return;
     ASSERT(!atomic_load(&db->writing));
     ASSERT(list_empty(&db->readers));
     while ((it = list_pop(&db->pool)) != NULL)
         mem_free(CONTAINER_OF(it, struct bolt_tx, link));
     bolt__map_close(db->map);
-    file_close(db->file); /* ends the lock */
     freelist_done(&db->freelist);
     mem_free(db->writer.dirty);
     mem_free(db->writer.reader_ids);
     pthread_mutex_destroy(&db->lock);
     mem_free(db->path);
     mem_free(db);
+    return f;
 }
 
 /* ---- a new file ---- */

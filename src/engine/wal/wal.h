@@ -195,8 +195,10 @@ uint64_t wal_room_bytes(const struct wal *w);
  * to start from there, so that wal_purge (or etcd's) may remove them. */
 void wal_release_to(struct wal *w, raft_index index);
 
-/* Removes the oldest segments while more than `keep` are there and their lock can be had. */
-NODISCARD int wal_purge(struct disk *d, const char *dir, size_t keep, size_t *ret_removed,
+/* Removes the oldest segment, durably, if more than `keep` are there and its lock can be had.
+ * *ret: its file, owned by the caller: large, so file_shed may go before file_close; or NULL, none
+ * was removed. */
+NODISCARD int wal_purge(struct disk *d, const char *dir, size_t keep, struct file **ret,
                         struct err *e);
 
 /* ---- reading back ---- */

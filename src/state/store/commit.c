@@ -62,7 +62,7 @@ void store__snapshot_end(struct store_snapshot *sn)
     list_remove(&sn->link);
     note_oldest(s);
     bolt_rollback(sn->tx);
-    store__file_unref(sn->file);
+    store__file_unref(s, sn->file);
     mem_free(sn);
     atomic_fetch_sub_explicit(&s->snapshots_open, 1, memory_order_relaxed);
 }

@@ -153,7 +153,7 @@ static int switch_files(struct store_defrag *d, struct err *e)
     rc = disk_sync_dir(s->cfg.disk, s->dir, e);
     if (rc != 0)
         store__stop(e);
-    store__file_unref(s->file); /* closed with the last snapshot of it */
+    store__file_retire(s, s->file);
     s->file = d->copy;
     d->copy = NULL;
     return store__committed(s, e);
@@ -200,7 +200,7 @@ void store_defrag_end(struct store_defrag *d)
     if (d == NULL)
         return;
     if (d->copy != NULL) {
-        store__file_unref(d->copy);
+        store__file_unref(d->store, d->copy);
         remove_copy(d);
     }
     ASSERT(d->store->defrag == d);

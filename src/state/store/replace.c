@@ -1,8 +1,60 @@
 /* replace.c -- another file in the place of this one, under the eyes of readers.
  *
  * The store thread opens it, the apply thread takes it over; `replacement` lies between them, and
- * not in `fresh`, for apply adopts what is fresh whenever it takes a view. */
+ * not in `fresh`, for apply adopts what is fresh whenever it takes a view.
+ *
+ * The old file lives with its last snapshot, here and after a defragmentation.  Its room goes back
+ * to the disk in pieces then, for it may be gigabytes. */
 #include "state/store/store_int.h"
+
+/* ---- files without a name ---- */
+
+struct gone {
+    struct list link;
+    struct file *file;
+};
+
+void store__file_retire(struct store *s, struct store_file *f)
+{
+    ASSERT(!f->replaced);
+    f->replaced = true;
+    store__file_unref(s, f); /* closed with the last snapshot of it */
+}
+
+void store__gone_add(struct store *s, struct file *f)
+{
+    struct gone *g = xmem_calloc(1, sizeof *g);
+
+    g->file = f;
+    list_push(&s->gone, &g->link);
+}
+
+static void gone_close(struct gone *g)
+{
+    list_remove(&g->link);
+    file_close(g->file);
+    mem_free(g);
+}
+
+void store__gone_close(struct store *s)
+{
+    LIST_EACH_SAFE (it, &s->gone)
+        gone_close(CONTAINER_OF(it, struct gone, link));
+}
+
+bool store_shed(struct store *s, uint64_t bytes)
+{
+    struct gone *g;
+
+    if (list_empty(&s->gone))
+        return false;
+    g = CONTAINER_OF(s->gone.next, struct gone, link);
+    if (!file_shed(g->file, bytes))
+        gone_close(g);
+    return !list_empty(&s->gone);
+}
+
+/* ---- another file ---- */
 
 /* Batches that are sealed and not committed: apply still has them in its list. */
 static void forget_sealed(struct store *s)
@@ -36,7 +88,7 @@ int store_replace(struct store *s, struct err *e)
     if (unseen != NULL)
         store__snapshot_end(unseen);
     s->file = f;
-    store__file_unref(old); /* closed with the last snapshot of it */
+    store__file_retire(s, old);
     rc = store__ensure_buckets(s, e);
     if (rc == 0)
         rc = store__snapshot_new(s, &s->replacement, e);

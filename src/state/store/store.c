@@ -65,11 +65,14 @@ int store__file_open(struct store *s, const char *path, bool unsynced, struct st
     return 0;
 }
 
-void store__file_unref(struct store_file *f)
+void store__file_unref(struct store *s, struct store_file *f)
 {
     if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
         return;
-    bolt_close(f->db);
+    if (f->replaced)
+        store__gone_add(s, bolt_close_but_file(f->db));
+    else
+        bolt_close(f->db);
     mem_free(f);
 }
 
@@ -165,6 +168,7 @@ int store_open(const struct store_config *cfg, struct store **ret, struct err *e
     list_init(&s->batches);
     mpsc_init(&s->sealed);
     mpsc_init(&s->dead);
+    list_init(&s->gone);
     list_init(&s->snapshots);
     s->open = batch_new();
     rc = open_file(s, e);
@@ -196,7 +200,8 @@ void store_close(struct store *s)
     ASSERT(atomic_load(&s->snapshots_open) == 0);
     batch_unref(s->open);
     if (s->file != NULL)
-        store__file_unref(s->file);
+        store__file_unref(s, s->file);
+    store__gone_close(s);
     mem_free(s->removals.v);
     mem_free(s->path);
     mem_free(s->dir);

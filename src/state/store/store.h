@@ -243,6 +243,10 @@ NODISCARD int store_defrag_step(struct store_defrag *d, size_t records, bool *re
 void store_defrag_end(
     struct store_defrag *d); /* frees; before done: gives up and removes the copy */
 
+/* Gives the disk back up to `bytes` of files that others have taken the place of; true: there is
+ * more.  Store thread. */
+bool store_shed(struct store *s, uint64_t bytes);
+
 /* A consistent copy of the committed file, pulled in pieces.  begin on the store thread (after
  * store_commit); the rest on one thread at a time, any. */
 struct store_copy;

@@ -82,6 +82,7 @@ uint32_t batch_lower_bound(const struct store_batch *b, uint32_t n, int64_t main
 struct store_file {
     struct bolt_db *db;
     _Atomic uint32_t refs; /* the store, snapshots, copies, hashes */
+    bool replaced;         /* another file has its name, durably */
 };
 
 /* A read transaction that views share.  `refs` belongs to the apply thread; at zero the snapshot
@@ -150,11 +151,17 @@ struct store {
     struct list snapshots; /* open, oldest first */
     uint64_t committed_seq;
     struct store_defrag *defrag; /* under way */
+    struct list gone;            /* replaced files that nobody reads any more: store_shed */
 };
 
 int store__file_open(struct store *s, const char *path, bool unsynced, struct store_file **ret,
                      struct err *e);
-void store__file_unref(struct store_file *f);
+void store__file_unref(struct store *s, struct store_file *f);
+/* Of a file that another one has taken the place of. */
+void store__file_retire(struct store *s, struct store_file *f);
+/* Keeps a replaced file's room, for store_shed; and closes all that is kept so. */
+void store__gone_add(struct store *s, struct file *f);
+void store__gone_close(struct store *s);
 
 /* Store thread: a snapshot of what is committed now, not counted by anybody yet. */
 int store__snapshot_new(struct store *s, struct store_snapshot **ret, struct err *e);

@@ -220,6 +220,27 @@ static void pf_will_need(struct file *f, uint64_t off, uint64_t bytes)
     (void) posix_fadvise(posix_of(f)->fd, (off_t) off, (off_t) bytes, POSIX_FADV_WILLNEED);
 }
 
+/* A write lease is granted only while nobody else has the file open; without a name it stays so. */
+static bool is_alone(int fd)
+{
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+        return false;
+    (void) fcntl(fd, F_SETLEASE, F_UNLCK);
+    return true;
+}
+
+static bool pf_shed(struct file *f, uint64_t bytes)
+{
+    int fd = posix_of(f)->fd;
+    struct stat st;
+    uint64_t left;
+
+    if (fstat(fd, &st) != 0 || st.st_nlink != 0 || !is_alone(fd))
+        return false;
+    left = (uint64_t) st.st_size - MIN(bytes, (uint64_t) st.st_size);
+    return ftruncate(fd, (off_t) left) == 0 && left > 0;
+}
+
 static void pf_close(struct file *f)
 {
     struct posix_file *pf = posix_of(f);
@@ -245,6 +266,7 @@ static const struct file_ops posix_file_ops = {
     .map_release = pf_map_release,
     .map_lock = pf_map_lock,
     .will_need = pf_will_need,
+    .shed = pf_shed,
     .close = pf_close,
 };
 

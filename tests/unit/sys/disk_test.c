@@ -102,6 +102,43 @@ static void a_mapping_follows_the_file(void **state)
     file_close(f);
 }
 
+static uint64_t size_of(struct file *f)
+{
+    uint64_t n = 0;
+
+    assert_int_equal(file_size(f, &n, NULL), 0);
+    return n;
+}
+
+/* A file without a name, which nobody else has open, gives its room back from its end; one that
+ * has a name, here or elsewhere, or another reader keeps every byte. */
+static void a_file_without_a_name_is_shed(void **state)
+{
+    char path[256];
+    struct file *f, *reader;
+
+    (void) state;
+    snprintf(path, sizeof path, "%s", in_dir("s"));
+    assert_int_equal(
+        disk_open(disk_posix(), path, DISK_READ | DISK_WRITE | DISK_CREATE, 0600, &f, NULL), 0);
+    assert_int_equal(file_truncate(f, 10000, NULL), 0);
+    assert_int_equal(link(path, in_dir("other")), 0);
+    assert_false(file_shed(f, 4096));
+    assert_int_equal(disk_remove(disk_posix(), path, NULL), 0);
+    assert_false(file_shed(f, 4096));
+    assert_int_equal(disk_open(disk_posix(), in_dir("other"), DISK_READ, 0, &reader, NULL), 0);
+    assert_int_equal(disk_remove(disk_posix(), in_dir("other"), NULL), 0);
+    assert_false(file_shed(f, 4096));
+    assert_int_equal(size_of(f), 10000);
+    file_close(reader);
+    assert_true(file_shed(f, 4096));
+    assert_int_equal(size_of(f), 10000 - 4096);
+    assert_true(file_shed(f, 4096));
+    assert_false(file_shed(f, 4096));
+    assert_int_equal(size_of(f), 0);
+    file_close(f);
+}
+
 /* Kilobytes of mapped files that count as this process's memory. */
 static long mapped_kb(void)
 {
@@ -219,6 +256,7 @@ int main(void)
         cmocka_unit_test(locks_exclude),
         cmocka_unit_test(a_mapping_follows_the_file),
         cmocka_unit_test(mapped_pages_are_given_back),
+        cmocka_unit_test(a_file_without_a_name_is_shed),
         cmocka_unit_test(names_and_errors),
         cmocka_unit_test(digests_match_fips),
     };

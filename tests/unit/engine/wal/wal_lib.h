@@ -75,6 +75,20 @@ static inline void test_check_entry(const struct raft_entry *en)
     assert_memory_equal(en->data.p == NULL ? want : en->data.p, want, en->data.n);
 }
 
+/* Removes all that may go but `keep`; returns how many went. */
+static inline size_t test_purge(struct disk *d, size_t keep)
+{
+    struct file *f = NULL;
+    size_t n = 0;
+
+    do {
+        assert_int_equal(wal_purge(d, TEST_DIR, keep, &f, NULL), 0);
+        n += f != NULL;
+        file_close(f);
+    } while (f != NULL);
+    return n;
+}
+
 /* Appends entries [first, first + n) of `bytes` bytes each, and a state that commits them. */
 static inline int test_append(struct wal *w, raft_index first, size_t n, raft_term term,
                               size_t bytes, struct err *e)

@@ -328,18 +328,14 @@ static void release_and_purge(void **state)
     struct wal_save save = {.snapshot = &snap};
     struct wal_options o = test_options(s, SEGMENT);
     struct wal_contents c;
-    size_t removed = 9;
 
     for (raft_index i = 1; i <= 100; i++)
         assert_int_equal(test_append(w, i, 1, 1, 3000, NULL), 0);
     assert_int_equal(wal_append_batch(w, &save, 1, NULL), 0);
-    assert_int_equal(wal_purge(d, TEST_DIR, 1, &removed, NULL), 0);
-    assert_int_equal(removed, 0);
+    assert_int_equal(test_purge(d, 1), 0);
     wal_release_to(w, 60);
-    assert_int_equal(wal_purge(d, TEST_DIR, 4, &removed, NULL), 0);
-    assert_int_equal(removed, 1);
-    assert_int_equal(wal_purge(d, TEST_DIR, 1, &removed, NULL), 0);
-    assert_int_equal(removed, 1);
+    assert_int_equal(test_purge(d, 4), 1);
+    assert_int_equal(test_purge(d, 1), 1);
     assert_false(disk_exists(d, TEST_FIRST));
     assert_int_equal(test_append(w, 101, 1, 1, 10, NULL), 0);
     wal_close(w);
