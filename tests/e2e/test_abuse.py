@@ -7,17 +7,12 @@ import time
 import pytest
 
 import h2_raw as h2
+from abuse_lib import FLOODS, PUT, RANGE, WATCH, WIDE, flood, head_frames, hpack_bomb, resident, unending_calls
 from conftest import has_address_sanitizer
 from tls_lib import Authority, TlsServer
 
 GROWTH_MAX = 64 << 20  # bytes of resident memory, for each attack
 SANITIZED = 8  # times as many where memory that was freed is kept, to see who uses it
-RANGE, PUT, WATCH = '/etcdserverpb.KV/Range', '/etcdserverpb.KV/Put', '/etcdserverpb.Watch/Watch'
-
-
-def resident(pid):
-    with open(f'/proc/{pid}/statm') as f:
-        return int(f.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
 
 
 class Others(threading.Thread):
@@ -79,42 +74,6 @@ class Watched:
         assert slow < 1, f'others waited {slow:.3f} s'
 
 
-def flood(port, part, first=h2.frame(h2.SETTINGS), times=400, reads=True):
-    """Sends `part` again and again until the connection ends; the connection."""
-    c = h2.Connection(port, first)
-    for i in range(times):
-        if not c.send(part(i) if callable(part) else part):
-            break
-    if reads:
-        c.s.settimeout(8)
-        c.read_to_the_end()
-    c.s.close()
-    return c
-
-
-def resets(i):
-    """500 calls, each taken back at once."""
-    ids = range(1 + 1000 * i, 1001 + 1000 * i, 2)
-    return b''.join(h2.frame(h2.HEADERS, h2.END_HEADERS, s, h2.request_head(RANGE)) + h2.frame(h2.RST_STREAM, 0, s, b'\0\0\0\x08')
-                    for s in ids)
-
-
-FLOODS = {
-    'rapid reset': (resets, 'too_many_resets'),
-    'settings': (h2.frame(h2.SETTINGS) * 1000, None),
-    'pings': (h2.frame(h2.PING, payload=b'12345678') * 1000, 'too_many_pings'),
-    'empty data': (lambda i: (h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request_head(PUT)) if i == 0 else b'') +
-                   h2.frame(h2.DATA, 0, 1) * 1000, 'too_many_frames'),
-    'priority': (h2.frame(h2.PRIORITY, 0, 1, b'\0\0\0\0\x10') * 1000, 'too_many_frames'),
-    'continuation': (lambda i: (h2.frame(h2.HEADERS, 0, 1, h2.request_head(RANGE)) if i == 0 else b'') +
-                     h2.frame(h2.CONTINUATION, 0, 1, h2.field('x', 'y' * 8000)) * 20, None),
-    'push': (h2.frame(h2.PUSH_PROMISE, h2.END_HEADERS, 1, b'\0\0\0\x02'), None),
-    'streams of no client': (lambda i: h2.frame(h2.HEADERS, h2.END_HEADERS, 2 + 2 * i, h2.request_head(RANGE)), None),
-    'large frames': (h2.frame(h2.DATA, 0, 1, b'x' * 100000), None),
-    'large windows': (h2.frame(h2.WINDOW_UPDATE, 0, 0, b'\x7f\xff\xff\xff'), None),
-}
-
-
 @pytest.mark.parametrize('kind', FLOODS)
 def test_floods_end_the_connection(server, kind):
     """Frames that cost us and bring nothing, or that break HTTP/2: the connection is told why and ended."""
@@ -138,19 +97,14 @@ def test_frames_of_unknown_kinds(server):
 def test_too_many_headers(server):
     """Much of one field, many fields, and few bytes that stand for many (an HPACK bomb) cost the client its stream or its connection,
     and us nothing."""
-    bomb = h2.field('x', b'y' * 4000, indexed=True) + h2.known(62) * 16000
     heads = [h2.request_head(RANGE, h2.field('x', 'y' * 16000)) * 1,
              h2.request_head(RANGE, *[h2.field(f'a{i}', 'b') for i in range(1000)]),
-             h2.request_head(RANGE) + bomb]
+             hpack_bomb()]
     with Watched(server):
         for head in heads:
             for _ in range(20):
                 with h2.Connection(server.client_port) as c:
-                    parts = [head[i:i + 16000] for i in range(0, len(head), 16000)]
-                    out = h2.frame(h2.HEADERS, h2.END_STREAM | (h2.END_HEADERS if len(parts) == 1 else 0), 1, parts[0])
-                    for i, p in enumerate(parts[1:]):
-                        out += h2.frame(h2.CONTINUATION, h2.END_HEADERS if i + 2 == len(parts) else 0, 1, p)
-                    c.send(out)
+                    c.send(head_frames(head))
                     c.s.settimeout(5)
                     for f in c.frames():
                         if f[0] in (h2.RST_STREAM, h2.GOAWAY) or (f[0] == h2.HEADERS and f[1] & h2.END_STREAM):
@@ -171,8 +125,7 @@ def test_windows_that_stay_closed(server, large_answers):
     calls = b''.join(h2.request(1 + 2 * i, RANGE, large_answers) for i in range(200))
     with Watched(server):
         closed = [h2.Connection(server.client_port, h2.settings(initial_window_size=0)) for _ in range(4)]
-        deaf = [h2.Connection(server.client_port, h2.settings(initial_window_size=(1 << 31) - 1) +
-                              h2.frame(h2.WINDOW_UPDATE, 0, 0, b'\x7f\x00\x00\x00')) for _ in range(4)]
+        deaf = [h2.Connection(server.client_port, WIDE) for _ in range(4)]
         for c in closed + deaf:
             c.s.settimeout(2)
             c.send(calls)
@@ -202,7 +155,7 @@ def test_calls_that_never_end(server):
             c = h2.Connection(server.client_port)
             conns.append(c)
             for i in range(0, 20000, 500):
-                if not c.send(b''.join(h2.frame(h2.HEADERS, h2.END_HEADERS, 1 + 2 * (i + k), h2.request_head(PUT)) for k in range(250))):
+                if not c.send(unending_calls(250, i)):
                     break
             c.s.close()
         for n in range(20):

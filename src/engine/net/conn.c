@@ -7,10 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "engine/net/tls_conn.h"
-
-/* One connection may write so often before the others have their turn. */
-#define ROUNDS_MAX 4
+#include "engine/net/turn.h"
 
 #define IOV_MAX_USED 64
 
@@ -40,13 +39,30 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     outq_init(&c->out);
     c->tls = NULL;
     list_init(&c->dirty_link);
+    list_init(&c->carry_link);
+    buf_init(&c->carry, NET_CARRY_BYTES_MAX);
+    c->owes = c->resuming = false;
+    c->wrote_turn = 0;
+    c->wrote_bytes = c->carry_off = 0;
     c->peer[0] = '\0';
 }
 
 void conn__dirty(struct conn *c)
 {
-    if (list_empty(&c->dirty_link) && c->state != CONN_CLOSED)
-        list_push(&c->loop->dirty, &c->dirty_link);
+    if (!list_empty(&c->dirty_link) || c->state == CONN_CLOSED)
+        return;
+    c->owes = c->state == CONN_OPEN && turn__has_written(c);
+    list_push(c->owes ? &c->loop->owing : &c->loop->dirty, &c->dirty_link);
+}
+
+/* There is more to write, or the socket takes some again: behind those that wait for the same. */
+static void owe(struct conn *c)
+{
+    if (c->owes && !list_empty(&c->dirty_link))
+        return;
+    list_remove(&c->dirty_link);
+    c->owes = true;
+    list_push(&c->loop->owing, &c->dirty_link);
 }
 
 void conn__doom(struct conn *c, int why)
@@ -55,6 +71,8 @@ void conn__doom(struct conn *c, int why)
         return;
     c->state = CONN_DOOMED;
     c->why = why;
+    if (c->owes)
+        list_remove(&c->dirty_link);
     conn__dirty(c);
 }
 
@@ -79,12 +97,73 @@ void conn__socket_options(int fd)
 /* ---- the socket ---- */
 
 static void poll_update(struct conn *c);
+static void flush_fresh(struct conn *c);
+
+static bool carries(const struct conn *c)
+{
+    return !list_empty(&c->carry_link);
+}
+
+static void carry_add(struct conn *c, const uint8_t *p, size_t n)
+{
+    if (!buf_add(&c->carry, p, n))
+        conn__doom(c, c->carry.len + n > c->carry.bytes_max ? ERR_LIMIT : ERR_NOMEM);
+    else
+        c->loop->carried_bytes += n;
+}
+
+static void carry_drop(struct conn *c)
+{
+    ASSERT(c->carry_off <= c->carry.len);
+    ASSERT(c->loop->carried_bytes >= c->carry.len - c->carry_off); /* invariant 13 */
+    c->loop->carried_bytes -= c->carry.len - c->carry_off;
+    buf_done(&c->carry);
+    buf_init(&c->carry, NET_CARRY_BYTES_MAX);
+    c->carry_off = 0;
+    list_remove(&c->carry_link);
+    poll_update(c);
+}
+
+void conn__carry(struct conn *c, const uint8_t *p, size_t n)
+{
+    ASSERT(!carries(c)); /* invariant 10 */
+    list_push(&c->loop->carried, &c->carry_link);
+    if (c->resuming) {
+        ASSERT(p + n == c->carry.p + c->carry.len);
+        c->loop->carried_bytes -= c->carry.len - n - c->carry_off;
+        c->carry_off = c->carry.len - n;
+    } else {
+        carry_add(c, p, n);
+        poll_update(c);
+    }
+}
+
+void conn__resume(struct conn *c)
+{
+    ASSERT(!carries(c));
+    if (c->state == CONN_OPEN && !c->lingering) {
+        c->read_ns = c->loop->now;
+        c->resuming = true;
+        turn__slice_begin(c->loop);
+        c->ops->input(c, c->carry.p + c->carry_off, c->carry.len - c->carry_off);
+        c->resuming = false;
+    }
+    if (!carries(c))
+        carry_drop(c);
+    flush_fresh(c);
+}
 
 void conn__feed(struct conn *c, const uint8_t *p, size_t n)
 {
     c->read_ns = c->loop->now;
-    if (c->state == CONN_OPEN)
-        c->ops->input(c, p, n);
+    if (c->state != CONN_OPEN)
+        return;
+    if (carries(c)) {
+        carry_add(c, p, n); /* the rest of what TLS had: behind what waits already */
+        return;
+    }
+    turn__slice_begin(c->loop);
+    c->ops->input(c, p, n);
 }
 
 static void socket_broke(struct conn *c, int why)
@@ -98,7 +177,8 @@ static void socket_broke(struct conn *c, int why)
 static void read_some(struct conn *c)
 {
     struct loop *l = c->loop;
-    ssize_t n = recv(c->fd, l->read_buf, NET_READ_BYTES, 0);
+    size_t much = l->carried_bytes > NET_CARRIED_BYTES_MAX ? NET_READ_LITTLE_BYTES : NET_READ_BYTES;
+    ssize_t n = recv(c->fd, l->read_buf, much, 0);
 
     loop__count(&l->counters.reads, 1);
     if (n > 0) {
@@ -132,21 +212,27 @@ static void on_poll(uv_poll_t *h, int status, int events)
     if ((events & UV_WRITABLE) != 0) {
         c->want_write = false;
         poll_update(c);
-        conn__dirty(c);
+        owe(c);
     }
-    if ((events & UV_READABLE) != 0 && !c->read_paused)
+    if ((events & UV_READABLE) != 0 && !c->read_paused && !carries(c))
         read_some(c);
-    /* What was answered at once leaves at once, while the session is in the cache; answers that
-     * come later in the turn, from tasks and hooks, leave together at its end. */
-    if (!list_empty(&c->dirty_link)) {
-        list_remove(&c->dirty_link);
-        conn__flush(c);
-    }
+    flush_fresh(c);
+}
+
+/* What was answered at once leaves at once, while the session is in the cache; answers that come
+ * later in the turn, from tasks and hooks, leave together at its end. */
+static void flush_fresh(struct conn *c)
+{
+    if (list_empty(&c->dirty_link) || c->owes)
+        return;
+    list_remove(&c->dirty_link);
+    conn__flush(c);
 }
 
 static void poll_update(struct conn *c)
 {
-    int events = (c->read_paused ? 0 : UV_READABLE) | (c->want_write ? UV_WRITABLE : 0);
+    int events = (c->read_paused || carries(c) ? 0 : UV_READABLE) |
+                 (c->want_write ? UV_WRITABLE : 0);
 
     if (!c->polling || c->state != CONN_OPEN)
         return;
@@ -216,6 +302,7 @@ static void write_some(struct conn *c, struct outq *q)
         }
         if (n > 0) {
             loop__count(&c->loop->counters.bytes_out, (uint64_t) n);
+            c->wrote_bytes += (size_t) n;
             outq_consume(q, (size_t) n);
         }
         if (n < 0 || (size_t) n < asked) {
@@ -272,6 +359,7 @@ static void teardown(struct conn *c)
     tls_conn__free(c->tls);
     c->tls = NULL;
     list_remove(&c->dirty_link);
+    carry_drop(c);
     outq_done(&c->out);
     if (c->polling) {
         uv_close((uv_handle_t *) &c->poll, on_uv_closed);
@@ -308,12 +396,15 @@ static void linger(struct conn *c)
 
 void conn__flush(struct conn *c)
 {
-    bool more = c->state == CONN_OPEN && !c->want_write && !c->lingering;
+    bool more = false;
 
-    for (int i = 0; more && i < ROUNDS_MAX && c->state == CONN_OPEN; i++)
+    ASSERT(list_empty(&c->dirty_link)); /* invariant 11 */
+    c->owes = false;
+    turn__writes(c);
+    if (c->state == CONN_OPEN && !c->want_write && !c->lingering)
         more = flush_round(c);
-    if (more)
-        conn__dirty(c);
+    if (more && c->state == CONN_OPEN)
+        owe(c);
     else if (c->state == CONN_OPEN && c->close_soon && conn__unwritten(c) == 0 && !c->lingering)
         linger(c);
     if (c->state == CONN_DOOMED)

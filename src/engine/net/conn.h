@@ -22,6 +22,7 @@
 #ifndef KETCH_ENGINE_NET_CONN_H
 #define KETCH_ENGINE_NET_CONN_H
 
+#include "base/buf.h"
 #include "engine/net/loop_int.h"
 #include "engine/net/outq.h"
 
@@ -31,7 +32,7 @@ struct conn;
 struct tls_conn;
 
 struct conn_ops {
-    /* Bytes came.  May doom the connection. */
+    /* Bytes came.  May doom the connection, and give back the last of them: conn__carry. */
     void (*input)(struct conn *c, const uint8_t *p, size_t n);
     /* The other side has closed its end. */
     void (*eof)(struct conn *c);
@@ -68,7 +69,14 @@ struct conn {
     mono_ns read_ns; /* of the last bytes */
     struct outq out;
     struct tls_conn *tls;   /* NULL: cleartext */
-    struct list dirty_link; /* loop->dirty */
+    struct list dirty_link; /* loop->dirty, or loop->owing */
+    bool owes;              /* the latter */
+    uint64_t wrote_turn;    /* the turn in which it wrote last, */
+    size_t wrote_bytes;     /* and how much */
+    struct list carry_link; /* loop->carried: input waits, and the socket is not read */
+    struct buf carry;       /* that input, from carry_off on */
+    size_t carry_off;
+    bool resuming; /* the session has been given all of `carry` */
     uv_poll_t poll;
     char peer[CONN_ADDR_BYTES];
 };
@@ -77,7 +85,8 @@ struct conn {
 void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *ops, void *session);
 NODISCARD int conn__start(struct conn *c, struct err *e);
 
-/* Ask for output at the end of this turn. */
+/* Ask for output at the end of this turn; who has written his part of it already waits with those
+ * that owe (turn.h). */
 void conn__dirty(struct conn *c);
 /* Mark it for the end of the turn: see above.  Only the first `why` counts. */
 void conn__doom(struct conn *c, int why);
@@ -93,7 +102,13 @@ size_t conn__unwritten(struct conn *c);
 /* The loop's: write, and close what is doomed. */
 void conn__flush(struct conn *c);
 
-/* Bytes as if they had been read (tests). */
+/* From within ops->input: the last n of the bytes that it was given, perhaps none, wait for the
+ * connection's next slice; until then the socket is not read.  p is inside those bytes. */
+void conn__carry(struct conn *c, const uint8_t *p, size_t n);
+/* The loop's: a slice for what is carried. */
+void conn__resume(struct conn *c);
+
+/* Bytes that were read (or as if: tests). */
 void conn__feed(struct conn *c, const uint8_t *p, size_t n);
 
 /* An accepted or connected socket's options: no delay, keepalive. */

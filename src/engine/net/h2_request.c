@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "engine/net/h2_server.h"
 
+/* The time is looked at after so many heads of requests, be they complete or not. */
+#define HEADS_FOR_A_LOOK 64
+
 /* Frames that bring nothing: true when there were too many. */
 static bool idle_frame(struct h2_server *h2)
 {
@@ -22,6 +25,14 @@ static int on_begin_frame(nghttp2_session *s, const nghttp2_frame_hd *hd, void *
     return 0;
 }
 
+/* A head of a request costs something although it asks for nothing yet. */
+static void count_head(struct h2_server *h2)
+{
+    if (++h2->heads_n % HEADS_FOR_A_LOOK == 0)
+        h2->ran = true;
+    h2->cutting = h2_server__spent(h2);
+}
+
 static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user)
 {
     struct h2_server *h2 = user;
@@ -31,6 +42,7 @@ static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *us
         return 0;
     if (h2->terminated)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    count_head(h2);
     /* Calls that a service still works on count too, although the client has reset them. */
     if (h2->sc->refs > server__limits(h2->sc)->conn_streams_max ||
         h2->queued_bytes > server__limits(h2->sc)->conn_queued_bytes_max) {
@@ -143,7 +155,13 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     ok = name[0] == ':' ? pseudo_field(c, bytes_of(name, name_n), bytes_of(value, value_n))
                         : plain_field(c, bytes_of(name, name_n), bytes_of(value, value_n));
-    return ok ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (!ok)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (LIKELY(!h2->cutting))
+        return 0;
+    h2->cutting = false;
+    h2->cut = true;
+    return NGHTTP2_ERR_PAUSE;
 }
 
 static int on_data_chunk(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
@@ -158,8 +176,13 @@ static int on_data_chunk(nghttp2_session *s, uint8_t flags, int32_t id, const ui
         return 0;
     }
     h2->last = c;
+    if (c->method != NULL && c->method->kind == NET_BIDI)
+        h2->ran = true;
     call__input(c, p, n);
-    return 0;
+    if (LIKELY(!h2_server__spent(h2)))
+        return 0;
+    h2->cut = true;
+    return NGHTTP2_ERR_PAUSE;
 }
 
 /* Whether grpc-go would count this ping against the client. */
@@ -201,6 +224,7 @@ static int on_frame_recv(nghttp2_session *s, const nghttp2_frame *f, void *user)
             return 0;
         if (c == NULL)
             return 0;
+        h2->ran = h2->ran || end;
         if (f->hd.type == NGHTTP2_HEADERS && f->headers.cat == NGHTTP2_HCAT_REQUEST)
             call__begin(c);
         if (end)

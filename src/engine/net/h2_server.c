@@ -47,7 +47,10 @@ static void on_input(struct conn *conn, const uint8_t *p, size_t n)
 
     if (h2->terminated)
         return;
+    h2->ran = h2->cutting = h2->cut = false;
     rc = nghttp2_session_mem_recv(h2->session, p, n);
+    if (h2->cut && rc >= 0)
+        conn__carry(conn, p + rc, n - (size_t) rc);
     if (rc < 0 && !h2->terminated) {
         /* Protocol errors have queued a GOAWAY; flooding and lack of memory end it at once. */
         terminate(h2);

@@ -13,6 +13,7 @@
 
 #include "engine/net/call_int.h"
 #include "engine/net/rate.h"
+#include "engine/net/turn.h"
 
 struct h2_server {
     struct server_conn *sc;
@@ -20,10 +21,14 @@ struct h2_server {
     struct list calls;    /* with an open stream */
     struct list writable; /* struct call.writable_link: on_writable is due */
     uint32_t calls_n;
-    struct call *last;     /* of the last DATA, to save a lookup */
-    bool blocked;          /* nghttp2 was told to wait because the queue is full */
-    bool draining;         /* GOAWAY has been submitted */
-    bool terminated;       /* GOAWAY with an error is on its way; input is ignored */
+    struct call *last; /* of the last DATA, to save a lookup */
+    bool blocked;      /* nghttp2 was told to wait because the queue is full */
+    bool draining;     /* GOAWAY has been submitted */
+    bool terminated;   /* GOAWAY with an error is on its way; input is ignored */
+    bool ran;          /* a request was begun since the time was looked at */
+    bool cutting;      /* the slice is over: stop at the next field */
+    bool cut;          /* nghttp2 was stopped; the rest of the input is carried */
+    uint32_t heads_n;
     uint64_t queued_bytes; /* of all calls' bodies, pulls apart */
     uint64_t held_bytes;   /* of messages begun and not finished */
     size_t unconsumed;     /* window of the connection, not given back yet */
@@ -66,6 +71,15 @@ void h2_server__consume_stream(struct call *c, size_t n); /* the stream's only *
 void h2_server__consume_conn(struct call *c, size_t n);   /* the connection's only */
 /* A plain HTTP answer's head; `end`: nothing follows. */
 NODISCARD bool h2_server__submit_http(struct call *c, const nghttp2_nv *nv, size_t n, bool end);
+
+/* Whether the connection's slice is over; the time is looked at once for each request. */
+static inline bool h2_server__spent(struct h2_server *h2)
+{
+    if (!h2->ran)
+        return false;
+    h2->ran = false;
+    return turn__slice_over(h2->sc->conn.loop);
+}
 
 /* Ends the connection for breaking a limit. */
 void h2_server__calm_down(struct h2_server *h2, const char *why);

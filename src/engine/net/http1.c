@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "base/alloc.h"
 #include "engine/net/http1_int.h"
+#include "engine/net/turn.h"
 
 #define REQUEST_ARENA_BYTES_MAX (8u << 20)
 
@@ -282,6 +283,7 @@ static bool on_output(struct conn *c)
     struct http1 *h = ((struct server_conn *) c->session)->http1;
     size_t n;
 
+    turn__slice_begin(c->loop);
     resume_pending(h);
     do {
         n = (size_t) MIN(h->out.bytes, (uint64_t) (NET_OUT_HIGH_BYTES - c->out.bytes));
@@ -293,7 +295,8 @@ static bool on_output(struct conn *c)
             http__drained(&h->busy->req);
         if (h->state == HTTP1_BUSY && h->request_ended && h->out.bytes == 0 && !c->close_soon)
             next_request(h);
-    } while (h->out.bytes > 0 && c->out.bytes < NET_OUT_HIGH_BYTES && c->state == CONN_OPEN);
+    } while (h->out.bytes > 0 && c->out.bytes < NET_OUT_HIGH_BYTES && c->state == CONN_OPEN &&
+             !turn__slice_over(c->loop));
     return h->out.bytes > 0;
 }
 

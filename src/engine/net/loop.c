@@ -6,6 +6,7 @@
 #include "engine/net/conn.h"
 #include "engine/net/loop_int.h"
 #include "engine/net/tls_conn.h"
+#include "engine/net/turn.h"
 
 /* Work that makes more work within one turn: after so many rounds the sockets get their turn. */
 #define ROUNDS_MAX 8
@@ -18,7 +19,7 @@ static void on_timer(uv_timer_t *h);
 
 static void refresh_now(struct loop *l)
 {
-    l->now = clock_mono_ns(clock_posix());
+    l->now = clock_mono_ns(l->clock);
 }
 
 void loop__turn_begin(struct loop *l)
@@ -28,6 +29,7 @@ void loop__turn_begin(struct loop *l)
     l->awake = true;
     atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
     l->shakes = 0;
+    l->turn++;
     refresh_now(l);
 }
 
@@ -123,7 +125,9 @@ void loop__turn_end(struct loop *l)
     bool settled;
 
     loop__turn_begin(l);
+    turn__run_later(l);
     settled = turn_settle(l);
+    turn__stay_awake(l);
     arm_timer(l);
     if (l->until != NULL && *l->until)
         uv_stop(&l->uv); /* libuv then polls without waiting */
@@ -185,6 +189,7 @@ static int loop_handles(struct loop *l, struct err *e)
     uv_prepare_init(&l->uv, &l->prepare);
     uv_check_init(&l->uv, &l->check);
     uv_timer_init(&l->uv, &l->timer);
+    uv_idle_init(&l->uv, &l->idle);
     l->async.data = l->prepare.data = l->check.data = l->timer.data = l;
     uv_prepare_start(&l->prepare, on_prepare);
     uv_check_start(&l->check, on_check);
@@ -213,6 +218,9 @@ int loop_new(const char *name, struct loop **ret, struct err *e)
     snprintf(l->name, sizeof l->name, "%s", name);
     mpsc_init(&l->tasks);
     heap_init(&l->timers);
+    l->clock = clock_posix();
+    list_init(&l->carried);
+    list_init(&l->owing);
     l->timer_armed_ns = INT64_MAX;
     list_init(&l->hooks);
     list_init(&l->dirty);
@@ -248,11 +256,14 @@ void loop_free(struct loop *l)
     ASSERT(!atomic_load(&l->running));
     turn_settle(l);
     ASSERT(list_empty(&l->dirty));
+    ASSERT(list_empty(&l->owing));
+    ASSERT(list_empty(&l->carried));
     call__pool_drop(l);
     uv_close((uv_handle_t *) &l->async, NULL);
     uv_close((uv_handle_t *) &l->prepare, NULL);
     uv_close((uv_handle_t *) &l->check, NULL);
     uv_close((uv_handle_t *) &l->timer, NULL);
+    uv_close((uv_handle_t *) &l->idle, NULL);
     for (struct loop_signal *s = l->signals; s != NULL; s = s->next)
         uv_close((uv_handle_t *) &s->uv, NULL);
     /* Also runs the close callbacks of connections that were just cut. */

@@ -51,12 +51,22 @@ struct loop {
     const bool *until; /* of loop_run_until */
     uv_thread_t runner;
 
+    struct clock *clock; /* of `now` and of slices; tests have one of their own */
     mono_ns now;
     struct heap timers;
     int64_t timer_armed_ns; /* when `timer` fires; INT64_MAX: it does not */
 
     struct list hooks; /* armed */
     struct list dirty; /* connections with something to write; struct conn.dirty_link */
+
+    /* turn.c */
+    uint64_t turn;       /* counts them */
+    mono_ns slice_end;   /* of the connection whose requests are being begun */
+    struct list carried; /* connections with input that waits; struct conn.carry_link */
+    size_t carried_bytes;
+    struct list owing; /* connections that have written their part; struct conn.dirty_link */
+    uv_idle_t idle;    /* active while one of the two has members: the loop does not sleep */
+
     uint8_t *read_buf; /* NET_READ_BYTES, lent to one connection at a time */
     uint8_t *out_buf;  /* LOOP_OUT_BYTES, the same */
     /* For TLS; NULL until the first connection that has it. */

@@ -110,6 +110,23 @@ void net_limits_default(struct net_limits *l);
 /* What one read takes from a socket. */
 #define NET_READ_BYTES (256u << 10)
 
+/* ---- turns: turn.h ---- */
+
+/* How long the requests of one connection are begun before the others have their turn: a batch of a
+ * hundred small ones fits, and who asks for much at once delays the others by no more. */
+#define NET_SLICE_US 500
+
+/* And how long in a turn all those together that were cut short before, or owe output. */
+#define NET_LATER_US 500
+
+/* Input that the connections of a loop carry from turn to turn; beyond it they read little at a
+ * time. */
+#define NET_CARRIED_BYTES_MAX (16u << 20)
+#define NET_READ_LITTLE_BYTES (16u << 10)
+
+/* What one connection can carry: a read, and what of the one before TLS could not yet decrypt. */
+#define NET_CARRY_BYTES_MAX (NET_READ_BYTES + (64u << 10))
+
 /* ---- TLS ---- */
 
 /* What a record holds at most (RFC 8446 5.1); all that we write are as long, the last one apart. */

@@ -1,0 +1,333 @@
+"""What clients that mean harm, or ask for much at once, do to the others: latency of their puts and ranges, our CPU and memory.
+
+One client puts and another one reads a small key all the time, each waiting for its answer (h2load); beside them an attack of
+several processes comes and goes, some seconds of rest and some of attack in turn. Printed for each attack: p50 and p99 of the
+others at rest and under attack, medians over the rounds; the server's CPU during the attack, in cores; and how much its resident
+memory grew at the most. `spinning` attacks nobody: it only takes CPU as the attackers do, and shows what of the rest is the
+machine's share. A goal that was missed is marked.
+
+    tests/bench/abuse.py                                          # all attacks, three rounds, about ten minutes
+    tests/bench/abuse.py --attack 'large ranges' --attack spinning --rounds 7
+    tests/bench/abuse.py --attack logins                          # ten thousand logins
+"""
+import argparse
+import multiprocessing
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import load
+import server
+import wire
+from stall import percentile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get('KETCH_BIN', ROOT / 'bin'))
+sys.path.insert(0, str(ROOT / 'tests/e2e'))
+
+import abuse_lib as abuse  # noqa: E402
+import h2_raw as h2  # noqa: E402
+
+GROWTH_MB, RATIO, LOGINS_RATIO = 64, 2, 1.2
+PROBE_VALUE = b'p' * 64
+KEYS, VALUE_BYTES = 500, 2048
+LARGE = wire.prefix(b'big/')  # a megabyte
+LOGINS = 10000
+PASSWORD = b'secret'
+
+
+# ---- attacks: each is run by so many processes, again and again until they are killed ----
+
+def connection(port, first=abuse.WIDE):
+    return h2.Connection(port, first)
+
+
+def drain(c):
+    """Takes and throws away what comes, until nothing more does."""
+    try:
+        while c.s.recv(1 << 20):
+            pass
+    except OSError:
+        pass
+
+
+def calls_at_once(path, message, n, *more):
+    """n calls on each of two connections at once, all answers taken."""
+    out = b''.join(h2.request(1 + 2 * i, path, message, *more) for i in range(n))
+
+    def attack(port):
+        held = [connection(port) for _ in range(2)]
+        readers = [threading.Thread(target=drain, args=(c,)) for c in held]
+        for c, reader in zip(held, readers):
+            c.s.settimeout(2)
+            reader.start()
+            c.send(out)
+        for reader in readers:
+            reader.join()
+        for c in held:
+            c.s.close()
+    return attack
+
+
+def floods(kind):
+    def attack(port):
+        abuse.flood(port, abuse.FLOODS[kind][0])
+    return attack
+
+
+def spinning(port):
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        pass
+
+
+def bombs(port):
+    with connection(port) as c:
+        c.send(abuse.head_frames(abuse.hpack_bomb()))
+        c.s.settimeout(0.5)
+        drain(c)
+
+
+def calls_that_never_end(port):
+    with connection(port) as c:
+        for i in range(0, 20000, 500):
+            if not c.send(abuse.unending_calls(500, i)):
+                break
+
+
+def deaf(port):
+    """Hundreds of large answers that nobody takes."""
+    calls = b''.join(h2.request(1 + 2 * i, abuse.RANGE, LARGE) for i in range(200))
+    held = [connection(port), connection(port, h2.settings(initial_window_size=0))]
+    for c in held:
+        c.s.settimeout(1)
+        c.send(calls)
+    time.sleep(1)
+    for c in held:
+        c.s.close()
+
+
+def pipelined(path):
+    def attack(port):
+        c = connection(port)
+        c.s.close()
+        import socket
+        with socket.create_connection(('127.0.0.1', port), 2) as s:
+            reader = threading.Thread(target=drain, args=(type('C', (), {'s': s}),))
+            reader.start()
+            try:
+                s.sendall(b'GET %s HTTP/1.1\r\nHost: x\r\n\r\n' % path * 2000)
+            except OSError:
+                pass
+            reader.join()
+    return attack
+
+
+def watches_at_once(port):
+    """Thousands of watches on one stream."""
+    create = b''.join(h2.message(wire.field(1, wire.field(1, b'w%d' % i))) for i in range(500))
+    opened = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request_head(abuse.WATCH))
+    with connection(port) as c:
+        c.s.settimeout(1)
+        reader = threading.Thread(target=drain, args=(c,))
+        reader.start()
+        c.send(opened)
+        for _ in range(20):
+            if not c.send(b''.join(h2.frame(h2.DATA, 0, 1, create[i:i + 16000]) for i in range(0, len(create), 16000))):
+                break
+        reader.join()
+
+
+def hellos(port):
+    """Connections that begin a TLS handshake and leave."""
+    import ssl
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname='localhost')
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    hello = outgoing.read()
+    import socket
+    held = []
+    for _ in range(200):
+        try:
+            c = socket.create_connection(('127.0.0.1', port), 2)
+            c.sendall(hello)
+            held.append(c)
+        except OSError:
+            pass
+    for c in held:
+        c.close()
+
+
+def logins(port):
+    """As many logins at a time as a process can have under way."""
+    c = wire.Connection('127.0.0.1', port)
+    c.call_many('Auth/Authenticate', (wire.field(1, b'root') + wire.field(2, PASSWORD) for _ in range(LOGINS // 2)),
+                outstanding=200)
+    c.close()
+
+
+GZIP = h2.field('grpc-encoding', 'gzip')
+COUNT = wire.prefix(b'big/', count_only=True)
+SORTED = LARGE + wire.field(5, 2) + wire.field(6, 4)  # descending, by value
+PUT = wire.put(b'flood', b'f' * 100)
+SMALL = wire.field(1, b'probe')
+
+# name: (what a process does again and again, processes)
+ATTACKS = {
+    'spinning': (spinning, 2),
+    'large ranges': (calls_at_once(abuse.RANGE, LARGE, 250), 4),
+    'large ranges, gzip': (calls_at_once(abuse.RANGE, LARGE, 100, GZIP), 2),
+    'sorted ranges': (calls_at_once(abuse.RANGE, SORTED, 250), 2),
+    'counts': (calls_at_once(abuse.RANGE, COUNT, 4000), 2),
+    'small ranges': (calls_at_once(abuse.RANGE, SMALL, 4000), 2),
+    'puts': (calls_at_once(abuse.PUT, PUT, 2000), 2),
+    'pages': (pipelined(b'/version'), 2),
+    'metrics': (pipelined(b'/metrics'), 2),
+    'watches': (watches_at_once, 2),
+    'deaf clients': (deaf, 2),
+    'calls that never end': (calls_that_never_end, 2),
+    'HPACK bombs': (bombs, 2),
+    **{kind: (floods(kind), 2) for kind in abuse.FLOODS},
+    'hellos': (hellos, 2),
+    'logins': (logins, 2),
+}
+OVER_TLS, WITH_USERS = {'hellos'}, {'logins'}
+
+
+def forever(attack, port):
+    while True:
+        try:
+            attack(port)
+        except OSError:
+            time.sleep(0.01)
+
+
+class Attack:
+    """While it is entered its processes attack."""
+
+    def __init__(self, name, port):
+        fn, n = ATTACKS[name]
+        self.processes = [multiprocessing.Process(target=forever, args=(fn, port), daemon=True) for _ in range(n)]
+
+    def __enter__(self):
+        for p in self.processes:
+            p.start()
+
+    def __exit__(self, *_):
+        for p in self.processes:
+            p.kill()
+        for p in self.processes:
+            p.join()
+
+
+# ---- the others ----
+
+class Others:
+    """A client that puts and one that reads, without a pause, for the given time; the milliseconds of their calls."""
+
+    def __init__(self, s, folder, token):
+        self.s, self.folder, self.token = s, pathlib.Path(folder), token
+
+    def measure(self, seconds):
+        """({'put': times, 'range': times}, the server's CPU in cores, peak of resident megabytes)."""
+        cpu, began = self.s.cpu_s(), time.monotonic()
+        running = {'put': self.client('KV/Put', wire.put(b'probe', PROBE_VALUE), 'put', seconds),
+                   'range': self.client('KV/Range', SMALL, 'range', seconds)}
+        peak = 0
+        while any(p.poll() is None for p in running.values()):
+            peak = max(peak, self.s.resident_mb())
+            time.sleep(0.02)
+            if time.monotonic() - began > seconds + 30:
+                for p in running.values():
+                    p.kill()
+        cores = (self.s.cpu_s() - cpu) / (time.monotonic() - began)
+        return {name: self.times(name) for name in running}, cores, peak
+
+    def client(self, method, message, name, seconds):
+        body, log = self.folder / f'{name}.body', self.folder / f'{name}.log'
+        body.write_bytes(wire.grpc_message(message))
+        log.unlink(missing_ok=True)
+        token = ['-H', f'token: {self.token}'] if self.token else []
+        return subprocess.Popen(['h2load', '-t1', '-c1', '-m1', f'-D{seconds}', '-H', 'content-type: application/grpc', '-H', 'te: trailers',
+                                 *token, '-d', str(body), f'--log-file={log}', f'{self.s.url}/etcdserverpb.{method}'],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def times(self, name):
+        log = self.folder / f'{name}.log'
+        rows = (line.split('\t') for line in open(log)) if log.exists() else ()
+        return sorted(int(row[2]) / 1000 for row in rows if row[1] == '200')
+
+
+def enable_users(s):
+    """root and its password; a token."""
+    s.call('Auth/UserAdd', wire.field(1, b'root') + wire.field(2, PASSWORD))
+    s.call('Auth/UserGrantRole', wire.field(1, b'root') + wire.field(2, b'root'))
+    s.call('Auth/AuthEnable', b'')
+    return wire.pick(s.call('Auth/Authenticate', wire.field(1, b'root') + wire.field(2, PASSWORD)), 2).decode()
+
+
+def measure(name, program, a, folder):
+    """Rounds of rest and of attack, A B B A ...; a row of the table."""
+    rest, attacked, cores, growth = [], [], [], 0
+    with server.Server(program, folder, tls=name in OVER_TLS) as s:
+        load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
+        others = Others(s, folder, enable_users(s) if name in WITH_USERS else None)
+        others.measure(1)  # warm
+        for i in range(a.rounds):
+            for under in ([False, True] if i % 2 == 0 else [True, False]):
+                before = s.resident_mb()
+                if under:
+                    with Attack(name, s.port):
+                        times, cpu, peak = others.measure(a.seconds)
+                    attacked.append(times)
+                    cores.append(cpu)
+                    growth = max(growth, peak - before)
+                    time.sleep(a.calm)
+                else:
+                    rest.append(others.measure(a.seconds)[0])
+        alive = s.p.poll() is None
+    return row(name, rest, attacked, statistics.median(cores), growth, alive)
+
+
+def row(name, rest, attacked, cores, growth, alive):
+    cells, missed = [], [] if alive else ['ENDED']
+    for which in ('put', 'range'):
+        calm, under = ({q: statistics.median(percentile(t[which], q) for t in runs) for q in (0.5, 0.99)} for runs in (rest, attacked))
+        ratio = under[0.99] / calm[0.99]
+        cells.append(f'{calm[0.5]:.2f} / {calm[0.99]:.2f} | {under[0.5]:.2f} / {under[0.99]:.2f} | {ratio:.2f}')
+        limit = LOGINS_RATIO if name == 'logins' else RATIO
+        if not ratio <= limit and (name != 'logins' or which == 'put') and name != 'spinning':
+            missed.append(f'MISSED: {which} p99')
+    if growth > GROWTH_MB:
+        missed.append('MISSED: memory')
+    return f'| {name} | {" | ".join(cells)} | {cores:.2f} | {growth:.0f} | {", ".join(missed)} |'
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('--attack', action='append', choices=ATTACKS, help='all when not given')
+    p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--seconds', type=int, default=3, help='of rest, and of attack, in each round')
+    p.add_argument('--calm', type=float, default=1, help='seconds after an attack')
+    p.add_argument('--program', default=str(BIN / 'etcd'), help='the etcd to attack')
+    p.add_argument('--folder', help='where the data goes')
+    a = p.parse_args()
+    print('| attack | put at rest, ms: p50 / p99 | attacked | ratio of p99 | range at rest | attacked | ratio of p99 | server cores | '
+          'memory added, MB | |\n|---|---|---|---|---|---|---|---|---|---|')
+    with tempfile.TemporaryDirectory(prefix='ketch-abuse-', dir=a.folder) as folder:
+        for name in a.attack or ATTACKS:
+            print(measure(name, a.program, a, folder), flush=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

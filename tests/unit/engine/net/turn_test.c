@@ -1,0 +1,426 @@
+/* Who waits for whom on one loop: greedy connections beside a modest one, on a clock that only the
+ * services move.  Client and server are on this thread, and the loop is turned by hand. */
+#define _GNU_SOURCE
+#include "engine/net/turn.h"
+
+#include "base/alloc.h"
+#include "unit/engine/net/raw.h"
+
+#define WORK_US 100
+#define GREEDY_REQUESTS 1000
+#define GREEDY_MAX 8
+#define MODEST 100
+#define TURNS_MAX 20000
+#define ANSWER_BYTES (8u << 20)
+
+/* How many requests fit into a slice, and into what all greedy ones have together of a turn. */
+#define SLICE_REQUESTS (NET_SLICE_US / WORK_US)
+#define LATER_REQUESTS (NET_LATER_US / WORK_US)
+
+_Static_assert(NET_LATER_US <= NET_SLICE_US, "a turn has one slice for those that carry");
+
+static struct {
+    struct raw w;
+    mono_ns now;
+    uint8_t who[2 * GREEDY_MAX * GREEDY_REQUESTS]; /* whose request was begun, in order */
+    size_t n;
+    uint32_t next[MODEST + 1]; /* of each connection */
+    bool stopped;
+} t;
+
+static mono_ns fake_mono(struct clock *c)
+{
+    (void) c;
+    return t.now;
+}
+
+static struct clock fake = {.mono = fake_mono};
+
+static void work(void)
+{
+    t.now += (mono_ns) WORK_US * 1000;
+}
+
+/* A request says whose it is and which one; each takes a while. */
+static void note(struct bytes m)
+{
+    assert_int_equal(m.n, 5);
+    assert_true(m.p[0] <= MODEST);
+    assert_true(t.n < sizeof t.who);
+    assert_int_equal(be32_get(m.p + 1), t.next[m.p[0]]++); /* none is lost, none overtakes */
+    t.who[t.n++] = m.p[0];
+    work();
+}
+
+static void ask(struct call *c, struct bytes m)
+{
+    note(m);
+    call_finish(c, 0, NULL);
+}
+
+static bool fill(void *arg, uint8_t *out, size_t n)
+{
+    (void) arg;
+    memset(out, 'b', n);
+    work();
+    return true;
+}
+
+static void fetch(struct call *c, struct bytes m)
+{
+    (void) m;
+    call_reply_pull(c, ANSWER_BYTES, (struct net_pull){fill, NULL, NULL});
+}
+
+static void chat(struct call *c, struct bytes m)
+{
+    (void) c;
+    note(m);
+}
+
+static void gone(struct call *c, enum call_cancel_reason why)
+{
+    (void) why;
+    call_finish(c, 1, NULL);
+}
+
+static void chat_open(struct call *c)
+{
+    call_on_cancel(c, gone);
+}
+
+static void page(struct http_req *r, void *user)
+{
+    (void) user;
+    note(bytes_of("\0\0\0\0\0", 5));
+    t.next[0] = 0;
+    http_error(r, 404, "404 page not found");
+}
+
+static const struct net_method methods[] = {
+    {.path = "/t.T/Ask", .kind = NET_UNARY, .request = ask},
+    {.path = "/t.T/Fetch", .kind = NET_UNARY, .request = fetch},
+    {.path = "/t.T/Chat", .kind = NET_BIDI, .open = chat_open, .message = chat},
+};
+
+static int begin(void **state)
+{
+    struct net_server_options o = {.http = page, .loops = &t.w.loop, .loops_n = 1};
+    struct net_listen where = {.host = "127.0.0.1", .serves = NET_SERVES_GRPC | NET_SERVES_HTTP};
+    struct err e = ERR_INIT;
+
+    (void) state;
+    memset(&t, 0, sizeof t);
+    t.now = 1000000000;
+    net_limits_default(&o.limits);
+    assert_int_equal(loop_new("turn", &t.w.loop, &e), 0);
+    t.w.loop->clock = &fake;
+    assert_int_equal(net_server_new(&o, &t.w.server, &e), 0);
+    assert_int_equal(net_server_add(t.w.server, methods, ARRAY_LEN(methods), NULL, &e), 0);
+    assert_int_equal(net_server_listen(t.w.server, &where, &t.w.port, &e), 0);
+    net_server_start(t.w.server);
+    return 0;
+}
+
+static void turn(void)
+{
+    uv_run(&t.w.loop->uv, UV_RUN_NOWAIT);
+}
+
+static void on_stopped(void *user)
+{
+    *(bool *) user = true;
+}
+
+static int end(void **state)
+{
+    (void) state;
+    net_server_stop(t.w.server, 0, on_stopped, &t.stopped);
+    for (int i = 0; i < TURNS_MAX && !t.stopped; i++)
+        turn();
+    assert_true(t.stopped);
+    net_server_free(t.w.server);
+    assert_int_equal(t.w.loop->carried_bytes, 0);
+    loop_free(t.w.loop);
+    return 0;
+}
+
+/* A connection that the server knows to speak HTTP/2, and whose windows are wide. */
+static int connect_h2(void)
+{
+    int fd = raw_connect(&t.w);
+    uint8_t wide[4], window[6] = {0, 4};
+    struct buf b;
+
+    be32_put(wide, 0x3fffffff);
+    be32_put(window + 2, 0x3fffffff);
+    buf_init(&b, SIZE_MAX);
+    buf_add_str(&b, RAW_PREFACE);
+    raw_frame(&b, RAW_SETTINGS, 0, 0, window, sizeof window);
+    raw_frame(&b, RAW_WINDOW_UPDATE, 0, 0, wide, sizeof wide);
+    assert_true(raw_send(fd, b.p, b.len));
+    buf_done(&b);
+    for (int i = 0; i < TURNS_MAX && recv(fd, wide, 1, MSG_PEEK | MSG_DONTWAIT) <= 0; i++)
+        turn(); /* until it has answered with its settings */
+    return fd;
+}
+
+static void add_message(struct buf *b, uint8_t who, uint32_t i)
+{
+    uint8_t m[10] = {0, 0, 0, 0, 5, who};
+
+    be32_put(m + 6, i);
+    buf_add(b, m, sizeof m);
+}
+
+static void add_call(struct buf *b, const char *path, uint8_t who, uint32_t i)
+{
+    struct buf m;
+
+    buf_init(&m, 64);
+    add_message(&m, who, i);
+    raw_request(b, 1 + 2 * i, path, 0);
+    raw_frame(b, RAW_DATA, RAW_END_STREAM, 1 + 2 * i, m.p, m.len);
+    buf_done(&m);
+}
+
+static void send_calls(int fd, const char *path, uint8_t who, uint32_t from, uint32_t n)
+{
+    struct buf b;
+
+    buf_init(&b, SIZE_MAX);
+    for (uint32_t i = from; i < from + n; i++)
+        add_call(&b, path, who, i);
+    assert_true(raw_send(fd, b.p, b.len));
+    buf_done(&b);
+}
+
+static size_t begun(uint8_t who)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t.n; i++)
+        n += t.who[i] == who;
+    return n;
+}
+
+static void turn_until_begun(uint8_t who, size_t n)
+{
+    for (int i = 0; i < TURNS_MAX && begun(who) < n; i++)
+        turn();
+    assert_int_equal(begun(who), n);
+}
+
+/* A thousand requests in one read are begun a slice at a time, in their order, and a request of
+ * another connection waits for one slice at most. */
+static void one_slice_each(void **state)
+{
+    int greedy = connect_h2(), modest = connect_h2();
+
+    (void) state;
+    send_calls(greedy, "/t.T/Ask", 0, 0, GREEDY_REQUESTS);
+    send_calls(modest, "/t.T/Ask", MODEST, 0, 1);
+    turn_until_begun(MODEST, 1);
+    assert_true(begun(0) <= SLICE_REQUESTS);
+    turn_until_begun(0, GREEDY_REQUESTS);
+    close(greedy);
+    close(modest);
+}
+
+/* However many connections ask for much: once they were cut short they have a part of the turn
+ * together, and take turns in it. */
+static void greedy_ones_share(void **state)
+{
+    int fds[GREEDY_MAX], modest = connect_h2();
+    size_t least = SIZE_MAX, most = 0, before;
+
+    (void) state;
+    for (int i = 0; i < GREEDY_MAX; i++)
+        fds[i] = connect_h2();
+    for (uint8_t i = 0; i < GREEDY_MAX; i++)
+        send_calls(fds[i], "/t.T/Ask", i, 0, GREEDY_REQUESTS);
+    for (int i = 0; i < 100; i++)
+        turn();
+    for (uint32_t i = 0; i < 20; i++) {
+        before = t.n;
+        send_calls(modest, "/t.T/Ask", MODEST, i, 1);
+        turn_until_begun(MODEST, i + 1);
+        assert_true(t.n - before <= LATER_REQUESTS + 1);
+    }
+    for (uint8_t i = 0; i < GREEDY_MAX; i++) {
+        least = MIN(least, begun(i));
+        most = MAX(most, begun(i));
+    }
+    assert_true(least > 0);
+    assert_true(most - least <= 2 * SLICE_REQUESTS);
+    for (uint8_t i = 0; i < GREEDY_MAX; i++)
+        turn_until_begun(i, GREEDY_REQUESTS);
+    for (uint8_t i = 0; i < GREEDY_MAX; i++)
+        close(fds[i]);
+    close(modest);
+}
+
+/* The socket of a connection that carries input is left alone: what the server holds of it is
+ * bounded, and the client has to wait. */
+static void what_is_carried_is_bounded(void **state)
+{
+    int fd = connect_h2();
+    uint32_t sent = 0;
+    struct buf b;
+
+    (void) state;
+    buf_init(&b, SIZE_MAX);
+    while (sent < 2 * GREEDY_MAX * GREEDY_REQUESTS)
+        add_call(&b, "/t.T/Ask", 0, sent++);
+    for (size_t at = 0; at < b.len || begun(0) < sent;) {
+        ssize_t n = at == b.len ? 0 : send(fd, b.p + at, b.len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        at += n > 0 ? (size_t) n : 0;
+        turn();
+        assert_true(t.w.loop->carried_bytes <= NET_READ_BYTES);
+        while (recv(fd, b.p, 1024, MSG_DONTWAIT) > 0 && at == b.len)
+            ;
+    }
+    buf_done(&b);
+    close(fd);
+}
+
+/* A connection that is lost, and a server that stops, while input is carried: nothing stays
+ * behind. */
+static void gone_while_it_carries(void **state)
+{
+    struct linger at_once = {.l_onoff = 1};
+    int lost = connect_h2(), open = connect_h2();
+
+    (void) state;
+    send_calls(lost, "/t.T/Ask", 0, 0, GREEDY_REQUESTS);
+    send_calls(open, "/t.T/Ask", 1, 0, GREEDY_REQUESTS);
+    turn();
+    turn();
+    assert_true(t.w.loop->carried_bytes > 0);
+    setsockopt(lost, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(lost);
+    for (int i = 0; i < 10; i++)
+        turn();
+    assert_true(begun(0) <= 10 * SLICE_REQUESTS);
+    assert_in_range(begun(1), 10 * SLICE_REQUESTS, GREEDY_REQUESTS - 1);
+    close(open);
+}
+
+/* Messages of a stream count as requests; a frame is handed over whole. */
+static void messages_of_a_stream(void **state)
+{
+    int greedy = connect_h2(), modest = connect_h2();
+    struct buf b, m;
+
+    (void) state;
+    buf_init(&b, SIZE_MAX);
+    raw_request(&b, 1, "/t.T/Chat", 0);
+    for (uint32_t i = 0; i < GREEDY_REQUESTS; i++) {
+        buf_init(&m, 64);
+        add_message(&m, 0, i);
+        raw_frame(&b, RAW_DATA, 0, 1, m.p, m.len);
+        buf_done(&m);
+    }
+    assert_true(raw_send(greedy, b.p, b.len));
+    buf_done(&b);
+    send_calls(modest, "/t.T/Ask", MODEST, 0, 1);
+    turn_until_begun(MODEST, 1);
+    assert_true(begun(0) <= SLICE_REQUESTS);
+    turn_until_begun(0, GREEDY_REQUESTS);
+    close(greedy);
+    close(modest);
+}
+
+/* Requests of HTTP/1 that were sent without waiting for the answers. */
+static void pipelined_requests(void **state)
+{
+    int greedy = raw_connect(&t.w), modest = connect_h2();
+    size_t before;
+
+    (void) state;
+    for (int i = 0; i < GREEDY_REQUESTS; i++)
+        assert_true(raw_say(greedy, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    for (int i = 0; i < 10 && begun(0) == 0; i++)
+        turn();
+    assert_true(begun(0) > 0);
+    before = t.n;
+    send_calls(modest, "/t.T/Ask", MODEST, 0, 1);
+    turn_until_begun(MODEST, 1);
+    assert_true(t.n - before <= LATER_REQUESTS + 2);
+    turn_until_begun(0, GREEDY_REQUESTS);
+    close(greedy);
+    close(modest);
+}
+
+/* What the client takes of a connection, without waiting. */
+static size_t take(int fd)
+{
+    static uint8_t into[1 << 20];
+    size_t sum = 0;
+    ssize_t n;
+
+    while ((n = recv(fd, into, sizeof into, MSG_DONTWAIT)) > 0)
+        sum += (size_t) n;
+    return sum;
+}
+
+/* Large answers to clients that take all they get: one round of one of them in a turn, each as
+ * much as the others, and the answer of a modest one leaves in the turn of its request. */
+static void large_answers_take_turns(void **state)
+{
+    int fds[GREEDY_MAX], modest = connect_h2();
+    size_t got[GREEDY_MAX] = {0}, least = SIZE_MAX, most = 0;
+
+    (void) state;
+    for (int i = 0; i < GREEDY_MAX; i++)
+        fds[i] = connect_h2();
+    for (uint8_t i = 0; i < GREEDY_MAX; i++)
+        send_calls(fds[i], "/t.T/Fetch", i, 0, 2);
+    for (int i = 0; i < 10; i++)
+        turn();
+    take(modest);
+    for (uint32_t k = 0; k < 100; k++) {
+        size_t before = 0, after = 0;
+
+        for (int i = 0; i < GREEDY_MAX; i++)
+            before += got[i] += take(fds[i]);
+        send_calls(modest, "/t.T/Ask", MODEST, k, 1);
+        turn();
+        assert_int_equal(begun(MODEST), k + 1);
+        assert_true(take(modest) > 0);
+        for (int i = 0; i < GREEDY_MAX; i++)
+            after += got[i] += take(fds[i]);
+        assert_true(after - before <= LOOP_OUT_BYTES);
+    }
+    for (int i = 0; i < GREEDY_MAX; i++) {
+        least = MIN(least, got[i]);
+        most = MAX(most, got[i]);
+    }
+    assert_true(most - least <= 2 * LOOP_OUT_BYTES);
+    for (int n = 0; n < TURNS_MAX && least < 2 * ANSWER_BYTES; n++) {
+        turn();
+        least = SIZE_MAX;
+        for (int i = 0; i < GREEDY_MAX; i++)
+            least = MIN(least, got[i] += take(fds[i]));
+    }
+    assert_true(least >= 2 * ANSWER_BYTES);
+    for (int i = 0; i < GREEDY_MAX; i++)
+        close(fds[i]);
+    close(modest);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_slice_each, begin, end),
+        cmocka_unit_test_setup_teardown(greedy_ones_share, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_carried_is_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(gone_while_it_carries, begin, end),
+        cmocka_unit_test_setup_teardown(messages_of_a_stream, begin, end),
+        cmocka_unit_test_setup_teardown(pipelined_requests, begin, end),
+        cmocka_unit_test_setup_teardown(large_answers_take_turns, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
