@@ -3,7 +3,9 @@
 /* A configuration in the making, beside the one in force. */
 struct plan {
     struct raft_members members;
-    struct raft_progress progress[2 * RAFT_MEMBERS_MAX];
+    /* Those who are on their way out, voters and learners, each up to the limit: that they are too
+     * many together is seen at the end. */
+    struct raft_progress progress[3 * RAFT_MEMBERS_MAX];
     size_t n;
     raft_index last;
     const struct raft_tracker *base;

@@ -27,13 +27,18 @@ static void reject_append(struct raft *r, const struct raft_message *m)
                                         .log_term = hint.term});
 }
 
-/* Indices must follow on one another from m->index, or the message is damaged. */
+/* Indices must follow on one another from m->index, and terms never fall along a log, or the
+ * message is damaged. */
 static bool entries_in_order(const struct raft_message *m)
 {
-    for (size_t i = 0; i < m->entries_n; i++)
-        if (m->entries[i].index != m->index + 1 + i || m->entries[i].term > m->term)
+    raft_term term = MAX(m->log_term, 1);
+
+    for (size_t i = 0; i < m->entries_n; i++) {
+        if (m->entries[i].index != m->index + 1 + i || m->entries[i].term < term)
             return false;
-    return true;
+        term = m->entries[i].term;
+    }
+    return term <= m->term;
 }
 
 void raft__handle_append(struct raft *r, const struct raft_message *m)

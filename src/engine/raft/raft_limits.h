@@ -10,6 +10,11 @@
  * anyone runs; quorums are computed in arrays of this size on the stack. */
 #define RAFT_MEMBERS_MAX 128
 
+/* Terms and indices that a peer may name.  Counting one by one nobody ever comes so far; beyond it
+ * the core's additions would wrap around. */
+#define RAFT_TERM_MAX (UINT64_C(1) << 62)
+#define RAFT_INDEX_MAX (UINT64_C(1) << 62)
+
 /* The unstable log: entries that storage has not acknowledged.  Far beyond what any disk leaves
  * behind before it counts as hung; past it proposals are dropped, appends ignored. */
 #define RAFT_UNSTABLE_ENTRIES_MAX (1u << 20)

@@ -231,6 +231,18 @@ int raft__step(struct raft *r, const struct raft_message *m)
     return rc;
 }
 
+/* What no member would send: of nobody, without the term that it is about, or with numbers that
+ * nobody has counted up to. */
+static bool is_forged(const struct raft_message *m)
+{
+    if (needs_term(m->type) && (m->term == 0 || m->from == RAFT_NONE))
+        return true;
+    if (m->snapshot != NULL &&
+        (m->snapshot->meta.index > RAFT_INDEX_MAX || m->snapshot->meta.term > RAFT_TERM_MAX))
+        return true;
+    return m->term > RAFT_TERM_MAX || m->index > RAFT_INDEX_MAX;
+}
+
 int raft_step(struct raft *r, const struct raft_message *m)
 {
     ASSERT(r->magic == RAFT_MAGIC);
@@ -239,9 +251,8 @@ int raft_step(struct raft *r, const struct raft_message *m)
         return ERR_RAFT_STEP_LOCAL;
     if (is_response(m->type) && raft__tracker_get(&r->tracker, m->from) == NULL)
         return ERR_RAFT_PEER_NOT_FOUND;
-    /* What could not be echoed or queued is lost, as it might have been on the way; and so is
-     * what no member would have sent. */
-    if (m->context.n > RAFT_CONTEXT_BYTES_MAX || (m->term == 0 && needs_term(m->type)))
+    /* What could not be echoed or queued is lost, as it might have been on the way. */
+    if (m->context.n > RAFT_CONTEXT_BYTES_MAX || is_forged(m))
         return 0;
     return raft__step(r, m);
 }

@@ -105,6 +105,27 @@ static void too_many_members(void **state)
     }
 }
 
+/* So are twice as many voters, half of them on their way out, with learners beside them, as a
+ * snapshot of a stranger's may name them. */
+static void too_many_members_in_a_joint_state(void **state)
+{
+    raft_id out[RAFT_MEMBERS_MAX], in[RAFT_MEMBERS_MAX], learners[] = {1, 2, 3};
+    struct raft_conf_state cs = {.voters = {in, RAFT_MEMBERS_MAX},
+                                 .learners = {learners, ARRAY_LEN(learners)},
+                                 .voters_outgoing = {out, RAFT_MEMBERS_MAX}};
+    struct raft_tracker t = empty_tracker();
+    struct err e = ERR_INIT;
+
+    (void) state;
+    for (raft_id i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        out[i] = 1000 + i;
+        in[i] = 2000 + i;
+    }
+    assert_int_equal(raft__conf_restore(&t, 1, &cs, &e), ERR_RAFT_CONF_CHANGE);
+    assert_non_null(strstr(e.msg, "more than"));
+    raft__tracker_done(&t);
+}
+
 /* A change of a kind that does not exist is refused. */
 static void unknown_kind(void **state)
 {
@@ -159,9 +180,13 @@ static void impossible_conf_states(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_sequences),        cmocka_unit_test(progress_is_kept),
-        cmocka_unit_test(too_many_members),        cmocka_unit_test(unknown_kind),
-        cmocka_unit_test(equality_of_conf_states), cmocka_unit_test(impossible_conf_states),
+        cmocka_unit_test(random_sequences),
+        cmocka_unit_test(progress_is_kept),
+        cmocka_unit_test(too_many_members),
+        cmocka_unit_test(too_many_members_in_a_joint_state),
+        cmocka_unit_test(unknown_kind),
+        cmocka_unit_test(equality_of_conf_states),
+        cmocka_unit_test(impossible_conf_states),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

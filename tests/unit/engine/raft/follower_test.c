@@ -75,6 +75,46 @@ static void heartbeat_beyond_the_log(void **state)
     }
 }
 
+/* A message that no member would send is lost: of nobody, with numbers at the end of what there is,
+ * or with entries whose terms fall. */
+static void forged_messages(void **state)
+{
+    struct raft_entry falling[] = {{.index = 2, .term = 4}, {.index = 3, .term = 2}};
+    raft_id voters[] = {1, 2, 3};
+    struct raft_snapshot far = {
+        .meta = {.index = UINT64_MAX, .term = 2, .conf_state.voters = {voters, 3}}};
+    const struct raft_message forged[] = {
+        {.type = RAFT_MSG_APP, .term = 1, .log_term = 1, .index = 1},
+        {.type = RAFT_MSG_VOTE, .from = 2, .term = UINT64_MAX, .log_term = 1, .index = 1},
+        {.type = RAFT_MSG_SNAP, .from = 2, .term = 1, .snapshot = &far},
+        {.type = RAFT_MSG_APP_RESP, .from = 2, .term = 1, .index = UINT64_MAX},
+    };
+    struct raft_message append = {.type = RAFT_MSG_APP,
+                                  .from = 2,
+                                  .term = 5,
+                                  .log_term = 1,
+                                  .index = 1,
+                                  .entries = falling,
+                                  .entries_n = 2};
+    struct owner o;
+
+    (void) state;
+    owner_init(&o, 3);
+    owner_start(&o);
+    for (size_t i = 0; i < ARRAY_LEN(forged); i++) {
+        step(&o, forged[i]);
+        assert_false(raft_has_update(o.raft));
+    }
+    step(&o, append);
+    run(&o);
+    assert_int_equal(raft_get_last_index(o.raft), 1);
+    falling[1].term = 4;
+    step(&o, append);
+    run(&o);
+    assert_int_equal(raft_get_last_index(o.raft), 3);
+    owner_done(&o);
+}
+
 /* A follower whose storage does not keep up ignores appends until it does, as if they were lost. */
 static void unstable_log_is_bounded(void **state)
 {
@@ -350,6 +390,7 @@ int main(void)
         cmocka_unit_test(malformed_read_answer),
         cmocka_unit_test(messages_are_bounded),
         cmocka_unit_test(heartbeat_beyond_the_log),
+        cmocka_unit_test(forged_messages),
         cmocka_unit_test(unstable_log_is_bounded),
         cmocka_unit_test(forwarding_switched_off),
         cmocka_unit_test(nothing_to_forward_to),
