@@ -19,10 +19,15 @@ static bool is_promise(enum raft_message_type t)
 }
 
 /* Who asks for a vote says what its term and its log are. */
+static bool is_vote_request_to_store(const struct raft *r, enum raft_message_type t)
+{
+    return t == RAFT_MSG_VOTE && r->config.vote_requests_after_store &&
+           !PLANTED(VOTE_REQUEST_UNSTORED);
+}
+
 static bool waits_for_store(const struct raft *r, const struct raft_message *m)
 {
-    return is_promise(m->type) || m->to == r->config.id ||
-           (m->type == RAFT_MSG_VOTE && r->config.vote_requests_after_store);
+    return is_promise(m->type) || m->to == r->config.id || is_vote_request_to_store(r, m->type);
 }
 
 void raft__send_pooled(struct raft *r, struct raft_message m, size_t entries_at)

@@ -2,9 +2,11 @@
  *
  *     sim_raft --seed 7 [--trace]        one seed; prints its trace hash
  *     sim_raft --seeds 1-300 [--jobs 2]  many; stops at the first failure, unless --keep-going
- *     options: --seconds N (60), --quiet, --no-shrink
+ *     options: --seconds N (60), --quiet, --no-shrink, --plant NAME
  */
 #include "sim/raft/sim.h"
+
+#include "base/plant.h"
 
 #include <sys/wait.h>
 #include <time.h>
@@ -28,7 +30,7 @@ struct tally {
 static void usage(void)
 {
     printf("usage: sim_raft [--seed N | --seeds A-B] [--seconds N] [--jobs N] [--quiet] [--trace] "
-           "[--keep-going] [--no-shrink]\n");
+           "[--keep-going] [--no-shrink] [--plant NAME]\n");
     exit(2);
 }
 
@@ -48,6 +50,16 @@ static void parse_range(const char *s, struct arguments *a)
         a->last = strtoull(end + 1, &end, 10);
     if (*end != '\0' || a->last < a->first)
         usage();
+}
+
+static void plant(const char *name)
+{
+#ifdef KETCH_PLANT_ANY
+    plant_chosen = name;
+#else
+    printf("this build plants nothing: %s\n", name);
+    exit(2);
+#endif
 }
 
 static void parse(int argc, char **argv, struct arguments *a)
@@ -72,6 +84,8 @@ static void parse(int argc, char **argv, struct arguments *a)
             a->keep_going = true;
         else if (strcmp(argv[i], "--no-shrink") == 0)
             a->shrink = false;
+        else if (strcmp(argv[i], "--plant") == 0)
+            plant(value(argc, argv, &i));
         else
             usage();
     }

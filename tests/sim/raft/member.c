@@ -431,6 +431,7 @@ void sim_member_start(struct sim *s, struct sim_member *m)
         .pre_vote = s->setup.pre_vote,
         .step_down_on_removal = s->setup.step_down_on_removal,
         .async_storage_writes = s->setup.async,
+        .vote_requests_after_store = true,
         .random = {random_timeout, m},
     };
 
