@@ -21,6 +21,7 @@
 #include "engine/wal/wal.h"
 #include "etcd/actors.h"
 #include "etcd/discovery.h"
+#include "etcd/grpc_proxy.h"
 #include "etcd/join.h"
 #include "etcd/peer_side.h"
 #include "sys/disk.h"
@@ -417,14 +418,13 @@ static int serve(struct program *p, char *const *argv, const sigset_t *set)
     return signum;
 }
 
-int main(int argc, char **argv)
+static int serve_as_member(char **argv)
 {
     struct program *p = xmem_calloc(1, sizeof *p);
     struct config_source src = {.argv = argv, .envp = environ, .out = stdout, .err = stderr};
     sigset_t set;
     int status = 0, signum;
 
-    (void) argc;
     block_signals(&set);
     raise_file_limit();
     keep_memory_small();
@@ -441,4 +441,12 @@ int main(int argc, char **argv)
     if (signum == SIGNAL_REMOVED)
         return 0;
     end_by(signum, &set);
+}
+
+/* The first word may choose something else than a member. */
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], GRPC_PROXY_COMMAND) == 0)
+        return grpc_proxy_main(argc, argv);
+    return serve_as_member(argv);
 }

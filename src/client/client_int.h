@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/map64.h"
 #include "client/client_limits.h"
+#include "client/endpoint.h"
 #include "engine/net/grpc_client.h"
 #include "engine/net/loop.h"
 #include "engine/net/tls.h"
@@ -26,19 +27,6 @@
 #include "wire/wire.h"
 
 /* ---- endpoints ---- */
-
-struct endpoint_address {
-    char *host; /* NULL: a unix socket */
-    uint16_t port;
-    char *unix_path;
-    char *authority; /* host:port or path, as it is shown */
-    bool tls;        /* the scheme asks for it */
-    bool plain;      /* the scheme forbids it */
-};
-
-/* ERR_INVALID with words for the user.  Free with endpoint_address_done. */
-NODISCARD int endpoint_parse(const char *text, struct endpoint_address *ret, struct err *e);
-void endpoint_address_done(struct endpoint_address *a);
 
 struct endpoint {
     struct ketch_client *client;

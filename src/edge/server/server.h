@@ -53,4 +53,7 @@ uint16_t server_client_port(const struct server *s);
 void server_stop(struct server *s);
 void server_free(struct server *s); /* NULL is accepted */
 
+/* systemd (sd_notify(3)): READY=1 to the socket that NOTIFY_SOCKET names, if any. */
+bool notify_ready(void);
+
 #endif

@@ -292,9 +292,6 @@ void pages_error(struct http_req *r, int status, const char *text);
 void pages_respond(struct http_req *r, int status, const char *type, bool nosniff,
                    struct bytes body);
 
-/* systemd: READY=1 to the socket that NOTIFY_SOCKET names, if any. */
-bool notify_ready(void);
-
 void server_metrics_register(struct server *s);
 void server_metrics_attach(struct server *s); /* what the node knows */
 

@@ -1,0 +1,81 @@
+/* proxy_int.h -- the parts of the proxy, shared by the files of this folder.
+ *
+ *   upstream   the members, whose turn it is                 (upstream.c)
+ *   ask        one unary call to them                        (ask.c)
+ *   forward    a client's unary call, as it is               (forward.c)
+ *   relay      a client's stream, one to one                 (relay.c)
+ *   members    who MemberList names                      (members.c)
+ *   pages      health and metrics                            (pages.c)
+ */
+#ifndef KETCH_EDGE_PROXY_PROXY_INT_H
+#define KETCH_EDGE_PROXY_PROXY_INT_H
+
+#include <rpc.pb-c.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "edge/proxy/ask.h"
+#include "edge/proxy/proxy.h"
+#include "edge/proxy/proxy_limits.h"
+#include "engine/net/call.h"
+#include "engine/net/http.h"
+#include "wire/api_error.h"
+#include "wire/wire.h"
+
+struct proxy_metrics {
+    struct metric *watchers_coalescing;
+    struct metric *events_coalescing;
+    struct metric_family *started;
+    struct metric_family *handled;
+};
+
+struct proxy {
+    struct proxy_options options;
+    struct loop *loop;
+    struct log *log;
+    struct upstream *up;
+    struct upstream *self; /* the advertised URL; NULL: there is none */
+    struct net_server *server;
+    struct proxy_metrics m;
+    struct list probes; /* struct probe, of pages_health.c */
+    struct list pages;  /* struct page, of pages.c */
+};
+
+/* ---- methods ---- */
+
+struct proxy_method {
+    const char *path;
+    enum net_method_kind kind;
+    bool repeatable; /* it only reads */
+};
+
+/* Registers them all with the proxy's server. */
+NODISCARD int methods__add(struct proxy *p, struct err *e);
+const struct proxy_method *methods__of(const struct call *c);
+void methods__hooks(struct proxy *p, struct net_call_hooks *ret);
+
+/* ---- what a client's call carries on to the members ---- */
+
+#define PROXY_METADATA_MAX 4
+size_t proxy__metadata(const struct call *c, struct rpc_metadata ret[PROXY_METADATA_MAX]);
+
+/* ---- calls ---- */
+
+/* Of struct net_method. */
+void forward__request(struct call *c, struct bytes message);
+void members__list(struct call *c, struct bytes message);
+void relay__request(struct call *c, struct bytes message);
+void relay__open(struct call *c);
+void relay__message(struct call *c, struct bytes message);
+void relay__half_closed(struct call *c);
+
+/* ---- pages ---- */
+
+void pages__serve(struct http_req *r, void *user);
+void pages__close(struct proxy *p);
+void pages__error(struct http_req *r, int status, const char *text);
+void health__serve(struct http_req *r, struct proxy *p);
+void health__serve_self(struct http_req *r, struct proxy *p);
+void health__close(struct proxy *p);
+
+#endif
