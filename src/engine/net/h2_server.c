@@ -39,6 +39,26 @@ void h2_server__calm_down(struct h2_server *h2, const char *why)
 
 /* ---- the connection ---- */
 
+/* As much of the input as a slice has time for; frames that begin no request count, too.  Negative:
+ * nghttp2 gave up. */
+static ssize_t take_input(struct h2_server *h2, const uint8_t *p, size_t n)
+{
+    struct conn *c = &h2->sc->conn;
+    size_t at = 0;
+    ssize_t rc;
+
+    h2->ran = h2->cutting = h2->cut = false;
+    do {
+        rc = nghttp2_session_mem_recv(h2->session, p + at, MIN(n - at, (size_t) NET_FEED_BYTES));
+        if (rc < 0)
+            return rc;
+        at += (size_t) rc;
+    } while (!h2->cut && at < n && !h2->terminated && !turn__slice_over(c->loop));
+    if (!h2->terminated && (h2->cut || at < n))
+        conn__carry(c, p + at, n - at);
+    return 0;
+}
+
 static void on_input(struct conn *conn, const uint8_t *p, size_t n)
 {
     struct server_conn *sc = conn->session;
@@ -47,10 +67,7 @@ static void on_input(struct conn *conn, const uint8_t *p, size_t n)
 
     if (h2->terminated)
         return;
-    h2->ran = h2->cutting = h2->cut = false;
-    rc = nghttp2_session_mem_recv(h2->session, p, n);
-    if (h2->cut && rc >= 0)
-        conn__carry(conn, p + rc, n - (size_t) rc);
+    rc = take_input(h2, p, n);
     if (rc < 0 && !h2->terminated) {
         /* Protocol errors have queued a GOAWAY; flooding and lack of memory end it at once. */
         terminate(h2);

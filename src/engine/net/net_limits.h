@@ -119,6 +119,9 @@ void net_limits_default(struct net_limits *l);
 /* And how long in a turn all those together that were cut short before, or owe output. */
 #define NET_LATER_US 500
 
+/* Frames that begin no request (pings, settings, windows) are taken so many bytes at a time. */
+#define NET_FEED_BYTES (16u << 10)
+
 /* Input that the connections of a loop carry from turn to turn; beyond it they read little at a
  * time. */
 #define NET_CARRIED_BYTES_MAX (16u << 20)
@@ -137,7 +140,7 @@ void net_limits_default(struct net_limits *l);
 
 /* Steps of handshakes per turn of a loop, a millisecond each with an RSA key: so a storm of new
  * connections delays those that are open by no more. */
-#define NET_HANDSHAKES_PER_TURN_MAX 4
+#define NET_HANDSHAKES_PER_TURN_MAX 1
 
 /* Handshakes of one loop that were begun and not finished, about 40 KiB each.  Further ones wait;
  * one that has been quiet for so long makes room, because who means it needs milliseconds. */

@@ -38,9 +38,17 @@ static void nothing(uv_idle_t *h)
     (void) h;
 }
 
+/* A timer for the next turn (the next step of a handshake): libuv's would wait a millisecond. */
+static bool timer_is_due(const struct loop *l)
+{
+    const struct heap_item *min = heap_min(&l->timers);
+
+    return min != NULL && min->key <= l->now + 1;
+}
+
 void turn__stay_awake(struct loop *l)
 {
-    if (list_empty(&l->carried) && list_empty(&l->owing))
+    if (list_empty(&l->carried) && list_empty(&l->owing) && !timer_is_due(l))
         uv_idle_stop(&l->idle);
     else
         uv_idle_start(&l->idle, nothing);

@@ -53,7 +53,7 @@ static inline bool turn__has_written(const struct conn *c)
 /* A part of what waits in `carried` and `owing`: at least one of each. */
 void turn__run_later(struct loop *l);
 
-/* The loop may not sleep while anything waits there. */
+/* The loop may not sleep while anything waits there, or a timer is set for the next turn. */
 void turn__stay_awake(struct loop *l);
 
 #endif

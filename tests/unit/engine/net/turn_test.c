@@ -25,13 +25,14 @@ static struct {
     uint8_t who[2 * GREEDY_MAX * GREEDY_REQUESTS]; /* whose request was begun, in order */
     size_t n;
     uint32_t next[MODEST + 1]; /* of each connection */
+    mono_ns step;              /* what a look at the clock takes */
     bool stopped;
 } t;
 
 static mono_ns fake_mono(struct clock *c)
 {
     (void) c;
-    return t.now;
+    return t.now += t.step;
 }
 
 static struct clock fake = {.mono = fake_mono};
@@ -332,6 +333,32 @@ static void messages_of_a_stream(void **state)
     close(modest);
 }
 
+/* Frames that begin no request take time as well: after a piece of them the others have their
+ * turn, and what follows them is not lost. */
+static void frames_that_ask_for_nothing(void **state)
+{
+    int greedy = connect_h2(), modest = connect_h2();
+    struct buf b;
+
+    (void) state;
+    buf_init(&b, SIZE_MAX);
+    while (b.len < 4 * NET_FEED_BYTES)
+        raw_frame(&b, 77, 0, 0, NULL, 0);
+    add_call(&b, "/t.T/Ask", 0, 0);
+    assert_true(raw_send(greedy, b.p, b.len));
+    buf_done(&b);
+    t.step = (mono_ns) NET_SLICE_US * 1000;
+    turn();
+    assert_in_range(t.w.loop->carried_bytes, 1, 3 * NET_FEED_BYTES + 200);
+    send_calls(modest, "/t.T/Ask", MODEST, 0, 1);
+    turn();
+    assert_int_equal(begun(MODEST), 1);
+    assert_int_equal(begun(0), 0);
+    turn_until_begun(0, 1);
+    close(greedy);
+    close(modest);
+}
+
 /* Requests of HTTP/1 that were sent without waiting for the answers. */
 static void pipelined_requests(void **state)
 {
@@ -418,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_carried_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(gone_while_it_carries, begin, end),
         cmocka_unit_test_setup_teardown(messages_of_a_stream, begin, end),
+        cmocka_unit_test_setup_teardown(frames_that_ask_for_nothing, begin, end),
         cmocka_unit_test_setup_teardown(pipelined_requests, begin, end),
         cmocka_unit_test_setup_teardown(large_answers_take_turns, begin, end),
     };
