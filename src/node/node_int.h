@@ -71,8 +71,8 @@
 #define NODE_DEFRAG_REST_NS INT64_C(4000000)
 /* Files that lost their names go back to the disk in pieces, for it discards one at about 4 MiB/ms,
  * and whoever syncs meanwhile waits. */
-#define NODE_SHED_BYTES (UINT64_C(4) << 20)
-#define NODE_SHED_REST_NS INT64_C(10000000)
+#define NODE_SHED_BYTES (UINT64_C(2) << 20)
+#define NODE_SHED_REST_NS INT64_C(5000000)
 #define NODE_SNAPSHOT_RETRY_NS INT64_C(10000000000)
 #define NODE_SENDING_MAX 16 /* snapshots to other members under way; etcd's number */
 /* Behind a snapshot that has arrived the log is kept so long, for its receiver to go on from there;

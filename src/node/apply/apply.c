@@ -105,7 +105,7 @@ void node__apply_publish(struct node *n)
 
     /* First who may see it, then what is new. */
     node__auth_publish(n);
-    if (atomic_exchange(&a->committed, false) || a->dirty)
+    if (atomic_exchange(&a->committed, false) || a->dirty || mvcc_reclaiming(a->mvcc))
         mvcc_publish(a->mvcc);
     a->dirty = false;
     atomic_store(&n->pub.applied, a->applied);

@@ -352,7 +352,7 @@ int64_t node__apply_next_due(struct node *n)
     int64_t due = MAX(MIN(a->monitor_again, node__downgrade_due(n)) - a->now, 0);
     int64_t sealed = n->cfg.batch_interval_ms * 1000000 - (a->now - a->last_seal);
 
-    if (mvcc_compact_index_pending(a->mvcc))
+    if (mvcc_compact_index_pending(a->mvcc) || mvcc_reclaiming(a->mvcc))
         return 0;
     due = MIN(due, MAX(node__checks_due(n) - a->now, 0));
     if (!list_empty(&a->later))

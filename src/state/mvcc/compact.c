@@ -135,18 +135,24 @@ static void scratch_room(struct mvcc *kv, size_t n)
 bool mvcc_compact_index_step(struct mvcc *kv, size_t max_keys)
 {
     struct index_cursor c;
-    size_t changes = 0;
+    size_t changes = 0, revisions = 0;
 
     if (!kv->index_compacting)
         return false;
     ASSERT(!kv->txn.active);
     scratch_room(kv, max_keys);
     index_seek(&c, kv->index->root, bytes_of(kv->cursor_key, kv->cursor_key_n), false);
-    for (size_t i = 0; i < max_keys && index_cursor_entry(&c) != NULL; i++) {
+    for (size_t i = 0; i < max_keys && revisions < MVCC_INDEX_STEP_REVISIONS; i++) {
         struct key_entry *e = index_cursor_entry(&c);
+        uint32_t from;
 
-        if (entry_compact_from(e, kv->index_compact_to) > 0)
+        if (e == NULL)
+            break;
+        from = entry_compact_from(e, kv->index_compact_to);
+        if (from > 0) {
+            revisions += e->history_n - MIN(from, e->history_n);
             kv->scratch[changes++] = e;
+        }
         index_cursor_next(&c);
     }
     kv->index_compacting = index_cursor_entry(&c) != NULL;

@@ -100,33 +100,60 @@ void index__entry_free(struct index *ix, struct key_entry *e)
     index_free_piece(ix, (uintptr_t) e | GARBAGE_ENTRY);
 }
 
-static void free_tree(struct index *ix, struct index_node *n)
+/* Frees the tree's last leaf, and the nodes above it that are empty then.  Returns how many pieces
+ * that was, entries as one each. */
+static size_t free_last_leaf(struct index *ix)
 {
-    if (n->level > 0) {
-        struct index_inner *x = index__inner(n);
+    struct index_node *n = ix->root, *path[INDEX_DEPTH_MAX];
+    size_t pieces, depth = 0;
 
-        for (unsigned i = 0; i < n->n; i++) {
-            free_tree(ix, x->child[i]);
-            if (x->sep[i] != NULL)
-                index_free_piece(ix, (uintptr_t) x->sep[i] | GARBAGE_SEP);
-        }
-    } else {
-        for (unsigned i = 0; i < n->n; i++)
-            index__entry_free(ix, index__leaf(n)->entries[i]);
-    }
+    for (; n->level > 0; n = index__inner(n)->child[n->n - 1])
+        path[depth++] = n;
+    pieces = n->n + 1;
+    for (unsigned i = 0; i < n->n; i++)
+        index__entry_free(ix, index__leaf(n)->entries[i]);
     index_free_piece(ix, (uintptr_t) n | GARBAGE_NODE);
+    while (depth > 0) {
+        struct index_inner *x = index__inner(path[--depth]);
+        unsigned last = --path[depth]->n;
+
+        if (x->sep[last] != NULL)
+            index_free_piece(ix, (uintptr_t) x->sep[last] | GARBAGE_SEP);
+        if (last > 0)
+            return pieces;
+        index_free_piece(ix, (uintptr_t) path[depth] | GARBAGE_NODE);
+        pieces++;
+    }
+    ix->root = NULL;
+    return pieces;
+}
+
+bool index_done_step(struct index *ix, size_t *budget)
+{
+    while (ix->garbage.n > 0 && *budget > 0) {
+        index_free_piece(ix, ix->garbage.v[--ix->garbage.n]);
+        --*budget;
+    }
+    while (ix->garbage.n == 0 && ix->root != NULL && *budget > 0) {
+        size_t pieces = free_last_leaf(ix);
+
+        *budget -= MIN(*budget, pieces);
+    }
+    if (ix->garbage.n > 0 || ix->root != NULL)
+        return false;
+    ASSERT(ix->bytes == 0);
+    mem_free(ix->garbage.v);
+    ix->garbage = (struct garbage){0};
+    slab_done(&ix->slab);
+    return true;
 }
 
 void index_done(struct index *ix)
 {
-    if (ix->root == NULL)
-        return;
-    for (size_t i = 0; i < ix->garbage.n; i++)
-        index_free_piece(ix, ix->garbage.v[i]);
-    mem_free(ix->garbage.v);
-    free_tree(ix, ix->root);
-    slab_done(&ix->slab);
-    *ix = (struct index){0};
+    size_t all = SIZE_MAX;
+    bool done = ix->root == NULL || index_done_step(ix, &all);
+
+    ASSERT(done);
 }
 
 struct index *index_new(void)

@@ -225,10 +225,13 @@ struct index {
     uint64_t bytes;         /* of all nodes, entries, histories and separators, garbage included */
     struct slab slab;       /* where they are */
     uint64_t views;         /* that show it: view.c */
+    struct list link;       /* in mvcc.ending: no view shows it, nor is it the key space's */
 };
 
 void index_init(struct index *ix);
 void index_done(struct index *ix); /* frees the tree and the garbage */
+/* The same by and by: up to about *budget pieces, which it counts down.  True: all is freed. */
+bool index_done_step(struct index *ix, size_t *budget);
 NODISCARD struct index *index_new(void);
 void index_free(struct index *ix); /* NULL is accepted */
 void index_free_piece(struct index *ix, uintptr_t piece);

@@ -13,6 +13,7 @@ int mvcc_open(struct store *s, const struct mvcc_hooks *hooks, struct mvcc **ret
     kv->revision = FIRST_REVISION;
     kv->compact_revision = kv->scheduled_compact = kv->finished_compact = NEVER_COMPACTED;
     list_init(&kv->views);
+    list_init(&kv->ending);
     list_init(&kv->compactions);
     arena_init(&kv->event_arena, SIZE_MAX);
     rc = mvcc__restore(kv, e);

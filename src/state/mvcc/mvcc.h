@@ -50,6 +50,9 @@ enum api_error mvcc_api_error(int rc);
 #define MVCC_READERS_MAX 256        /* registered readers */
 #define MVCC_COMPACT_HASHES 10      /* results of the newest compactions that are kept */
 #define MVCC_INDEX_STEP_DEFAULT 256 /* keys per mvcc_compact_index_step */
+/* ... or so many older revisions that stay and are copied: a key may have a million. */
+#define MVCC_INDEX_STEP_REVISIONS 32768
+#define MVCC_RECLAIM_STEP 16384 /* nodes and entries that one mvcc_publish frees: about 1 ms */
 
 struct mvcc;
 struct mvcc_view;
@@ -177,6 +180,8 @@ bool mvcc_event_prev_kv(struct mvcc *kv, const struct mvcc_event *ev, struct byt
 /* Makes all writes so far visible to readers and frees what no reader can see any more.  Once for
  * each batch of applied entries, and after each commit or step of the store thread. */
 void mvcc_publish(struct mvcc *kv);
+/* Apply thread: there is more to free than one mvcc_publish does; it should come again soon. */
+bool mvcc_reclaiming(const struct mvcc *kv);
 
 /* ---- views ---- */
 

@@ -87,6 +87,7 @@ struct mvcc_view {
     struct index *index;
     struct list link; /* in mvcc.views, oldest first */
     struct garbage garbage;
+    bool ending; /* dead: its garbage goes in steps */
 };
 
 /* A slot says: I am about to count this view. */
@@ -125,7 +126,9 @@ struct mvcc {
     size_t scratch_cap;
     struct compact_hashes hashes;
     struct list views;
-    bool dirty; /* something to publish besides the root and the revision */
+    struct list ending; /* indexes */
+    bool reclaiming;    /* more is to be freed than the last step could */
+    bool dirty;         /* something to publish besides the root and the revision */
 
     /* Compaction of the index, to a revision that is not above that of the oldest job in
      * `compactions`: what the job keeps is still to be read from it.  Keys from `cursor_key` on are

@@ -14,16 +14,50 @@ static void view_free(struct mvcc *kv, struct mvcc_view *v)
     struct index *ix = v->index;
 
     ASSERT(atomic_load_explicit(&v->refs, memory_order_relaxed) == 0); /* V1 */
-    for (size_t i = 0; i < v->garbage.n; i++)
-        index_free_piece(ix, v->garbage.v[i]);
+    ASSERT(v->garbage.n == 0);
+    ASSERT(v->state.store == NULL);
     ASSERT(ix->views > 0);
     if (--ix->views == 0 && ix != kv->index) /* V3 */
-        index_free(ix);
+        list_push(&kv->ending, &ix->link);
     mem_free(v->garbage.v);
     list_remove(&v->link);
+    mem_free(v);
+}
+
+/* A view that nobody can see any more goes: its part of the file at once, its garbage as far as
+ * *budget reaches; what `older`, the next living view of the same index, can still see is handed
+ * down to it.  NULL: there is none. */
+static void view_end(struct mvcc *kv, struct mvcc_view *v, struct mvcc_view *older, size_t *budget)
+{
+    v->ending = true;
     if (v->state.store != NULL)
         store_view_release(kv->store, &v->store);
-    mem_free(v);
+    v->state.store = NULL;
+    for (; v->garbage.n > 0 && *budget > 0; --*budget) {
+        uintptr_t piece = v->garbage.v[--v->garbage.n];
+
+        if (older != NULL && garbage_visible(piece, older->epoch, older->state.revision))
+            garbage_add(&older->garbage, (void *) (piece & ~(uintptr_t) 3),
+                        (enum garbage_kind)(piece & 3));
+        else
+            index_free_piece(v->index, piece);
+    }
+    if (v->garbage.n == 0)
+        view_free(kv, v);
+}
+
+/* Indexes that another one has taken the place of, and that no view shows any more. */
+static void indexes_end(struct mvcc *kv, size_t *budget)
+{
+    LIST_EACH_SAFE (it, &kv->ending) {
+        struct index *ix = CONTAINER_OF(it, struct index, link);
+
+        ASSERT(ix->views == 0);
+        if (!index_done_step(ix, budget))
+            return;
+        list_remove(it);
+        mem_free(ix);
+    }
 }
 
 static void view_publish(struct mvcc *kv)
@@ -54,54 +88,41 @@ static bool slot_names(struct mvcc *kv, const struct mvcc_view *v)
     return false;
 }
 
+/* One that was found dead once stays it: no reader's slot that names it can be confirmed. */
 static bool view_is_dead(struct mvcc *kv, struct mvcc_view *v)
 {
+    if (v->ending)
+        return true;
     if (v == atomic_load_explicit(&kv->newest, memory_order_relaxed) || slot_names(kv, v))
         return false;
     return atomic_load_explicit(&v->refs, memory_order_seq_cst) == 0;
 }
 
-/* The garbage of a dead view is freed, but for what an older, living view can still see. */
-static void garbage_hand_down(struct mvcc_view *dead, struct mvcc_view *older)
+/* Frees up to `budget` pieces, so that what a long reader or a compaction has kept, or a whole
+ * index, does not hold up the writes of a turn. */
+static void views_reclaim(struct mvcc *kv, size_t budget)
 {
-    size_t keep = 0;
-
-    ASSERT(older->index == dead->index); /* V3 */
-    ASSERT(older->epoch <= dead->epoch);
-    ASSERT(older->state.revision <= dead->state.revision);
-    for (size_t i = 0; i < dead->garbage.n; i++) {
-        uintptr_t piece = dead->garbage.v[i];
-
-        if (garbage_visible(piece, older->epoch, older->state.revision))
-            garbage_add(&older->garbage, (void *) (piece & ~(uintptr_t) 3),
-                        (enum garbage_kind)(piece & 3));
-        else
-            dead->garbage.v[keep++] = piece;
-    }
-    dead->garbage.n = keep;
-}
-
-static void views_reclaim(struct mvcc *kv)
-{
-    struct mvcc_view *older = NULL;
+    struct mvcc_view *older = NULL, *oldest = NULL;
     uint64_t views = 0;
 
     LIST_EACH_SAFE (it, &kv->views) {
         struct mvcc_view *v = CONTAINER_OF(it, struct mvcc_view, link);
 
-        if (!view_is_dead(kv, v)) {
-            older = v;
-            views++;
+        if (view_is_dead(kv, v)) {
+            /* V2, V3 */
+            ASSERT(older == NULL || older->epoch <= v->epoch || older->index != v->index);
+            view_end(kv, v, older != NULL && older->index == v->index ? older : NULL, &budget);
             continue;
         }
-        if (older != NULL && older->index == v->index)
-            garbage_hand_down(v, older);
-        view_free(kv, v);
+        older = v;
+        oldest = oldest == NULL ? v : oldest;
+        views++;
     }
     ASSERT(views > 0);
-    older = CONTAINER_OF(kv->views.next, struct mvcc_view, link);
+    indexes_end(kv, &budget);
+    kv->reclaiming = budget == 0;
     atomic_store_explicit(&kv->stat_views, views, memory_order_relaxed);
-    atomic_store_explicit(&kv->stat_oldest, older->state.revision, memory_order_relaxed);
+    atomic_store_explicit(&kv->stat_oldest, oldest->state.revision, memory_order_relaxed);
     atomic_store_explicit(&kv->stat_index_bytes, kv->index->bytes, memory_order_relaxed);
 }
 
@@ -114,6 +135,7 @@ static bool newest_is_current(struct mvcc *kv, const struct mvcc_view *v)
 void mvcc_publish(struct mvcc *kv)
 {
     struct mvcc_view *before = atomic_load_explicit(&kv->newest, memory_order_relaxed);
+    size_t added = kv->index->garbage.n;
 
     ASSERT(!kv->txn.active);
     if (!newest_is_current(kv, before)) {
@@ -127,7 +149,12 @@ void mvcc_publish(struct mvcc *kv)
         view_publish(kv);
     }
     arena_reset(&kv->event_arena);
-    views_reclaim(kv);
+    views_reclaim(kv, MVCC_RECLAIM_STEP + 2 * added); /* more than comes to it */
+}
+
+bool mvcc_reclaiming(const struct mvcc *kv)
+{
+    return kv->reclaiming;
 }
 
 /* What was taken out of it since the last publish goes with it. */
@@ -164,17 +191,21 @@ void mvcc__views_init(struct mvcc *kv)
 {
     ASSERT(list_empty(&kv->views));
     view_publish(kv);
-    views_reclaim(kv);
+    views_reclaim(kv, MVCC_RECLAIM_STEP);
 }
 
 void mvcc__views_done(struct mvcc *kv)
 {
+    size_t all = SIZE_MAX;
+
     while (!list_empty(&kv->views)) {
         struct mvcc_view *v = CONTAINER_OF(kv->views.next, struct mvcc_view, link);
 
         ASSERT(atomic_load(&v->refs) == 0);
-        view_free(kv, v);
+        view_end(kv, v, NULL, &all);
     }
+    indexes_end(kv, &all);
+    ASSERT(list_empty(&kv->ending));
 }
 
 bool mvcc_idle(struct mvcc *kv)
