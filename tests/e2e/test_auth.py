@@ -42,6 +42,18 @@ def a_to_c(c, root, kind=2):
     return c.login('u')
 
 
+def test_names_that_no_file_can_hold_are_refused(start_server, tmp_path):
+    """A name is a key of the data file: one byte too many stops a real etcd, for good.  The longest that fits is kept."""
+    add = {'User': dict(options=dict(no_password=True)), 'Role': {}}
+    for expected in [OK, OK], [('FAILED_PRECONDITION', f'etcdserver: {x} name already exists') for x in ('user', 'role')]:
+        with start_server(tmp_path / 'data', *CHEAP) as s, Caller(s) as c:
+            got = [c.outcome(f'etcdserverpb.Auth/{x}Add', name='n' * 32768, **fields) for x, fields in add.items()]
+            assert got == expected
+            for x, fields in add.items():
+                assert c.outcome(f'etcdserverpb.Auth/{x}Add', name='n' * 32769, **fields) == (
+                    'INVALID_ARGUMENT', 'etcdserver: names are no longer than 32768 bytes')
+
+
 # ---- tokens ----
 
 def test_simple_tokens_end_with_their_time_and_what_they_stand_for(auth_server):

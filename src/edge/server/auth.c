@@ -56,6 +56,19 @@ static bool has_cut_text(const ProtobufCMessageDescriptor *d, struct bytes messa
     return false;
 }
 
+/* A user or role whose name cannot be a key of the data file would stop every member that applies
+ * the request, now and whenever it reads its log again; it stops etcd. */
+static bool adds_long_name(const ProtobufCMessageDescriptor *d, const void *request)
+{
+    const char *name = "";
+
+    if (d == &etcdserverpb__auth_user_add_request__descriptor)
+        name = ((const Etcdserverpb__AuthUserAddRequest *) request)->name;
+    else if (d == &etcdserverpb__auth_role_add_request__descriptor)
+        name = ((const Etcdserverpb__AuthRoleAddRequest *) request)->name;
+    return strlen(name) > AUTH_NAME_BYTES_MAX;
+}
+
 /* Decodes; false: the call was ended. */
 static bool take(struct call *c, const ProtobufCMessageDescriptor *d, struct bytes *message,
                  void *ret)
@@ -63,9 +76,12 @@ static bool take(struct call *c, const ProtobufCMessageDescriptor *d, struct byt
     count_received(c, (enum method_id) call_method(c)->tag);
     if (!request_decode(c, d, message, ret))
         return false;
-    if (!has_cut_text(d, *message))
+    if (has_cut_text(d, *message))
+        call_finish(c, GRPC_INVALID_ARGUMENT, "etcdserver: names and passwords have no zero bytes");
+    else if (adds_long_name(d, *(void **) ret))
+        call_finish(c, GRPC_INVALID_ARGUMENT, "etcdserver: names are no longer than 32768 bytes");
+    else
         return true;
-    call_finish(c, GRPC_INVALID_ARGUMENT, "etcdserver: names and passwords have no zero bytes");
     return false;
 }
 

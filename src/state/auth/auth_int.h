@@ -17,6 +17,8 @@
 #include "wire/wire.h"
 
 #define AUTH_TOKEN_SLOTS 8192 /* chains of the table of tokens */
+_Static_assert(AUTH_NAME_BYTES_MAX <= STORE_PUT_KEY_BYTES_MAX, "a name can be a key");
+
 #define AUTH_RECORD_BYTES_MAX ((size_t) 64 << 20)
 
 struct auth_garbage {

@@ -1,6 +1,9 @@
 /* batch.c -- the open batch: what apply has written since the last seal. */
 #include "state/store/store_int.h"
 
+_Static_assert(STORE_PUT_KEY_BYTES_MAX == BOLT_KEY_BYTES_MAX,
+               "a batch holds what can be committed");
+
 #define OPS_CAP_MIN 16
 #define OP_OVERHEAD_BYTES 64 /* of a record or change beside its bytes, for the limit on memory */
 

@@ -83,7 +83,9 @@ void store_close(struct store *s);
 
 /* ---- writing: apply thread ---- */
 
-/* Into the open batch.  Not for STORE_KEY. */
+#define STORE_PUT_KEY_BYTES_MAX 32768 /* what the file takes as a key */
+
+/* Into the open batch.  Not for STORE_KEY; a key of 1 to STORE_PUT_KEY_BYTES_MAX bytes. */
 void store_put(struct store *s, enum store_bucket b, struct bytes key, struct bytes value);
 void store_delete(struct store *s, enum store_bucket b, struct bytes key);
 
