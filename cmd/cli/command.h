@@ -58,6 +58,7 @@ enum cli_error_style {
     CLI_ERROR_ONCE,         /* etcdctl */
     CLI_ERROR_AGAIN_STDERR, /* etcdutl: the "Error: ..." line once more */
     CLI_ERROR_AGAIN_STDOUT, /* etcd-dump-db: the text alone, on stdout */
+    CLI_ERROR_AGAIN_NO_EOL, /* etcd gateway: the text alone, on stderr, without an end of line */
     CLI_ERROR_USAGE_ONLY,   /* lines of a batch (txn): the caller words the error */
     CLI_ERROR_SILENT,       /* the caller words everything, from the call's error */
 };

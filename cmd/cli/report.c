@@ -89,6 +89,8 @@ enum cli_verdict cli__report(struct cli_call *c, const char *text, bool unknown_
         buf_printf(errs, "Error: %s\n", text);
     if (style == CLI_ERROR_AGAIN_STDOUT)
         buf_printf(out, "%s\n", text);
+    if (style == CLI_ERROR_AGAIN_NO_EOL)
+        buf_add_str(errs, text);
     return CLI_DONE;
 }
 

@@ -6,7 +6,6 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,9 +20,11 @@
 #include "engine/wal/wal.h"
 #include "etcd/actors.h"
 #include "etcd/discovery.h"
+#include "etcd/gateway.h"
 #include "etcd/grpc_proxy.h"
 #include "etcd/join.h"
 #include "etcd/peer_side.h"
+#include "etcd/process.h"
 #include "sys/disk.h"
 
 #define TRIM_SECONDS 3
@@ -145,21 +146,6 @@ static bool has_wal(const struct config *c)
 
 /* ---- starting ---- */
 
-/* Lines until the configuration is known go where etcd's go: JSON on standard error. */
-static struct log *first_log(void)
-{
-    struct log_options o = {
-        .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_JSON, .clock = clock_posix()};
-    struct log *l = NULL;
-    struct err e = ERR_INIT;
-
-    if (log_open(&o, &l, &e) != 0) {
-        fprintf(stderr, "%s\n", e.msg);
-        exit(1);
-    }
-    return l;
-}
-
 static int open_log(struct program *p, struct err *e)
 {
     const struct config *c = &p->config;
@@ -196,17 +182,6 @@ static void trim_memory(void)
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
-}
-
-/* As many connections as the system allows. */
-static void raise_file_limit(void)
-{
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &r);
-    }
 }
 
 /* As `ls -l` shows a directory. */
@@ -426,9 +401,9 @@ static int serve_as_member(char **argv)
     int status = 0, signum;
 
     block_signals(&set);
-    raise_file_limit();
+    process_raise_descriptors();
     keep_memory_small();
-    p->log = first_log();
+    p->log = process_log(); /* until the configuration is known */
     config_init(&p->config);
     if (config_load(&p->config, &src, p->log, &status) != 0) {
         program_free(p);
@@ -446,6 +421,8 @@ static int serve_as_member(char **argv)
 /* The first word may choose something else than a member. */
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], GATEWAY_COMMAND) == 0)
+        return gateway_main(argc, argv);
     if (argc > 1 && strcmp(argv[1], GRPC_PROXY_COMMAND) == 0)
         return grpc_proxy_main(argc, argv);
     return serve_as_member(argv);

@@ -142,6 +142,23 @@ typedef void ketch_srv_fn(const char *host, uint16_t port, void *user);
 const char *ketch_srv_look_up(const char *name, ketch_srv_fn *found, void *user,
                               char server[KETCH_SRV_SERVER_BYTES]);
 
+/* A server that DNS names for clients of a domain (RFC 2782): by a record of _etcd-client-ssl._tcp
+ * for https, or of _etcd-client._tcp for http. */
+struct ketch_discovered {
+    bool https;
+    const char *host; /* without the dot at its end */
+    uint16_t port;
+    uint16_t priority;
+    uint16_t weight;
+};
+typedef void ketch_discovered_fn(const struct ketch_discovered *found, void *user);
+
+/* Looks up both, with "-SUFFIX" behind their names unless it is empty, and waits; `found` hears of
+ * https first, each by priority.  Fails when neither gives any, with KETCH_UNAVAILABLE and Go's
+ * words: "dns lookup errors: lookup N on S: no such host and lookup ...". */
+int ketch_discover(const char *domain, const char *suffix, ketch_discovered_fn *found, void *user,
+                   struct ketch_error *e);
+
 /* Runs callbacks until ketch_stop() is called from one of them. */
 void ketch_run(struct ketch_client *c);
 void ketch_stop(struct ketch_client *c);

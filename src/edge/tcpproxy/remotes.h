@@ -13,6 +13,7 @@
 
 struct remote {
     const char *host;
+    const char *shown; /* the host in log lines */
     uint16_t port;
     uint16_t priority;
     uint16_t weight;

@@ -23,9 +23,9 @@ struct tcp_proxy {
 /* "host:port", as Go joins them. */
 static const char *address_of(const struct remote *x, char out[HOST_PORT_BYTES])
 {
-    bool six = strchr(x->host, ':') != NULL;
+    bool six = strchr(x->shown, ':') != NULL;
 
-    snprintf(out, HOST_PORT_BYTES, "%s%s%s:%u", six ? "[" : "", x->host, six ? "]" : "", x->port);
+    snprintf(out, HOST_PORT_BYTES, "%s%s%s:%u", six ? "[" : "", x->shown, six ? "]" : "", x->port);
     return out;
 }
 
@@ -120,13 +120,15 @@ static bool copy_endpoints(struct tcp_proxy *p)
     p->remotes.n = n;
     for (size_t i = 0; i < n; i++) {
         const struct tcp_endpoint *x = &p->o.endpoints[i];
+        const char *shown = x->shown == NULL ? x->host : x->shown;
 
         p->remotes.v[i] = (struct remote){
             .host = arena_dup(&p->arena, x->host, strlen(x->host) + 1),
+            .shown = arena_dup(&p->arena, shown, strlen(shown) + 1),
             .port = x->port,
             .priority = x->priority,
             .weight = x->weight};
-        if (p->remotes.v[i].host == NULL)
+        if (p->remotes.v[i].host == NULL || p->remotes.v[i].shown == NULL)
             return false;
     }
     p->o.endpoints = NULL;

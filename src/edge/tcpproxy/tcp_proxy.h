@@ -27,6 +27,7 @@ struct tcp_proxy;
 /* As an SRV record has it (RFC 2782); without one, priority and weight are 0. */
 struct tcp_endpoint {
     const char *host;
+    const char *shown; /* the host in log lines: DNS has a dot at its end; NULL: as it is */
     uint16_t port;
     uint16_t priority;
     uint16_t weight;

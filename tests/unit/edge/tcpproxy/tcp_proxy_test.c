@@ -67,7 +67,8 @@ static int setup(void **state)
     assert_int_equal(loop_new("tcp_proxy_test", &rig.loop, &e), 0);
     for (int i = 0; i < 2; i++) {
         rig.servers[i] = socket_at(0);
-        rig.endpoints[i] = (struct tcp_endpoint){"127.0.0.1", port_of(rig.servers[i]), 0, 0};
+        rig.endpoints[i] = (struct tcp_endpoint){.host = "127.0.0.1",
+                                                 .port = port_of(rig.servers[i])};
     }
     o.loop = rig.loop;
     o.log = rig.log;
