@@ -9,8 +9,8 @@
 #include "obs/gofmt.h"
 
 const struct config_field config_fields[CONFIG_FIELDS_N] = {
-#define X(type, field, flag, dflt, key, when, help) \
-    {flag, key, dflt, help, CONFIG_TYPE_##type, CONFIG_##when, offsetof(struct config, field)},
+#define X(type, field, flag, dflt, key, help) \
+    {flag, key, dflt, help, CONFIG_TYPE_##type, offsetof(struct config, field)},
     CONFIG_FIELDS(X)
 #undef X
 };

@@ -30,8 +30,6 @@ struct strings {
     size_t n;
 };
 
-enum config_when { CONFIG_NOW, CONFIG_LATER };
-
 /* The C types behind the types of the table. */
 typedef const char *config_STRING;
 typedef const char *config_STATE;    /* "new" or "existing" */
@@ -70,7 +68,7 @@ enum config_type {
 };
 
 enum config_index {
-#define X(type, field, flag, dflt, key, when, help) CONFIG_##field,
+#define X(type, field, flag, dflt, key, help) CONFIG_##field,
     CONFIG_FIELDS(X)
 #undef X
         CONFIG_FIELDS_N
@@ -78,7 +76,7 @@ enum config_index {
 
 struct config {
     struct arena arena;
-#define X(type, field, flag, dflt, key, when, help) config_##type field;
+#define X(type, field, flag, dflt, key, help) config_##type field;
     CONFIG_FIELDS(X)
 #undef X
     bool given[CONFIG_FIELDS_N]; /* set by flag, variable or file */
@@ -101,7 +99,6 @@ struct config_field {
     const char *dflt;
     const char *help;
     enum config_type type;
-    enum config_when when;
     size_t offset;
 };
 

@@ -8,6 +8,7 @@
 #include "obs/gofmt.h"
 
 #define ELECTION_MS_MAX 50000
+#define SAMPLES_MAX 1000000 /* of a million */
 
 static int invalid(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -228,6 +229,12 @@ static int check_features(const struct config *c, struct err *e)
     if (strcmp(c->auto_compaction_mode, "periodic") != 0 &&
         strcmp(c->auto_compaction_mode, "revision") != 0)
         return invalid(e, "unknown auto-compaction-mode \"%s\"", c->auto_compaction_mode);
+    if (c->enable_distributed_tracing && c->distributed_tracing_sampling_rate < 0)
+        return invalid(e, "distributed tracing configurition is not valid: (tracing sampling rate "
+                          "must be positive)");
+    if (c->enable_distributed_tracing && c->distributed_tracing_sampling_rate > SAMPLES_MAX)
+        return invalid(e, "distributed tracing configurition is not valid: (tracing sampling rate "
+                          "must be less than 1000000)");
     if (config_gate(c, "LeaseCheckpointPersist") && !config_gate(c, "LeaseCheckpoint"))
         return invalid(e, "enabling feature gate LeaseCheckpointPersist requires enabling feature "
                           "gate LeaseCheckpoint");
@@ -259,35 +266,6 @@ static int check_tls(const struct config *c, struct err *e)
     if (low == 3 && c->cipher_suites.n > 0)
         return invalid(e, "cipher suites cannot be configured when only TLS1.3 is enabled");
     return 0;
-}
-
-/* What would need a part that is not there yet is refused rather than ignored. */
-static int check_later(struct config *c, struct err *e)
-{
-    struct config dflt;
-    int rc = 0;
-
-    config_init(&dflt);
-    for (size_t i = 0; i < CONFIG_FIELDS_N && rc == 0; i++) {
-        const struct config_field *f = &config_fields[i];
-        const char *now = (char *) c + f->offset, *was = (char *) &dflt + f->offset;
-        bool same;
-
-        if (f->when == CONFIG_NOW)
-            continue;
-        if (f->type == CONFIG_TYPE_BOOL)
-            same = *(const bool *) now == *(const bool *) was;
-        else if (f->type == CONFIG_TYPE_UINT)
-            same = *(const uint64_t *) now == *(const uint64_t *) was;
-        else if (f->type == CONFIG_TYPE_STRING)
-            same = strcmp(*(const char *const *) now, *(const char *const *) was) == 0;
-        else
-            same = ((const struct strings *) now)->n == 0;
-        if (!same)
-            rc = invalid(e, "--%s is not supported yet", f->flag);
-    }
-    config_done(&dflt);
-    return rc;
 }
 
 /* ---- what follows ---- */
@@ -343,8 +321,6 @@ int config_check(struct config *c, struct err *e)
         rc = check_features(c, e);
     if (rc == 0)
         rc = check_tls(c, e);
-    if (rc == 0)
-        rc = check_later(c, e);
     return rc == 0 ? complete(c, e) : rc;
 }
 

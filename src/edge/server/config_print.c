@@ -81,8 +81,6 @@ void config_print_help(FILE *f)
         }
         fprintf(f, "  --%s '%s'\n", c->flag, c->dflt);
         print_wrapped(f, c->help);
-        if (c->when == CONFIG_LATER)
-            print_wrapped(f, "(not supported yet: only the default is accepted)");
     }
     fputs("\nFeature gates:\n\n", f);
     for (size_t i = 0; i < config_gates_known_n; i++)

@@ -1,6 +1,7 @@
 /* What happens to every call before its method hears of it, and when it ends: etcd's interceptors.
  */
 #include "edge/server/kv.h"
+#include "edge/server/otel.h"
 #include "obs/gofmt.h"
 
 #define LEADER_CHECKS_MAX 3 /* in a row without a leader: guarded streams end */
@@ -55,6 +56,8 @@ int intercept_begin(struct call *c, void *user, const char **ret_text)
     struct bytes version = BYTES_LIT("unknown");
 
     methods_count_started(&s->m.methods, id);
+    if (UNLIKELY(s->otel != NULL))
+        otel_call_begin(s->otel, c);
     if (UNLIKELY(!learner_may(id))) {
         struct node_status st;
 
@@ -79,6 +82,7 @@ void intercept_end(struct call *c, int code, void *user)
     mono_ns took = loop_now_ns(call_loop(c)) - call_started_ns(c);
 
     methods_count_handled(&s->m.methods, id, code, took);
+    otel_call_end(c, code);
     if (methods[id].kind != NET_UNARY)
         return;
     if (code == GRPC_OK)

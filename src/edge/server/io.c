@@ -1,4 +1,5 @@
 /* Requests to the node and back: one batch per wake-up. */
+#include "edge/server/otel.h"
 #include "edge/server/permit.h"
 
 #define IO_DRAIN_MS 2
@@ -80,6 +81,13 @@ static struct watch_batch *take_batches(struct watch_inbox *in)
     return out;
 }
 
+static void req_done(struct req *r)
+{
+    if (r->node.kind == NODE_REQ_PROPOSE && r->call != NULL)
+        otel_returned(r->call, &r->node.result);
+    r->then(r);
+}
+
 /* The loop's side: everything that the node's threads have sent since the last time. */
 static void run(struct loop_task *t)
 {
@@ -98,7 +106,7 @@ static void run(struct loop_task *t)
         n = n->next;
         ASSERT(io->outstanding > 0);
         io->outstanding--;
-        r->then(r);
+        req_done(r);
     }
     if (watches != NULL)
         watch_io_batches(io, watches);
@@ -222,9 +230,11 @@ void req_submit(struct req *r)
     struct io *io = r->io;
 
     if (UNLIKELY(!permit_request(r))) {
-        r->then(r);
+        req_done(r);
         return;
     }
+    if (r->node.kind == NODE_REQ_PROPOSE && r->call != NULL)
+        otel_proposed(r->call);
     io->outstanding++;
     r->node.next = NULL;
     *io->gathered_end = &r->node;

@@ -4,6 +4,7 @@
  * bytes: the node puts its header in front and nothing is encoded again. */
 #include "edge/server/kv.h"
 #include "edge/server/decode.h"
+#include "edge/server/otel.h"
 #include "edge/server/permit.h"
 #include "wire/pb.h"
 
@@ -85,10 +86,12 @@ static void put(struct call *c, struct bytes message)
     if (!kv_quota_fits(c, mvcc_put_cost(q)))
         return;
     err = mvcc_check_put(q);
-    if (err != API_OK)
+    if (err != API_OK) {
         reply_error(c, err);
-    else
-        req_propose(c, OP_PUT, message, put_done);
+        return;
+    }
+    OTEL(c, put, q);
+    req_propose(c, OP_PUT, message, put_done);
 }
 
 /* ---- delete ---- */
@@ -115,10 +118,12 @@ static void delete_range(struct call *c, struct bytes message)
     if (!REQUEST_DECODE(c, etcdserverpb__delete_range_request, message, &q))
         return;
     err = mvcc_check_delete_range(q);
-    if (err != API_OK)
+    if (err != API_OK) {
         reply_error(c, err);
-    else
-        req_propose(c, OP_DELETE_RANGE, message, delete_done);
+        return;
+    }
+    OTEL(c, delete, wire_bytes(q->key), wire_bytes(q->range_end));
+    req_propose(c, OP_DELETE_RANGE, message, delete_done);
 }
 
 /* ---- txn ---- */
@@ -140,6 +145,7 @@ static void txn(struct call *c, struct bytes message)
 {
     Etcdserverpb__TxnRequest *q;
     enum api_error err;
+    bool read_only;
 
     count_received(c, METHOD_KV_TXN);
     if (!REQUEST_DECODE(c, etcdserverpb__txn_request, message, &q))
@@ -147,11 +153,17 @@ static void txn(struct call *c, struct bytes message)
     if (!kv_quota_fits(c, mvcc_txn_cost(q)))
         return;
     if (mvcc_check_txn(q, (uint32_t) MIN(call_server(c)->config->max_txn_ops, UINT32_MAX),
-                       call_arena(c), &err) != 0)
+                       call_arena(c), &err) != 0) {
         reply_no_memory(c);
-    else if (err != API_OK)
+        return;
+    }
+    if (err != API_OK) {
         reply_error(c, err);
-    else if (mvcc_txn_is_read_only(q))
+        return;
+    }
+    read_only = mvcc_txn_is_read_only(q);
+    OTEL(c, txn, q, read_only);
+    if (read_only)
         kv_txn_read(c, q);
     else
         req_propose(c, OP_TXN, message, txn_done);
@@ -174,9 +186,11 @@ static void compact(struct call *c, struct bytes message)
     Etcdserverpb__CompactionRequest *q;
 
     count_received(c, METHOD_KV_COMPACT);
-    if (REQUEST_DECODE(c, etcdserverpb__compaction_request, message, &q) &&
-        permitted(c, permit_admin(c)))
-        req_propose(c, OP_COMPACTION, message, compact_done);
+    if (!REQUEST_DECODE(c, etcdserverpb__compaction_request, message, &q) ||
+        !permitted(c, permit_admin(c)))
+        return;
+    OTEL(c, compact, q);
+    req_propose(c, OP_COMPACTION, message, compact_done);
 }
 
 const struct net_method kv_methods[] = {

@@ -3,6 +3,7 @@
  * byte was made. */
 #include "edge/server/decode.h"
 #include "edge/server/kv.h"
+#include "edge/server/otel.h"
 #include "edge/server/permit.h"
 
 void read_when(struct call *c, bool serializable, void *user, void (*run)(struct req *r))
@@ -142,10 +143,12 @@ void kv_range(struct call *c, struct bytes message)
         }
     }
     err = mvcc_check_range(q);
-    if (err != API_OK)
+    if (err != API_OK) {
         reply_error(c, err);
-    else
-        read_when(c, q->serializable, q, range_run);
+        return;
+    }
+    OTEL(c, range, q, false);
+    read_when(c, q->serializable, q, range_run);
 }
 
 /* ---- read-only transactions ---- */
@@ -321,8 +324,10 @@ void kv_range_stream(struct call *c, struct bytes message)
         return;
     }
     text = mvcc_check_range_stream(q);
-    if (text != NULL)
+    if (text != NULL) {
         call_finish(c, GRPC_UNIMPLEMENTED, text);
-    else
-        read_when(c, q->serializable, q, stream_run);
+        return;
+    }
+    OTEL(c, range, q, true);
+    read_when(c, q->serializable, q, stream_run);
 }

@@ -1,5 +1,6 @@
 /* The Lease service. */
 #include "edge/server/kv.h"
+#include "edge/server/otel.h"
 #include "edge/server/permit.h"
 #include "wire/pb.h"
 
@@ -10,10 +11,15 @@ enum { OP_LEASE_GRANT = 8, OP_LEASE_REVOKE = 9 };
 
 /* ---- grant and revoke ---- */
 
+static int64_t choose_id(struct call *c)
+{
+    return (int64_t) (node_next_id(call_server(c)->node) & (uint64_t) INT64_MAX);
+}
+
 /* The request with an id that the server chose. */
 static bool grant_body(struct call *c, const Etcdserverpb__LeaseGrantRequest *q, struct bytes *ret)
 {
-    uint64_t id = node_next_id(call_server(c)->node) & (uint64_t) INT64_MAX;
+    uint64_t id = (uint64_t) q->id;
     size_t n = pb_u64_size(1, (uint64_t) q->ttl) + pb_u64_size(2, id);
     uint8_t *body = arena_alloc(call_arena(c), n), *p = body;
 
@@ -31,13 +37,17 @@ static bool grant_body(struct call *c, const Etcdserverpb__LeaseGrantRequest *q,
 static void grant(struct call *c, struct bytes message)
 {
     Etcdserverpb__LeaseGrantRequest *q;
+    bool chosen;
 
     count_received(c, METHOD_LEASE_GRANT);
-    if (!REQUEST_DECODE(c, etcdserverpb__lease_grant_request, message, &q))
+    if (!REQUEST_DECODE(c, etcdserverpb__lease_grant_request, message, &q) ||
+        !kv_quota_fits(c, LEASE_GRANT_COST))
         return;
-    if (!kv_quota_fits(c, LEASE_GRANT_COST) || !permitted(c, permit_known(c)))
-        return;
-    if (q->id == 0 && !grant_body(c, q, &message))
+    chosen = q->id == 0;
+    if (chosen)
+        q->id = choose_id(c);
+    OTEL(c, grant, q->id, q->ttl);
+    if (!permitted(c, permit_known(c)) || (chosen && !grant_body(c, q, &message)))
         return;
     req_propose(c, OP_LEASE_GRANT, message, req_message_done);
 }
@@ -47,8 +57,10 @@ static void revoke(struct call *c, struct bytes message)
     Etcdserverpb__LeaseRevokeRequest *q;
 
     count_received(c, METHOD_LEASE_REVOKE);
-    if (REQUEST_DECODE(c, etcdserverpb__lease_revoke_request, message, &q) &&
-        permitted(c, permit_known(c)))
+    if (!REQUEST_DECODE(c, etcdserverpb__lease_revoke_request, message, &q))
+        return;
+    OTEL(c, revoke, q->id);
+    if (permitted(c, permit_known(c)))
         req_propose(c, OP_LEASE_REVOKE, message, req_message_done);
 }
 
@@ -175,6 +187,7 @@ static void keep_alive_done(struct req *r)
     const struct node_result *res = &r->node.result;
 
     k->asking = false;
+    otel_inner_end(r->call);
     if (k->ended_code != GRPC_OK) {
         keep_alive_end(k, k->ended_code, k->ended_text);
         return;
@@ -219,6 +232,7 @@ static void keep_alive_message(struct call *c, struct bytes message)
                           .call = c,
                           .then = keep_alive_done};
     k->asking = true;
+    OTEL(c, renew, q->id);
     call_pause(c);
     req_submit(&k->req);
 }

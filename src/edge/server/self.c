@@ -1,5 +1,6 @@
 #include "edge/server/self.h"
 #include "edge/server/kv.h"
+#include "edge/server/otel.h"
 #include "edge/server/permit.h"
 
 enum { OP_DELETE_RANGE = 5, OP_TXN = 6, OP_LEASE_GRANT = 8 };
@@ -55,6 +56,7 @@ void self_txn(struct call *c, const Etcdserverpb__TxnRequest *q, void *user,
 
     if (r == NULL)
         return;
+    OTEL(c, txn, q, false);
     if (mvcc_check_txn(q, (uint32_t) ops_max, call_arena(c), &err) != 0)
         reply_no_memory(c);
     else if (err != API_OK)
@@ -71,6 +73,7 @@ void self_delete(struct call *c, struct bytes key, void *user, void (*then)(stru
 
     if (r == NULL)
         return;
+    OTEL(c, delete, key, BYTES_EMPTY);
     q.key = wire_binary(key);
     err = mvcc_check_delete_range(&q);
     if (err != API_OK)
@@ -94,6 +97,7 @@ void self_grant(struct call *c, int64_t ttl_s, void *user, void (*then)(struct r
     q.ttl = ttl_s;
     q.id = (int64_t) (node_next_id(call_server(c)->node) & (uint64_t) INT64_MAX);
     r->node.lease_id = q.id;
+    OTEL(c, grant, q.id, q.ttl);
     propose(r, &q.base, LEASE_GRANT_COST);
 }
 

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "edge/server/auth_work.h"
 #include "edge/server/listen.h"
+#include "edge/server/otel.h"
 #include "edge/server/token.h"
 #include "sys/password.h"
 
@@ -89,7 +90,6 @@ static void log_starting(struct server *s)
     }
     LOG_INFO(s->log, "configuring client listeners",
              F_STRS("listen-client-urls", c->listen_client_urls.v, c->listen_client_urls.n));
-    config_log_start(c, s->o.initialized, s->log);
 }
 
 /* What logins need: before anything listens, for a bad option refuses the start. */
@@ -133,6 +133,10 @@ int server_new(const struct server_options *o, struct server **ret, struct err *
     for (size_t i = 0; i < s->ios_n && rc == 0; i++)
         rc = io_init(&s->ios[i], s, (unsigned) i, e);
     if (rc == 0)
+        rc = otel_new(s, &s->otel, e);
+    if (rc == 0)
+        config_log_start(o->config, o->initialized, s->log);
+    if (rc == 0)
         rc = open_logins(s, e);
     if (rc == 0)
         server_metrics_register(s);
@@ -165,7 +169,7 @@ int server_attach(struct server *s, struct node *n, struct err *e)
 
 static int start_loops(struct server *s, struct err *e)
 {
-    int rc = 0;
+    int rc = otel_start(s->otel, e);
 
     for (size_t i = 0; i < s->ios_n && rc == 0; i++) {
         rc = loop_start(s->ios[i].loop, e);
@@ -270,6 +274,7 @@ void server_stop(struct server *s)
             loop_join(s->ios[i].loop);
         s->ios[i].running = false;
     }
+    otel_stop(s->otel);
 }
 
 void server_free(struct server *s)
@@ -283,6 +288,7 @@ void server_free(struct server *s)
         io_done(&s->ios[i]);
     auth_work_free(s->auth_work);
     tokens_free(s->tokens);
+    otel_free(s->otel);
     mem_free(s->ios);
     mem_free(s);
 }

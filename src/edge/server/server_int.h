@@ -32,6 +32,7 @@
 #define SERVER_REPLY_WHOLE_BYTES 16384 /* range answers up to this size are made at once */
 
 struct watch_io;
+struct otel;      /* otel.h */
 struct tokens;    /* token.h */
 struct auth_work; /* auth_work.h */
 
@@ -101,7 +102,8 @@ struct io {
     struct node_request **gathered_end;
     struct loop_hook submit_hook;
     struct watch_io *watch;
-    struct list guarded; /* streams with "hasleader": struct leader_guard */
+    struct random_seeded ids; /* of spans and traces, when there are any */
+    struct list guarded;      /* streams with "hasleader": struct leader_guard */
     struct loop_timer leader_timer;
     struct loop_task drain_task; /* at the end: waits until nothing is outstanding */
     struct loop_timer drain_timer;
@@ -137,6 +139,7 @@ struct server {
     struct tokens *tokens;
     struct auth_work *auth_work;
     struct compactor *compactor;
+    struct otel *otel; /* NULL: nothing is traced */
     struct server_metrics m;
     struct metrics *metrics;
 };

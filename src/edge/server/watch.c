@@ -1,5 +1,6 @@
 /* The Watch service: streams, and what clients ask on them. */
 #include "base/alloc.h"
+#include "edge/server/otel.h"
 #include "edge/server/permit.h"
 #include "edge/server/watch_int.h"
 
@@ -94,6 +95,12 @@ static void leave(struct wwatch *w)
     w->leave->user = w;
 }
 
+static void end_span(struct wwatch *w)
+{
+    otel_watch_end(w->stream->io, w->span);
+    w->span = NULL;
+}
+
 static void forget_name(struct wwatch *w)
 {
     if (w->named)
@@ -106,6 +113,7 @@ void wwatch_drop(struct wwatch *w)
     struct wstream *s = w->stream;
 
     forget_name(w);
+    end_span(w);
     wwatch_catch_stop(w);
     list_remove(&w->order.link);
     list_remove(&w->link);
@@ -157,10 +165,13 @@ void wstream_settle(struct wstream *s)
         stream_free(s);
 }
 
-static void stop_catching(struct wstream *s)
+static void stop_watches(struct wstream *s)
 {
     LIST_EACH (l, &s->watches) {
-        wwatch_catch_stop(CONTAINER_OF(l, struct wwatch, link));
+        struct wwatch *w = CONTAINER_OF(l, struct wwatch, link);
+
+        wwatch_catch_stop(w);
+        end_span(w);
     }
 }
 
@@ -176,7 +187,7 @@ void wstream_fail(struct wstream *s, int code, const char *text)
     s->call = NULL;
     loop_timer_stop(s->io->loop, &s->timer);
     leader_guard_end(&s->guard);
-    stop_catching(s);
+    stop_watches(s);
     call_on_writable(c, 0, NULL);
     call_set_user(c, NULL);
     call_finish(c, code, text);
@@ -382,6 +393,7 @@ static void create(struct wstream *s, const Etcdserverpb__WatchCreateRequest *q)
         wstream_fail(s, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
         return;
     }
+    w->span = otel_watch(s->call, q);
     if (q->progress_notify)
         progress_begin(s);
     wwatch_join(w);
@@ -396,6 +408,7 @@ static void cancel(struct wstream *s, const Etcdserverpb__WatchCancelRequest *q)
     if (w == NULL)
         return;     /* unknown ids are passed over in silence */
     forget_name(w); /* the id may be used again at once */
+    end_span(w);
     ASSERT(w->state != WWATCH_LEAVING);
     if (w->state == WWATCH_JOINING && w->join_again) {
         w->join_again = false; /* the hub has not been asked: the watch is still ours */

@@ -37,6 +37,8 @@
 
 enum wwatch_state { WWATCH_JOINING, WWATCH_LIVE, WWATCH_CATCHING, WWATCH_LEAVING };
 
+struct otel_span;
+
 /* What is owed to a create request: in the order of the requests. */
 struct worder {
     struct list link;
@@ -46,6 +48,7 @@ struct worder {
 
 struct wwatch {
     struct watcher hub;
+    struct otel_span *span; /* NULL: not traced, or ended */
     struct wstream *stream;
     int64_t id;
     enum wwatch_state state;

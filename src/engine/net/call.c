@@ -1,7 +1,10 @@
 #define _GNU_SOURCE
 #include "engine/net/call.h"
 
+#include <sys/un.h>
+
 #include "base/alloc.h"
+#include "engine/net/addr.h"
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
@@ -143,8 +146,10 @@ void call__answer(struct call *c, int http_status, int code, const char *text)
         const struct net_call_hooks *h = &c->sc->sl->server->options.hooks;
 
         c->counted = false;
+        c->text = text;
         if (h->end != NULL)
             h->end(c, c->stream_open ? code : GRPC_STATUS_CANCELED, h->user);
+        c->text = NULL;
     }
     if (!c->stream_open)
         return;
@@ -281,6 +286,30 @@ bool call_metadata(const struct call *c, const char *name, struct bytes *ret)
 const char *call_peer(const struct call *c)
 {
     return c->sc->conn.peer;
+}
+
+void call_address(const struct call *c, char out[CALL_ADDRESS_BYTES])
+{
+    union {
+        struct sockaddr sa;
+        struct sockaddr_un un;
+        struct sockaddr_storage any;
+    } a = {.any = {0}};
+    socklen_t n = sizeof a;
+
+    _Static_assert(CALL_ADDRESS_BYTES > sizeof a.un.sun_path, "a path fits");
+    _Static_assert(CALL_ADDRESS_BYTES >= ADDR_TEXT_BYTES, "an address fits");
+    if (getsockname(c->sc->conn.fd, &a.sa, &n) != 0)
+        out[0] = '\0'; /* there is no socket: a test */
+    else if (a.sa.sa_family == AF_UNIX)
+        snprintf(out, CALL_ADDRESS_BYTES, "%.*s", (int) sizeof a.un.sun_path, a.un.sun_path);
+    else
+        addr__text(&a.sa, out);
+}
+
+const char *call_status_text(const struct call *c)
+{
+    return c->text;
 }
 
 const char *call_common_name(const struct call *c)

@@ -45,6 +45,22 @@ struct bytes call_request(const struct call *c);
 void call_set_user(struct call *c, void *user);
 void *call_user(const struct call *c);
 
+/* One pointer for whoever traces calls, NULL at first, and read at the cost of a load: most calls
+ * are not traced.  It belongs to who has set it; nothing here looks at what it points to. */
+struct call_head {
+    void *trace;
+};
+
+static inline void *call_trace(const struct call *c)
+{
+    return ((const struct call_head *) (const void *) c)->trace;
+}
+
+static inline void call_set_trace(struct call *c, void *trace)
+{
+    ((struct call_head *) (void *) c)->trace = trace;
+}
+
 /* The first value of the metadata key `name` (lower case), valid as long as the call.  Keys ending
  * in
  * "-bin" come as sent (base64).  False: absent. */
@@ -53,6 +69,10 @@ bool call_metadata(const struct call *c, const char *name, struct bytes *ret);
 /* The client's address as etcd prints it: "127.0.0.1:51234", "[::1]:51234", or "@" for a unix
  * socket. Valid as long as the call. */
 const char *call_peer(const struct call *c);
+
+/* The address that the client has reached, in the same form; of a unix socket its path. */
+#define CALL_ADDRESS_BYTES 128
+void call_address(const struct call *c, char out[CALL_ADDRESS_BYTES]);
 
 /* The common name of the client's certificate, which was verified; NULL: it has shown none (or one
  * without a name), or the connection has no TLS.  Valid as long as the call. */
@@ -88,6 +108,10 @@ void call_reply(struct call *c, const struct net_piece *v, size_t vn);
 /* Answers with one message of exactly `bytes` bytes that `pull` makes.  Ends the call; pull.done is
  * called later, also when the client is already gone (perhaps before this returns). */
 void call_reply_pull(struct call *c, uint64_t bytes, struct net_pull pull);
+
+/* The text of the status that was decided, in the `end` hook of server.h only; NULL: there is none.
+ */
+const char *call_status_text(const struct call *c);
 
 /* Ends a call of any kind with a status.  Messages of call_send leave first.  `message` is UTF-8
  * and may be NULL; it is copied, and percent-encoded on its way. */

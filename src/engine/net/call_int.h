@@ -57,7 +57,8 @@ struct field {
 };
 
 struct call {
-    struct list link; /* h2_server.calls, or loop.calls_free */
+    struct call_head head; /* first: call_trace */
+    struct list link;      /* h2_server.calls, or loop.calls_free */
     struct server_conn *sc;
     struct h2_server *h2; /* NULL: the connection is gone, or there is none of that kind */
     struct call_local *local;
@@ -109,7 +110,8 @@ struct call {
 
     struct body out;
     int code;
-    char *message; /* percent-encoded, NUL-terminated; in the arena */
+    const char *text; /* of the status, while hooks.end runs */
+    char *message;    /* percent-encoded, NUL-terminated; in the arena */
     size_t writable_mark;
     void (*on_writable)(struct call *c);
     void (*on_cancel)(struct call *c, enum call_cancel_reason why);

@@ -345,8 +345,12 @@ static void test_rules(void **state)
          "unexpected TLS version \"1.2\" (must be one of: TLS1.2, TLS1.3)"},
         {"--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2",
          "min version (TLS1.3) is greater than max version (TLS1.2)"},
-        {"--enable-distributed-tracing", "--distributed-tracing-sampling-rate=1",
-         "--enable-distributed-tracing is not supported yet"},
+        {"--enable-distributed-tracing", "--distributed-tracing-sampling-rate=-1",
+         "distributed tracing configurition is not valid: (tracing sampling rate must be "
+         "positive)"},
+        {"--enable-distributed-tracing", "--distributed-tracing-sampling-rate=1000001",
+         "distributed tracing configurition is not valid: (tracing sampling rate must be less than "
+         "1000000)"},
         {"--tls-min-version=TLS1.3", "--cipher-suites=TLS_RSA_WITH_AES_128_CBC_SHA",
          "cipher suites cannot be configured when only TLS1.3 is enabled"},
     };
