@@ -33,6 +33,9 @@ void node__wal_job_after(struct wal_job *j, const struct raft_message *m, size_t
 
 void node__wal_job_free(struct node *n, struct wal_job *j)
 {
+    if (j->behind != NULL)
+        node__wal_job_free(n, j->behind);
+    j->behind = NULL;
     raft_entry_list_clear(&j->entries);
     j->has_hard = j->has_marker = j->has_mark = false;
     j->after_n = 0;

@@ -28,8 +28,10 @@ static struct mpsc *queue_of(struct node *n, enum node_request_kind kind,
                              enum node_actor *ret_actor)
 {
     switch (kind) {
-    case NODE_REQ_PROPOSE:
     case NODE_REQ_READ_INDEX:
+        *ret_actor = NODE_RAFT;
+        return &n->raft.reads;
+    case NODE_REQ_PROPOSE:
     case NODE_REQ_MOVE_LEADER:
         *ret_actor = NODE_RAFT;
         return &n->raft.requests;
@@ -56,7 +58,7 @@ void node_submit(struct node *n, struct node_request *r)
     r->index = 0;
     r->forward = NULL;
     r->auth_seen = 0;
-    if (mpsc_push(q, &r->link))
+    if (mpsc_push(q, &r->link) && !(q == &n->raft.reads && node__raft_reads_are_busy(n)))
         node__wake(n, actor);
 }
 

@@ -86,9 +86,10 @@
 
 struct received; /* a snapshot of the leader's: restore.c */
 
-/* raft -> wal and back. */
+/* raft -> wal and back.  `after`, `mark` and `behind` stay raft's own. */
 struct wal_job {
     struct mpsc_node link;
+    struct wal_job *behind; /* nothing to write, but promises that wait for this job, too */
     struct raft_entry_list entries;
     bool has_hard;
     struct raft_hard_state hard;
@@ -170,7 +171,9 @@ struct store_job {
 /* ---- the actors ---- */
 
 struct raft_actor {
-    struct mpsc requests;          /* node_request.link: PROPOSE and READ_INDEX */
+    struct mpsc requests;          /* node_request.link: PROPOSE and the like */
+    struct mpsc reads;             /* likewise: READ_INDEX */
+    _Atomic bool reads_busy;       /* a round is under way; at its end `reads` is looked at */
     struct mpsc stored_jobs;       /* wal_job, done */
     struct mpsc applied_jobs;      /* apply_job, done */
     struct mpsc markers;           /* store_job: a .snap file is on disk */
@@ -185,7 +188,9 @@ struct raft_actor {
     struct raft_memory_storage *log;
     struct raft_trace trace;
     struct random *random;
-    struct wal_job *idle_wal; /* free jobs */
+    struct wal_job *idle_wal;   /* free jobs */
+    struct wal_job *newest_wal; /* of those under way that promises may depend on; NULL: none */
+    struct wal_job *kept;       /* promises that wait for no job */
     struct apply_job *idle_apply;
     struct map64 waiting;     /* request id -> node_request */
     struct list by_age;       /* of the waiting ones: their deadlines are in this order */
@@ -484,6 +489,9 @@ void node__raft_take_requests(struct node *n, mono_ns now);
 void node__raft_expire(struct node *n, mono_ns now);
 void node__raft_fail_all(struct node *n, enum api_error err);
 void node__raft_reads_step(struct node *n, mono_ns now);
+bool node__raft_reads_are_busy(struct node *n); /* any thread */
+/* The end of a turn.  False: reads came that nobody will wake the actor for: another turn. */
+bool node__raft_reads_wait(struct node *n);
 void node__raft_read_state(struct node *n, const struct raft_read_state *rs);
 void node__raft_reads_fail(struct node *n, enum api_error err);
 void node__raft_reads_applied(struct node *n);

@@ -63,6 +63,7 @@ int node__make_dirs(struct node *n, struct err *e)
 static void init_queues(struct node *n)
 {
     mpsc_init(&n->raft.requests);
+    mpsc_init(&n->raft.reads);
     mpsc_init(&n->raft.stored_jobs);
     mpsc_init(&n->raft.applied_jobs);
     mpsc_init(&n->raft.markers);

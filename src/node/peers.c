@@ -176,14 +176,22 @@ void node__peers_send(struct node *n, const struct raft_message *m, size_t k)
     }
 }
 
-/* Of several acknowledgements to one member the last says all. */
+/* Of several acknowledgements to one member the last says all; so does an append behind one that
+ * only told a commit index. */
+static bool outdoes(const struct raft_message *later, const struct raft_message *m)
+{
+    if (later->type != m->type || later->to != m->to)
+        return false;
+    if (m->type == RAFT_MSG_APP_RESP)
+        return !m->reject;
+    return m->type == RAFT_MSG_APP && m->entries_n == 0 && later->term == m->term &&
+           later->index == m->index && later->log_term == m->log_term && later->commit >= m->commit;
+}
+
 static bool is_outdone(const struct raft_actor *ra, size_t i)
 {
-    if (ra->outgoing[i].type != RAFT_MSG_APP_RESP)
-        return false;
     for (size_t k = i + 1; k < ra->outgoing_n; k++) {
-        if (ra->outgoing[k].type == RAFT_MSG_APP_RESP && ra->outgoing[k].to == ra->outgoing[i].to &&
-            !ra->outgoing[i].reject)
+        if (outdoes(&ra->outgoing[k], &ra->outgoing[i]))
             return true;
     }
     return false;

@@ -17,6 +17,18 @@ static void step_own(struct node *n, const struct raft_message *m)
     ASSERT(rc == 0 || rc == ERR_RAFT_PEER_NOT_FOUND);
 }
 
+static void keep_promises(struct node *n, const struct wal_job *j)
+{
+    for (size_t i = 0; i < j->after_n; i++) {
+        if (j->after[i].to != n->member_id)
+            node__peers_send(n, &j->after[i], 1);
+        else
+            step_own(n, &j->after[i]);
+    }
+    if (j->has_mark)
+        raft_stored(n->raft.raft, &j->mark);
+}
+
 static void storage_done(struct node *n)
 {
     struct raft_actor *ra = &n->raft;
@@ -25,14 +37,10 @@ static void storage_done(struct node *n)
         struct wal_job *j = CONTAINER_OF(x, struct wal_job, link);
 
         next = x->next;
-        for (size_t i = 0; i < j->after_n; i++) {
-            if (j->after[i].to != n->member_id)
-                node__peers_send(n, &j->after[i], 1);
-            else
-                step_own(n, &j->after[i]);
-        }
-        if (j->has_mark)
-            raft_stored(ra->raft, &j->mark);
+        if (ra->newest_wal == j)
+            ra->newest_wal = NULL;
+        for (const struct wal_job *b = j; b != NULL; b = b->behind)
+            keep_promises(n, b);
         if (j->received != NULL)
             node__restore_stored(n, j);
         else if (j->has_marker)
@@ -131,6 +139,22 @@ static void leader_changed(struct node *n, const struct raft_soft_state *soft)
     node__wake(n, NODE_APPLY);
 }
 
+/* Promises about what was handed to the log before: they wait for the last of it, not for a write
+ * of their own.  A follower that only hears of a commit index answers without waking anybody. */
+static void promise(struct node *n, const struct raft_update *u)
+{
+    struct wal_job *j = node__wal_job_new(n), **at = &n->raft.kept;
+
+    j->has_mark = true;
+    j->mark = u->stored;
+    node__wal_job_after(j, u->after_store, u->after_store_n);
+    if (n->raft.newest_wal != NULL)
+        at = &n->raft.newest_wal->behind;
+    while (*at != NULL)
+        at = &(*at)->behind;
+    *at = j;
+}
+
 static void send_to_wal(struct node *n, const struct raft_update *u)
 {
     struct raft_actor *ra = &n->raft;
@@ -144,8 +168,11 @@ static void send_to_wal(struct node *n, const struct raft_update *u)
     if (PLANTED(PROMISE_EARLY))
         node__peers_send(n, u->after_store, u->after_store_n);
     /* A commit index alone may be lost; it waits for the next job, or for the next tick. */
-    if (u->entries_n == 0 && !u->must_sync && u->after_store_n == 0 && u->snapshot == NULL)
+    if (u->entries_n == 0 && !u->must_sync && u->snapshot == NULL) {
+        if (u->after_store_n != 0)
+            promise(n, u);
         return;
+    }
     j = node__wal_job_new(n);
     if (u->snapshot != NULL)
         node__restore_save(n, j, u->snapshot);
@@ -159,6 +186,7 @@ static void send_to_wal(struct node *n, const struct raft_update *u)
     j->has_mark = true;
     j->mark = u->stored;
     node__wal_job_after(j, u->after_store, u->after_store_n);
+    ra->newest_wal = j;
     mpsc_push(&n->wal.jobs, &j->link);
     node__wake(n, NODE_WAL);
 }
@@ -198,6 +226,19 @@ static void send_to_apply(struct node *n, const struct raft_update *u)
     node__wake(n, NODE_APPLY);
 }
 
+/* Raft is told when nothing points into its update any more. */
+static void promises_kept(struct node *n)
+{
+    struct wal_job *j = n->raft.kept;
+
+    if (j == NULL)
+        return;
+    ASSERT(j->behind == NULL);
+    n->raft.kept = NULL;
+    keep_promises(n, j);
+    node__wal_job_free(n, j);
+}
+
 static void drain_updates(struct node *n)
 {
     struct raft_actor *ra = &n->raft;
@@ -215,6 +256,7 @@ static void drain_updates(struct node *n)
             node__raft_read_state(n, &u.read_states[i]);
         send_to_wal(n, &u);
         send_to_apply(n, &u);
+        promises_kept(n);
     }
     node__peers_flush(n); /* promises whose jobs are done */
 }
@@ -288,7 +330,8 @@ static bool raft_idle(struct node *n)
 {
     struct raft_actor *ra = &n->raft;
 
-    return mpsc_empty(&ra->requests) && ra->waiting.count == 0 && list_empty(&ra->blocked);
+    return mpsc_empty(&ra->requests) && mpsc_empty(&ra->reads) && ra->waiting.count == 0 &&
+           list_empty(&ra->blocked);
 }
 
 int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
@@ -322,5 +365,5 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
         if (raft_idle(n))
             node__mark_stopped(n, NODE_RAFT);
     }
-    return MAX(ra->next_tick - now, 0);
+    return node__raft_reads_wait(n) ? MAX(ra->next_tick - now, 0) : 0;
 }

@@ -288,9 +288,7 @@ void node__raft_take_requests(struct node *n, mono_ns now)
         list_init(&r->age);
         r->begin = now;
         r->deadline = now + node__request_timeout_ns(n);
-        if (r->kind == NODE_REQ_READ_INDEX)
-            list_push(&ra->reads_next, &r->age);
-        else if (r->kind == NODE_REQ_MOVE_LEADER)
+        if (r->kind == NODE_REQ_MOVE_LEADER)
             leaderless = begin_transfer(n, b, r);
         else if (leaderless)
             list_push(&ra->blocked, &r->age);

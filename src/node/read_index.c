@@ -2,7 +2,8 @@
  *
  * Reads that come while a round is under way wait for the next one: an index asked for before a
  * read arrived may miss a write that was acknowledged before it.  A round that hears nothing is
- * sent again under a new id; the older ids of the same round stay good.  When the leader changes,
+ * sent again under a new id; the older ids of the same round stay good.  Reads that come during a
+ * round wake nobody: its end finds them (N9).  When the leader changes,
  * the whole round fails: an answer of the old leader may be stale (etcd issue 20418).
  */
 #include "base/endian.h"
@@ -54,10 +55,24 @@ static void say_retrying(struct node *n)
         F_NS("retry-timeout", NODE_READ_RETRY_NS));
 }
 
+static void take_reads(struct node *n, mono_ns now)
+{
+    for (struct mpsc_node *x = mpsc_take(&n->raft.reads), *next; x != NULL; x = next) {
+        struct node_request *r = CONTAINER_OF(x, struct node_request, link);
+
+        next = x->next;
+        list_init(&r->age);
+        r->begin = now;
+        r->deadline = now + node__request_timeout_ns(n);
+        list_push(&n->raft.reads_next, &r->age);
+    }
+}
+
 void node__raft_reads_step(struct node *n, mono_ns now)
 {
     struct raft_actor *ra = &n->raft;
 
+    take_reads(n, now);
     fail_late(n, &ra->reads_next, now);
     if (fail_late(n, &ra->reads_round, now) > 0) {
         node__measure_slow_read(n);
@@ -126,4 +141,21 @@ void node__raft_reads_fail(struct node *n, enum api_error err)
     while ((x = list_pop(&ra->reads_round)) != NULL)
         node__fail(n, &ra->out, CONTAINER_OF(x, struct node_request, age), err);
     ra->round_ids_n = 0;
+}
+
+/* ---- wake-ups ---- */
+
+bool node__raft_reads_are_busy(struct node *n)
+{
+    return atomic_load(&n->raft.reads_busy);
+}
+
+/* The queue is looked at once more behind the store: whoever saw the old value has pushed before.
+ */
+bool node__raft_reads_wait(struct node *n)
+{
+    bool busy = !list_empty(&n->raft.reads_round);
+
+    atomic_store(&n->raft.reads_busy, busy);
+    return busy || mpsc_empty(&n->raft.reads);
 }

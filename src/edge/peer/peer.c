@@ -49,6 +49,7 @@ int peer_new(const struct peer_options *o, struct peer_server **ret, struct err 
     p->own_urls = join(o->peer_urls, o->peer_urls_n);
     list_init(&p->peers);
     peer__transport_open(p);
+    peer__received_open(p);
     peer__snapshots_open(p);
     peer__questions_open(p);
     peer__asks_open(p);
@@ -138,6 +139,7 @@ void peer_free(struct peer_server *p)
     ASSERT(p->net == NULL);
     p->stopping = true;
     peer__transport_close(p);
+    peer__received_close(p);
     peer__asks_close(p);
     peer__snapshots_close(p);
     loop_free(p->loop);

@@ -46,8 +46,6 @@ struct peer_reader {
     struct http_client *on; /* over which of the peer's URLs */
     bool connected;         /* its head has come and is good */
     struct peer_decoder decoder;
-    struct node_message *batch; /* decoded, not yet given to the node */
-    struct node_message *batch_last;
     struct loop_timer redial;
 };
 
@@ -161,6 +159,9 @@ struct peer_server {
     _Atomic size_t outgoing_n;
     struct loop_task take; /* posted when outgoing is not empty */
     _Atomic bool take_posted;
+    struct node_message *received; /* of this turn's streams, not yet given to the node */
+    struct node_message *received_last;
+    struct loop_hook hand_over;
     struct mpsc questions; /* node_question: to other members */
     struct loop_task take_questions;
     _Atomic bool questions_posted;
@@ -203,6 +204,8 @@ bool peer__writer_send(struct peer_writer *w, const struct raft_message *m);
 void peer__reader_init(struct peer *p, enum peer_stream kind);
 void peer__reader_start(struct peer_reader *r);
 void peer__reader_close(struct peer_reader *r);
+void peer__received_open(struct peer_server *ps);
+void peer__received_close(struct peer_server *ps); /* the loop has ended */
 
 /* ---- posts.c ---- */
 bool peer__post(struct peer *p, const struct raft_message *m);

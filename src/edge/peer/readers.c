@@ -45,6 +45,7 @@ bool peer__received(struct peer *p, struct node_message *x, size_t bytes)
 static void on_message(void *arg, struct node_message *x)
 {
     struct peer_reader *r = arg;
+    struct peer_server *ps = r->peer->ps;
 
     if (peer_is_link_heartbeat(&x->m)) {
         peer_message_free(x);
@@ -52,20 +53,42 @@ static void on_message(void *arg, struct node_message *x)
     }
     if (!peer__received(r->peer, x, x->block->bytes))
         return;
-    if (r->batch_last != NULL)
-        r->batch_last->link.next = &x->link;
+    if (ps->received_last != NULL)
+        ps->received_last->link.next = &x->link;
     else
-        r->batch = x;
-    r->batch_last = x;
+        ps->received = x;
+    ps->received_last = x;
+    loop_hook_arm(ps->loop, &ps->hand_over);
 }
 
-static void hand_over(struct peer_reader *r)
+/* All that came in this turn of the loop wakes the node once: each message is a chunk of its own,
+ * and several members answer at about the same time. */
+static void hand_over(struct loop_hook *h)
 {
-    struct node_message *first = r->batch;
+    struct peer_server *ps = CONTAINER_OF(h, struct peer_server, hand_over);
+    struct node_message *first = ps->received;
 
-    r->batch = r->batch_last = NULL;
+    ps->received = ps->received_last = NULL;
     if (first != NULL)
-        node_receive(r->peer->ps->node, first);
+        node_receive(ps->node, first);
+}
+
+void peer__received_open(struct peer_server *ps)
+{
+    loop_hook_init(&ps->hand_over, hand_over);
+}
+
+void peer__received_close(struct peer_server *ps)
+{
+    loop_hook_disarm(&ps->hand_over);
+    while (ps->received != NULL) {
+        struct node_message *x = ps->received;
+
+        ps->received = x->link.next == NULL ? NULL
+                                            : CONTAINER_OF(x->link.next, struct node_message, link);
+        x->release(x);
+    }
+    ps->received_last = NULL;
 }
 
 /* ---- the connection ---- */
@@ -122,7 +145,6 @@ static void on_data(struct http_out *x, struct bytes part)
     if (!r->connected)
         return; /* the words of a refusal */
     rc = peer_decode(&r->decoder, part, &e);
-    hand_over(r);
     if (rc != 0)
         give_up(r, e.msg);
 }
