@@ -247,12 +247,17 @@ static struct sim_member *current_leader(struct sim *s)
     return leader;
 }
 
+bool sim_has_leader(struct sim *s)
+{
+    return current_leader(s) != NULL;
+}
+
 void sim_check_end(struct sim *s)
 {
     struct sim_member *leader = current_leader(s);
 
     if (leader == NULL)
-        sim_fail(s, "no leader %d s after the last fault", SIM_HEAL_S);
+        sim_fail(s, "no leader %d s after the last fault", SIM_HEAL_S * (1 + SIM_EXTENSIONS));
     if (leader->raft->log.committed <= s->commit_at_heal)
         sim_fail(s, "nothing was committed in the %d s after the last fault", SIM_HEAL_S);
     for (size_t i = 0; i < leader->raft->tracker.n; i++) {

@@ -31,8 +31,9 @@ typedef uint64_t sim_us; /* simulated microseconds */
 #define SIM_S ((sim_us) 1000000)
 #define SIM_MEMBERS 7
 #define SIM_FAULTS_MAX 64
-#define SIM_HEAL_S 15 /* at the end: faults stop, everything must recover */
-#define SIM_QUIET_S 6 /* at the very end: nobody interferes any more */
+#define SIM_HEAL_S 15    /* at the end: faults stop, everything must recover */
+#define SIM_EXTENSIONS 4 /* of SIM_HEAL_S each, for a group that has no leader yet */
+#define SIM_QUIET_S 6    /* at the very end: nobody interferes any more */
 #define SIM_WHY_BYTES 512
 #define SIM_TRACE_LINES 4096
 #define SIM_TRACE_BYTES 240
@@ -208,6 +209,7 @@ void sim_check_member(struct sim *s, struct sim_member *m);
 void sim_check_update(struct sim *s, struct sim_member *m, const struct raft_update *u);
 void sim_check_message(struct sim *s, struct sim_member *m, const struct raft_message *x);
 void sim_check_applied(struct sim *s, struct sim_member *m, const struct raft_entry *e);
+bool sim_has_leader(struct sim *s);
 void sim_check_end(struct sim *s);
 
 /* ---- the whole ---- */
