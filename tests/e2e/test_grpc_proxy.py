@@ -2,15 +2,17 @@
 import contextlib
 import json
 import pathlib
+import queue
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
+import grpc
 import pytest
 from conftest import free_ports
 from etcdctl_lib import Ctl, wait_until
+from grpc_lib import OPTIONS
 from tls_lib import Authority
 
 REAL = pathlib.Path.home() / '.cache/etcd-3.7.1/bin/etcd'
@@ -154,6 +156,142 @@ def test_watch(ctl):
     assert [watching.stdout.readline() for _ in range(6)] == [b'PUT\n', b'k\n', b'1\n', b'PUT\n', b'k\n', b'2\n']
     watching.kill()
     watching.communicate()
+
+
+class Watching:
+    """One client's Watch stream."""
+
+    def __init__(self, endpoint, messages, metadata=None):
+        self.channel = grpc.insecure_channel(endpoint, options=OPTIONS)
+        self.rpc, self.requests = messages.rpc, queue.Queue()
+        call = self.channel.stream_stream('/etcdserverpb.Watch/Watch', request_serializer=lambda r: r.SerializeToString(),
+                                          response_deserializer=messages.rpc.WatchResponse.FromString)
+        self.answers = call(iter(self.requests.get, None), metadata=metadata, timeout=60)
+
+    def ask(self, **what):
+        self.requests.put(self.rpc.WatchRequest(**what))
+
+    def create(self, **fields):
+        self.ask(create_request=self.rpc.WatchCreateRequest(**fields))
+
+    def next(self):
+        return next(self.answers)
+
+    def close(self):
+        self.answers.cancel()
+        self.channel.close()
+
+
+def own_watchers(server):
+    with urllib.request.urlopen(f'http://{server.endpoint}/metrics') as r:
+        return metric(r.read().decode(), 'etcd_debugging_mvcc_watcher_total')
+
+
+def test_watches_are_shared(server, proxy, messages):
+    """Fifty clients watch one range: the member has one watch in the end, and each client gets each event once,
+    from the revision on at which its own watch began."""
+    clients = []
+    for i in range(50):
+        w = Watching(proxy.endpoint, messages)
+        w.create(key=b'k', range_end=b'l')
+        w.first = w.next()
+        assert (w.first.created, w.first.watch_id) == (True, 0)
+        clients.append(w)
+        if i % 10 == 0:
+            server.grpc('etcdserverpb.KV/Put')(key=b'k', value=b'early')
+    wait_until(lambda: own_watchers(server) == 1)
+    for value in (b'1', b'2'):
+        server.grpc('etcdserverpb.KV/Put')(key=b'k', value=value)
+    last = server.grpc('etcdserverpb.KV/Range')(key=b'k').kvs[0].mod_revision
+    for w in clients:
+        revisions = []
+        while not revisions or revisions[-1] < last:
+            revisions += [e.kv.mod_revision for e in w.next().events]
+        assert revisions == list(range(w.first.header.revision + 1, last + 1))
+    assert metric(proxy.page('/proxy/metrics')[1], 'etcd_grpc_proxy_watchers_coalescing_total') == 49
+    for w in clients:
+        w.close()
+    wait_until(lambda: own_watchers(server) == 0)
+    wait_until(lambda: 'etcd_grpc_proxy_watchers_coalescing_total 0' in proxy.page('/proxy/metrics')[1])
+
+
+def test_watch_options(server, proxy, messages):
+    """History, previous values, filters, ids, cancellation, progress and a compacted start, on one stream."""
+    put = server.grpc('etcdserverpb.KV/Put')
+    for value in (b'1', b'2', b'3'):
+        put(key=b'k', value=value)
+    w = Watching(proxy.endpoint, messages)
+    w.create(key=b'k', start_revision=3, prev_kv=True)
+    assert w.next().created
+    got = []
+    while len(got) < 2:
+        got += [(e.prev_kv.value, e.kv.value) for e in w.next().events]
+    assert got == [(b'1', b'2'), (b'2', b'3')]
+    w.create(key=b'k', watch_id=7, filters=[messages.rpc.WatchCreateRequest.NOPUT])
+    assert w.next().watch_id == 7
+    w.create(key=b'k', watch_id=7)
+    refused = w.next()
+    assert (refused.watch_id, refused.created, refused.canceled, refused.cancel_reason) == (
+        -1, True, True, 'mvcc: duplicate watch ID provided on the WatchStream')
+    w.ask(progress_request=messages.rpc.WatchProgressRequest())
+    progress = w.next()
+    assert (progress.watch_id, progress.header.revision) == (-1, 4)
+    server.grpc('etcdserverpb.KV/DeleteRange')(key=b'k')
+    assert sorted((r.watch_id, r.events[0].type) for r in (w.next(), w.next())) == [(0, 1), (7, 1)]
+    w.ask(cancel_request=messages.rpc.WatchCancelRequest(watch_id=7))
+    canceled = w.next()
+    assert (canceled.watch_id, canceled.canceled, canceled.header.revision) == (7, True, 5)
+    server.grpc('etcdserverpb.KV/Compact')(revision=4)
+    w.create(key=b'k', start_revision=2)
+    assert w.next().created
+    compacted = w.next()
+    assert (compacted.canceled, compacted.compact_revision) == (True, 4)
+    w.close()
+
+
+def test_a_watch_outlives_its_member(server, proxy, messages):
+    """The member is killed and comes back: the watch goes on, without a gap and without anything twice."""
+    put = server.grpc('etcdserverpb.KV/Put')
+    w = Watching(proxy.endpoint, messages)
+    w.create(key=b'k')
+    assert w.next().created
+    put(key=b'k', value=b'1')
+    assert w.next().events[0].kv.value == b'1'
+    server.channel.close()
+    server.channel = None
+    server.kill()
+    server.start()
+    server.grpc('etcdserverpb.KV/Put')(key=b'k', value=b'2')
+    assert [e.kv.value for e in w.next().events] == [b'2']
+    w.close()
+
+
+def test_namespace(server, start_proxy, ketch_bin):
+    """Behind a namespace a client sees its own keys alone, in every kind of request."""
+    server.ctl('put', 'other', 'x')
+    server.ctl('put', 'ns0', 'x')
+    with start_proxy(server.endpoint, '--namespace', 'ns/') as p:
+        ctl = Ctl(ketch_bin / 'etcdctl', p.endpoint)
+        watching = ctl.start('watch', '', '--prefix', '--prev-kv', '--rev', '1')
+        ctl('put', 'a', '1')
+        assert server.ctl('get', 'ns/', '--prefix') == 'ns/a\n1\n'
+        assert ctl('get', '', '--prefix') == 'a\n1\n'
+        assert ctl('get', '', '--from-key') == 'a\n1\n'
+        assert ctl('txn', input='value("a") = "1"\n\nput b 2\nget a\n\nget b\n\n').endswith('a\n1\n')
+        lease = ctl('lease', 'grant', '60').split()[1]
+        ctl('put', 'c', '3', '--lease', lease)
+        server.ctl('put', 'other', 'y', '--lease', lease)
+        assert 'attached keys([c])' in ctl('lease', 'timetolive', lease, '--keys')
+        assert ctl('put', 'a', '2', '--prev-kv') == 'OK\na\n1\n'
+        assert ctl('del', 'a', '--prev-kv') == '1\na\n2\n'
+        assert ctl('del', '', '--from-key') == '2\n'
+        assert server.ctl('get', '', '--prefix', '--keys-only').split() == ['ns0', 'other']
+        assert 'key is not provided' in ctl.run('put', '', 'x').err
+        seen = [watching.stdout.readline().strip().decode() for _ in range(17)]
+        assert seen[:9] == ['PUT', 'a', '1', 'PUT', 'b', '2', 'PUT', 'c', '3'], seen
+        assert seen[9:17] == ['PUT', 'a', '1', 'a', '2', 'DELETE', 'a', '2'], seen
+        watching.kill()
+        watching.communicate()
 
 
 def test_a_large_answer(ctl, proxy):

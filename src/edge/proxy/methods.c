@@ -3,6 +3,7 @@
 
 #include "edge/proxy/proxy_int.h"
 
+#define WATCH "/etcdserverpb.Watch/Watch"
 #define MEMBER_LIST "/etcdserverpb.Cluster/MemberList"
 
 #define UNARY(p, repeat)                                       \
@@ -25,7 +26,7 @@ static const struct proxy_method proxied[] = {
     {.path = "/etcdserverpb.Maintenance/Snapshot", .kind = NET_SERVER_STREAM},
     {.path = "/etcdserverpb.KV/RangeStream", .kind = NET_SERVER_STREAM},
     {.path = "/etcdserverpb.Lease/LeaseKeepAlive", .kind = NET_BIDI},
-    {.path = "/etcdserverpb.Watch/Watch", .kind = NET_BIDI},
+    {.path = WATCH, .kind = NET_BIDI},
 };
 
 /* What the server is told of each; written once, at the start. */
@@ -43,9 +44,9 @@ static struct net_method row(uint32_t i)
         m.request = relay__request;
         break;
     case NET_BIDI:
-        m.open = relay__open;
-        m.message = relay__message;
-        m.half_closed = relay__half_closed;
+        m.open = strcmp(m.path, WATCH) == 0 ? watch__open : relay__open;
+        m.message = strcmp(m.path, WATCH) == 0 ? watch__message : relay__message;
+        m.half_closed = strcmp(m.path, WATCH) == 0 ? watch__half_closed : relay__half_closed;
         break;
     }
     return m;

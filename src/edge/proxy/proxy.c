@@ -1,5 +1,6 @@
 /* proxy.c -- putting the parts together, and taking them apart. */
 #include "edge/proxy/proxy_int.h"
+#include "sys/random.h"
 
 static void metrics_register(struct proxy *p)
 {
@@ -66,8 +67,12 @@ int proxy_new(const struct proxy_options *o, struct proxy **ret, struct err *e)
     p->options = *o;
     p->loop = o->loop;
     p->log = o->log;
+    p->prefix = bytes_str(o->name_space);
+    list_init(&p->sources);
     list_init(&p->probes);
     list_init(&p->pages);
+    p->seed[0] = random_u64(random_posix());
+    p->seed[1] = random_u64(random_posix());
     metrics_register(p);
     rc = open_upstream(p, e);
     if (rc == 0)
@@ -114,6 +119,7 @@ void proxy_free(struct proxy *p)
     upstream_close(p->self);
     upstream_close(p->up);
     net_server_free(p->server);
+    ASSERT(list_empty(&p->sources));
     upstream_free(p->self);
     upstream_free(p->up);
     mem_free(p);

@@ -4,6 +4,7 @@
  *   ask        one unary call to them                        (ask.c)
  *   forward    a client's unary call, as it is               (forward.c)
  *   relay      a client's stream, one to one                 (relay.c)
+ *   watch      watches that clients share                   (watch*.c)
  *   members    who MemberList names                      (members.c)
  *   pages      health and metrics                            (pages.c)
  */
@@ -15,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "edge/proxy/ask.h"
+#include "edge/proxy/namespace.h"
 #include "edge/proxy/proxy.h"
 #include "edge/proxy/proxy_limits.h"
 #include "engine/net/call.h"
@@ -37,8 +39,12 @@ struct proxy {
     struct upstream *self; /* the advertised URL; NULL: there is none */
     struct net_server *server;
     struct proxy_metrics m;
-    struct list probes; /* struct probe, of pages_health.c */
-    struct list pages;  /* struct page, of pages.c */
+    struct bytes prefix; /* of --namespace; empty: none */
+    uint64_t seed[2];    /* of hash tables whose keys clients choose */
+    struct list sources; /* struct source, of watch_int.h */
+    size_t watchers_n;   /* of all clients */
+    struct list probes;  /* struct probe, of pages_health.c */
+    struct list pages;   /* struct page, of pages.c */
 };
 
 /* ---- methods ---- */
@@ -59,6 +65,17 @@ void methods__hooks(struct proxy *p, struct net_call_hooks *ret);
 #define PROXY_METADATA_MAX 4
 size_t proxy__metadata(const struct call *c, struct rpc_metadata ret[PROXY_METADATA_MAX]);
 
+/* ---- keys under a prefix ---- */
+
+/* `in`, or what it is with --namespace, in the arena.  False: *ret_code and *ret_text say why. */
+bool proxy__request(struct proxy *p, const char *path, struct bytes in, struct arena *a,
+                    struct bytes *ret, int *ret_code, const char **ret_text);
+
+/* `in`, or what it is without the prefix: *ret lies in `in` or in `out`, which the caller frees.
+ * False: it cannot be read. */
+bool proxy__response(struct proxy *p, ns_map *map, struct bytes in, struct buf *out,
+                     struct bytes *ret);
+
 /* ---- calls ---- */
 
 /* Of struct net_method. */
@@ -68,6 +85,9 @@ void relay__request(struct call *c, struct bytes message);
 void relay__open(struct call *c);
 void relay__message(struct call *c, struct bytes message);
 void relay__half_closed(struct call *c);
+void watch__open(struct call *c);
+void watch__message(struct call *c, struct bytes message);
+void watch__half_closed(struct call *c);
 
 /* ---- pages ---- */
 

@@ -49,4 +49,11 @@
 /* Between two attempts to open a stream that many clients share. */
 #define PROXY_REOPEN_MS 100
 
+/* Watches of all clients together, some 100 bytes each beside what is shared. */
+#define PROXY_WATCHES_MAX ((size_t) 1 << 20)
+
+/* What waits for a client that reads its watches slowly: beyond it its stream ends, because the
+ * others that share the events do not wait for it. */
+#define PROXY_WATCH_BEHIND_BYTES_MAX ((size_t) 16 << 20)
+
 #endif

@@ -18,6 +18,7 @@ struct relay {
     struct proxy *proxy;
     struct call *call;
     struct upstream_member *member;
+    ns_map *response_map;
     struct rpc *rpc;  /* NULL: WAITING */
     struct buf early; /* messages of the client that wait for the member, each behind its length */
     bool half_closed;
@@ -57,14 +58,31 @@ static void on_client_reads(struct call *c)
     rpc_resume(x->rpc);
 }
 
+static void hand_on(struct relay *x, struct bytes message)
+{
+    struct net_piece piece;
+    struct buf out;
+    int rc;
+
+    if (proxy__response(x->proxy, x->response_map, message, &out, &message)) {
+        piece = net_piece_copied(message.p, message.n);
+        rc = call_send(x->call, &piece, 1);
+        if (rc != 0 && rc != ERR_CANCELED)
+            x->error = rc == ERR_LIMIT ? "the client does not read" : "out of memory";
+    } else {
+        x->error = "the answer of the member cannot be read";
+    }
+    buf_done(&out);
+}
+
 static void on_message(struct rpc *r, struct bytes message, void *user)
 {
     struct relay *x = user;
-    struct net_piece piece = net_piece_copied(message.p, message.n);
-    int rc = x->error != NULL ? 0 : call_send(x->call, &piece, 1);
 
-    if (rc != 0 && rc != ERR_CANCELED) {
-        x->error = rc == ERR_LIMIT ? "the client does not read" : "out of memory";
+    if (x->error != NULL)
+        return;
+    hand_on(x, message);
+    if (x->error != NULL) {
         rpc_cancel(r);
         return;
     }
@@ -225,6 +243,7 @@ static struct relay *relay_new(struct call *c)
     list_init(&x->waiter.link);
     loop_timer_init(&x->timer, on_timer);
     buf_init(&x->early, PROXY_STREAM_HIGH_BYTES + PROXY_RECV_BYTES_MAX + sizeof(uint32_t));
+    x->response_map = p->prefix.n == 0 ? NULL : ns_response_map(call_method(c)->path);
     x->metadata_n = proxy__metadata(c, x->metadata);
     call_set_user(c, x);
     call_on_cancel(c, on_cancel);
@@ -243,11 +262,16 @@ static void seek(struct relay *x)
 void relay__request(struct call *c, struct bytes message)
 {
     struct relay *x = relay_new(c);
+    const char *text;
+    int code;
 
     if (x == NULL)
         return;
     x->half_closed = true;
-    if (keep_early(x, message))
+    if (!proxy__request(x->proxy, call_method(c)->path, message, call_arena(c), &message, &code,
+                        &text))
+        end(x, code, text);
+    else if (keep_early(x, message))
         seek(x);
     else
         end(x, GRPC_RESOURCE_EXHAUSTED, "out of memory");
