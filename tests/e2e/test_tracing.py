@@ -7,7 +7,9 @@ import os
 import pathlib
 import queue
 import re
+import socket
 import threading
+import time
 
 import grpc
 import pytest
@@ -292,6 +294,54 @@ def test_a_collector_that_is_away_and_comes_back(traced):
             assert {x.trace for x in c.named('put', 20)} == {trace_id(n) for n in range(1, 21)}
         finally:
             c.stop()
+
+
+class Impostor:
+    """What listens where a collector should: `answer` is sent to each connection, which then stays open, or does not."""
+
+    def __init__(self, answer, close):
+        self.socket, self.answer, self.close = socket.create_server(('127.0.0.1', 0)), answer, close
+        self.address = '127.0.0.1:%d' % self.socket.getsockname()[1]
+        self.connections, self.came = [], threading.Event()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                c = self.socket.accept()[0]
+                c.sendall(self.answer)
+                self.connections.append(c)
+                if self.close:
+                    c.close()
+                self.came.set()
+
+    def end(self):
+        for s in [self.socket, *self.connections]:
+            s.close()
+
+
+SETTINGS = bytes.fromhex('000000040000000000')
+
+
+@pytest.mark.parametrize('answer,close', [(b'', False), (b'', True), (b'HTTP/1.1 200 OK\r\n\r\n' * 1000, False), (SETTINGS, False),
+                                          (SETTINGS + b'\xff' * 100000, True)],
+                         ids=['says nothing', 'hangs up', 'is a web server', 'takes all, answers nothing', 'sends garbage'])
+def test_what_is_no_collector(traced, answer, close):
+    """Whoever it is that listens there: calls go on, and the member's end waits a second for it at most."""
+    impostor = Impostor(answer, close)
+    try:
+        with traced(impostor.address, MILLION) as s:
+            caller = Caller(s)
+            put = lambda: caller.call('etcdserverpb.KV/Put', key=b'k', value=b'v').header.revision
+            put()
+            assert impostor.came.wait(20)
+            revisions = [put() for _ in range(50)]
+            assert revisions == list(range(revisions[0], revisions[0] + 50))
+            begin = time.monotonic()
+            s.stop()
+            assert time.monotonic() - begin < 5
+    finally:
+        impostor.end()
 
 
 def test_the_last_spans_leave_before_the_end(traced, collector, monkeypatch):

@@ -104,7 +104,8 @@ static void address_attributes(struct otel_span *s, struct call *c)
     if (host.n > 1 && host.p[0] == '[')
         host = bytes_of(host.p + 1, host.n - 2);
     otel_span_text(s, "server.address", host);
-    otel_span_i64(s, "server.port", strtol(colon + 1, NULL, 10));
+    if (colon[1] != 0 && colon[1 + strspn(colon + 1, "0123456789")] == 0)
+        otel_span_i64(s, "server.port", strtol(colon + 1, NULL, 10)); /* else a socket's path */
 }
 
 void otel_call_begin(struct otel *o, struct call *c)

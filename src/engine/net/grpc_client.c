@@ -236,7 +236,10 @@ static void end_all(struct channel *ch)
         cc->ch = NULL;
         list_remove(&cc->link);
         cc->conn.no_linger = true; /* the loop may end with the channel: nobody would see the EOF */
-        conn__close_soon(&cc->conn);
+        if (cc->conn.lingering)
+            conn__doom(&cc->conn, 0);
+        else
+            conn__close_soon(&cc->conn);
     }
 }
 

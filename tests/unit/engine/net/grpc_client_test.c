@@ -107,6 +107,31 @@ static void not_http2(void **state)
     close(listener);
 }
 
+/* A connection that waits for the other end to close, too, ends with its channel: the loop can be
+ * freed at once. */
+static void freed_while_lingering(void **state)
+{
+    static const char page[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nno such luck";
+    struct channel_options co = {.host = "127.0.0.1"};
+    struct outcome o;
+    struct rig g;
+    int listener = silent_listener(&co.port);
+    int fd;
+
+    (void) state;
+    client_only(&g, &co);
+    start_unary(&g, &o, "/t.T/Echo", BYTES_LIT("x"), 0);
+    fd = answer_with(&g, listener, page, sizeof page - 1);
+    rig_turn(&g, 50);
+    assert_false(o.done);
+    alarm(20); /* it would wait for ever */
+    client_done(&g);
+    alarm(0);
+    assert_true(o.done);
+    close(fd);
+    close(listener);
+}
+
 static const uint8_t empty_settings[] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
 
 /* A connection that breaks in the middle ends its calls Unavailable. */
@@ -296,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(silent_server),
         cmocka_unit_test(not_http2),
+        cmocka_unit_test(freed_while_lingering),
         cmocka_unit_test(lost_in_the_middle),
         cmocka_unit_test(keepalive),
         cmocka_unit_test(waits_for_the_server),
