@@ -41,21 +41,35 @@ static int check_data_file(struct node *n, const struct wal_snapshot *at, struct
     return rc;
 }
 
+/* The log reaches as far as it is known to be committed, and as the data file.  What
+ * --force-new-cluster appends, too, must follow on its last entry. */
+static int check_log_end(struct node *n, const struct wal_snapshot *at,
+                         const struct wal_contents *c, struct err *e)
+{
+    raft_index last = at->index + c->entries.n;
+
+    if (n->apply.applied > last)
+        return err_set(e, ERR_CORRUPT,
+                       "%s is at index %" PRIu64 ", but the write-ahead log ends at %" PRIu64,
+                       n->db_path, n->apply.applied, last);
+    if (c->hard_state.commit > last)
+        return err_set(e, ERR_CORRUPT,
+                       "the write-ahead log ends at index %" PRIu64
+                       ", but says that entries up to %" PRIu64 " are committed",
+                       last, c->hard_state.commit);
+    return 0;
+}
+
 static int restore_raft(struct node *n, const struct wal_snapshot *at, struct wal_contents *c,
                         struct arena *a, struct err *e)
 {
     struct raft_snapshot s = {.meta = {.index = at->index, .term = at->term}};
     struct raft_conf_state conf;
     struct raft_hard_state hard = c->hard_state;
-    raft_index last = at->index + c->entries.n;
     int rc = cluster_conf_state_of(cluster_view(n->apply.cluster), a, &conf);
 
     if (rc != 0)
         return err_set(e, rc, "out of memory");
-    if (n->apply.applied > last)
-        return err_set(e, ERR_CORRUPT,
-                       "%s is at index %" PRIu64 ", but the write-ahead log ends at %" PRIu64,
-                       n->db_path, n->apply.applied, last);
     /* A commit index is not synced by itself; what is applied was committed. */
     hard.commit = MAX(hard.commit, n->apply.applied);
     if (at->index > 0)
@@ -125,8 +139,10 @@ int node__open_again(struct node *n, struct err *e)
             LOG_WARN(n->env.log, "repaired WAL: a torn record at its end was cut off",
                      F_STR("copy", contents.broken_name));
         look_for_v2(n, &contents);
-        rc = node__open_state(n, e);
+        rc = check_log_end(n, &at, &contents, e);
     }
+    if (rc == 0)
+        rc = node__open_state(n, e);
     if (rc == 0 && n->cfg.force_new_cluster)
         rc = node__force_new_cluster(n, &contents, e);
     if (rc == 0)
