@@ -6,6 +6,8 @@
 
 enum { OP_AUTHENTICATE = 1012 };
 
+_Static_assert(SERVER_IO_THREADS_MAX <= TOKEN_THREADS_MAX, "each I/O thread knows tokens");
+
 /* ---- identity ---- */
 
 /* The token as sent, without "Bearer ", which the browser side puts before it. */
@@ -55,7 +57,7 @@ static bool by_signed_token(struct io *io, struct bytes token, struct arena *mem
     struct bytes user;
     wall_ms now = clock_wall_ms(io->server->o.clock);
 
-    return token_check(io->server->tokens, token, now, mem, &user, &ret->revision) &&
+    return token_check_again(io->server->tokens, io->id, token, now, mem, &user, &ret->revision) &&
            keep_name(mem, user, ret);
 }
 

@@ -192,6 +192,8 @@ void tokens_free(struct tokens *t)
 {
     if (t == NULL)
         return;
+    for (unsigned i = 0; i < TOKEN_THREADS_MAX; i++)
+        token__cache_free(t->caches[i]);
     sign_key_close(t->key);
     buf_done(&t->unknown);
     mem_free(t);

@@ -102,13 +102,11 @@ static bool time_of(const json_object *claims, const char *name, double *ret)
     return true;
 }
 
-static bool is_timely(const json_object *claims, wall_ms now_ms)
+bool token__is_timely(const struct token_claims *c, wall_ms now_ms)
 {
-    double until, from, now = (double) now_ms / 1000;
+    double now = (double) now_ms / 1000;
 
-    if (!time_of(claims, "exp", &until) || !time_of(claims, "nbf", &from))
-        return false;
-    return !(until != 0 && now >= until) && !(from != 0 && now < from);
+    return !(c->until != 0 && now >= c->until) && !(c->from != 0 && now < c->from);
 }
 
 /* As Go turns a float64 into a uint64: cut off; what does not fit is as great as can be. */
@@ -119,12 +117,13 @@ static uint64_t whole(double d)
     return d >= 18446744073709551615.0 ? UINT64_MAX : (uint64_t) d;
 }
 
-static bool take_claims(const json_object *claims, struct arena *mem, struct bytes *ret_user,
-                        uint64_t *ret_revision)
+static bool take_claims(const json_object *claims, struct arena *mem, struct token_claims *ret)
 {
     json_object *user, *revision;
     void *p;
 
+    if (!time_of(claims, "exp", &ret->until) || !time_of(claims, "nbf", &ret->from))
+        return false;
     if (!json_object_object_get_ex(claims, "username", &user) ||
         !json_object_is_type(user, json_type_string) ||
         !json_object_object_get_ex(claims, "revision", &revision) || !is_number(revision))
@@ -132,9 +131,9 @@ static bool take_claims(const json_object *claims, struct arena *mem, struct byt
     p = arena_dup(mem, json_object_get_string(user), (size_t) json_object_get_string_len(user));
     if (p == NULL)
         return false;
-    *ret_user = bytes_of(p, (size_t) json_object_get_string_len(user));
-    *ret_revision = whole(json_object_get_double(revision));
-    return memchr(p, 0, ret_user->n) == NULL;
+    ret->user = bytes_of(p, (size_t) json_object_get_string_len(user));
+    ret->revision = whole(json_object_get_double(revision));
+    return memchr(p, 0, ret->user.n) == NULL;
 }
 
 /* Three parts, no more and no less. */
@@ -157,8 +156,8 @@ static bool split(struct bytes token, struct bytes ret[3])
     return true;
 }
 
-bool token_check(const struct tokens *t, struct bytes token, wall_ms now, struct arena *mem,
-                 struct bytes *ret_user, uint64_t *ret_revision)
+bool token__verify(const struct tokens *t, struct bytes token, struct arena *mem,
+                   struct token_claims *ret)
 {
     json_object *head = NULL, *claims = NULL;
     struct bytes part[3], signature;
@@ -172,11 +171,22 @@ bool token_check(const struct tokens *t, struct bytes token, wall_ms now, struct
          signature_check(t->key, bytes_of(token.p, (size_t) (part[2].p - 1 - token.p)), signature);
     if (ok)
         claims = object_of(part[1], mem);
-    ok = claims != NULL && is_timely(claims, now) &&
-         take_claims(claims, mem, ret_user, ret_revision);
+    ok = claims != NULL && take_claims(claims, mem, ret);
     json_object_put(head);
     json_object_put(claims);
     return ok;
+}
+
+bool token_check(const struct tokens *t, struct bytes token, wall_ms now, struct arena *mem,
+                 struct bytes *ret_user, uint64_t *ret_revision)
+{
+    struct token_claims c;
+
+    if (!token__verify(t, token, mem, &c) || !token__is_timely(&c, now))
+        return false;
+    *ret_user = c.user;
+    *ret_revision = c.revision;
+    return true;
 }
 
 /* ---- writing ---- */

@@ -30,7 +30,8 @@ static struct tokens *open_hs(const char *method)
     return open_tokens(spec);
 }
 
-static bool check(const struct tokens *t, struct bytes token, wall_ms now, const char *user,
+/* Says what token_check says, and token_check_again must say the same, known or not. */
+static bool check(struct tokens *t, struct bytes token, wall_ms now, const char *user,
                   uint64_t revision)
 {
     struct arena mem;
@@ -40,9 +41,12 @@ static bool check(const struct tokens *t, struct bytes token, wall_ms now, const
 
     arena_init(&mem, 1 << 20);
     ok = token_check(t, token, now, &mem, &got, &rev);
-    if (ok) {
-        assert_true(bytes_eq(got, bytes_str(user)));
-        assert_int_equal(rev, revision);
+    for (int i = 0; i < 3; i++) {
+        if (ok) {
+            assert_true(bytes_eq(got, bytes_str(user)));
+            assert_int_equal(rev, revision);
+        }
+        assert_int_equal(token_check_again(t, 0, token, now, &mem, &got, &rev), ok);
     }
     arena_done(&mem);
     return ok;
@@ -127,6 +131,63 @@ static void signed_tokens_live_for_their_time(void **state)
     tokens_free(t);
 }
 
+/* A token that is known is refused like any other once its time is over, or when a byte of it is
+ * not the same; each thread has its own memory of it. */
+static void known_tokens_are_refused_in_time(void **state)
+{
+    struct tokens *t = open_hs("HS256");
+    struct arena mem;
+    struct bytes user;
+    uint64_t rev;
+    struct buf b;
+
+    (void) state;
+    arena_init(&mem, 1 << 20);
+    buf_init(&b, TOKEN_BYTES_MAX);
+    assert_int_equal(token_make(t, "u", 7, 1000000, &b), 0);
+    for (unsigned thread = 0; thread < TOKEN_THREADS_MAX; thread += TOKEN_THREADS_MAX - 1) {
+        assert_true(token_check_again(t, thread, buf_bytes(&b), 1000000, &mem, &user, &rev));
+        assert_false(token_check_again(t, thread, buf_bytes(&b), 1010000, &mem, &user, &rev));
+        assert_true(token_check_again(t, thread, buf_bytes(&b), 1009999, &mem, &user, &rev));
+        for (size_t i = 0; i < b.len; i++) {
+            b.p[i] ^= 1;
+            assert_false(token_check_again(t, thread, buf_bytes(&b), 1000000, &mem, &user, &rev));
+            b.p[i] ^= 1;
+        }
+        assert_true(token_check_again(t, thread, buf_bytes(&b), 1000000, &mem, &user, &rev));
+    }
+    buf_done(&b);
+    arena_done(&mem);
+    tokens_free(t);
+}
+
+/* Many more tokens than are kept, and names of any length: each says what it said at first. */
+static void more_tokens_than_are_kept(void **state)
+{
+    struct tokens *t = open_hs("HS256");
+    char user[201];
+    struct buf b[1000];
+
+    (void) state;
+    memset(user, 'u', sizeof user);
+    for (size_t i = 0; i < ARRAY_LEN(b); i++) {
+        user[i % 200] = 0;
+        buf_init(&b[i], TOKEN_BYTES_MAX);
+        assert_int_equal(token_make(t, user, i, 1000000, &b[i]), 0);
+        user[i % 200] = 'u';
+    }
+    for (size_t k = 0; k < 3 * ARRAY_LEN(b); k++) {
+        size_t i = k * 7 % ARRAY_LEN(b);
+
+        user[i % 200] = 0;
+        assert_true(check(t, buf_bytes(&b[i]), 1000000, user, i));
+        user[i % 200] = 'u';
+    }
+    for (size_t i = 0; i < ARRAY_LEN(b); i++)
+        buf_done(&b[i]);
+    tokens_free(t);
+}
+
 /* A token of another method of the family is none, though the key is the same. */
 static void the_method_must_be_ours(void **state)
 {
@@ -197,6 +258,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(simple_tokens_end_in_a_number),
+        cmocka_unit_test(known_tokens_are_refused_in_time),
+        cmocka_unit_test(more_tokens_than_are_kept),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(signed_tokens_live_for_their_time),
         cmocka_unit_test(the_method_must_be_ours),
