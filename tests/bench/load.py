@@ -12,10 +12,14 @@ UNITS = {'us': 1e-3, 'ms': 1, 's': 1e3}
 SIZES = {'B': 1, 'KB': 2**10, 'MB': 2**20, 'GB': 2**30}
 
 
-class Load:
-    """One h2load run: start() it, then wait() for its figures."""
+def percentile(ordered, q):
+    return ordered[min(len(ordered) - 1, len(ordered) * q // 100)] if ordered else 0
 
-    def __init__(self, server, method, message, connections=1, streams=1, seconds=None, count=None):
+
+class Load:
+    """One h2load run, which has begun; wait() for its figures.  `rps`: so many requests of each connection in a second."""
+
+    def __init__(self, server, method, message, connections=1, streams=1, seconds=None, count=None, rps=None):
         self.method = method
         self.slots = connections * streams
         self.seconds = seconds
@@ -24,8 +28,9 @@ class Load:
         body.write_bytes(wire.grpc_message(message))
         self.log = pathlib.Path(self.folder.name) / 'log'
         amount = ['-D', str(seconds)] if seconds else ['-n', str(count)]
+        pace = ['--rps', str(rps)] if rps else []
         self.p = subprocess.Popen(
-            ['h2load', '-t1', f'-c{connections}', f'-m{streams}', *amount, '-H', 'content-type: application/grpc', '-H',
+            ['h2load', '-t1', f'-c{connections}', f'-m{streams}', *amount, *pace, '-H', 'content-type: application/grpc', '-H',
              'te: trailers', '-d', str(body), f'--log-file={self.log}', f'{server.url}/etcdserverpb.{method}'],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -51,10 +56,8 @@ class Load:
         self.took_s = float(number) * UNITS[unit] / 1000
         self.data_bytes = int(re.search(r'traffic: .*\((\d+)\) data', out)[1])
         self.rate = self.done / (self.seconds or self.took_s)
-        # start time in us, status, response time in us
-        times = sorted(int(line.split('\t')[2]) for line in open(self.log))
-        self.p50_ms, self.p99_ms = (times[min(len(times) - 1, len(times) * q // 100)] / 1000 if times else 0
-                                    for q in (50, 99))
+        self.times_ms = sorted(int(line.split('\t')[2]) / 1000 for line in open(self.log))  # start, status, microseconds
+        self.p50_ms, self.p99_ms = (percentile(self.times_ms, q) for q in (50, 99))
 
 
 def h2load(server, method, message, **how):
