@@ -37,15 +37,17 @@ static void close_run(struct wal__encoder *x)
 }
 
 /* Zeros from the end of a batch on, so that the next small ones fall where the file is written
- * already and a sync has no metadata to carry. */
+ * already and a sync has no metadata to carry.  A small one between long ones does without, too:
+ * those would write over the zeros right away. */
 static void add_zeros(struct wal__encoder *x, uint64_t batch, uint64_t end)
 {
     uint64_t to = (end / WAL__ZEROS_BYTES + 1) * WAL__ZEROS_BYTES;
 
+    x->small_run = batch > WAL__ZEROS_BATCH_MAX ? 0 : MIN(x->small_run + 1, WAL__ZEROS_AFTER);
     if (end <= x->zeroed_end)
         return;
     x->zeroed_end = end;
-    if (end >= x->zero_limit || batch > WAL__ZEROS_BATCH_MAX)
+    if (end >= x->zero_limit || x->small_run < WAL__ZEROS_AFTER)
         return;
     to = MIN(to, x->zero_limit);
     ASSERT(to - end <= WAL__ZEROS_BYTES);

@@ -13,6 +13,7 @@
 #define WAL__BLOCK_BYTES 4096     /* what is written past the page cache is a multiple of this */
 #define WAL__ZEROS_BYTES 262144   /* written at once ahead of the log's end */
 #define WAL__ZEROS_BATCH_MAX 8192 /* a longer batch pays for metadata sooner than for zeros */
+#define WAL__ZEROS_AFTER 8u       /* batches not longer than that in a row */
 #define WAL__BUF_BYTES 1048576    /* frames gathered before one write */
 #define WAL__COPY_BYTES_MAX 4096  /* longer entry data is written from where it lies */
 #define WAL__PIECES 128           /* of one write */
@@ -80,6 +81,7 @@ struct wal__encoder {
     uint64_t off;        /* where the next write goes */
     uint64_t synced_end; /* everything before is durable */
     uint64_t zeroed_end; /* the file is written, not only allocated, up to here */
+    unsigned small_run;  /* batches of at most WAL__ZEROS_BATCH_MAX since the last longer one */
     uint64_t zero_limit; /* no zeros are written ahead behind this */
     uint32_t crc;
     uint8_t *mem; /* buf lies in it, at a block's boundary */

@@ -5,6 +5,7 @@
 
 #include "base/crc32c.h"
 #include "base/endian.h"
+#include "engine/wal/wal_int.h"
 #include "wal_lib.h"
 
 #define SEGMENT 65536
@@ -235,6 +236,26 @@ static void direct_or_not_the_bytes_are_the_same(void **state)
     assert_memory_equal(file[0], file[1], n[0]);
     mem_free(file[0]);
     mem_free(file[1]);
+}
+
+/* Zeros go ahead of the log only where small batches follow one another: between long ones they
+ * would be written over at once, and the disk would have written twice. */
+static void zeros_are_for_small_batches_in_a_row(void **state)
+{
+    struct simdisk *s = *state;
+    struct wal *w = test_create(s, 8 << 20);
+    raft_index i = 1;
+
+    for (int k = 0; k < 40; k++, i += 2) {
+        assert_int_equal(test_append(w, i, 1, 1, 100, NULL), 0);
+        assert_int_equal(test_append(w, i + 1, 1, 1, 20000, NULL), 0);
+        assert_true(w->enc.zeroed_end < w->enc.off + WAL__BLOCK_BYTES);
+    }
+    for (unsigned k = 0; k < 2 * WAL__ZEROS_AFTER; k++, i++)
+        assert_int_equal(test_append(w, i, 1, 1, 4000, NULL), 0);
+    assert_true(w->enc.zeroed_end > w->enc.off);
+    assert_int_equal(w->enc.zeroed_end % WAL__ZEROS_BYTES, 0);
+    wal_close(w);
 }
 
 /* Full segments are cut: names carry the next index, the old file ends at its last record, and each
@@ -486,6 +507,7 @@ int main(void)
         T(prepared_segments),
         T(locking),
         T(release_and_purge),
+        T(zeros_are_for_small_batches_in_a_row),
         T(newest_snapshot),
         T(poisoned),
         T(full_disk_at_a_cut),
