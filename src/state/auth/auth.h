@@ -39,8 +39,8 @@ enum auth_err {
 #define AUTH_TOKEN_LETTERS 16  /* in front of the point and the index */
 #define AUTH_TOKEN_BYTES_MAX (AUTH_TOKEN_LETTERS + 1 + 20)
 #define AUTH_NAME_BYTES_MAX 32768 /* of a user or role: it is a key of the data file */
-#define AUTH_HASH_BYTES_MAX 128 /* of a password's hash; bcrypt's has 60 */
-#define AUTH_ROOT "root"        /* the user that must exist, and the role that may do everything */
+#define AUTH_HASH_BYTES_MAX 128   /* of a password's hash; bcrypt's has 60 */
+#define AUTH_ROOT "root" /* the user that must exist, and the role that may do everything */
 
 struct store;
 struct auth_store;
