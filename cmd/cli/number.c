@@ -134,20 +134,6 @@ int text_parse_bool(const char *s, bool *ret, struct err *e)
 
 /* ---- durations ---- */
 
-static const struct {
-    const char *name;
-    uint64_t ns;
-} duration_units[] = {
-    {"ns", 1},
-    {"us", 1000},
-    {"\xc2\xb5s", 1000}, /* micro sign */
-    {"\xce\xbcs", 1000} /* Greek mu */,
-    {"ms", 1000000},
-    {"s", 1000000000},
-    {"m", 60000000000ull},
-    {"h", 3600000000000ull},
-};
-
 static int duration_err(struct err *e, const char *what, const char *s)
 {
     struct buf q;
@@ -172,103 +158,21 @@ static int duration_unit_err(struct err *e, struct bytes unit, const char *s)
     return ERR_INVALID;
 }
 
-/* The digits at *p, without sign; false when they do not fit 63 bits. */
-static bool leading_int(const char **p, uint64_t *ret)
-{
-    uint64_t v = 0;
-
-    for (; **p >= '0' && **p <= '9'; (*p)++) {
-        if (v > (UINT64_C(1) << 63) / 10)
-            return false;
-        v = v * 10 + (uint64_t) (**p - '0');
-        if (v > UINT64_C(1) << 63)
-            return false;
-    }
-    *ret = v;
-    return true;
-}
-
-/* The digits behind a decimal point: value and scale; digits beyond the range are ignored. */
-static void leading_fraction(const char **p, uint64_t *ret, double *ret_scale)
-{
-    uint64_t v = 0;
-    double scale = 1;
-    bool full = false;
-
-    for (; **p >= '0' && **p <= '9'; (*p)++) {
-        uint64_t next = v * 10 + (uint64_t) (**p - '0');
-
-        full = full || v > ((UINT64_C(1) << 63) - 1) / 10 || next > UINT64_C(1) << 63;
-        if (full)
-            continue;
-        v = next;
-        scale *= 10;
-    }
-    *ret = v;
-    *ret_scale = scale;
-}
-
-/* One "number unit" at *p, added to *total. */
-static int duration_part(const char **p, uint64_t *total, const char *s, struct err *e)
-{
-    const char *start = *p;
-    uint64_t whole = 0;
-    uint64_t fraction = 0;
-    double scale = 1;
-    bool digits;
-
-    if (!leading_int(p, &whole))
-        return duration_err(e, "invalid", s);
-    digits = *p != start;
-    if (**p == '.') {
-        const char *after = ++*p;
-
-        leading_fraction(p, &fraction, &scale);
-        digits = digits || *p != after;
-    }
-    if (!digits)
-        return duration_err(e, "invalid", s);
-    size_t unit_len = strcspn(*p, ".0123456789");
-    if (unit_len == 0)
-        return duration_err(e, "missing unit in", s);
-    for (size_t i = 0; i < ARRAY_LEN(duration_units); i++) {
-        if (!bytes_eq(bytes_of(*p, unit_len), bytes_str(duration_units[i].name)))
-            continue;
-        if (whole > (UINT64_C(1) << 63) / duration_units[i].ns)
-            return duration_err(e, "invalid", s);
-        whole *= duration_units[i].ns;
-        whole += (uint64_t) ((double) fraction * ((double) duration_units[i].ns / scale));
-        *p += unit_len;
-        *total += whole; /* Go lets this sum go around, too: twice 2^63 ns are none */
-        if (whole > UINT64_C(1) << 63 || *total > UINT64_C(1) << 63)
-            return duration_err(e, "invalid", s);
-        return 0;
-    }
-    return duration_unit_err(e, bytes_of(*p, unit_len), s);
-}
-
 int text_parse_duration(const char *s, int64_t *ret_ns, struct err *e)
 {
-    bool negative = s[0] == '-';
-    const char *p = s + (s[0] == '-' || s[0] == '+');
-    uint64_t total = 0;
+    struct bytes unit;
 
-    if (strcmp(p, "0") == 0) {
-        *ret_ns = 0;
+    switch (go_duration_read(s, ret_ns, &unit)) {
+    case GO_DURATION_GOOD:
         return 0;
+    case GO_DURATION_NO_UNIT:
+        return duration_err(e, "missing unit in", s);
+    case GO_DURATION_UNKNOWN_UNIT:
+        return duration_unit_err(e, unit, s);
+    case GO_DURATION_INVALID:
+        break;
     }
-    if (*p == 0)
-        return duration_err(e, "invalid", s);
-    while (*p != 0) {
-        int rc = duration_part(&p, &total, s, e);
-
-        if (rc != 0)
-            return rc;
-    }
-    if (!negative && total > (uint64_t) INT64_MAX)
-        return duration_err(e, "invalid", s);
-    *ret_ns = negative ? (int64_t) (0 - total) : (int64_t) total;
-    return 0;
+    return duration_err(e, "invalid", s);
 }
 
 void text_duration(struct buf *out, int64_t ns)

@@ -89,85 +89,118 @@ static const struct {
     {"ms", 1000000}, {"s", 1000000000}, {"m", 60000000000},  {"h", 3600000000000},
 };
 
-/* The unit that `s` begins with: letters up to the next digit or point. */
-static bool unit_parse(const char **s, uint64_t *ret_ns)
-{
-    size_t n = 0;
+#define RANGE (UINT64_C(1) << 63) /* as far as a duration goes, downwards */
 
-    while ((*s)[n] != 0 && (*s)[n] != '.' && !isdigit((unsigned char) (*s)[n]))
-        n++;
-    for (size_t i = 0; i < ARRAY_LEN(UNITS); i++) {
-        if (strlen(UNITS[i].name) == n && memcmp(UNITS[i].name, *s, n) == 0) {
-            *s += n;
-            *ret_ns = UNITS[i].ns;
-            return true;
-        }
-    }
-    return false;
+/* The letters up to the next digit or point. */
+static struct bytes unit_at(const char *s)
+{
+    return bytes_of(s, strcspn(s, ".0123456789"));
 }
 
-/* "12.5" as whole part, fraction and scale of the fraction; false when there is no digit at all. */
-static bool number_parse(const char **s, uint64_t *ret_whole, uint64_t *ret_frac, double *ret_scale)
+/* 0: it is none. */
+static uint64_t unit_ns(struct bytes unit)
 {
-    const char *p = *s;
-    bool digits = false, full = false;
-    uint64_t whole = 0, frac = 0;
-    double scale = 1;
+    for (size_t i = 0; i < ARRAY_LEN(UNITS); i++)
+        if (bytes_eq(unit, bytes_str(UNITS[i].name)))
+            return UNITS[i].ns;
+    return 0;
+}
 
-    for (; isdigit((unsigned char) *p); p++, digits = true) {
-        if (whole > (UINT64_C(1) << 63) / 10)
+/* The digits at *s; false: they are out of range. */
+static bool whole_parse(const char **s, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    for (; isdigit((unsigned char) **s); (*s)++) {
+        if (v > RANGE / 10)
             return false;
-        whole = whole * 10 + (uint64_t) (*p - '0');
+        v = v * 10 + (uint64_t) (**s - '0');
     }
-    if (*p == '.') {
-        p++;
-        for (; isdigit((unsigned char) *p); p++, digits = true) {
-            uint64_t next = frac * 10 + (uint64_t) (*p - '0');
-
-            full = full || frac > ((UINT64_C(1) << 63) - 1) / 10 || next > UINT64_C(1) << 63;
-            if (full)
-                continue; /* beyond what a duration can show */
-            frac = next;
-            scale *= 10;
-        }
-    }
-    *s = p;
-    *ret_whole = whole;
-    *ret_frac = frac;
-    *ret_scale = scale;
-    return digits;
+    *ret = v;
+    return true;
 }
 
-bool go_duration_parse(const char *s, int64_t *ret_ns)
+/* The digits behind a point: value and scale.  Those beyond what a duration can show are ignored.
+ */
+static uint64_t fraction_parse(const char **s, double *ret_scale)
 {
-    bool neg = *s == '-';
+    bool full = false;
+    uint64_t v = 0;
+
+    *ret_scale = 1;
+    for (; isdigit((unsigned char) **s); (*s)++) {
+        uint64_t next = v * 10 + (uint64_t) (**s - '0');
+
+        full = full || v > (RANGE - 1) / 10 || next > RANGE;
+        if (full)
+            continue;
+        v = next;
+        *ret_scale *= 10;
+    }
+    return v;
+}
+
+/* One "number unit" at *s, added to *total. */
+static enum go_duration_fault part_read(const char **s, uint64_t *total, struct bytes *ret_unit)
+{
+    const char *from = *s;
+    uint64_t whole = 0, fraction = 0, unit;
+    double scale = 1;
+    size_t points = 0;
+
+    if (!whole_parse(s, &whole))
+        return GO_DURATION_INVALID;
+    if (**s == '.') {
+        (*s)++;
+        points = 1;
+        fraction = fraction_parse(s, &scale);
+    }
+    if ((size_t) (*s - from) == points)
+        return GO_DURATION_INVALID; /* not one digit */
+    *ret_unit = unit_at(*s);
+    if (ret_unit->n == 0)
+        return GO_DURATION_NO_UNIT;
+    unit = unit_ns(*ret_unit);
+    if (unit == 0)
+        return GO_DURATION_UNKNOWN_UNIT;
+    if (whole > RANGE / unit)
+        return GO_DURATION_INVALID;
+    whole = whole * unit + (uint64_t) ((double) fraction * ((double) unit / scale));
+    *s += ret_unit->n;
+    *total += whole; /* Go lets this sum go around, too: twice 2^63 ns are none */
+    return whole > RANGE || *total > RANGE ? GO_DURATION_INVALID : GO_DURATION_GOOD;
+}
+
+enum go_duration_fault go_duration_read(const char *s, int64_t *ret_ns, struct bytes *ret_unit)
+{
+    bool negative = *s == '-';
     uint64_t total = 0;
 
     if (*s == '-' || *s == '+')
         s++;
     if (strcmp(s, "0") == 0) {
         *ret_ns = 0;
-        return true;
+        return GO_DURATION_GOOD;
     }
     if (*s == 0)
-        return false;
+        return GO_DURATION_INVALID;
     while (*s != 0) {
-        uint64_t whole, frac, unit;
-        double scale;
+        enum go_duration_fault f = part_read(&s, &total, ret_unit);
 
-        if (!number_parse(&s, &whole, &frac, &scale) || !unit_parse(&s, &unit))
-            return false;
-        if (whole > (UINT64_C(1) << 63) / unit)
-            return false;
-        whole = whole * unit + (uint64_t) ((double) frac * ((double) unit / scale));
-        total += whole;
-        if (whole > UINT64_C(1) << 63 || total > UINT64_C(1) << 63)
-            return false;
+        if (f != GO_DURATION_GOOD)
+            return f;
     }
-    if (!neg && total > INT64_MAX)
-        return false;
-    *ret_ns = neg ? (int64_t) (0 - total) : (int64_t) total;
-    return true;
+    if (!negative && total > INT64_MAX)
+        return GO_DURATION_INVALID;
+    *ret_ns = negative ? (int64_t) (0 - total) : (int64_t) total;
+    return GO_DURATION_GOOD;
+}
+
+bool go_duration_parse(const char *s, int64_t *ret_ns)
+{
+    struct bytes unit;
+
+    return go_duration_read(s, ret_ns, &unit) == GO_DURATION_GOOD;
 }
 
 const char *go_size(uint64_t bytes, char out[GO_SIZE_BYTES])

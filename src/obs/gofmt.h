@@ -11,7 +11,18 @@
 /* time.Duration.String: "1.234567ms", "100ms", "1m0s", "0s".  Returns out. */
 const char *go_duration(int64_t ns, char out[GO_DURATION_BYTES]);
 
-/* time.ParseDuration: "300ms", "-1.5h", "2h45m".  False when malformed or out of range. */
+enum go_duration_fault {
+    GO_DURATION_GOOD,
+    GO_DURATION_INVALID, /* malformed or out of range: `time: invalid duration "x"` */
+    GO_DURATION_NO_UNIT, /* `time: missing unit in duration "1"` */
+    GO_DURATION_UNKNOWN_UNIT,
+};
+
+/* time.ParseDuration: "300ms", "-1.5h", "2h45m", "0".  *ret_unit, within `s`, is the unit that is
+ * not known. */
+enum go_duration_fault go_duration_read(const char *s, int64_t *ret_ns, struct bytes *ret_unit);
+
+/* The same for who does not ask what is wrong. */
 bool go_duration_parse(const char *s, int64_t *ret_ns);
 
 /* humanize.Bytes: decimal units, two digits below ten: "20 kB", "2.1 GB", "0 B".  Returns out. */

@@ -1,7 +1,7 @@
 /* go_text_fuzz.c -- numbers, durations, sizes and quoted strings in Go's spelling.
  *
- * There are two readers of numbers and of durations, one of the tools and one of the server: they
- * must agree, and with plain arithmetic in 128 bits.  What is written reads as the same. */
+ * There are two readers of numbers, one of the tools and one of the server: they must agree, and
+ * with plain arithmetic in 128 bits, as must the one of durations.  What is written reads as the same. */
 #include "cli/text.h"
 #include "edge/server/goparse.h"
 #include "obs/gofmt.h"
@@ -66,20 +66,12 @@ static void numbers(const char *s)
 static void durations(const char *s)
 {
     char text[GO_DURATION_BYTES];
-    int64_t a = 0, b = 0, again = 0;
-    bool ok = text_parse_duration(s, &a, NULL) == 0;
-    struct buf out;
+    int64_t a = 0, again = 0;
 
-    ASSERT(ok == go_duration_parse(s, &b));
-    if (!ok)
+    if (!go_duration_parse(s, &a))
         return;
-    ASSERT(a == b);
-    buf_init(&out, 256);
-    text_duration(&out, a);
-    ASSERT(strcmp(buf_cstr(&out), go_duration(a, text)) == 0);
-    ASSERT(go_duration_parse(text, &again));
+    ASSERT(go_duration_parse(go_duration(a, text), &again));
     ASSERT(again == a);
-    buf_done(&out);
 }
 
 /* As a whole number of a unit: no rounding, so it can be computed. */
@@ -103,7 +95,7 @@ static void whole_duration(const char *s)
             return;
         want = (u128) v * units[i].ns + (units[i].name[0] == '.' ? units[i].ns / 2 : 0);
         snprintf(text, sizeof text, "%" PRIu64 "%s", v, units[i].name);
-        ASSERT((text_parse_duration(text, &ns, NULL) == 0) == (want <= INT64_MAX));
+        ASSERT(go_duration_parse(text, &ns) == (want <= INT64_MAX));
         ASSERT(want > INT64_MAX || ns == (int64_t) want);
     }
 }

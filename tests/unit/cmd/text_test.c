@@ -139,26 +139,9 @@ static void prints_durations(void **state)
     }
 }
 
-/* Durations are read in Go's syntax, and refused with Go's words. */
-static void parses_durations(void **state)
+/* A duration that is none is refused with Go's words (which are none: gofmt_test). */
+static void words_of_wrong_durations(void **state)
 {
-    static const struct {
-        const char *s;
-        int64_t ns;
-    } good[] = {
-        {"0", 0},
-        {"5s", 5000000000},
-        {"1h30m", 5400000000000},
-        {"1m0.5s", 60500000000},
-        {"1.5h", 5400000000000},
-        {"-1.5us", -1500},
-        {"+2ms", 2000000},
-        {".5s", 500000000},
-        {"1\xc2\xb5s", 1000},
-        {"9223372036854775807ns", INT64_MAX},
-        {"-9223372036854775808ns", INT64_MIN},
-        {"9223372036854775808ns9223372036854775808ns", 0}, /* Go's sum goes around */
-    };
     static const struct {
         const char *s;
         const char *words;
@@ -166,23 +149,15 @@ static void parses_durations(void **state)
         {"5", "time: missing unit in duration \"5\""},
         {"5x", "time: unknown unit \"x\" in duration \"5x\""},
         {"", "time: invalid duration \"\""},
-        {"s", "time: invalid duration \"s\""},
-        {".s", "time: invalid duration \".s\""},
-        {"9223372036854775808ns", "time: invalid duration \"9223372036854775808ns\""},
         {"3000000h", "time: invalid duration \"3000000h\""},
-        {"5124095.99h", "time: invalid duration \"5124095.99h\""}, /* around 2^64 ns */
     };
+    int64_t ns = -1;
 
     (void) state;
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        int64_t ns = -1;
-
-        assert_int_equal(text_parse_duration(good[i].s, &ns, NULL), 0);
-        assert_int_equal(ns, good[i].ns);
-    }
+    assert_int_equal(text_parse_duration("1m0.5s", &ns, NULL), 0);
+    assert_int_equal(ns, 60500000000);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct err e = ERR_INIT;
-        int64_t ns;
 
         assert_int_equal(text_parse_duration(bad[i].s, &ns, &e), ERR_INVALID);
         assert_string_equal(e.msg, bad[i].words);
@@ -299,7 +274,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_printable_code_points, setup, teardown),
         cmocka_unit_test_setup_teardown(encodes_base64, setup, teardown),
         cmocka_unit_test_setup_teardown(prints_durations, setup, teardown),
-        cmocka_unit_test_setup_teardown(parses_durations, setup, teardown),
+        cmocka_unit_test_setup_teardown(words_of_wrong_durations, setup, teardown),
         cmocka_unit_test_setup_teardown(prints_human_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(parses_integers, setup, teardown),
         cmocka_unit_test_setup_teardown(words_of_strconv, setup, teardown),

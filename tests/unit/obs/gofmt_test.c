@@ -46,9 +46,20 @@ static void check_parse(const char *s, int64_t want)
 /* What time.ParseDuration takes is taken, and what it refuses is refused. */
 static void test_parse(void **state)
 {
-    static const char *const bad[] = {
-        "",         "3",  "-", "s", ".", "-.", ".s", "+.s", "1x", "1d", "9223372036854775808ns",
-        "3000000h", "1 s"};
+    static const char *const bad[] = {"",
+                                      "3",
+                                      "-",
+                                      "s",
+                                      ".",
+                                      "-.",
+                                      ".s",
+                                      "+.s",
+                                      "1x",
+                                      "1d",
+                                      "9223372036854775808ns",
+                                      "3000000h",
+                                      "1 s",
+                                      "5124095.99h"}; /* the last is around 2^64 ns */
     int64_t ns;
 
     (void) state;
@@ -60,8 +71,26 @@ static void test_parse(void **state)
     check_parse("10us", 10000);
     check_parse("10\xce\xbcs", 10000);
     check_parse("0.3333333333333333333h", 1200000000000);
+    check_parse("9223372036854775807ns", INT64_MAX);
+    check_parse("-9223372036854775808ns", INT64_MIN);
+    check_parse("9223372036854775808ns9223372036854775808ns", 0); /* Go's sum goes around */
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_false(go_duration_parse(bad[i], &ns));
+}
+
+/* What is wrong is told apart: a number without unit, a unit that there is not (which one, too),
+ * the rest. */
+static void test_faults(void **state)
+{
+    struct bytes unit;
+    int64_t ns;
+
+    (void) state;
+    assert_int_equal(go_duration_read("1m", &ns, &unit), GO_DURATION_GOOD);
+    assert_int_equal(go_duration_read("1m5", &ns, &unit), GO_DURATION_NO_UNIT);
+    assert_int_equal(go_duration_read("1m5ms2.5ly7s", &ns, &unit), GO_DURATION_UNKNOWN_UNIT);
+    assert_true(bytes_eq(unit, bytes_str("ly")));
+    assert_int_equal(go_duration_read("1m.", &ns, &unit), GO_DURATION_INVALID);
 }
 
 /* Sizes are printed in decimal units with one digit behind the point below ten. */
@@ -86,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_duration),
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_faults),
         cmocka_unit_test(test_size),
     };
 
