@@ -1,7 +1,8 @@
 /* go_text_fuzz.c -- numbers, durations, sizes and quoted strings in Go's spelling.
  *
  * There are two readers of numbers, one of the tools and one of the server: they must agree, and
- * with plain arithmetic in 128 bits, as must the one of durations.  What is written reads as the same. */
+ * with plain arithmetic in 128 bits, as must the one of durations.  What is written reads as the
+ * same. */
 #include "cli/text.h"
 #include "edge/server/goparse.h"
 #include "obs/gofmt.h"
