@@ -43,58 +43,51 @@ static bool enable(struct ctl *ctl, int64_t timeout_ms)
            step(ctl, KETCH_METHOD_auth_enable, &req.base, timeout_ms);
 }
 
-static int enable_run(struct cli_call *call)
+static bool disable(struct ctl *ctl, int64_t timeout_ms)
+{
+    Etcdserverpb__AuthDisableRequest req = ETCDSERVERPB__AUTH_DISABLE_REQUEST__INIT;
+
+    return step(ctl, KETCH_METHOD_auth_disable, &req.base, timeout_ms);
+}
+
+static int turn(struct cli_call *call, const char *what, bool (*act)(struct ctl *ctl, int64_t ms),
+                const char *done)
 {
     struct ctl ctl;
     int64_t timeout_ms = ctl_timeout_ms(call);
-    int status = check_no_args(call, "enable");
+    int status = check_no_args(call, what);
 
     if (status != CTL_OK)
         return status;
     status = ctl_open(&ctl, call);
-    if (status == CTL_OK && enable(&ctl, timeout_ms))
-        buf_add_str(&ctl.out, "Authentication Enabled\n");
+    if (status == CTL_OK && act(&ctl, timeout_ms))
+        buf_printf(&ctl.out, "%s\n", done);
     else if (status == CTL_OK)
         status = ctl_fail(&ctl, CTL_ERROR);
     return ctl_close(&ctl, status);
+}
+
+static int enable_run(struct cli_call *call)
+{
+    return turn(call, "enable", enable, "Authentication Enabled");
 }
 
 static int disable_run(struct cli_call *call)
 {
-    Etcdserverpb__AuthDisableRequest req = ETCDSERVERPB__AUTH_DISABLE_REQUEST__INIT;
-    struct ctl ctl;
-    int64_t timeout_ms = ctl_timeout_ms(call);
-    int status = check_no_args(call, "disable");
-
-    if (status != CTL_OK)
-        return status;
-    status = ctl_open(&ctl, call);
-    if (status == CTL_OK && step(&ctl, KETCH_METHOD_auth_disable, &req.base, timeout_ms))
-        buf_add_str(&ctl.out, "Authentication Disabled\n");
-    else if (status == CTL_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    return ctl_close(&ctl, status);
+    return turn(call, "disable", disable, "Authentication Disabled");
 }
+
+CTL_PRINT_FN(print_status, auth_status, AuthStatusResponse)
 
 static int status_run(struct cli_call *call)
 {
     Etcdserverpb__AuthStatusRequest req = ETCDSERVERPB__AUTH_STATUS_REQUEST__INIT;
-    const Etcdserverpb__AuthStatusResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
     int64_t timeout_ms = ctl_timeout_ms(call);
     int status = check_no_args(call, "status");
 
     if (status != CTL_OK)
         return status;
-    status = ctl_open(&ctl, call);
-    if (status == CTL_OK &&
-        ketch_auth_status(ctl.client, &req, timeout_ms, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, auth_status, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return ctl_ask(call, KETCH_METHOD_auth_status, &req.base, timeout_ms, CTL_ERROR, print_status);
 }
 
 static const struct cli_command enable_command = {

@@ -145,6 +145,42 @@ static bool show_errors(const struct load *l)
     return true;
 }
 
+/* In what the two differ. */
+struct check {
+    const struct workload *loads;
+    size_t key_bytes;
+    size_t value_bytes;
+    int64_t
+        paced_ms; /* so long, with as many puts a second as the load says; 0: until all are done */
+    int (*measure)(struct ctl *ctl, struct load *l);
+};
+
+static int check_run(struct cli_call *call, const struct check *check)
+{
+    const char *name = cli_string(call, "load");
+    const struct workload *w = find_load(check->loads, name);
+    struct load *l;
+    struct ctl ctl;
+    int status;
+
+    if (w == NULL)
+        return cli_fail(CTL_BAD_FEATURE, "unknown load option %s", name);
+    l = xmem_calloc(1, sizeof(*l));
+    l->ctl = &ctl;
+    l->prefix = cli_string(call, "prefix");
+    l->key_bytes = check->key_bytes;
+    l->value_bytes = check->value_bytes;
+    l->clients = w->clients;
+    l->rate = check->paced_ms > 0 ? w->puts : 0;
+    l->puts = check->paced_ms > 0 ? 0 : w->puts;
+    l->duration_ms = check->paced_ms;
+    status = ctl_open(&ctl, call);
+    if (status == CTL_OK)
+        status = check->measure(&ctl, l);
+    mem_free(l);
+    return ctl_close(&ctl, status);
+}
+
 /* ---- perf ---- */
 
 static int perf_verdict(const struct load *l)
@@ -187,27 +223,13 @@ static int perf_measure(struct ctl *ctl, struct load *l)
 
 static int perf_run(struct cli_call *call)
 {
-    const char *name = cli_string(call, "load");
-    const struct workload *w = find_load(perf_loads, name);
-    struct load *l;
-    struct ctl ctl;
-    int status;
+    static const struct check perf = {.loads = perf_loads,
+                                      .key_bytes = 256,
+                                      .value_bytes = 1024,
+                                      .paced_ms = 60000,
+                                      .measure = perf_measure};
 
-    if (w == NULL)
-        return cli_fail(CTL_BAD_FEATURE, "unknown load option %s", name);
-    l = xmem_calloc(1, sizeof(*l));
-    l->ctl = &ctl;
-    l->prefix = cli_string(call, "prefix");
-    l->key_bytes = 256;
-    l->value_bytes = 1024;
-    l->clients = w->clients;
-    l->rate = w->puts;
-    l->duration_ms = 60000;
-    status = ctl_open(&ctl, call);
-    if (status == CTL_OK)
-        status = perf_measure(&ctl, l);
-    mem_free(l);
-    return ctl_close(&ctl, status);
+    return check_run(call, &perf);
 }
 
 /* ---- datascale ---- */
@@ -282,26 +304,12 @@ static int datascale_measure(struct ctl *ctl, struct load *l)
 
 static int datascale_run(struct cli_call *call)
 {
-    const char *name = cli_string(call, "load");
-    const struct workload *w = find_load(datascale_loads, name);
-    struct load *l;
-    struct ctl ctl;
-    int status;
+    static const struct check datascale = {.loads = datascale_loads,
+                                           .key_bytes = 512,
+                                           .value_bytes = 512,
+                                           .measure = datascale_measure};
 
-    if (w == NULL)
-        return cli_fail(CTL_BAD_FEATURE, "unknown load option %s", name);
-    l = xmem_calloc(1, sizeof(*l));
-    l->ctl = &ctl;
-    l->prefix = cli_string(call, "prefix");
-    l->key_bytes = 512;
-    l->value_bytes = 512;
-    l->clients = w->clients;
-    l->puts = w->puts;
-    status = ctl_open(&ctl, call);
-    if (status == CTL_OK)
-        status = datascale_measure(&ctl, l);
-    mem_free(l);
-    return ctl_close(&ctl, status);
+    return check_run(call, &datascale);
 }
 
 /* ---- the tree ---- */

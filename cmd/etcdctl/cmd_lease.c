@@ -92,21 +92,13 @@ static int time_to_live_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
+CTL_PRINT_FN(print_list, leases, LeaseLeasesResponse)
+
 static int list_run(struct cli_call *call)
 {
     Etcdserverpb__LeaseLeasesRequest req = ETCDSERVERPB__LEASE_LEASES_REQUEST__INIT;
-    const Etcdserverpb__LeaseLeasesResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int status = ctl_open(&ctl, call);
 
-    if (status == CTL_OK &&
-        ketch_lease_leases(ctl.client, &req, 0, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_BAD_CONNECTION);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, leases, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return ctl_ask(call, KETCH_METHOD_lease_leases, &req.base, 0, CTL_BAD_CONNECTION, print_list);
 }
 
 /* ---- keep-alive ---- */

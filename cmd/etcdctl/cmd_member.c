@@ -101,11 +101,9 @@ static int check_urls(char *const *urls, size_t n)
 
 /* Sends the request of a change and prints the answer with `print`.  URLs in it are looked at only
  * when the login has succeeded, as etcd's client does. */
-typedef int member_print_fn(struct ctl *ctl, const ProtobufCMessage *answer);
-
 static int change(struct cli_call *call, uint64_t id, enum ketch_method m,
                   const ProtobufCMessage *request, char *const *urls, size_t urls_n,
-                  member_print_fn *print)
+                  ctl_print_fn *print)
 {
     struct ketch_reply *reply = NULL;
     struct ctl ctl;
@@ -124,17 +122,9 @@ static int change(struct cli_call *call, uint64_t id, enum ketch_method m,
     return ctl_close(&ctl, status);
 }
 
-#define PRINT_CHANGE(fn, kind, type)                               \
-    static int fn(struct ctl *ctl, const ProtobufCMessage *answer) \
-    {                                                              \
-        const Etcdserverpb__##type *r = (const void *) answer;     \
-                                                                   \
-        return CTL_PRINT(ctl, kind, r);                            \
-    }
-
-PRINT_CHANGE(print_remove, member_remove, MemberRemoveResponse)
-PRINT_CHANGE(print_update, member_update, MemberUpdateResponse)
-PRINT_CHANGE(print_promote, member_promote, MemberPromoteResponse)
+CTL_PRINT_FN(print_remove, member_remove, MemberRemoveResponse)
+CTL_PRINT_FN(print_update, member_update, MemberUpdateResponse)
+CTL_PRINT_FN(print_promote, member_promote, MemberPromoteResponse)
 
 /* ---- add ---- */
 

@@ -65,24 +65,15 @@ static int get_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
+CTL_PRINT_FN(print_list, role_list, AuthRoleListResponse)
+
 static int list_run(struct cli_call *call)
 {
     Etcdserverpb__AuthRoleListRequest req = ETCDSERVERPB__AUTH_ROLE_LIST_REQUEST__INIT;
-    const Etcdserverpb__AuthRoleListResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int status;
 
     if (call->arg_count != 0)
         return cli_fail(CTL_BAD_ARGS, "role list command requires no arguments");
-    status = ctl_open(&ctl, call);
-    if (status == CTL_OK &&
-        ketch_role_list(ctl.client, &req, 0, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, role_list, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return ctl_ask(call, KETCH_METHOD_role_list, &req.base, 0, CTL_ERROR, print_list);
 }
 
 /* ---- permissions ---- */

@@ -122,24 +122,15 @@ static int get_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
+CTL_PRINT_FN(print_list, user_list, AuthUserListResponse)
+
 static int list_run(struct cli_call *call)
 {
     Etcdserverpb__AuthUserListRequest req = ETCDSERVERPB__AUTH_USER_LIST_REQUEST__INIT;
-    const Etcdserverpb__AuthUserListResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int status;
 
     if (call->arg_count != 0)
         return cli_fail(CTL_BAD_ARGS, "user list command requires no arguments");
-    status = ctl_open(&ctl, call);
-    if (status == CTL_OK &&
-        ketch_user_list(ctl.client, &req, 0, &reply, &resp, &ctl.error) != KETCH_OK)
-        status = ctl_fail(&ctl, CTL_ERROR);
-    else if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, user_list, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return ctl_ask(call, KETCH_METHOD_user_list, &req.base, 0, CTL_ERROR, print_list);
 }
 
 /* ---- roles of a user ---- */

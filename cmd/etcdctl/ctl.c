@@ -138,6 +138,22 @@ int ctl_unsupported(const struct ctl *ctl)
     return cli_fail(CTL_BAD_FEATURE, "%s not supported as output format", ctl->how.printer->name);
 }
 
+int ctl_ask(struct cli_call *call, enum ketch_method m, const ProtobufCMessage *request,
+            int64_t timeout_ms, int failed, ctl_print_fn *print)
+{
+    struct ketch_reply *reply = NULL;
+    struct ctl ctl;
+    int status = ctl_open(&ctl, call);
+
+    if (status == CTL_OK &&
+        ketch_invoke(ctl.client, m, request, timeout_ms, &reply, &ctl.error) != KETCH_OK)
+        status = ctl_fail(&ctl, failed);
+    if (status == CTL_OK)
+        status = print(&ctl, ketch_reply_message(reply));
+    ketch_reply_free(reply);
+    return ctl_close(&ctl, status);
+}
+
 int ctl_change(struct cli_call *call, enum ketch_method m, const ProtobufCMessage *request,
                int64_t timeout_ms, const char *line)
 {

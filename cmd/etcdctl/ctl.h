@@ -93,6 +93,21 @@ NODISCARD int ctl_fail(const struct ctl *ctl, int status);
 NODISCARD int ctl_unsupported(const struct ctl *ctl);
 NODISCARD int ctl_flush(struct ctl *ctl);
 
+/* The whole of a command that asks one thing: opens, calls, prints the answer, closes.  `failed` is
+ * the status when the call fails.  timeout_ms: 0 for ever. */
+typedef int ctl_print_fn(struct ctl *ctl, const ProtobufCMessage *answer);
+NODISCARD int ctl_ask(struct cli_call *call, enum ketch_method m, const ProtobufCMessage *request,
+                      int64_t timeout_ms, int failed, ctl_print_fn *print);
+
+/* Defines the function that prints an answer of one type. */
+#define CTL_PRINT_FN(fn, kind, type)                               \
+    static int fn(struct ctl *ctl, const ProtobufCMessage *answer) \
+    {                                                              \
+        const Etcdserverpb__##type *r = (const void *) answer;     \
+                                                                   \
+        return CTL_PRINT(ctl, kind, r);                            \
+    }
+
 /* The whole of a command that changes users or roles: opens, calls, prints `line` (or the answer in
  * another format), closes.  timeout_ms: 0 for ever. */
 NODISCARD int ctl_change(struct cli_call *call, enum ketch_method m,
