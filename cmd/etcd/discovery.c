@@ -6,7 +6,6 @@
  * The first `size` members, in the order in which they came, are the cluster. */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
-#include <signal.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -315,29 +314,15 @@ static int discover_by_meeting(struct config *c, struct log *log, struct err *e)
     return rc;
 }
 
-static int discover(struct config *c, struct log *log, struct err *e)
-{
-    if (c->discovery_endpoints.n > 0)
-        return discover_by_meeting(c, log, e);
-    return *c->discovery_srv != 0 ? discover_by_dns(c, log, e) : 0;
-}
-
 int discover_cluster(struct config *c, bool initialized, struct log *log, struct err *e)
 {
-    sigset_t ends, before;
-    int rc;
-
     if (initialized) {
         if (c->discovery_endpoints.n > 0)
             LOG_WARN(log, "discovery token is ignored since cluster already initialized; valid "
                           "logs are found");
         return 0;
     }
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_UNBLOCK, &ends, &before);
-    rc = discover(c, log, e);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return rc;
+    if (c->discovery_endpoints.n > 0)
+        return discover_by_meeting(c, log, e);
+    return *c->discovery_srv != 0 ? discover_by_dns(c, log, e) : 0;
 }

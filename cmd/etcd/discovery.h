@@ -8,7 +8,7 @@
 
 /* Sets c->initial_cluster, and the token of the cluster, from what was found; waits until the whole
  * cluster is there.  Nothing happens when no discovery is asked for, or for a member that was here
- * before.  While it waits, SIGTERM and SIGINT end the process: nothing has begun. */
+ * before. */
 NODISCARD int discover_cluster(struct config *c, bool initialized, struct log *log, struct err *e);
 
 /* discovery_srv.c: the same for DNS alone.  "cannot find local etcd member "N" in SRV records", or

@@ -17,6 +17,7 @@
 #include "edge/peer/peer.h"
 #include "edge/server/config.h"
 #include "edge/server/server.h"
+#include "engine/net/same_urls.h"
 #include "engine/wal/wal.h"
 #include "etcd/actors.h"
 #include "etcd/discovery.h"
@@ -221,6 +222,26 @@ static int check_first(struct program *p, struct err *e)
     return peer_first_check(p->peers, 5000 + 2 * (int64_t) c->election_timeout, e);
 }
 
+/* Before anything is taken or touched.  Others may be waited for; meanwhile a signal ends the
+ * process as it ends any. */
+static int find_cluster(struct program *p, bool initialized, struct err *e)
+{
+    sigset_t ends;
+    int rc;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_UNBLOCK, &ends, NULL);
+    rc = discover_cluster(&p->config, initialized, p->log, e);
+    if (rc == 0)
+        rc = config_check_start(&p->config, initialized, e);
+    if (rc == 0 && !initialized)
+        rc = config_check_peers(&p->config, p->log, NET_SAME_URLS_MS, e);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    return rc;
+}
+
 static int open_all(struct program *p, char *const *argv, struct err *e)
 {
     struct server_options so = {.config = &p->config,
@@ -242,10 +263,7 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                            .removed = removed,
                            .ctx = p};
     struct peer_discovered cluster = {0};
-    int rc = discover_cluster(&p->config, so.initialized, p->log, e);
-
-    if (rc == 0)
-        rc = config_check_start(&p->config, so.initialized, e);
+    int rc = find_cluster(p, so.initialized, e);
 
     nc = node_config_of(&p->config); /* after the check, which makes the list of members */
     actors_init(&p->actors);

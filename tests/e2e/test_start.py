@@ -143,3 +143,16 @@ def test_two_may_listen_on_one_port_if_both_say_so(start_server, tmp_path):
         with start_server(tmp_path / 'c', url, wait=False) as third:
             assert third.process.wait(10) == 1
             assert f'listen tcp 127.0.0.1:{port}: bind: address already in use' in third.log_text()
+
+
+def test_a_signal_while_names_are_looked_up(ketch_bin, tmp_path):
+    """A peer URL whose host nobody knows is asked for again and again; a signal ends that at once."""
+    port, = free_ports(1)
+    p = subprocess.Popen([str(ketch_bin / 'etcd'), '--data-dir', str(tmp_path / 'd'), '--initial-advertise-peer-urls',
+                          f'http://nobody.invalid:{port}', '--initial-cluster', f'default=http://127.0.0.1:{port}'],
+                         stderr=subprocess.PIPE, text=True)
+    line = next(line for line in p.stderr if 'failed to resolve URL Host' in line)
+    assert json.loads(line)['host'] == f'nobody.invalid:{port}'
+    p.terminate()
+    assert p.wait(10) == -signal.SIGTERM
+    assert not (tmp_path / 'd').exists()

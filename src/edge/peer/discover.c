@@ -1,48 +1,42 @@
 /* discover.c -- a new member asks the members of an existing cluster who they are (GET /members),
  * and finds itself and its cluster in what they say (etcd's cluster_util.go and membership.go). */
 #include "edge/peer/once.h"
+#include "engine/net/same_urls.h"
 
 #define ASK_TIMEOUT_MS 5000
 #define ASK_AGAIN_TIMEOUT_MS 1000 /* whether it was started before: the others may not run yet */
 
 /* ---- who is who ---- */
 
-static int by_text(const void *a, const void *b)
+static struct net_urls urls_of(const struct cluster_member *m)
 {
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
+    return (struct net_urls){m->peer_urls.v, m->peer_urls.n};
 }
 
-static const char **sorted(const struct cluster_strings *s, struct arena *a)
+/* The one of theirs with the URLs of ours: by text, else by address, as etcd has it; NULL: none. */
+static const struct cluster_member *match_of(const struct cluster_member *ours,
+                                             const struct peer_discovered *f, mono_ns until,
+                                             struct log *log, struct arena *a)
 {
-    const char **v = arena_calloc(a, s->n + 1, sizeof *v);
-
-    for (size_t i = 0; v != NULL && i < s->n; i++)
-        v[i] = s->v[i];
-    if (v != NULL)
-        qsort((void *) v, s->n, sizeof *v, by_text);
-    return v;
-}
-
-static bool same_urls(const struct cluster_strings *x, const struct cluster_strings *y,
-                      struct arena *a)
-{
-    const char **p, **q;
-
-    if (x->n != y->n)
-        return false;
-    p = sorted(x, a);
-    q = sorted(y, a);
-    for (size_t i = 0; i < x->n; i++) {
-        if (p == NULL || q == NULL || strcmp(p[i], q[i]) != 0)
-            return false;
+    for (size_t k = 0; k < f->members_n; k++) {
+        if (net_same_texts(urls_of(ours), urls_of(&f->members[k]), a))
+            return &f->members[k];
     }
-    return true;
+    for (size_t k = 0; k < f->members_n; k++) {
+        struct err why = ERR_INIT;
+
+        if (net_same_urls(urls_of(ours), urls_of(&f->members[k]), until, log, a, &why) == 0)
+            return &f->members[k];
+    }
+    return NULL;
 }
 
 /* Every member of ours must be one of theirs, and the other way round. */
 static int match(const struct peer_discovery *d, struct peer_discovered *f, struct arena *a,
                  struct err *e)
 {
+    mono_ns until = clock_mono_ns(clock_posix()) + (mono_ns) NET_SAME_URLS_MS * 1000000;
+
     if (d->members_n != f->members_n)
         return err_set(e, ERR_INVALID,
                        "error validating peerURLs: member count is unequal (%zu in "
@@ -50,12 +44,8 @@ static int match(const struct peer_discovery *d, struct peer_discovered *f, stru
                        d->members_n, f->members_n);
     f->self = NULL;
     for (size_t i = 0; i < d->members_n; i++) {
-        const struct cluster_member *found = NULL;
+        const struct cluster_member *found = match_of(&d->members[i], f, until, d->log, a);
 
-        for (size_t k = 0; k < f->members_n && found == NULL; k++) {
-            if (same_urls(&d->members[i].peer_urls, &f->members[k].peer_urls, a))
-                found = &f->members[k];
-        }
         if (found == NULL)
             return err_set(e, ERR_INVALID,
                            "error validating peerURLs: unmatched member while checking PeerURLs of "

@@ -153,6 +153,11 @@ NODISCARD int config_check(struct config *c, struct err *e);
  * only while the member has no data yet. */
 NODISCARD int config_check_start(struct config *c, bool initialized, struct err *e);
 
+/* Behind config_check_start, of a member that has no data yet: this member's URLs in
+ * --initial-cluster must be those that it advertises, by text or by address (names are looked up,
+ * again and again for time_ms), and no URL may be there twice.  Waits. */
+NODISCARD int config_check_peers(struct config *c, struct log *log, int64_t time_ms, struct err *e);
+
 /* Warnings about what was given, and the line "starting an etcd server" with everything in it. */
 void config_log_warnings(const struct config *c, struct log *log);
 void config_log_start(const struct config *c, bool initialized, struct log *log);

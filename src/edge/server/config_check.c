@@ -354,15 +354,6 @@ static int parse_retention(struct config *c, struct err *e)
     return 0;
 }
 
-static bool listed(const struct strings *l, const char *s)
-{
-    for (size_t i = 0; i < l->n; i++) {
-        if (strcmp(l->v[i], s) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* "a=http://x:1,b=http://y:2" into pairs. */
 static int parse_cluster(struct config *c, struct err *e)
 {
@@ -397,43 +388,17 @@ static int parse_cluster(struct config *c, struct err *e)
     return 0;
 }
 
-static int check_cluster(struct config *c, struct err *e)
+/* It must speak of this member. */
+static int check_cluster(const struct config *c, struct err *e)
 {
-    struct strings own = {arena_calloc(&c->arena, c->cluster_n + 1, sizeof(char *)), 0};
-
-    if (own.v == NULL)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < c->cluster_n; i++) {
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(c->cluster_urls[i], c->cluster_urls[k]) == 0)
-                return invalid(e, "initial cluster %s has duplicate url", c->initial_cluster);
-        }
-        if (strcmp(c->cluster_names[i], c->name) == 0)
-            own.v[own.n++] = c->cluster_urls[i];
-    }
     if (c->cluster_n == 0)
         return invalid(e, "initial cluster unset and no discovery endpoints found");
-    if (own.n == 0)
-        return invalid(e, "couldn't find local name \"%s\" in the initial cluster configuration",
-                       c->name);
-    for (size_t i = 0; i < own.n; i++) {
-        if (!listed(&c->initial_advertise_peer_urls, own.v[i]))
-            return invalid(e,
-                           "--initial-cluster has %s=%s but missing from "
-                           "--initial-advertise-peer-urls=%s (len(%zu) != len(%zu))",
-                           c->name, own.v[i], c->initial_advertise_peer_urls.v[0],
-                           c->initial_advertise_peer_urls.n, own.n);
+    for (size_t i = 0; i < c->cluster_n; i++) {
+        if (strcmp(c->cluster_names[i], c->name) == 0)
+            return 0;
     }
-    for (size_t i = 0; i < c->initial_advertise_peer_urls.n; i++) {
-        const char *u = c->initial_advertise_peer_urls.v[i];
-
-        if (!listed(&own, u))
-            return invalid(e,
-                           "--initial-advertise-peer-urls has %s but missing from "
-                           "--initial-cluster=%s=%s",
-                           u, c->name, u);
-    }
-    return 0;
+    return invalid(e, "couldn't find local name \"%s\" in the initial cluster configuration",
+                   c->name);
 }
 
 int config_check_start(struct config *c, bool initialized, struct err *e)
