@@ -16,7 +16,7 @@ FOREIGN = {
     r'openssl/': ['engine/net', 'sys/posix'],
     r'zlib\.h': ['engine/net', 'obs'],
     r'protobuf-c/': ['wire'],
-    r'json-c/': ['wire', 'state/cluster', 'edge/server'],
+    r'json-c/': ['wire', 'state/cluster', 'edge/server', 'edge/proxy'],
     r'yaml\.h': ['edge/server'],
     r'pthread\.h': ['sys/posix', 'engine/net', 'engine/bolt', 'obs'],  # the last two: a mutex, off the hot path
     r'linux/|sys/mman\.h': ['sys/posix', 'engine/net'],

@@ -2,6 +2,8 @@
  * the members. */
 #include "etcd/grpc_proxy_int.h"
 
+#define NAME_BYTES 256
+
 static void tls_info(const struct tls_options *o, char *out, size_t cap)
 {
     snprintf(out, cap,
@@ -91,6 +93,23 @@ int grpc_proxy_listen_tls(struct grpc_proxy *g)
 
 /* ---- towards the members ---- */
 
+/* Members would take the name for that of a user, whoever the proxy's client is. */
+static int check_nameless(const char *cert_file)
+{
+    struct err e = ERR_INIT;
+    char name[NAME_BYTES] = "";
+
+    if (cert_file[0] == 0)
+        return 0;
+    if (tls_common_name(cert_file, name, sizeof name, &e) != 0)
+        fprintf(stderr, "%s\n", e.msg);
+    else if (name[0] != 0)
+        fprintf(stderr, "cert has non empty Common Name (%s): %s\n", name, cert_file);
+    else
+        return 0;
+    return 1;
+}
+
 int grpc_proxy_dial_tls(struct grpc_proxy *g)
 {
     struct tls_options o = {.cert_file = cli_string(g->call, "cert"),
@@ -108,6 +127,8 @@ int grpc_proxy_dial_tls(struct grpc_proxy *g)
         fprintf(stderr, "%s\n", e.msg);
         return 1;
     }
+    if (check_nameless(o.cert_file) != 0)
+        return 1;
     if (o.skip_verify)
         LOG_WARN(g->log,
                  "--insecure-skip-tls-verify was given, this grpc proxy process skips "

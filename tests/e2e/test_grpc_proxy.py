@@ -4,6 +4,7 @@ import json
 import pathlib
 import queue
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -357,6 +358,41 @@ def test_the_member_comes_back(server, proxy, ctl):
     wait_until(lambda: ctl.run('get', 'a').out == 'a\n1\n')
 
 
+def test_endpoints_are_synced(start_server, start_proxy, ketch_bin, tmp_path):
+    """The list of endpoints is replaced by what the members say."""
+    with start_server(tmp_path / 's.data') as s:
+        with start_proxy(s.endpoint, '--endpoints-auto-sync-interval', '100ms') as p:
+            ctl = Ctl(ketch_bin / 'etcdctl', p.endpoint)
+            before = ctl('put', 'a', '1')
+            wait_until(lambda: s.grpc('etcdserverpb.Cluster/MemberList')() and
+                       metric_of(s, 'MemberList') >= 4)
+            assert (before, ctl('get', 'a')) == ('OK\n', 'a\n1\n')
+
+
+def metric_of(server, method):
+    with urllib.request.urlopen(f'http://{server.endpoint}/metrics') as r:
+        return sum(float(line.split()[1]) for line in r.read().decode().splitlines()
+                   if line.startswith('grpc_server_handled_total') and f'"{method}"' in line)
+
+
+def test_registration(server, start_proxy, ketch_bin):
+    """Two proxies register, and MemberList names both; one that is gone is forgotten when its lease ends."""
+    flags = ['--resolver-prefix', 'svc', '--resolver-ttl', '1']
+    with start_proxy(server.endpoint, *flags) as one, start_proxy(server.endpoint, *flags) as two:
+        ctl = Ctl(ketch_bin / 'etcdctl', one.endpoint)
+
+        def listed():
+            return sorted(u for m in ctl.json('member', 'list')['members'] for u in m['clientURLs'])
+
+        wait_until(lambda: listed() == sorted([one.endpoint, two.endpoint]))
+        key, value = server.ctl('get', f'svc/{one.endpoint}').splitlines()
+        assert json.loads(value).keys() == {'Op', 'Addr', 'Metadata'}
+        assert json.loads(json.loads(value)['Metadata']) == {'name': socket.gethostname()}
+        two.stop()
+        wait_until(lambda: listed() == [one.endpoint])
+        two.start()
+
+
 # ---- TLS ----
 
 def test_tls(start_server, start_proxy, ketch_bin, tmp_path):
@@ -374,6 +410,11 @@ def test_tls(start_server, start_proxy, ketch_bin, tmp_path):
             wait_until(lambda: ctl.run(*pair.ctl(ca.cert), 'put', 'a', '1').out == 'OK\n')
             assert ctl.run('--insecure-skip-tls-verify', 'get', 'a', '--command-timeout=1s').status == 1
             assert 'gRPC proxy server TLS' in p.log.read_text()
+    named = subprocess.run([ketch_bin / 'etcd', 'grpc-proxy', 'start', '--listen-addr', '127.0.0.1:0', '--cert',
+                            str(pair.cert), '--key', str(pair.key), '--cacert', str(ca.cert)], capture_output=True,
+                           text=True, timeout=20)
+    assert named.returncode == 1
+    assert f'cert has non empty Common Name (server): {pair.cert}' in named.stderr
 
 
 def test_auto_tls(server, start_proxy, ketch_bin, tmp_path):

@@ -103,6 +103,9 @@ int proxy_listen_pages(struct proxy *p, const struct net_listen *where, struct e
 void proxy_start(struct proxy *p)
 {
     net_server_start(p->server);
+    sync__start(p);
+    register__start(p);
+    p->started = true;
 }
 
 void proxy_stop(struct proxy *p, int64_t grace_ms, void (*done)(void *user), void *user)
@@ -110,6 +113,11 @@ void proxy_stop(struct proxy *p, int64_t grace_ms, void (*done)(void *user), voi
     net_server_stop(p->server, grace_ms, done, user);
     pages__close(p);
     health__close(p);
+    if (p->stopping)
+        return;
+    p->stopping = true;
+    sync__stop(p);
+    register__stop(p);
 }
 
 void proxy_free(struct proxy *p)
@@ -119,6 +127,10 @@ void proxy_free(struct proxy *p)
     upstream_close(p->self);
     upstream_close(p->up);
     net_server_free(p->server);
+    if (p->started) {
+        sync__done(p);
+        register__done(p);
+    }
     ASSERT(list_empty(&p->sources));
     upstream_free(p->self);
     upstream_free(p->up);

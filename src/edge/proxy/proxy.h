@@ -1,7 +1,7 @@
 /* proxy.h -- etcd's gRPC proxy: one address in front of a cluster.
  *
  * Clients speak the API with it as with a member.  Unary calls and most streams go to a member as
- * they are; watches of one range and renewals of one lease are made once, however many clients ask.
+ * they are; watches of one range are one at the member, however many clients ask.
  * With a namespace every key is put under a prefix, unseen by clients.
  *
  * Life:  proxy_new, proxy_listen (the ports are taken), proxy_start, the loop runs, proxy_stop, the

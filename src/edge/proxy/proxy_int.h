@@ -5,6 +5,8 @@
  *   forward    a client's unary call, as it is               (forward.c)
  *   relay      a client's stream, one to one                 (relay.c)
  *   watch      watches that clients share                   (watch*.c)
+ *   sync       the list of members, asked of them           (sync.c)
+ *   register   the key by which proxies find one another    (register.c)
  *   members    who MemberList names                      (members.c)
  *   pages      health and metrics                            (pages.c)
  */
@@ -31,6 +33,27 @@ struct proxy_metrics {
     struct metric_family *handled;
 };
 
+/* --endpoints-auto-sync-interval */
+struct proxy_sync {
+    struct loop_timer timer;
+    struct ask ask;
+    bool asking;
+};
+
+/* --resolver-prefix */
+struct proxy_register {
+    struct loop_timer timer;
+    struct ask ask;
+    bool asking;
+    struct upstream_waiter waiter; /* for a renewal */
+    struct upstream_member *member;
+    struct rpc *rpc;
+    bool renewed;
+    int state; /* of register.c */
+    int64_t lease;
+    struct arena arena; /* of the request at hand */
+};
+
 struct proxy {
     struct proxy_options options;
     struct loop *loop;
@@ -43,8 +66,12 @@ struct proxy {
     uint64_t seed[2];    /* of hash tables whose keys clients choose */
     struct list sources; /* struct source, of watch_int.h */
     size_t watchers_n;   /* of all clients */
-    struct list probes;  /* struct probe, of pages_health.c */
-    struct list pages;   /* struct page, of pages.c */
+    struct proxy_sync sync;
+    struct proxy_register registration;
+    bool started;
+    bool stopping;
+    struct list probes; /* struct probe, of pages_health.c */
+    struct list pages;  /* struct page, of pages.c */
 };
 
 /* ---- methods ---- */
@@ -88,6 +115,19 @@ void relay__half_closed(struct call *c);
 void watch__open(struct call *c);
 void watch__message(struct call *c, struct bytes message);
 void watch__half_closed(struct call *c);
+
+/* ---- the proxy by itself ---- */
+
+void sync__start(struct proxy *p);
+void sync__stop(struct proxy *p);
+void sync__done(struct proxy *p);
+void register__start(struct proxy *p);
+void register__stop(struct proxy *p);
+void register__done(struct proxy *p);
+/* The value of the key by which a proxy is found. */
+void register__value(const char *addr, const char *hostname, struct buf *out);
+/* The other way; strings lie in the arena.  False: it is no such value. */
+bool members__of_value(struct bytes value, struct arena *a, char **ret_addr, char **ret_name);
 
 /* ---- pages ---- */
 

@@ -49,6 +49,10 @@
 /* Between two attempts to open a stream that many clients share. */
 #define PROXY_REOPEN_MS 100
 
+/* A registration's key or value; between two attempts to register. */
+#define PROXY_REGISTER_BYTES_MAX ((size_t) 16384)
+#define PROXY_REGISTER_MS 1000
+
 /* Watches of all clients together, some 100 bytes each beside what is shared. */
 #define PROXY_WATCHES_MAX ((size_t) 1 << 20)
 

@@ -72,6 +72,10 @@ void tls_unref(struct tls *t);      /* NULL is accepted */
 /* "unexpected TLS cipher suite \"X\"" for the first name that is none of Go's. */
 NODISCARD int tls_cipher_suites_check(struct tls_names names, struct err *e);
 
+/* The common name of the first certificate in a PEM file; "" when it has none.  ERR_NOT_FOUND,
+ * ERR_INVALID, with words as those of tls_new. */
+NODISCARD int tls_common_name(const char *cert_file, char *out, size_t out_n, struct err *e);
+
 /* Connections that could not be made into TLS ones. */
 struct tls_rejected {
     const char *peer;        /* "127.0.0.1:51234" */
