@@ -385,6 +385,8 @@ void otel_export_free(struct otel_export *x)
         return;
     ASSERT(!x->running);
     channel_free(x->channel);
+    x->channel = NULL;
+    x->stopping = true; /* a task of one that never ran finds nothing to do: see `run` */
     gather(x);
     while (x->first != NULL) {
         struct otel_span *s = CONTAINER_OF(x->first, struct otel_span, node);
