@@ -178,6 +178,7 @@ void node__measure_begin(struct node *n)
         m->entry_turn = n->apply.now;
         m->entry_began = clock_mono_ns(n->env.clock);
     }
+    trace_steps_begin(&m->entry_steps, n->env.clock, m->entry_began);
 }
 
 void node__measure_refused(struct node *n, enum api_error why)
@@ -186,8 +187,25 @@ void node__measure_refused(struct node *n, enum api_error why)
         n->metrics->entry_refused = why;
 }
 
+/* For the trace of the request, should it turn out to be slow.  What of a put is not noted step by
+ * step ends now. */
+static void hand_on_steps(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
+                          struct node_request *waiter, mono_ns now)
+{
+    struct trace_steps *t = &n->metrics->entry_steps;
+    struct trace_steps *slow = NULL;
+
+    if (r->put != NULL)
+        trace_step_at(t, TRACE_STORE, now);
+    if (UNLIKELY(t->kept_n > 0) && waiter->arena != NULL)
+        slow = arena_alloc(waiter->arena, sizeof *slow);
+    if (slow != NULL)
+        *slow = *t;
+    waiter->steps = (struct node_steps){n->metrics->entry_began, t->count, slow};
+}
+
 void node__measure_end(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
-                       const struct node_request *waiter)
+                       struct node_request *waiter)
 {
     struct node_metrics *m = n->metrics;
     mono_ns now, took;
@@ -197,6 +215,8 @@ void node__measure_end(struct node *n, const Etcdserverpb__InternalRaftRequest *
         return;
     now = clock_mono_ns(n->env.clock);
     took = now - m->entry_began;
+    if (waiter != NULL && m->entry_refused == API_OK)
+        hand_on_steps(n, r, waiter, now);
     m->entry_began = now;
     ok = m->entry_refused == API_OK || m->entry_refused == API_COMPACTED;
     histogram_observe(series_of(m, op_of(r), ok), took);
@@ -206,4 +226,32 @@ void node__measure_end(struct node *n, const Etcdserverpb__InternalRaftRequest *
     }
     if (UNLIKELY(!ok))
         say(n, "failed to apply request", took, r, waiter, false);
+}
+
+/* ---- a round of reads that took long ---- */
+
+void node__measure_round(struct node *n, const struct node_request *first)
+{
+    mono_ns now = n->metrics == NULL ? 0 : clock_mono_ns(n->env.clock);
+    struct trace_steps t;
+    struct buf detail;
+
+    if (now - first->round.began <= TRACE_SLOW_NS)
+        return;
+    trace_steps_begin(&t, NULL, first->round.began);
+    trace__keep(&t, TRACE_READ_INDEX, first->round.received - first->round.began);
+    trace__keep(&t, TRACE_APPLIED, now - first->round.received);
+    t.count = 2;
+    buf_init(&detail, TRACE_TEXT_BYTES_MAX);
+    buf_add_char(&detail, '{');
+    trace_field_number(&detail, "readStateIndex", first->index);
+    trace_field_number(&detail, "appliedIndex", first->round.applied);
+    buf_add_char(&detail, '}');
+    trace_write(n->env.log, &(struct trace_line){.operation = "linearizableReadLoop",
+                                                 .detail = buf_bytes(&detail),
+                                                 .took = now - first->round.began,
+                                                 .end = clock_wall_ms(n->env.clock),
+                                                 .steps = &t,
+                                                 .all = true});
+    buf_done(&detail);
 }

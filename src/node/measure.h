@@ -38,13 +38,14 @@ struct node_metrics {
     mono_ns entry_turn;
     mono_ns entry_began;
     enum api_error entry_refused;
+    struct trace_steps entry_steps;
 };
 
 /* apply: around each request of the log.  Refused: it comes to nothing, for this reason. */
 void node__measure_begin(struct node *n);
 void node__measure_refused(struct node *n, enum api_error why);
 void node__measure_end(struct node *n, const Etcdserverpb__InternalRaftRequest *r,
-                       const struct node_request *waiter);
+                       struct node_request *waiter);
 
 /* apply */
 void node__measure_lease(struct node *n, int64_t ttl_s);
@@ -65,6 +66,7 @@ void node__measure_snapshot(struct node *n, mono_ns began);
 void node__measure_write(struct node *n);
 
 /* raft */
+void node__measure_round(struct node *n, const struct node_request *first);
 void node__measure_slow_read(struct node *n);
 void node__measure_failed_read(struct node *n);
 

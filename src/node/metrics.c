@@ -234,6 +234,7 @@ void node__metrics_init(struct node *n)
     if (m->reader == NULL)
         mem_exhausted("a reader for the metrics");
     metrics_on_collect(r, collect, n);
+    mvcc_trace(n->apply.mvcc, &m->entry_steps);
 }
 
 /* ---- the write-ahead log ---- */
@@ -388,6 +389,7 @@ void node__metrics_done(struct node *n)
 {
     if (n->metrics == NULL)
         return;
+    mvcc_trace(n->apply.mvcc, NULL);
     mvcc_reader_free(n->metrics->reader);
     mem_free(n->metrics);
     n->metrics = NULL;

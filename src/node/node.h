@@ -31,6 +31,7 @@
 #include "node/transport.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
+#include "obs/trace.h"
 #include "state/auth/auth.h"
 #include "state/mvcc/history.h"
 #include "state/mvcc/mvcc.h"
@@ -243,6 +244,13 @@ struct node_result {
     };
 };
 
+/* How a request went, for the line about one that took long; zeroes where it is not known. */
+struct node_steps {
+    mono_ns began;                  /* it began to be applied */
+    uint32_t count;                 /* of etcd's steps since then */
+    const struct trace_steps *slow; /* in the request's arena; NULL: none took long */
+};
+
 /* Embedded in the caller's own record of the call.  From node_submit until `done` it belongs to the
  * node. */
 struct node_request {
@@ -277,6 +285,7 @@ struct node_request {
     struct cluster_change *change; /* in the arena; of an addition the node fills in the id */
 
     struct node_result result;
+    struct node_steps steps; /* PROPOSE */
 
     /* the node's own */
     bool leader_only; /* never forwarded */
@@ -284,6 +293,11 @@ struct node_request {
     mono_ns deadline;
     mono_ns begin;
     raft_index index;
+    struct {
+        mono_ns began; /* 0: another read of the round carries this */
+        mono_ns received;
+        raft_index applied;
+    } round;         /* of READ_INDEX */
     struct list age; /* among the waiting ones */
     struct node_request *queue_next;
     struct store_hash *store_hash;

@@ -228,6 +228,7 @@ struct raft_actor {
     uint64_t round_ids[8];   /* its contexts, the newest last */
     size_t round_ids_n;
     mono_ns round_sent;
+    mono_ns round_began;
     struct list transfers;   /* wait until another leads (age) */
     struct list reads_apply; /* have their index (request.index), wait for it to be applied */
     raft_index applied;

@@ -86,12 +86,27 @@ void node__raft_reads_step(struct node *n, mono_ns now)
             return;
         list_splice(&ra->reads_round, &ra->reads_next);
         ra->round_ids_n = 0;
+        ra->round_began = now;
         send_round(n, now);
     } else if (now - ra->round_sent >= NODE_READ_RETRY_NS) {
         if (atomic_load(&n->pub.lead) != RAFT_NONE)
             say_retrying(n); /* without a leader it was not even sent */
         send_round(n, now);
     }
+}
+
+/* What the trace of a slow round tells, kept by its first read. */
+static void note_received(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+    struct node_request *first;
+
+    if (list_empty(&ra->reads_round))
+        return;
+    first = CONTAINER_OF(ra->reads_round.next, struct node_request, age);
+    first->round.began = ra->round_began;
+    first->round.received = node__measure_now(n);
+    first->round.applied = ra->applied;
 }
 
 void node__raft_read_state(struct node *n, const struct raft_read_state *rs)
@@ -111,6 +126,7 @@ void node__raft_read_state(struct node *n, const struct raft_read_state *rs)
                  F_U64("received-request-id", id));
         return;
     }
+    note_received(n);
     while ((x = list_pop(&ra->reads_round)) != NULL) {
         CONTAINER_OF(x, struct node_request, age)->index = rs->index;
         list_push(&ra->reads_apply, x);
@@ -126,6 +142,8 @@ void node__raft_reads_applied(struct node *n)
 
         if (r->index <= n->raft.applied || PLANTED(READ_UNAPPLIED)) {
             list_remove(x);
+            if (r->round.began != 0)
+                node__measure_round(n, r);
             node__finish(n, &n->raft.out, r);
         }
     }

@@ -58,8 +58,9 @@ enum log_field_kind {
     LOG_FIELD_HEX, /* an id: a string, lower-case hex without leading zeros */
     LOG_FIELD_NS,  /* a duration: "1.234567ms" */
     LOG_FIELD_WALL_MS,
-    LOG_FIELD_STRS, /* a list of strings */
-    LOG_FIELD_JSON, /* already JSON, put in as it is */
+    LOG_FIELD_STRS,  /* a list of strings */
+    LOG_FIELD_TEXTS, /* the same, of texts that may not end in NUL */
+    LOG_FIELD_JSON,  /* already JSON, put in as it is */
 };
 
 struct log_field {
@@ -75,6 +76,10 @@ struct log_field {
             const char *const *v;
             size_t n;
         } strs;
+        struct {
+            const struct bytes *v;
+            size_t n;
+        } texts;
     };
 };
 
@@ -90,6 +95,8 @@ struct log_field {
 #define F_WALL(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_WALL_MS, .i64 = (v)})
 #define F_STRS(k, list, count) \
     ((struct log_field){.key = (k), .kind = LOG_FIELD_STRS, .strs = {(list), (count)}})
+#define F_TEXTS(k, list, count) \
+    ((struct log_field){.key = (k), .kind = LOG_FIELD_TEXTS, .texts = {(list), (count)}})
 #define F_JSON(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_JSON, .str = (v)})
 /* The words of a struct err *; nothing when it is NULL or holds no error. */
 #define F_ERR(e) (log_field_err(e))

@@ -158,6 +158,17 @@ static void put_list(struct out *o, const char *const *v, size_t n)
     put(o, "]", 1);
 }
 
+static void put_texts(struct out *o, const struct bytes *v, size_t n)
+{
+    put(o, "[", 1);
+    for (size_t i = 0; i < n; i++) {
+        if (i != 0)
+            put(o, ",", 1);
+        put_quoted(o, v[i]);
+    }
+    put(o, "]", 1);
+}
+
 static void put_number(struct out *o, const struct log_field *f)
 {
     char text[24];
@@ -206,6 +217,9 @@ static void put_value(struct out *o, const struct log_field *f)
         break;
     case LOG_FIELD_STRS:
         put_list(o, f->strs.v, f->strs.n);
+        break;
+    case LOG_FIELD_TEXTS:
+        put_texts(o, f->texts.v, f->texts.n);
         break;
     case LOG_FIELD_JSON:
         put_str(o, f->str);

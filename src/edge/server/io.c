@@ -222,6 +222,7 @@ struct req *req_new(struct call *c, enum node_request_kind kind, void (*then)(st
     r->io = io;
     r->call = c;
     r->then = then;
+    r->began = loop_now_ns(io->loop);
     return r;
 }
 

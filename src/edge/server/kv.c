@@ -56,6 +56,11 @@ bool kv_quota_fits(struct call *c, uint64_t cost)
 
 /* ---- put ---- */
 
+static bool is_slow(const struct req *r)
+{
+    return loop_now_ns(r->io->loop) - r->began > TRACE_SLOW_NS;
+}
+
 static struct mvcc_header result_header(const struct req *r)
 {
     return header_make(r->io->server, r->node.result.revision, r->node.result.raft_term);
@@ -68,6 +73,8 @@ static void put_done(struct req *r)
 
     if (reply_failed(r->call, res))
         return;
+    if (UNLIKELY(is_slow(r)))
+        trace_put(r);
     h = result_header(r);
     if (res->answer == NODE_ANSWER_PUT && res->put.has_prev)
         reply_reply(r->call, mvcc_reply_put(&res->put, &h, call_arena(r->call)), NULL);
@@ -136,6 +143,8 @@ static void txn_done(struct req *r)
     if (reply_failed(r->call, res))
         return;
     ASSERT(res->answer == NODE_ANSWER_TXN);
+    if (UNLIKELY(is_slow(r)))
+        trace_txn(r);
     call_set_user(r->call, &r->node.result.txn);
     h = result_header(r);
     reply_reply(r->call, mvcc_reply_txn(&res->txn, &h, call_arena(r->call)), NULL);
@@ -177,6 +186,8 @@ static void compact_done(struct req *r)
 
     if (reply_failed(r->call, &r->node.result))
         return;
+    if (UNLIKELY(is_slow(r)))
+        trace_compact(r);
     h = result_header(r);
     reply_header(r->call, &h);
 }

@@ -23,6 +23,28 @@ void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q,
  * the struct mvcc_range, mvcc_delete_result or mvcc_txn_result; NULL: there was none. */
 void slow_call(struct call *c, enum log_level level, mono_ns took);
 
+/* The line "trace" about a write that took more than TRACE_SLOW_NS and was done. */
+void trace_put(struct req *r);
+void trace_txn(struct req *r);
+void trace_compact(struct req *r);
+
+/* A read on its way from its request to its answer. */
+struct read_trace {
+    struct req *r;
+    mono_ns agreed; /* it may read from then on */
+    mono_ns end;    /* the waits of a large answer for its client are left out */
+    struct trace_steps steps;
+    const struct mvcc_range *range;    /* NULL: refused, or a transaction */
+    const struct mvcc_txn_result *txn; /* likewise */
+};
+
+/* A range's answer is there, or a large one about to be made: sets t->end, measures. */
+void range_made(struct read_trace *t);
+
+/* The line "trace" about a read that took more than TRACE_SLOW_NS, whatever came of it. */
+void trace_range(const struct read_trace *t);
+void trace_txn_read(const struct read_trace *t);
+
 /* The status for an error of mvcc_range and its kin; ends the call. */
 void kv_read_failed(struct call *c, int rc);
 

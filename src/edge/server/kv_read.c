@@ -31,17 +31,19 @@ void kv_read_failed(struct call *c, int rc)
 
 /* ---- range ---- */
 
-static void observe_range(struct req *r, const struct mvcc_range *g, mono_ns begin)
+void range_made(struct read_trace *t)
 {
+    struct req *r = t->r;
     struct server *s = r->io->server;
-    mono_ns took = clock_mono_ns(s->o.clock) - begin;
-    bool ok = g != NULL;
+    bool ok = t->range != NULL;
 
+    t->end = clock_mono_ns(s->o.clock);
+    trace_step_at(&t->steps, TRACE_RECORDS, t->end);
     metric_inc(s->m.ranges);
-    histogram_observe(s->m.range_seconds[ok], took);
+    histogram_observe(s->m.range_seconds[ok], t->end - t->agreed);
     histogram_observe(s->m.request_range[ok], loop_now_ns(r->io->loop) - call_started_ns(r->call));
     if (ok)
-        slow_range(s, took, r->user, mvcc_range_info(g));
+        slow_range(s, t->end - t->agreed, r->user, mvcc_range_info(t->range));
 }
 
 /* Sorting and filters keep references in the call's arena; with none of them a range keeps its
@@ -78,27 +80,50 @@ static size_t sort_count(struct req *r)
     return n;
 }
 
+/* From now on it reads. */
+static struct read_trace read_begin(struct req *r)
+{
+    struct clock *clock = r->io->server->o.clock;
+    struct read_trace t = {.r = r, .agreed = clock_mono_ns(clock)};
+
+    trace_steps_begin(&t.steps, clock, t.agreed);
+    trace_count(&t.steps, 1); /* etcd's "get authentication metadata", which takes no time here */
+    return t;
+}
+
+/* No agreement was reached, and nothing is read. */
+static void range_unread(struct req *r)
+{
+    struct read_trace t = {.r = r};
+
+    t.agreed = t.end = loop_now_ns(r->io->loop);
+    trace_range(&t);
+}
+
 static void range_run(struct req *r)
 {
     const struct mvcc_view *v;
     struct mvcc_range *g = NULL;
-    struct mvcc_reply *reply;
     const Etcdserverpb__RangeRequest *q = r->user;
+    struct read_trace t;
     struct auth_who who;
     struct mvcc_header h;
-    mono_ns begin;
     int rc;
 
+    if (UNLIKELY(r->node.result.err != API_OK))
+        range_unread(r);
     if (reply_failed(r->call, &r->node.result) ||
         !permitted(r->call,
                    permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &who)) ||
         !sort_begin(r))
         return;
-    begin = clock_mono_ns(r->io->server->o.clock);
+    t = read_begin(r);
     v = mvcc_view_pin(r->io->reader);
-    rc = mvcc_range(v, r->user, call_arena(r->call), &g);
-    observe_range(r, rc == 0 ? g : NULL, begin);
+    rc = mvcc_range_traced(v, r->user, call_arena(r->call), &t.steps, &g);
+    t.range = g;
     if (rc != 0 || permit_after(r->io, &who) != API_OK) {
+        range_made(&t);
+        trace_range(&t);
         mvcc_view_unpin(v);
         if (permitted(r->call, permit_after(r->io, &who)))
             kv_read_failed(r->call, rc);
@@ -106,8 +131,7 @@ static void range_run(struct req *r)
     }
     call_set_user(r->call, g);
     h = header_make(r->io->server, mvcc_range_info(g)->revision, 0);
-    reply = mvcc_reply_range(g, &h, call_arena(r->call));
-    reply_sorted(r->call, reply, v, r->io, sort_count(r));
+    reply_range(mvcc_reply_range(g, &h, call_arena(r->call)), v, &t, sort_count(r));
 }
 
 /* Decoded into the call's arena: a range outlives the callback. */
@@ -159,7 +183,7 @@ static void txn_run(struct req *r)
     const struct mvcc_view *v;
     struct mvcc_txn_result res;
     struct mvcc_header h;
-    mono_ns begin = clock_mono_ns(s->o.clock);
+    struct read_trace t = read_begin(r);
     struct auth_who who;
     int rc;
 
@@ -167,8 +191,11 @@ static void txn_run(struct req *r)
         !permitted(r->call, permit_read_txn(r->call, r->user, &who)))
         return;
     v = mvcc_view_pin(r->io->reader);
-    rc = mvcc_txn_read(v, r->user, call_arena(r->call), &res);
-    slow_txn(s, clock_mono_ns(s->o.clock) - begin, r->user, rc == 0 ? &res : NULL);
+    rc = mvcc_txn_read_traced(v, r->user, call_arena(r->call), &t.steps, &res);
+    t.end = clock_mono_ns(s->o.clock);
+    t.txn = rc == 0 ? &res : NULL;
+    slow_txn(s, t.end - t.agreed, r->user, t.txn);
+    trace_txn_read(&t);
     histogram_observe(s->m.request_txn[rc == 0],
                       loop_now_ns(r->io->loop) - call_started_ns(r->call));
     if (rc != 0 || permit_after(r->io, &who) != API_OK) {

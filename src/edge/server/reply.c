@@ -1,5 +1,5 @@
 /* Answers: headers, errors, and results that leave piece by piece. */
-#include "edge/server/server_int.h"
+#include "edge/server/kv.h"
 #include "wire/pb.h"
 
 void reply_error(struct call *c, enum api_error err)
@@ -120,18 +120,7 @@ void req_message_done(struct req *r)
 struct leaving {
     struct mvcc_reply *reply;
     const struct mvcc_view *view;
-    struct io *io; /* NULL: nothing was sorted */
-    size_t sorted_bytes;
 };
-
-static void sorted_release(struct io *io, size_t n)
-{
-    if (io == NULL || n == 0)
-        return;
-    ASSERT(io->sorted_bytes >= n);
-    io->sorted_bytes -= n;
-    metric_add(io->server->m.sorted_bytes, -(int64_t) n);
-}
 
 static bool fill(void *arg, uint8_t *out, size_t n)
 {
@@ -146,18 +135,24 @@ static void filled(void *arg)
 
     mvcc_view_unpin(l->view);
     l->view = NULL;
-    sorted_release(l->io, l->sorted_bytes);
 }
 
-static void reply_whole(struct call *c, struct mvcc_reply *r, size_t n,
-                        const struct mvcc_view *view)
+/* All bytes at once; NULL: no memory, and the call was ended.  The view is unpinned. */
+static uint8_t *read_whole(struct call *c, struct mvcc_reply *r, size_t n,
+                           const struct mvcc_view *view)
 {
     uint8_t *body = arena_alloc(call_arena(c), n);
-    struct net_piece piece;
 
     if (body != NULL && mvcc_reply_read(r, body, n) != n)
         UNREACHABLE();
     mvcc_view_unpin(view);
+    return body;
+}
+
+static void reply_whole(struct call *c, const uint8_t *body, size_t n)
+{
+    struct net_piece piece;
+
     if (body == NULL) {
         reply_no_memory(c);
         return;
@@ -166,31 +161,98 @@ static void reply_whole(struct call *c, struct mvcc_reply *r, size_t n,
     call_reply(c, &piece, 1);
 }
 
-void reply_sorted(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view, struct io *io,
-                  size_t sorted_bytes)
+void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view)
 {
     struct leaving *l = r == NULL ? NULL : arena_alloc(call_arena(c), sizeof *l);
     uint64_t n;
 
     if (l == NULL) {
         mvcc_view_unpin(view);
-        sorted_release(io, sorted_bytes);
         reply_no_memory(c);
         return;
     }
     n = mvcc_reply_bytes(r);
     if (n <= SERVER_REPLY_WHOLE_BYTES) {
-        reply_whole(c, r, (size_t) n, view);
-        sorted_release(io, sorted_bytes);
+        reply_whole(c, read_whole(c, r, (size_t) n, view), (size_t) n);
         return;
     }
-    *l = (struct leaving){r, view, io, sorted_bytes};
+    *l = (struct leaving){r, view};
     call_reply_pull(c, n, (struct net_pull){fill, filled, l});
 }
 
-void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view)
+/* ---- ranges ---- */
+
+struct range_leaving {
+    struct leaving l;
+    struct read_trace trace;
+    size_t sorted_bytes;
+};
+
+static void sorted_release(struct io *io, size_t n)
 {
-    reply_sorted(c, r, view, NULL, 0);
+    if (n == 0)
+        return;
+    ASSERT(io->sorted_bytes >= n);
+    io->sorted_bytes -= n;
+    metric_add(io->server->m.sorted_bytes, -(int64_t) n);
+}
+
+/* What a slow disk costs is found here, where the records are read. */
+static bool range_fill(void *arg, uint8_t *out, size_t n)
+{
+    struct range_leaving *l = arg;
+    struct clock *clock = l->trace.r->io->server->o.clock;
+    mono_ns begin = clock_mono_ns(clock);
+    bool filled_all = fill(&l->l, out, n);
+
+    l->trace.end += clock_mono_ns(clock) - begin;
+    return filled_all;
+}
+
+static void range_filled(void *arg)
+{
+    struct range_leaving *l = arg;
+
+    trace_step_at(&l->trace.steps, TRACE_RECORDS, l->trace.end);
+    trace_range(&l->trace);
+    filled(&l->l);
+    sorted_release(l->trace.r->io, l->sorted_bytes);
+}
+
+static void reply_range_whole(struct mvcc_reply *r, size_t n, const struct mvcc_view *view,
+                              struct read_trace *t, size_t sorted_bytes)
+{
+    struct call *c = t->r->call;
+    struct io *io = t->r->io;
+    uint8_t *body = read_whole(c, r, n, view);
+
+    range_made(t);
+    trace_range(t);
+    reply_whole(c, body, n);
+    sorted_release(io, sorted_bytes);
+}
+
+void reply_range(struct mvcc_reply *r, const struct mvcc_view *view, struct read_trace *t,
+                 size_t sorted_bytes)
+{
+    struct call *c = t->r->call;
+    uint64_t n = r == NULL ? 0 : mvcc_reply_bytes(r);
+    struct range_leaving *l;
+
+    if (r != NULL && n <= SERVER_REPLY_WHOLE_BYTES) {
+        reply_range_whole(r, (size_t) n, view, t, sorted_bytes);
+        return;
+    }
+    range_made(t);
+    l = r == NULL ? NULL : arena_alloc(call_arena(c), sizeof *l);
+    if (l == NULL) {
+        mvcc_view_unpin(view);
+        sorted_release(t->r->io, sorted_bytes);
+        reply_no_memory(c);
+        return;
+    }
+    *l = (struct range_leaving){{r, view}, *t, sorted_bytes};
+    call_reply_pull(c, n, (struct net_pull){range_fill, range_filled, l});
 }
 
 /* ---- requests ---- */

@@ -163,6 +163,7 @@ struct req {
     struct call *call;           /* NULL: not of a call */
     void (*then)(struct req *r); /* on the loop, when the node is done with it */
     void *user;
+    mono_ns began; /* by the loop's turns */
 };
 
 NODISCARD int io_init(struct io *io, struct server *s, unsigned id, struct err *e);
@@ -208,9 +209,11 @@ void req_message_done(struct req *r);
 /* An answer that is made as it leaves; small ones at once.  `view` (may be NULL) is unpinned when
  * the last byte was made. */
 void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view);
-/* The same; `sorted_bytes` of io->sorted_bytes are given back when the answer has left. */
-void reply_sorted(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view, struct io *io,
-                  size_t sorted_bytes);
+/* The same for a range, of which `t` keeps the time; `sorted_bytes` of io->sorted_bytes are given
+ * back when the answer has left. */
+struct read_trace;
+void reply_range(struct mvcc_reply *r, const struct mvcc_view *view, struct read_trace *t,
+                 size_t sorted_bytes);
 
 /* Decodes the call's request into its arena.  False: the call was ended.  `message` may be replaced
  * by plainer bytes that say the same: those are fit to be handed on. */

@@ -113,6 +113,12 @@ struct key_range key_range_of(struct bytes key, struct bytes range_end)
 
 /* ---- write transactions ---- */
 
+void mvcc_trace(struct mvcc *kv, struct trace_steps *t)
+{
+    ASSERT(!kv->txn.active);
+    kv->trace = t;
+}
+
 void mvcc__txn_begin(struct mvcc *kv)
 {
     ASSERT(!kv->txn.active);

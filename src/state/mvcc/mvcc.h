@@ -27,6 +27,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/err.h"
+#include "obs/trace.h"
 #include "rpc.pb-c.h"
 #include "state/store/store.h"
 #include "wire/api_error.h"
@@ -165,6 +166,10 @@ void mvcc_delete_range(struct mvcc *kv, const Etcdserverpb__DeleteRangeRequest *
  * number of deleted keys (0: the revision stays). */
 size_t mvcc_delete_keys(struct mvcc *kv, const struct bytes *keys, size_t n);
 
+/* Where the writes note their steps, borrowed until the next call; NULL, as at first: nowhere.  The
+ * last step of a write ends with it, and is left to the caller to note. */
+void mvcc_trace(struct mvcc *kv, struct trace_steps *t);
+
 /* Compares and pre-checks first (ERR_MVCC_* from them), then all operations of the chosen path. */
 NODISCARD int mvcc_txn(struct mvcc *kv, const Etcdserverpb__TxnRequest *r, struct arena *a,
                        struct mvcc_txn_result *ret, bool *ret_too_large);
@@ -230,6 +235,10 @@ struct mvcc_range_info {
  * and filters need memory per key).  The request is borrowed until the last mvcc_range_next. */
 NODISCARD int mvcc_range(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *r,
                          struct arena *a, struct mvcc_range **ret);
+/* The same, noting its steps in t (NULL: nowhere), but for the reading of the records, which comes
+ * with mvcc_range_next. */
+NODISCARD int mvcc_range_traced(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *r,
+                                struct arena *a, struct trace_steps *t, struct mvcc_range **ret);
 const struct mvcc_range_info *mvcc_range_info(const struct mvcc_range *g);
 /* The next encoded KeyValue; valid until the call after it.  False: all have been given. */
 bool mvcc_range_next(struct mvcc_range *g, struct bytes *ret_kv);
@@ -238,6 +247,11 @@ void mvcc_range_rewind(struct mvcc_range *g);
 /* A read-only transaction on one view; the results point into the view. */
 NODISCARD int mvcc_txn_read(const struct mvcc_view *v, const Etcdserverpb__TxnRequest *r,
                             struct arena *a, struct mvcc_txn_result *ret);
+
+/* The same, noting its steps in t. */
+NODISCARD int mvcc_txn_read_traced(const struct mvcc_view *v, const Etcdserverpb__TxnRequest *r,
+                                   struct arena *a, struct trace_steps *t,
+                                   struct mvcc_txn_result *ret);
 
 /* RangeStream: chunks of a growing number of keys, all at the revision of the first.  The view
  * stays pinned from first to last.  *ret_last says that this chunk carries header, more and count;

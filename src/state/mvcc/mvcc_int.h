@@ -109,6 +109,7 @@ struct write_txn {
 struct mvcc {
     struct store *store;
     struct mvcc_hooks hooks;
+    struct trace_steps *trace; /* of the write under way; NULL: nobody wants to know */
 
     /* Apply thread. */
     struct index *index; /* another one after mvcc_replace */
@@ -257,7 +258,7 @@ struct mvcc_range {
 };
 
 int range_run(const struct kv_state *st, const Etcdserverpb__RangeRequest *r, struct arena *a,
-              struct mvcc_range *g);
+              struct trace_steps *t, struct mvcc_range *g);
 /* Encoded bytes of a `kvs` element of n bytes in a RangeResponse. */
 uint64_t range_kv_field_bytes(uint64_t n);
 /* Bytes of the KeyValue that ref will be given out as. */

@@ -116,6 +116,7 @@ void mvcc__put_key(struct mvcc *kv, const struct put_args *a)
     ev.kv = bytes_of(p, n);
     ev.key = bytes_of(p + 1 + pb_varint_size(a->key.n), a->key.n); /* field 1, right at the front */
     event_prev(kv, e, &ev);
+    trace_count(kv->trace, live ? 4 : 3); /* old revision, if any; marshal, store, attach lease */
     e = mvcc__entry_advance(kv, &path, e, a->key, false, a->lease != 0, n);
     ASSERT(entry_version(e) == f.version);
     ASSERT(entry_create_main(e) == f.create_main);
@@ -170,6 +171,8 @@ void mvcc__apply_put(struct mvcc *kv, const Etcdserverpb__PutRequest *r, struct 
                 ret->prev_kv = answer_copy(an, kept);
             }
         }
+        trace_step(kv->trace, TRACE_PREVIOUS);
+        trace_count(kv->trace, 1);
     }
     ASSERT(kv->txn.active);
     mvcc__put_key(kv, &a);

@@ -215,6 +215,17 @@ static bool sort_refs(struct mvcc_range *g, const range_request *r, size_t n)
     return true;
 }
 
+static enum trace_step index_step(const struct mvcc_range *g, const range_request *r)
+{
+    return r->count_only ? TRACE_COUNT : g->form == RANGE_KEYS ? TRACE_KEYS : TRACE_INDEX;
+}
+
+/* etcd's steps: index, records (where there are any to read), filter and sort, assemble. */
+static uint32_t steps_of(const struct mvcc_range *g, const range_request *r)
+{
+    return index_step(g, r) != TRACE_INDEX || g->info.count == 0 ? 3 : 4;
+}
+
 /* Cuts `n` found keys to the limit. */
 static void cut(struct mvcc_range *g, const range_request *r, int64_t n)
 {
@@ -223,7 +234,7 @@ static void cut(struct mvcc_range *g, const range_request *r, int64_t n)
     ASSERT((int64_t) g->info.kvs_n <= g->info.count);
 }
 
-static int run_list(struct mvcc_range *g, const range_request *r)
+static int run_list(struct mvcc_range *g, const range_request *r, struct trace_steps *t)
 {
     uint64_t max = UINT64_MAX;
     int64_t n;
@@ -231,8 +242,10 @@ static int run_list(struct mvcc_range *g, const range_request *r)
     if (r->limit > 0 && !wants_order(r) && !has_filters(r))
         max = (uint64_t) r->limit + 1;
     n = collect(g, r, max);
+    trace_step(t, index_step(g, r));
     if (n < 0 || (sorts(r) && n > 1 && !sort_refs(g, r, (size_t) n)))
         return ERR_NOMEM;
+    trace_step(t, TRACE_SORT);
     cut(g, r, n);
     ASSERT(n <= g->info.count);
     g->source = RANGE_REFS;
@@ -315,8 +328,32 @@ static int prepare(struct mvcc_range *g)
     return 0;
 }
 
+/* What it takes to know which keys there are; single keys are found too quickly to be timed. */
+static int run(struct mvcc_range *g, const range_request *r, struct trace_steps *t)
+{
+    int rc = 0;
+
+    if (g->keys.single) {
+        rc = run_one(g, r);
+        return rc == 0 ? prepare(g) : rc;
+    }
+    g->info.count = count_all(g);
+    if (!r->count_only && g->info.count != 0) {
+        if (sorts(r) || has_filters(r)) {
+            rc = run_list(g, r, t);
+        } else {
+            cut(g, r, g->info.count);
+            g->source = RANGE_WALK;
+        }
+        if (rc == 0)
+            rc = prepare(g);
+    }
+    trace_step(t, g->source == RANGE_REFS ? TRACE_RECORDS : index_step(g, r));
+    return rc;
+}
+
 int range_run(const struct kv_state *st, const range_request *r, struct arena *a,
-              struct mvcc_range *g)
+              struct trace_steps *t, struct mvcc_range *g)
 {
     int rc;
 
@@ -330,32 +367,27 @@ int range_run(const struct kv_state *st, const range_request *r, struct arena *a
     rc = state_revision(st, r->revision, &g->at_revision);
     if (rc != 0)
         return rc;
-    if (g->keys.single) {
-        rc = run_one(g, r);
-    } else {
-        g->info.count = count_all(g);
-        if (r->count_only || g->info.count == 0)
-            return 0;
-        if (sorts(r) || has_filters(r)) {
-            rc = run_list(g, r);
-        } else {
-            cut(g, r, g->info.count);
-            g->source = RANGE_WALK;
-        }
-    }
-    return rc == 0 ? prepare(g) : rc;
+    rc = run(g, r, t);
+    trace_count(t, steps_of(g, r));
+    return rc;
 }
 
-int mvcc_range(const struct mvcc_view *v, const range_request *r, struct arena *a,
-               struct mvcc_range **ret)
+int mvcc_range_traced(const struct mvcc_view *v, const range_request *r, struct arena *a,
+                      struct trace_steps *t, struct mvcc_range **ret)
 {
     struct mvcc_range *g = arena_calloc(a, 1, sizeof *g);
     int rc;
 
     if (g == NULL)
         return ERR_NOMEM;
-    rc = range_run(&v->state, r, a, g);
+    rc = range_run(&v->state, r, a, t, g);
     if (rc == 0)
         *ret = g;
     return rc;
+}
+
+int mvcc_range(const struct mvcc_view *v, const range_request *r, struct arena *a,
+               struct mvcc_range **ret)
+{
+    return mvcc_range_traced(v, r, a, NULL, ret);
 }

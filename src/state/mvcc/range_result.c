@@ -154,7 +154,7 @@ int mvcc__apply_range(struct mvcc *kv, const Etcdserverpb__RangeRequest *r, stru
     work = answer_alloc(an, 1, sizeof *work);
     if (work == NULL)
         return 0;
-    rc = range_run(&st, r, an->arena, work);
+    rc = range_run(&st, r, an->arena, kv->trace, work);
     if (rc == ERR_NOMEM) {
         an->too_large = true;
         return 0;
@@ -163,6 +163,7 @@ int mvcc__apply_range(struct mvcc *kv, const Etcdserverpb__RangeRequest *r, stru
         return rc;
     g->info = work->info;
     copy_kvs(work, an, g);
+    trace_step(kv->trace, TRACE_RECORDS);
     *ret = g;
     return 0;
 }

@@ -7,6 +7,17 @@ typedef Etcdserverpb__TxnRequest txn_request;
 static void apply_ops(struct mvcc *kv, const txn_request *r, const struct txn_path *path,
                       struct answer *an, struct mvcc_txn_result *ret);
 
+static void apply_put_traced(struct mvcc *kv, const Etcdserverpb__PutRequest *r, struct answer *an,
+                             struct mvcc_put_result *ret)
+{
+    trace_op_begin(kv->trace);
+    mvcc__apply_put(kv, r, an, ret);
+    trace_step(kv->trace, TRACE_STORE);
+    trace_op_end(kv->trace);
+    if (r->prev_kv || r->ignore_value || r->ignore_lease)
+        trace_count(kv->trace, 1); /* the check of the transaction has looked before, too */
+}
+
 static void apply_op(struct mvcc *kv, const Etcdserverpb__RequestOp *op,
                      const struct txn_path **nested, struct answer *an, struct mvcc_op_result *ret)
 {
@@ -16,17 +27,23 @@ static void apply_op(struct mvcc *kv, const Etcdserverpb__RequestOp *op,
     switch (op->request_case) {
     case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE:
         ret->op = MVCC_OP_RANGE;
+        trace_op_begin(kv->trace);
         rc = mvcc__apply_range(kv, op->request_range, an, &ret->range);
+        trace_op_end(kv->trace);
         /* The checks before have passed: members that differ here would differ for good. */
         ASSERT(rc == 0);
         break;
     case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT:
         ret->op = MVCC_OP_PUT;
-        mvcc__apply_put(kv, op->request_put, an, &ret->put);
+        apply_put_traced(kv, op->request_put, an, &ret->put);
         break;
     case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE:
         ret->op = MVCC_OP_DELETE;
         mvcc__apply_delete_range(kv, op->request_delete_range, an, &ret->del);
+        if (op->request_delete_range->prev_kv) {
+            trace_step(kv->trace, TRACE_RECORDS);
+            trace_count(kv->trace, ret->del.deleted > 0 ? 2 : 1);
+        }
         break;
     case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN:
         ret->op = MVCC_OP_TXN;
@@ -87,8 +104,11 @@ int mvcc_txn(struct mvcc *kv, const txn_request *r, struct arena *a, struct mvcc
     path = txn_choose(&st, r, &scratch);
     if (NEVER(path == NULL))
         assert_fail(__FILE__, __LINE__, "out of memory for a transaction");
+    if (r->n_compare > 0)
+        trace_step(kv->trace, TRACE_COMPARE);
     rc = txn_check(&st, &kv->hooks, r, path);
     if (rc == 0) {
+        trace_count(kv->trace, 2); /* compare, check requests */
         mvcc__txn_begin(kv);
         apply_ops(kv, r, path, &an, ret);
         ret->revision = mvcc__txn_revision(kv);
@@ -103,15 +123,20 @@ int mvcc_txn(struct mvcc *kv, const txn_request *r, struct arena *a, struct mvcc
 /* ---- read-only ---- */
 
 static int read_op(const struct mvcc_view *v, const Etcdserverpb__RequestOp *op, struct arena *a,
-                   struct mvcc_op_result *ret)
+                   struct trace_steps *t, struct mvcc_op_result *ret)
 {
+    int rc;
+
     ASSERT(op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE);
     ret->op = MVCC_OP_RANGE;
-    return mvcc_range(v, op->request_range, a, &ret->range);
+    trace_op_begin(t);
+    rc = mvcc_range_traced(v, op->request_range, a, t, &ret->range);
+    trace_op_end(t);
+    return rc;
 }
 
-int mvcc_txn_read(const struct mvcc_view *v, const txn_request *r, struct arena *a,
-                  struct mvcc_txn_result *ret)
+int mvcc_txn_read_traced(const struct mvcc_view *v, const txn_request *r, struct arena *a,
+                         struct trace_steps *t, struct mvcc_txn_result *ret)
 {
     static const struct mvcc_hooks no_hooks;
     const struct txn_path *path = txn_choose(&v->state, r, a);
@@ -122,17 +147,27 @@ int mvcc_txn_read(const struct mvcc_view *v, const txn_request *r, struct arena 
     ASSERT(r->n_success == 0 || r->success != NULL);
     if (path == NULL)
         return ERR_NOMEM;
+    if (r->n_compare > 0)
+        trace_step(t, TRACE_COMPARE);
+    trace_count(t, 1);
     rc = txn_check(&v->state, &no_hooks, r, path);
     if (rc != 0)
         return rc;
+    trace_count(t, 1); /* check requests */
     result.succeeded = path->succeeded;
     result.responses_n = txn_ops(r, path->succeeded, &ops);
     result.responses = arena_calloc(a, result.responses_n, sizeof *result.responses);
     if (result.responses == NULL && result.responses_n > 0)
         return ERR_NOMEM;
     for (size_t i = 0; i < result.responses_n && rc == 0; i++)
-        rc = read_op(v, ops[i], a, &result.responses[i]);
+        rc = read_op(v, ops[i], a, t, &result.responses[i]);
     if (rc == 0)
         *ret = result;
     return rc;
+}
+
+int mvcc_txn_read(const struct mvcc_view *v, const txn_request *r, struct arena *a,
+                  struct mvcc_txn_result *ret)
+{
+    return mvcc_txn_read_traced(v, r, a, NULL, ret);
 }
