@@ -155,7 +155,7 @@ static void long_text_is_cut(void **state)
     struct bytes got;
 
     (void) state;
-    for (size_t i = 0; i + 1 < sizeof text; i += 3)
+    for (size_t i = 0; i + 3 <= sizeof text; i += 3)
         memcpy(text + i, "\xe2\x82\xac", 3);
     otel_span_text(s, "key", bytes_of(text, sizeof text - 2));
     memset(text, 0xff, sizeof text);
