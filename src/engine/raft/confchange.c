@@ -324,7 +324,8 @@ static bool same_ids(const struct raft_ids *a, const struct raft_ids *b)
     if (a->n != b->n || a->n > RAFT_MEMBERS_MAX)
         return false;
     for (size_t i = 0; i < a->n; i++)
-        (void) raft__ids_add(&s, a->v[i]);
+        if (a->v[i] == RAFT_NONE || !raft__ids_add(&s, a->v[i])) /* nobody is no member */
+            return false;
     for (size_t i = 0; i < b->n; i++)
         if (!raft__ids_has(&s, b->v[i]))
             return false;

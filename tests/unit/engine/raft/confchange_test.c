@@ -139,10 +139,11 @@ static void unknown_kind(void **state)
     raft__tracker_done(&t);
 }
 
-/* ConfStates are equal when they name the same members, in whatever order, in the same roles. */
+/* ConfStates are equal when they name the same members, in whatever order, in the same roles; one
+ * that names nobody (0) as a member is equal to none. */
 static void equality_of_conf_states(void **state)
 {
-    raft_id ab[] = {1, 2}, ba[] = {2, 1}, ac[] = {1, 3};
+    raft_id ab[] = {1, 2}, ba[] = {2, 1}, ac[] = {1, 3}, nobody[] = {0, 1};
     struct raft_conf_state x = {.voters = {ab, 2}}, y = {.voters = {ba, 2}},
                            z = {.voters = {ac, 2}}, w = y;
 
@@ -159,6 +160,10 @@ static void equality_of_conf_states(void **state)
     assert_false(raft__conf_state_equal(&x, &w));
     w = y;
     w.learners_next = (struct raft_ids){ab, 1};
+    assert_false(raft__conf_state_equal(&x, &w));
+    w = y;
+    w.voters = (struct raft_ids){nobody, 2};
+    assert_false(raft__conf_state_equal(&w, &x));
     assert_false(raft__conf_state_equal(&x, &w));
 }
 
