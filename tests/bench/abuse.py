@@ -9,12 +9,17 @@ machine's share. A goal that was missed is marked.
     tests/bench/abuse.py                                          # all attacks, three rounds, about ten minutes
     tests/bench/abuse.py --attack 'large ranges' --attack spinning --rounds 7
     tests/bench/abuse.py --attack logins                          # ten thousand logins
+    tests/bench/abuse.py --turns                                  # on a busy machine
+
+`--turns` measures what does not depend on what else the machine does: the CPU time of each turn of the server's I/O thread, which
+is what a request that comes at the wrong moment waits for, at the least.
 """
 import argparse
 import multiprocessing
 import os
 import pathlib
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -299,6 +304,39 @@ def measure(name, program, a, folder):
     return row(name, rest, attacked, statistics.median(cores), growth, alive)
 
 
+class Preloaded:
+    """A program with turn_preload.c in it, and what that has counted."""
+
+    def __init__(self, program, folder):
+        folder = pathlib.Path(folder)
+        library, self.file, self.program = folder / 'turns.so', folder / 'turns', folder / 'etcd'
+        subprocess.run(['cc', '-O2', '-shared', '-fPIC', '-o', str(library), str(pathlib.Path(__file__).with_name('turn_preload.c')), '-ldl'],
+                       check=True)
+        self.program.write_text(f'#!/bin/sh\nLD_PRELOAD={library} TURNS_FILE={self.file} exec {program} "$@"\n')
+        self.program.chmod(0o755)
+
+    def microseconds(self):
+        raw = self.file.read_bytes()
+        n, *turns = struct.unpack(f'<{len(raw) // 4}I', raw)
+        return turns[:n]
+
+
+def measure_turns(name, a, folder):
+    """A row of the other table."""
+    preloaded = Preloaded(a.program, folder)
+    preloaded.file.unlink(missing_ok=True)
+    with server.Server(str(preloaded.program), folder, tls=name in OVER_TLS) as s:
+        load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
+        if name in WITH_USERS:
+            enable_users(s)
+        before = len(preloaded.microseconds())
+        with Attack(name, s.port):
+            time.sleep(a.rounds * a.seconds)
+        turns = sorted(preloaded.microseconds()[before:])
+    cells = ' | '.join(f'{percentile(turns, q) / 1000:.2f}' for q in (0.5, 0.99, 0.999, 1))
+    return f'| {name} | {len(turns)} | {cells} |'
+
+
 def row(name, rest, attacked, cores, growth, alive):
     cells, missed = [], [] if alive else ['ENDED']
     for which in ('put', 'range'):
@@ -321,12 +359,16 @@ def main():
     p.add_argument('--calm', type=float, default=1, help='seconds after an attack')
     p.add_argument('--program', default=str(BIN / 'etcd'), help='the etcd to attack')
     p.add_argument('--folder', help='where the data goes')
+    p.add_argument('--turns', action='store_true', help='CPU time of turns instead of latencies')
     a = p.parse_args()
-    print('| attack | put at rest, ms: p50 / p99 | attacked | ratio of p99 | range at rest | attacked | ratio of p99 | server cores | '
+    if a.turns:
+        print('| attack | turns | CPU of a turn, ms: p50 | p99 | p99.9 | most |\n|---|---|---|---|---|---|')
+    else:
+        print('| attack | put at rest, ms: p50 / p99 | attacked | ratio of p99 | range at rest | attacked | ratio of p99 | server cores | '
           'memory added, MB | |\n|---|---|---|---|---|---|---|---|---|---|')
     with tempfile.TemporaryDirectory(prefix='ketch-abuse-', dir=a.folder) as folder:
         for name in a.attack or ATTACKS:
-            print(measure(name, a.program, a, folder), flush=True)
+            print(measure_turns(name, a, folder) if a.turns else measure(name, a.program, a, folder), flush=True)
 
 
 if __name__ == '__main__':
