@@ -80,15 +80,17 @@ static size_t sort_count(struct req *r)
     return n;
 }
 
-/* From now on it reads. */
-static struct read_trace read_begin(struct req *r)
+/* From now on it reads.  Field by field: the slots of long steps need no zeroes. */
+static void read_begin(struct read_trace *t, struct req *r)
 {
     struct clock *clock = r->io->server->o.clock;
-    struct read_trace t = {.r = r, .agreed = clock_mono_ns(clock)};
 
-    trace_steps_begin(&t.steps, clock, t.agreed);
-    trace_count(&t.steps, 1); /* etcd's "get authentication metadata", which takes no time here */
-    return t;
+    t->r = r;
+    t->agreed = t->end = clock_mono_ns(clock);
+    t->range = NULL;
+    t->txn = NULL;
+    trace_steps_begin(&t->steps, clock, t->agreed);
+    trace_count(&t->steps, 1); /* etcd's "get authentication metadata", which takes no time here */
 }
 
 /* No agreement was reached, and nothing is read. */
@@ -117,7 +119,7 @@ static void range_run(struct req *r)
                    permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &who)) ||
         !sort_begin(r))
         return;
-    t = read_begin(r);
+    read_begin(&t, r);
     v = mvcc_view_pin(r->io->reader);
     rc = mvcc_range_traced(v, r->user, call_arena(r->call), &t.steps, &g);
     t.range = g;
@@ -183,10 +185,11 @@ static void txn_run(struct req *r)
     const struct mvcc_view *v;
     struct mvcc_txn_result res;
     struct mvcc_header h;
-    struct read_trace t = read_begin(r);
+    struct read_trace t;
     struct auth_who who;
     int rc;
 
+    read_begin(&t, r);
     if (reply_failed(r->call, &r->node.result) ||
         !permitted(r->call, permit_read_txn(r->call, r->user, &who)))
         return;
