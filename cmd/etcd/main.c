@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "edge/peer/peer.h"
 #include "edge/server/config.h"
+#include "edge/server/member_permit.h"
 #include "edge/server/server.h"
 #include "engine/net/same_urls.h"
 #include "engine/wal/wal.h"
@@ -41,6 +42,7 @@ struct program {
     struct server *server;
     struct peer_side peer_side;
     struct peer_server *peers;
+    struct member_permit *permit; /* of the peer port */
     struct node *node;
     _Atomic bool removed;
 };
@@ -286,6 +288,10 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
         rc = server_attach(p->server, p->node, e);
     if (rc == 0)
         peer_attach(p->peers, p->node);
+    if (rc == 0)
+        rc = member_permit_new(p->server, &p->permit, e);
+    if (rc == 0)
+        peer_guard(p->peers, member_permit_ask, p->permit);
     if (rc == 0 && so.initialized)
         rc = check_first(p, e);
     if (rc == 0)
@@ -329,6 +335,7 @@ static void close_all(struct program *p)
     }
     peer_stop(p->peers);
     peer_free(p->peers);
+    member_permit_free(p->permit);
     peer_side_close(&p->peer_side);
     server_free(p->server);
     node_close(p->node);

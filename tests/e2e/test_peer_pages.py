@@ -71,6 +71,26 @@ def test_promote_and_downgrade_answer_as_etcd_does(cluster_of, ketch_bin):
         assert ask(m, 'GET', '/members/x')[::2] == (404, '404 page not found\n')
 
 
+def test_promotion_asks_for_an_administrator(cluster_of, ketch_bin):
+    """With users, who asks for a promotion must show root's token, as at a real 3.7.1; the refusal does not say why."""
+    refused = 500, '{"message":"Internal Server Error"}'
+    with cluster_of([ketch_bin / 'etcd']) as c:
+        m = c.members[0]
+        path = f'/members/promote/{member_list(m)["m1"].ID}'
+        for command in ('user add root:r', 'user add alice:a', 'user grant-role root root', 'auth enable'):
+            m.ctl(*command.split())
+
+        def token(name, password):
+            return m.grpc('etcdserverpb.Auth/Authenticate')(name=name, password=password).token
+
+        assert ask(m, 'POST', path)[::2] == refused
+        assert ask(m, 'POST', path, Authorization='nonsense')[::2] == refused
+        assert ask(m, 'POST', path, Authorization=token('alice', 'a'))[::2] == refused
+        got = ask(m, 'POST', path, Authorization=token('root', 'r'))
+        assert got[::2] == (412, 'membership: can only promote a learner member\n')
+        assert ask(m, 'POST', '/members/promote/zz')[::2] == (404, 'member zz not found in cluster\n')
+
+
 @pytest.mark.parametrize('leader_is', ['ours', 'real'])
 def test_promotion_through_a_follower(cluster_of, ketch_bin, request, leader_is):
     """A follower of ours hands a promotion on to the leader, ours or a real one, and gives its answer or its refusal."""

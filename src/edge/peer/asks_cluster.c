@@ -93,28 +93,28 @@ void peer__hash_page(struct http_req *r, struct peer_server *ps)
 /* ---- promotion ---- */
 
 /* The words of etcd's membership package, which the asking member looks for. */
-static void promote_failed(struct peer_ask *a)
+static void promote_failed(struct http_req *r, const struct peer_server *ps, uint64_t id,
+                           enum api_error err, const char *text)
 {
-    static const struct http_field f[] = {{"Content-Type", "application/json"}};
-    const struct node_result *res = &a->node.result;
+    const struct http_field f[] = {{"Content-Type", "application/json"},
+                                   {"X-Etcd-Cluster-ID", ps->cluster_hex}};
     char hex[PEER_ID_TEXT_BYTES];
 
-    cluster_id_text(a->node.change->member.id, hex);
-    LOG_WARN(a->ps->o.log, "failed to promote a member", F_STR("member-id", hex),
-             F_STR("error", error_text(res)));
-    switch (res->err) {
+    cluster_id_text(id, hex);
+    LOG_WARN(ps->o.log, "failed to promote a member", F_STR("member-id", hex),
+             F_STR("error", text));
+    switch (err) {
     case API_MEMBER_NOT_FOUND:
-        answer_text(a->req, a->ps, 404, "membership: ID not found");
+        answer_text(r, ps, 404, "membership: ID not found");
         break;
     case API_MEMBER_NOT_LEARNER:
-        answer_text(a->req, a->ps, 412, "membership: can only promote a learner member");
+        answer_text(r, ps, 412, "membership: can only promote a learner member");
         break;
     case API_LEARNER_NOT_READY:
-        answer_text(a->req, a->ps, 412, api_error_text(API_LEARNER_NOT_READY));
+        answer_text(r, ps, 412, api_error_text(API_LEARNER_NOT_READY));
         break;
     default:
-        http_respond(a->req, 500, f, ARRAY_LEN(f),
-                     BYTES_LIT("{\"message\":\"Internal Server Error\"}"));
+        http_respond(r, 500, f, ARRAY_LEN(f), BYTES_LIT("{\"message\":\"Internal Server Error\"}"));
     }
 }
 
@@ -124,7 +124,8 @@ static void promote_done(struct peer_ask *a)
     if (is_ok(&a->node.result))
         peer__members_page(a->req, a->ps);
     else
-        promote_failed(a);
+        promote_failed(a->req, a->ps, a->node.change->member.id, a->node.result.err,
+                       error_text(&a->node.result));
 }
 
 static bool id_of(struct bytes text, uint64_t *ret)
@@ -146,6 +147,8 @@ void peer__promote_page(struct http_req *r, struct peer_server *ps, struct bytes
 {
     struct cluster_change ch = {
         .type = RAFT_CONF_ADD_NODE, .promote = true, .member = {.name = ""}};
+    struct bytes token = BYTES_EMPTY;
+    enum api_error refused = API_OK;
     struct peer_ask *a;
 
     if (!id_of(id_text, &ch.member.id)) {
@@ -156,7 +159,16 @@ void peer__promote_page(struct http_req *r, struct peer_server *ps, struct bytes
         answer_text(r, ps, 404, line);
         return;
     }
+    (void) http_header(r, "authorization", &token);
+    if (ps->may_promote != NULL)
+        refused = ps->may_promote(ps->may_user, token);
+    if (refused != API_OK) {
+        promote_failed(r, ps, ch.member.id, refused, api_error_text(refused));
+        return;
+    }
     a = peer__ask_new(r, ps, NODE_REQ_MEMBER_CHANGE, promote_done);
+    if (token.n > 0) /* for the leader, if this member is none */
+        a->node.token = arena_printf(&a->arena, "%.*s", (int) token.n, (const char *) token.p);
     a->node.change = arena_dup(&a->arena, &ch, sizeof ch);
     ASSERT(a->node.change != NULL);
     node_submit(ps->node, &a->node);

@@ -90,6 +90,13 @@ void peer_attach(struct peer_server *p, struct node *n)
     cluster_id_text(st.cluster_id, p->cluster_hex);
 }
 
+void peer_guard(struct peer_server *p, enum api_error (*may)(void *user, struct bytes token),
+                void *user)
+{
+    p->may_promote = may;
+    p->may_user = user;
+}
+
 int peer_start(struct peer_server *p, struct err *e)
 {
     int rc;

@@ -55,6 +55,11 @@ void peer_add_remote(struct peer_server *p, const struct cluster_member *m);
 
 void peer_attach(struct peer_server *p, struct node *n);
 
+/* Who may promote a member: asked on the peer loop with what the request's Authorization says
+ * (empty: nothing).  Before peer_start; without it everybody may. */
+void peer_guard(struct peer_server *p, enum api_error (*may)(void *user, struct bytes token),
+                void *user);
+
 /* Between peer_attach and the actors' start: do the other members that answer hold the same keys?
  * Waits for each of them in turn, for up to timeout_ms.
  *   ERR_CORRUPT   they do not: this member must not serve anybody */

@@ -137,6 +137,8 @@ struct peer_snapshot_metrics {
 };
 
 struct peer_server {
+    enum api_error (*may_promote)(void *user, struct bytes token); /* NULL: everybody may */
+    void *may_user;
     struct peer_options o;
     struct loop *loop;
     struct net_server *net;
