@@ -173,8 +173,13 @@ def ketch_bin():
 
 
 def has_address_sanitizer(program):
-    """Such a program needs several times the memory, and its mlock does nothing."""
+    """A library preloaded into such a program comes too early for it."""
     return b'__asan_init' in pathlib.Path(program).read_bytes()
+
+
+def has_sanitizer(program):
+    """Of addresses or of threads: such a program needs several times the memory, and its mlock does nothing."""
+    return has_address_sanitizer(program) or b'__tsan_init' in pathlib.Path(program).read_bytes()
 
 
 @pytest.fixture(scope='session')

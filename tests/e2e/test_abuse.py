@@ -8,16 +8,11 @@ import pytest
 
 import h2_raw as h2
 from abuse_lib import FLOODS, PUT, RANGE, WATCH, WIDE, flood, head_frames, hpack_bomb, resident, unending_calls
+from conftest import has_sanitizer
 from tls_lib import Authority, TlsServer
 
 GROWTH_MAX = 64 << 20  # bytes of resident memory, for each attack
 SANITIZED = 8  # times as many where a sanitizer keeps memory that was freed, or notes who touched which
-
-
-def has_sanitizer(program):
-    with open(program, 'rb') as f:
-        text = f.read()
-    return b'__asan_init' in text or b'__tsan_init' in text
 
 
 class Others(threading.Thread):

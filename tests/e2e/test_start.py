@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from conftest import free_ports, has_address_sanitizer
+from conftest import free_ports, has_sanitizer
 
 
 def get(port, path, method='GET'):
@@ -121,8 +121,8 @@ def locked_kb(pid):
 def test_the_data_file_stays_in_memory_on_request(start_server, tmp_path):
     """--memory-mlock locks the mapped file, also what it grows by; without it nothing is locked."""
     with start_server(tmp_path / 'd') as s:
-        if has_address_sanitizer(s.command[0]):
-            pytest.skip('skipped: AddressSanitizer makes nothing of mlock')
+        if has_sanitizer(s.command[0]):
+            pytest.skip('skipped: a sanitizer makes nothing of mlock')
         assert locked_kb(s.process.pid) == 0
     with start_server(tmp_path / 'd', '--memory-mlock') as s:
         first = locked_kb(s.process.pid)
