@@ -8,6 +8,7 @@
 #include "edge/server/goparse.h"
 #include "edge/server/server.h"
 #include "etcd/grpc_proxy_int.h"
+#include "etcd/process.h"
 
 /* How long calls under way have when a signal comes. */
 #define STOP_GRACE_MS 500
@@ -289,6 +290,24 @@ static const struct cli_command root = {
     CLI_SUBS(root_commands),
 };
 
+#if defined(__SANITIZE_ADDRESS__)
+/* A signal's default action skips the leak check that a return from main would make. */
+void __lsan_do_leak_check(void);
+#endif
+
+/* As the signal would have ended it; process 1 cannot die by one. */
+static int end_by(int signum)
+{
+    if (getpid() == 1)
+        return 0;
+#if defined(__SANITIZE_ADDRESS__)
+    __lsan_do_leak_check();
+#endif
+    signal(signum, SIG_DFL);
+    raise(signum);
+    return 1;
+}
+
 int grpc_proxy_main(int argc, char **argv)
 {
     struct grpc_proxy g = {0};
@@ -298,10 +317,7 @@ int grpc_proxy_main(int argc, char **argv)
     start.flags = grpc_proxy_flags;
     start.flag_count = grpc_proxy_flags_n;
     signal(SIGPIPE, SIG_IGN);
+    process_raise_descriptors();
     status = cli_main(&program, argc, argv);
-    if (g.signum == 0)
-        return status;
-    signal(g.signum, SIG_DFL);
-    raise(g.signum);
-    return 1;
+    return g.signum == 0 ? status : end_by(g.signum);
 }
