@@ -135,13 +135,6 @@ int ketch_page(struct ketch_client *c, size_t endpoint, const char *path, int64_
                char **ret, struct ketch_error *e);
 void ketch_page_free(char *page);
 
-/* The hosts that SRV records of DNS give for a name such as "_etcd-client._tcp.example.com", by
- * priority.  Waits.  NULL, or why there are none (static); `server`: who was asked. */
-#define KETCH_SRV_SERVER_BYTES 64
-typedef void ketch_srv_fn(const char *host, uint16_t port, void *user);
-const char *ketch_srv_look_up(const char *name, ketch_srv_fn *found, void *user,
-                              char server[KETCH_SRV_SERVER_BYTES]);
-
 /* A server that DNS names for clients of a domain (RFC 2782): by a record of _etcd-client-ssl._tcp
  * for https, or of _etcd-client._tcp for http. */
 struct ketch_discovered {
