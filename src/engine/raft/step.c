@@ -231,14 +231,16 @@ int raft__step(struct raft *r, const struct raft_message *m)
     return rc;
 }
 
-/* What no member would send: of nobody, without the term that it is about, or with numbers that
- * nobody has counted up to. */
+/* What no leader would send: of nobody, without the term that it is about, with numbers that nobody
+ * has counted up to, or a snapshot of a later term.  (That one may come of a member that has lost
+ * its leadership while it made the copy.  Taken, the log would end in a term that this member has
+ * yet to reach, and its own entries would fall behind it.) */
 static bool is_forged(const struct raft_message *m)
 {
     if (needs_term(m->type) && (m->term == 0 || m->from == RAFT_NONE))
         return true;
-    if (m->snapshot != NULL &&
-        (m->snapshot->meta.index > RAFT_INDEX_MAX || m->snapshot->meta.term > RAFT_TERM_MAX))
+    if (m->type == RAFT_MSG_SNAP && m->snapshot != NULL &&
+        (m->snapshot->meta.index > RAFT_INDEX_MAX || m->snapshot->meta.term > m->term))
         return true;
     return m->term > RAFT_TERM_MAX || m->index > RAFT_INDEX_MAX;
 }

@@ -82,11 +82,14 @@ static void forged_messages(void **state)
     struct raft_entry falling[] = {{.index = 2, .term = 4}, {.index = 3, .term = 2}};
     raft_id voters[] = {1, 2, 3};
     struct raft_snapshot far = {
-        .meta = {.index = UINT64_MAX, .term = 2, .conf_state.voters = {voters, 3}}};
+        .meta = {.index = UINT64_MAX, .term = 1, .conf_state.voters = {voters, 3}}};
+    struct raft_snapshot early = {
+        .meta = {.index = 9, .term = 3, .conf_state.voters = {voters, 3}}};
     const struct raft_message forged[] = {
         {.type = RAFT_MSG_APP, .term = 1, .log_term = 1, .index = 1},
         {.type = RAFT_MSG_VOTE, .from = 2, .term = UINT64_MAX, .log_term = 1, .index = 1},
         {.type = RAFT_MSG_SNAP, .from = 2, .term = 1, .snapshot = &far},
+        {.type = RAFT_MSG_SNAP, .from = 2, .term = 1, .snapshot = &early},
         {.type = RAFT_MSG_APP_RESP, .from = 2, .term = 1, .index = UINT64_MAX},
     };
     struct raft_message append = {.type = RAFT_MSG_APP,
