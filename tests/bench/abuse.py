@@ -15,6 +15,7 @@ machine's share. A goal that was missed is marked.
 is what a request that comes at the wrong moment waits for, at the least.
 """
 import argparse
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -43,6 +44,7 @@ PROBE_VALUE = b'p' * 64
 KEYS, VALUE_BYTES = 500, 2048
 LARGE = wire.prefix(b'big/')  # a megabyte
 LOGINS = 10000
+LEAD_S = 0.5
 PASSWORD = b'secret'
 
 
@@ -243,12 +245,16 @@ class Others:
     def __init__(self, s, folder, token):
         self.s, self.folder, self.token = s, pathlib.Path(folder), token
 
-    def measure(self, seconds):
+    def measure(self, seconds, attack=contextlib.nullcontext()):
         """({'put': times, 'range': times}, the server's CPU in cores, peak of resident megabytes)."""
-        cpu, began = self.s.cpu_s(), time.monotonic()
         running = {'put': self.client('KV/Put', wire.put(b'probe', PROBE_VALUE), 'put', seconds),
                    'range': self.client('KV/Range', SMALL, 'range', seconds)}
-        peak = 0
+        time.sleep(LEAD_S)  # they are connected before the attack begins
+        with attack:
+            return self.look(running, seconds)
+
+    def look(self, running, seconds):
+        cpu, began, since, peak = self.s.cpu_s(), time.monotonic(), time.time() * 1e6, 0
         while any(p.poll() is None for p in running.values()):
             peak = max(peak, self.s.resident_mb())
             time.sleep(0.02)
@@ -256,7 +262,7 @@ class Others:
                 for p in running.values():
                     p.kill()
         cores = (self.s.cpu_s() - cpu) / (time.monotonic() - began)
-        return {name: self.times(name) for name in running}, cores, peak
+        return {name: self.times(name, since) for name in running}, cores, peak
 
     def client(self, method, message, name, seconds):
         body, log = self.folder / f'{name}.body', self.folder / f'{name}.log'
@@ -267,10 +273,10 @@ class Others:
                                  *token, '-d', str(body), f'--log-file={log}', f'{self.s.url}/etcdserverpb.{method}'],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def times(self, name):
+    def times(self, name, since):
         log = self.folder / f'{name}.log'
         rows = (line.split('\t') for line in open(log)) if log.exists() else ()
-        return sorted(int(row[2]) / 1000 for row in rows if row[1] == '200')
+        return sorted(int(row[2]) / 1000 for row in rows if row[1] == '200' and int(row[0]) >= since)
 
 
 def enable_users(s):
@@ -292,8 +298,7 @@ def measure(name, program, a, folder):
             for under in ([False, True] if i % 2 == 0 else [True, False]):
                 before = s.resident_mb()
                 if under:
-                    with Attack(name, s.port):
-                        times, cpu, peak = others.measure(a.seconds)
+                    times, cpu, peak = others.measure(a.seconds, Attack(name, s.port))
                     attacked.append(times)
                     cores.append(cpu)
                     growth = max(growth, peak - before)
