@@ -64,6 +64,13 @@ def snapshots_applied(member):
     return messages_of(member).count('applied snapshot')
 
 
+def streams_to(member, peer):
+    """How often `member` has had a stream to send the member with this ID messages by."""
+    return sum(x.get('msg') == 'established TCP streaming connection with remote peer' and
+               x.get('stream-writer-type') == 'stream Message' and int(x['remote-peer-id'], 16) == peer
+               for x in log_lines(member))
+
+
 def put_until_log_is_gone(leader, value=b'v' * 500):
     """Until a follower that is away now can only be sent the data file."""
     put_many(leader, prefix=b'away', value=value)
@@ -83,7 +90,7 @@ def test_a_follower_that_was_away_is_sent_the_data(new_cluster, ketch_bin, reque
         put_until_log_is_gone(c.members[0])
         away.start()
         c.agree()
-        assert snapshots_applied(away) == 1
+        away.wait_for(lambda: snapshots_applied(away) == 1)  # lines are written behind
         put_many(c.members[0], prefix=b'after')  # the log again, without another snapshot
         c.agree()
         assert snapshots_applied(away) == 1
@@ -100,7 +107,10 @@ def test_a_follower_that_was_away_is_sent_the_data(new_cluster, ketch_bin, reque
             assert metric(away, 'etcd_server_snapshot_apply_in_progress_total') == 0
         away.kill()
         away.channel = None
+        leader = c.members[0].status().header.member_id
+        before = streams_to(away, leader)
         away.start()
+        away.wait_for(lambda: streams_to(away, leader) > before)  # a real one drops what is more than 64 proposals without
         put_many(away, prefix=b'again')
         c.agree()
 
@@ -116,7 +126,8 @@ def test_a_new_member_is_sent_the_data(new_cluster, ketch_bin, request, newcomer
         new = c.add(etcd, first, learner=True)
         new.start()
         c.agree()
-        assert new.status().isLearner and snapshots_applied(new) == 1
+        assert new.status().isLearner
+        new.wait_for(lambda: snapshots_applied(new) == 1)
         first.grpc('etcdserverpb.Cluster/MemberPromote')(ID=new.id)
         new.wait_for(new.is_healthy, 10)
         lead(c, new)
@@ -162,7 +173,7 @@ def test_a_watcher_misses_nothing(new_cluster, ketch_bin, tmp_path):
         time.sleep(max(0, SILENCE_SECONDS - (time.monotonic() - begin)))
         away.process.send_signal(signal.SIGCONT)
         revision = c.agree()
-        assert snapshots_applied(away) == 1
+        away.wait_for(lambda: snapshots_applied(away) == 1)
         away.wait_for(lambda: watch.seen and watch.seen[-1][0] == revision)
         assert [r for r, _ in watch.seen] == list(range(2, revision + 1))
         put_many(c.members[0], 10, prefix=b'live')
