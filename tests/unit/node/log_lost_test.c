@@ -21,6 +21,7 @@ static void a_member_without_its_log_stops(void **state)
     struct err err = ERR_INIT;
 
     (void) state;
+    member_may_die();
     member_init(m, simdisk_disk(disk), 1);
     m->cfg.initial_names = (const char *const[]){m->cfg.name, "other", "third"};
     m->cfg.initial_urls = (const char *const[]){m->cfg.initial_urls[0], "http://other:1",
@@ -40,6 +41,7 @@ static void a_member_without_its_log_stops(void **state)
     member_abandon(m);
     test_free(m);
     simdisk_free(disk);
+    member_must_live();
 }
 
 /* Writes a hard state whose commit index no entry has. */

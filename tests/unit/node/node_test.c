@@ -372,6 +372,7 @@ static void a_snapshot_waits_for_the_data_file(void **state)
     int64_t mod;
 
     (void) state;
+    member_may_die();
     member_init(m, simdisk_disk(disk), 12);
     m->cfg.snapshot_count = 4 + ARRAY_LEN(c) - 1;
     assert_int_equal(member_open(m, &e), 0);
@@ -389,6 +390,7 @@ static void a_snapshot_waits_for_the_data_file(void **state)
     node_run(m->node, NODE_RAFT, m->now, 0);
     node_run(m->node, NODE_WAL, m->now, 0);
     member_abandon(m);
+    member_must_live();
     simdisk_crash(disk, SIM_CRASH_DROP);
     assert_int_equal(member_open(m, &e), 0);
     assert_true(member_run(m, 1000, NULL));
