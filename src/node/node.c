@@ -103,6 +103,7 @@ void node__mark_stopped(struct node *n, enum node_actor which)
         node__wake(n, (enum node_actor) i);
 }
 
+/* Asked before the own queue is looked at: what that actor had to hand over is in it then. */
 bool node__actor_stopped(struct node *n, enum node_actor which)
 {
     return (atomic_load(&n->stopped) & 1u << which) != 0;

@@ -272,8 +272,8 @@ int64_t node__run_store(struct node *n, mono_ns now)
     shed(n, now);
     ask_room(n, now);
     node__outbox_flush(n, &sa->out);
-    if (atomic_load(&n->stopping) && list_empty(&sa->work) && list_empty(&sa->held) &&
-        mpsc_empty(&sa->jobs) && node__actor_stopped(n, NODE_APPLY))
+    if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_APPLY) && list_empty(&sa->work) &&
+        list_empty(&sa->held) && mpsc_empty(&sa->jobs))
         node__mark_stopped(n, NODE_STORE);
     return node__store_next_step(n, now);
 }

@@ -46,6 +46,7 @@ int64_t node__run_wal(struct node *n, mono_ns now)
     struct wal_actor *wa = &n->wal;
     struct wal_job *jobs[NODE_WAL_BATCH_MAX];
     struct wal_save saves[NODE_WAL_BATCH_MAX];
+    bool last;
     size_t k;
 
     if (wa->pending == NULL) {
@@ -86,9 +87,10 @@ int64_t node__run_wal(struct node *n, mono_ns now)
     }
     if (atomic_load_explicit(&n->pub.disk_full, memory_order_relaxed) != 0)
         node__log_room(n);
+    last = atomic_load(&n->stopping) && node__actor_stopped(n, NODE_APPLY);
     if (wa->pending != NULL || !mpsc_empty(&wa->jobs))
         return 0;
-    if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_APPLY))
+    if (last)
         node__mark_stopped(n, NODE_WAL);
     return -1;
 }

@@ -205,8 +205,8 @@ int64_t node__run_work(struct node *n, mono_ns now)
     node__outbox_flush(n, &wa->out);
     if (!list_empty(&wa->queue) || !list_empty(&wa->pieces))
         return 0;
-    if (atomic_load(&n->stopping) && mpsc_empty(&wa->requests) &&
-        node__actor_stopped(n, NODE_STORE))
+    if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_STORE) &&
+        mpsc_empty(&wa->requests))
         node__mark_stopped(n, NODE_WORK);
     return MAX(MIN(wa->purged == NULL ? wa->next_purge : wa->shed_again, next_prepare(n)) - now, 0);
 }

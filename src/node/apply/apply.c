@@ -151,7 +151,7 @@ int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
     node__outbox_flush(n, &a->out);
     node__apply_hand_over(n);
     seal_when_due(n);
-    if (atomic_load(&n->stopping) && apply_idle(n) && node__actor_stopped(n, NODE_RAFT))
+    if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_RAFT) && apply_idle(n))
         node__mark_stopped(n, NODE_APPLY);
     if ((a->current != NULL || a->queue_first != NULL) && !store_must_pause(a->store) &&
         !atomic_load(&n->restoring))
