@@ -187,7 +187,9 @@ def test_a_removed_leader_hands_over(three):
     leader = three.leader()
     put(leader, b'a', b'1')
     leader.wait_for(lambda: removed_itself(leader), 15)
-    put(three.followers_of(leader)[0], b'now', b'1')  # neither lost with the old leader nor refused
+    follower = three.followers_of(leader)[0]
+    follower.wait_for(lambda: 'removed remote peer' in follower.log_text())  # before, it gives the put to a leader that is gone
+    put(follower, b'now', b'1')  # neither lost with the old leader nor refused
     assert leader.process.wait(10) == 0
     put(three.running()[0], b'b', b'2')
     assert len(member_list(three.running()[0])) == 2
