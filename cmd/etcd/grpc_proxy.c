@@ -8,6 +8,7 @@
 #include "edge/server/goparse.h"
 #include "edge/server/server.h"
 #include "etcd/grpc_proxy_int.h"
+#include "etcd/host_port.h"
 #include "etcd/process.h"
 
 /* How long calls under way have when a signal comes. */
@@ -34,8 +35,6 @@ static int address_parse(const char *text, struct address *ret)
     const char *colon = strrchr(text, ':');
     size_t n = colon == NULL ? 0 : (size_t) (colon - text);
     struct err e = ERR_INIT;
-    uint64_t port = 0;
-    int rc;
 
     if (colon == NULL || (n > 0 && text[0] == '[' && text[n - 1] != ']'))
         return bad_address(text, "missing port in address");
@@ -45,14 +44,10 @@ static int address_parse(const char *text, struct address *ret)
         snprintf(ret->host, sizeof ret->host, "%.*s", (int) n - 2, text + 1);
     else
         snprintf(ret->host, sizeof ret->host, "%.*s", (int) n, text);
-    rc = colon[1] == 0 ? 0 : go_uint_parse(colon + 1, UINT64_MAX, &port, &e);
-    if (rc != 0) {
-        fprintf(stderr, "listen tcp: lookup tcp/%s: unknown port\n", colon + 1);
+    if (host_port_listen(colon + 1, &ret->port, &e) != 0) {
+        fprintf(stderr, "%s\n", e.msg);
         return 1;
     }
-    if (port > UINT16_MAX)
-        return bad_address(colon + 1, "invalid port");
-    ret->port = (uint16_t) port;
     return 0;
 }
 
