@@ -153,8 +153,8 @@ def print_steps(new):
 
 
 def run(a, folder):
-    with Cluster([a.program / 'etcd'], folder, a.program / 'etcdctl', Messages(folder), FLAGS) as c:
-        first = c.members[0]
+    with Cluster([a.program / 'etcd'] * a.members, folder, a.program / 'etcdctl', Messages(folder), FLAGS) as c:
+        first = c.leader()
         began = time.monotonic()
         fill(first, a.megabytes, a.value)
         print(f'data file {first.status().dbSize / 1e6:.0f} MB, filled in {time.monotonic() - began:.0f} s', flush=True)
@@ -179,6 +179,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--megabytes', type=int, default=200)
     p.add_argument('--value', type=int, default=4000)
+    p.add_argument('--members', type=int, default=3)
     p.add_argument('--rps', type=int, default=200)
     p.add_argument('--program', type=pathlib.Path, default=BIN)
     p.add_argument('--folder', help='where the data directories are made (twice the megabytes and the logs)')

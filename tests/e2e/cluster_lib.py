@@ -121,9 +121,9 @@ class Cluster:
 class Writer(threading.Thread):
     """Puts numbered values to keys of its own, at whichever member answers, and remembers what was acknowledged."""
 
-    def __init__(self, cluster, name):
+    def __init__(self, cluster, name, patience=5):
         super().__init__(daemon=True)
-        self.cluster, self.prefix = cluster, name.encode()
+        self.cluster, self.prefix, self.patience = cluster, name.encode(), patience
         self.acknowledged = {}
         self.over = False
         self.gaps = [0.0]
@@ -139,7 +139,7 @@ class Writer(threading.Thread):
             if not m.is_running():
                 continue
             try:
-                m.grpc('etcdserverpb.KV/Put', timeout=5)(key=key, value=value)
+                m.grpc('etcdserverpb.KV/Put', timeout=self.patience)(key=key, value=value)
             except (grpc.RpcError, ValueError):  # ValueError: the channel was closed with its member
                 self.acknowledged.pop(key, None)  # it may have happened, or may happen yet
                 time.sleep(0.02)

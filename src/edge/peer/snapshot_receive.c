@@ -50,6 +50,7 @@ static void piece_free(struct in_piece *p)
 
 static void snapshot_free(struct snapshot_in *x)
 {
+    ASSERT(!loop_timer_active(&x->silence));
     LIST_EACH_SAFE (l, &x->pieces)
         piece_free(CONTAINER_OF(l, struct in_piece, link));
     list_remove(&x->link);
@@ -143,9 +144,11 @@ static void on_silence(struct loop_timer *t)
     lost(CONTAINER_OF(t, struct snapshot_in, silence), "i/o timeout");
 }
 
+/* Behind the last byte nothing is waited for but the node. */
 static void expect_more(struct snapshot_in *x)
 {
-    if (!x->paused && loop_timer_start(x->ps->loop, &x->silence, PEER_SNAPSHOT_STALL_MS) != 0)
+    if (!x->paused && !x->closing &&
+        loop_timer_start(x->ps->loop, &x->silence, PEER_SNAPSHOT_STALL_MS) != 0)
         mem_exhausted("the timer of a snapshot");
 }
 
