@@ -25,7 +25,8 @@ static void keep_promises(struct node *n, const struct wal_job *j)
         else
             step_own(n, &j->after[i]);
     }
-    if (j->has_mark)
+    if (j->has_mark &&
+        (j->mark.snapshot_index != 0 || !raft_is_stored(n->raft.raft, j->mark.index)))
         raft_stored(n->raft.raft, &j->mark);
 }
 

@@ -276,6 +276,9 @@ bool raft_has_update(const struct raft *r);
  * raft_advance before the next. */
 void raft_take_update(struct raft *r, struct raft_update *ret);
 
+/* True: to acknowledge this entry once more would change nothing.  Jobs that were handed out while
+ * it was on its way to the disk bear the same mark. */
+bool raft_is_stored(const struct raft *r, raft_index i);
 /* The job with this mark is durable.  A snapshot counts as applied, too. */
 void raft_stored(struct raft *r, const struct raft_store_mark *mark);
 /* The state machine has applied up to mark->index. */

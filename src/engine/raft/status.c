@@ -127,6 +127,12 @@ raft_index raft_get_last_index(const struct raft *r)
     return raft__log_last_index(&r->log);
 }
 
+bool raft_is_stored(const struct raft *r, raft_index i)
+{
+    ASSERT(r->magic == RAFT_MAGIC);
+    return i < r->log.unstable.offset && r->log.unstable.snapshot == NULL;
+}
+
 bool raft_is_single_voter(const struct raft *r)
 {
     ASSERT(r->magic == RAFT_MAGIC);
