@@ -28,7 +28,7 @@ static int list_run(struct cli_call *call)
     return ctl_close(&ctl, status);
 }
 
-/* ---- arguments of the others ---- */
+/* ---- arguments of a change ---- */
 
 static int member_id(const struct cli_call *call, uint64_t *ret)
 {
@@ -65,8 +65,8 @@ static int check_url(const char *url)
     return CTL_OK;
 }
 
-/* --peer-urls, split at its commas. */
-static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, size_t *ret_n)
+/* --peer-urls, split at its commas; in the call's arena. */
+static int peer_urls(struct cli_call *call, char ***ret, size_t *ret_n)
 {
     const char *urls = cli_string(call, "peer-urls");
     char *copy;
@@ -76,8 +76,8 @@ static int peer_urls(const struct cli_call *call, struct arena *a, char ***ret, 
         return cli_fail(CTL_BAD_ARGS, "member peer urls not provided");
     for (const char *p = urls; *p != 0; p++)
         n += *p == ',';
-    copy = arena_dup(a, urls, strlen(urls) + 1);
-    *ret = arena_calloc(a, n, sizeof(**ret));
+    copy = arena_dup(&call->arena, urls, strlen(urls) + 1);
+    *ret = arena_calloc(&call->arena, n, sizeof(**ret));
     if (copy == NULL || *ret == NULL)
         return cli_fail(CTL_ERROR, "out of memory");
     *ret_n = n;
@@ -99,32 +99,49 @@ static int check_urls(char *const *urls, size_t n)
     return status;
 }
 
-/* Sends the request of a change and prints the answer with `print`.  URLs in it are looked at only
- * when the login has succeeded, as etcd's client does. */
-static int change(struct cli_call *call, uint64_t id, enum ketch_method m,
-                  const ProtobufCMessage *request, char *const *urls, size_t urls_n,
-                  ctl_print_fn *print)
+/* ---- a change ---- */
+
+/* What add, remove, update and promote have in common. */
+struct change {
+    enum ketch_method method;
+    const ProtobufCMessage *request;
+    uint64_t member_id; /* in the answer's words; 0: the answer itself names the member */
+    char *const *urls;  /* in the request */
+    size_t urls_n;
+    ctl_print_fn *print;
+};
+
+/* Sends the request and prints the answer.  URLs in it are looked at only when the login has
+ * succeeded, as etcd's client does. */
+static int make_change(struct cli_call *call, const struct change *c)
 {
     struct ketch_reply *reply = NULL;
     struct ctl ctl;
     int64_t timeout_ms = ctl_timeout_ms(call);
     int status = ctl_open(&ctl, call);
 
-    ctl.what.member_id = id;
+    ctl.what.member_id = c->member_id;
     if (status == CTL_OK)
-        status = check_urls(urls, urls_n);
+        status = check_urls(c->urls, c->urls_n);
     if (status == CTL_OK &&
-        ketch_invoke(ctl.client, m, request, timeout_ms, &reply, &ctl.error) != KETCH_OK)
+        ketch_invoke(ctl.client, c->method, c->request, timeout_ms, &reply, &ctl.error) != KETCH_OK)
         status = ctl_fail(&ctl, CTL_ERROR);
     if (status == CTL_OK)
-        status = print(&ctl, ketch_reply_message(reply));
+        status = c->print(&ctl, ketch_reply_message(reply));
     ketch_reply_free(reply);
     return ctl_close(&ctl, status);
 }
 
-CTL_PRINT_FN(print_remove, member_remove, MemberRemoveResponse)
-CTL_PRINT_FN(print_update, member_update, MemberUpdateResponse)
-CTL_PRINT_FN(print_promote, member_promote, MemberPromoteResponse)
+/* A change whose request is one id, at *ret_id of the request, and nothing else. */
+static int change_by_id(struct cli_call *call, struct change c, uint64_t *ret_id)
+{
+    int status = member_id(call, ret_id);
+
+    if (status != CTL_OK)
+        return status;
+    c.member_id = *ret_id;
+    return make_change(call, &c);
+}
 
 /* ---- add ---- */
 
@@ -160,50 +177,55 @@ static int print_add(struct ctl *ctl, const ProtobufCMessage *answer)
 static int add_run(struct cli_call *call)
 {
     Etcdserverpb__MemberAddRequest req = ETCDSERVERPB__MEMBER_ADD_REQUEST__INIT;
+    struct change c = {KETCH_METHOD_member_add, &req.base, .print = print_add};
     int status = add_args(call);
 
     if (status == CTL_OK)
-        status = peer_urls(call, &call->arena, &req.peerurls, &req.n_peerurls);
+        status = peer_urls(call, &req.peerurls, &req.n_peerurls);
     if (status != CTL_OK)
         return status;
     req.islearner = cli_bool(call, "learner");
-    return change(call, 0, KETCH_METHOD_member_add, &req.base, req.peerurls, req.n_peerurls,
-                  print_add);
+    c.urls = req.peerurls;
+    c.urls_n = req.n_peerurls;
+    return make_change(call, &c);
 }
 
-/* ---- remove, update, promote ---- */
+/* ---- update, remove, promote ---- */
 
-static int remove_run(struct cli_call *call)
-{
-    Etcdserverpb__MemberRemoveRequest req = ETCDSERVERPB__MEMBER_REMOVE_REQUEST__INIT;
-    int status = member_id(call, &req.id);
-
-    if (status != CTL_OK)
-        return status;
-    return change(call, req.id, KETCH_METHOD_member_remove, &req.base, NULL, 0, print_remove);
-}
+CTL_PRINT_FN(print_update, member_update, MemberUpdateResponse)
+CTL_PRINT_FN(print_remove, member_remove, MemberRemoveResponse)
+CTL_PRINT_FN(print_promote, member_promote, MemberPromoteResponse)
 
 static int update_run(struct cli_call *call)
 {
     Etcdserverpb__MemberUpdateRequest req = ETCDSERVERPB__MEMBER_UPDATE_REQUEST__INIT;
+    struct change c = {KETCH_METHOD_member_update, &req.base, .print = print_update};
     int status = member_id(call, &req.id);
 
     if (status == CTL_OK)
-        status = peer_urls(call, &call->arena, &req.peerurls, &req.n_peerurls);
+        status = peer_urls(call, &req.peerurls, &req.n_peerurls);
     if (status != CTL_OK)
         return status;
-    return change(call, req.id, KETCH_METHOD_member_update, &req.base, req.peerurls, req.n_peerurls,
-                  print_update);
+    c.member_id = req.id;
+    c.urls = req.peerurls;
+    c.urls_n = req.n_peerurls;
+    return make_change(call, &c);
+}
+
+static int remove_run(struct cli_call *call)
+{
+    Etcdserverpb__MemberRemoveRequest req = ETCDSERVERPB__MEMBER_REMOVE_REQUEST__INIT;
+    struct change c = {KETCH_METHOD_member_remove, &req.base, .print = print_remove};
+
+    return change_by_id(call, c, &req.id);
 }
 
 static int promote_run(struct cli_call *call)
 {
     Etcdserverpb__MemberPromoteRequest req = ETCDSERVERPB__MEMBER_PROMOTE_REQUEST__INIT;
-    int status = member_id(call, &req.id);
+    struct change c = {KETCH_METHOD_member_promote, &req.base, .print = print_promote};
 
-    if (status != CTL_OK)
-        return status;
-    return change(call, req.id, KETCH_METHOD_member_promote, &req.base, NULL, 0, print_promote);
+    return change_by_id(call, c, &req.id);
 }
 
 /* ---- the tree ---- */

@@ -147,24 +147,21 @@ static void put_site(struct out *o, struct log_site at)
     put_str(o, line);
 }
 
-static void put_list(struct out *o, const char *const *v, size_t n)
+/* Element i of a list, of either kind. */
+static struct bytes text_of(const struct log_field *f, size_t i)
 {
-    put(o, "[", 1);
-    for (size_t i = 0; i < n; i++) {
-        if (i != 0)
-            put(o, ",", 1);
-        put_cstr(o, v[i]);
-    }
-    put(o, "]", 1);
+    if (f->kind == LOG_FIELD_TEXTS)
+        return f->texts.v[i];
+    return bytes_str(f->strs.v[i] == NULL ? "" : f->strs.v[i]);
 }
 
-static void put_texts(struct out *o, const struct bytes *v, size_t n)
+static void put_list(struct out *o, const struct log_field *f, size_t n)
 {
     put(o, "[", 1);
     for (size_t i = 0; i < n; i++) {
         if (i != 0)
             put(o, ",", 1);
-        put_quoted(o, v[i]);
+        put_quoted(o, text_of(f, i));
     }
     put(o, "]", 1);
 }
@@ -216,10 +213,10 @@ static void put_value(struct out *o, const struct log_field *f)
         put(o, "\"", 1);
         break;
     case LOG_FIELD_STRS:
-        put_list(o, f->strs.v, f->strs.n);
+        put_list(o, f, f->strs.n);
         break;
     case LOG_FIELD_TEXTS:
-        put_texts(o, f->texts.v, f->texts.n);
+        put_list(o, f, f->texts.n);
         break;
     case LOG_FIELD_JSON:
         put_str(o, f->str);
