@@ -68,7 +68,7 @@ static int check_addresses(struct gateway *g, struct host_port *ret)
     struct host_addresses own;
     int rc = 0;
 
-    if (!host_port_split(listen, &g->call->arena, ret))
+    if (host_port_split(listen, &g->call->arena, ret, NULL) != 0)
         return said(1, "failed to validate listen address: %s\n", listen);
     if (!host_look_up(ret->host, &own))
         return said(1, "failed to resolve listen host: %s\n", ret->host);

@@ -193,7 +193,7 @@ static int add_given(struct gateway *g, const char *given)
     struct host_port hp;
     struct buf quoted;
 
-    if (text != NULL && host_port_split(text, &g->call->arena, &hp)) {
+    if (text != NULL && host_port_split(text, &g->call->arena, &hp, NULL) == 0) {
         g->endpoints[g->endpoints_n++] = (struct tcp_endpoint){
             .host = hp.host, .shown = hp.host, .port = port_of(hp.port)};
         return 0;

@@ -19,32 +19,23 @@
 /* ---- addresses ---- */
 
 struct address {
-    char host[HOST_BYTES];
+    const char *host; /* "": all addresses */
     uint16_t port;
 };
 
-static int bad_address(const char *text, const char *why)
+/* --listen-addr, as Go's net.Listen takes it. */
+static int listen_address(const struct grpc_proxy *g, struct address *ret)
 {
-    fprintf(stderr, "listen tcp: address %s: %s\n", text, why);
-    return 1;
-}
-
-/* "host:port" as Go's net.Listen takes it: no host means all addresses. */
-static int address_parse(const char *text, struct address *ret)
-{
-    const char *colon = strrchr(text, ':');
-    size_t n = colon == NULL ? 0 : (size_t) (colon - text);
     struct err e = ERR_INIT;
+    struct host_port hp;
+    int rc = host_port_split(cli_string(g->call, "listen-addr"), &g->call->arena, &hp, &e);
 
-    if (colon == NULL || (n > 0 && text[0] == '[' && text[n - 1] != ']'))
-        return bad_address(text, "missing port in address");
-    if (text[0] != '[' && memchr(text, ':', n) != NULL)
-        return bad_address(text, "too many colons in address");
-    if (text[0] == '[')
-        snprintf(ret->host, sizeof ret->host, "%.*s", (int) n - 2, text + 1);
-    else
-        snprintf(ret->host, sizeof ret->host, "%.*s", (int) n, text);
-    if (host_port_listen(colon + 1, &ret->port, &e) != 0) {
+    if (rc != 0) {
+        fprintf(stderr, "listen tcp: %s\n", e.msg);
+        return 1;
+    }
+    ret->host = hp.host;
+    if (host_port_listen(hp.port, &ret->port, &e) != 0) {
         fprintf(stderr, "%s\n", e.msg);
         return 1;
     }
@@ -182,7 +173,7 @@ static int open_log(struct grpc_proxy *g)
 static int open_all(struct grpc_proxy *g)
 {
     struct address a = {.port = 0};
-    int rc = address_parse(cli_string(g->call, "listen-addr"), &a);
+    int rc = listen_address(g, &a);
 
     if (rc == 0)
         rc = grpc_proxy_listen_tls(g);

@@ -8,26 +8,58 @@
 
 /* ---- text ---- */
 
-bool host_port_split(const char *text, struct arena *a, struct host_port *ret)
+/* Behind the host in brackets that `text` begins with; NULL, and *ret_why says why. */
+static const char *behind_brackets(const char *text, const char *last_colon, const char **ret_why)
 {
-    const char *colon = strrchr(text, ':');
-    const char *host = text, *end = colon;
+    const char *end = strchr(text, ']');
+
+    if (end == NULL)
+        *ret_why = "missing ']' in address";
+    else if (end[1] == ':' && end + 1 != last_colon)
+        *ret_why = "too many colons in address";
+    else if (end + 1 != last_colon)
+        *ret_why = "missing port in address";
+    return *ret_why == NULL ? end + 1 : NULL;
+}
+
+/* NULL, or why `text` has no host and port. */
+static const char *take_apart(const char *text, struct bytes *ret_host, const char **ret_port)
+{
+    const char *colon = strrchr(text, ':'), *opened = text, *closed = text, *why = NULL;
 
     if (colon == NULL)
-        return false;
+        return "missing port in address";
     if (text[0] == '[') {
-        host = text + 1;
-        end = strchr(text, ']');
-        if (end == NULL || end + 1 != colon || memchr(host, '[', (size_t) (end - host)) != NULL)
-            return false;
-    } else if (strpbrk(text, "[]") != NULL || strchr(text, ':') != colon) {
-        return false;
+        closed = behind_brackets(text, colon, &why);
+        if (closed == NULL)
+            return why;
+        opened = text + 1;
+        *ret_host = bytes_of(opened, (size_t) (closed - 1 - opened));
+    } else if (strchr(text, ':') != colon) {
+        return "too many colons in address";
+    } else {
+        *ret_host = bytes_of(text, (size_t) (colon - text));
     }
-    if (strpbrk(colon + 1, "[]") != NULL)
-        return false;
-    ret->host = arena_printf(a, "%.*s", (int) (end - host), host);
-    ret->port = arena_printf(a, "%s", colon + 1);
-    return ret->host != NULL && ret->port != NULL;
+    *ret_port = colon + 1;
+    if (strchr(opened, '[') != NULL)
+        return "unexpected '[' in address";
+    return strchr(closed, ']') != NULL ? "unexpected ']' in address" : NULL;
+}
+
+int host_port_split(const char *text, struct arena *a, struct host_port *ret, struct err *e)
+{
+    struct bytes host;
+    const char *port, *why = take_apart(text, &host, &port);
+    struct host_port hp;
+
+    if (why != NULL)
+        return err_set(e, ERR_INVALID, "address %s: %s", text, why);
+    hp.host = arena_printf(a, "%.*s", (int) host.n, (const char *) host.p);
+    hp.port = arena_printf(a, "%s", port);
+    if (hp.host == NULL || hp.port == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    *ret = hp;
+    return 0;
 }
 
 /* False: it is no number.  What is too large becomes UINT32_MAX. */

@@ -10,8 +10,10 @@ struct host_port {
     const char *port; /* may be empty, or anything but a number */
 };
 
-/* net.SplitHostPort.  False: it is not of that form, or there is no memory. */
-NODISCARD bool host_port_split(const char *text, struct arena *a, struct host_port *ret);
+/* net.SplitHostPort.  The parts are made in the arena.  ERR_INVALID "address TEXT: WHY" with Go's
+ * words, ERR_NOMEM. */
+NODISCARD int host_port_split(const char *text, struct arena *a, struct host_port *ret,
+                              struct err *e);
 
 /* The port to listen on, a number or the name of a service; "": 0, one that is free.  ERR_INVALID
  * with net.Listen's words. */
