@@ -46,6 +46,10 @@ static void drop_queues(struct node *n)
         next = x->next;
         node__apply_job_free(n, CONTAINER_OF(x, struct apply_job, link));
     }
+    for (x = mpsc_take(&n->raft.markers); x != NULL; x = next) { /* raft had stopped before */
+        next = x->next;
+        node__store_job_free(CONTAINER_OF(x, struct store_job, link));
+    }
 }
 
 static void save_last_state(struct node *n)

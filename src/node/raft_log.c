@@ -195,5 +195,6 @@ void node__raft_marker_stored(struct node *n, struct wal_job *j)
              F_U64("snapshot-term", j->marker.term));
     j->marker_job->done = true;
     mpsc_push(&n->apply.store_done, &j->marker_job->link);
+    j->marker_job = NULL;
     node__wake(n, NODE_APPLY);
 }

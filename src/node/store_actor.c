@@ -257,6 +257,28 @@ static void shed(struct node *n, mono_ns now)
     sa->shed_again = now + NODE_SHED_REST_NS;
 }
 
+/* The sooner of two times to run again; negative means never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    if (a < 0 || b < 0)
+        return MAX(a, b);
+    return MIN(a, b);
+}
+
+static int64_t next_step(const struct node *n, mono_ns now)
+{
+    int64_t due = store_low_on_space(n->apply.store) ? MAX(n->store.ask_again - now, 0) : -1;
+
+    if (n->store.shedding)
+        due = sooner(due, MAX(n->store.shed_again - now, 0));
+    LIST_EACH (x, &n->store.work) {
+        struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
+
+        due = sooner(due, MAX(j->not_before - now, 0));
+    }
+    return due;
+}
+
 int64_t node__run_store(struct node *n, mono_ns now)
 {
     struct store_actor *sa = &n->store;
@@ -275,19 +297,5 @@ int64_t node__run_store(struct node *n, mono_ns now)
     if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_APPLY) && list_empty(&sa->work) &&
         list_empty(&sa->held) && mpsc_empty(&sa->jobs))
         node__mark_stopped(n, NODE_STORE);
-    return node__store_next_step(n, now);
-}
-
-int64_t node__store_next_step(struct node *n, mono_ns now)
-{
-    int64_t due = store_low_on_space(n->apply.store) ? MAX(n->store.ask_again - now, 0) : -1;
-
-    if (n->store.shedding)
-        due = node__sooner(due, MAX(n->store.shed_again - now, 0));
-    LIST_EACH (x, &n->store.work) {
-        struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
-
-        due = node__sooner(due, MAX(j->not_before - now, 0));
-    }
-    return due;
+    return next_step(n, now);
 }

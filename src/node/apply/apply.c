@@ -99,7 +99,7 @@ static void answer_queries(struct node *n)
 }
 
 /* Makes the turn's changes visible, then everything that speaks of them. */
-void node__apply_publish(struct node *n)
+static void publish(struct node *n)
 {
     struct apply_actor *a = &n->apply;
 
@@ -146,7 +146,7 @@ int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
     node__sendings_take(n);
     node__apply_monitor(n);
     node__apply_background(n);
-    node__apply_publish(n);
+    publish(n);
     give_back(n, done);
     node__outbox_flush(n, &a->out);
     node__apply_hand_over(n);
