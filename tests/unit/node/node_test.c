@@ -529,6 +529,38 @@ static void a_stop_breaks_off_a_compaction(void **state)
     end(m, disk);
 }
 
+/* A snapshot that the store takes when all others have stopped goes into no log any more: its job
+ * is freed (which the leak checker looks at), and the member starts again. */
+static void a_stop_leaves_no_snapshot_behind(void **state)
+{
+    struct simdisk *disk = simdisk_new(15);
+    struct member *m = test_malloc(sizeof *m);
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    struct err e = ERR_INIT;
+    struct call *c[12];
+
+    (void) state;
+    member_init(m, simdisk_disk(disk), 15);
+    m->cfg.snapshot_count = 4 + ARRAY_LEN(c) - 1;
+    assert_int_equal(member_open(m, &e), 0);
+    assert_true(member_run(m, 3000, NULL));
+    put.key = wire_binary(BYTES_LIT("a"));
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        c[i] = member_submit(m, 4, &put.base);
+        run_without_store(m, 5);
+        assert_true(c[i]->answered);
+        call_free(c[i]);
+    }
+    node_stop(m->node);
+    run_without_store(m, 20);
+    member_close(m);
+    assert_true(disk_exists(m->disk, "/data/member/snap/0000000000000002-0000000000000010.snap"));
+    assert_int_equal(member_open(m, &e), 0);
+    assert_true(member_run(m, 3000, NULL));
+    assert_int_equal(member_put(m, "a", "x"), ARRAY_LEN(c) + 2);
+    end(m, disk);
+}
+
 /* The same seed gives the same bytes on disk: nothing of the outside leaks in. */
 static void the_same_seed_gives_the_same_files(void **state)
 {
@@ -610,6 +642,7 @@ int main(void)
         cmocka_unit_test(a_first_start_can_be_cut_short),
         cmocka_unit_test(waits_end_before_the_stop),
         cmocka_unit_test(a_stop_breaks_off_a_compaction),
+        cmocka_unit_test(a_stop_leaves_no_snapshot_behind),
         cmocka_unit_test(the_deepest_transaction_is_applied),
         cmocka_unit_test(the_same_seed_gives_the_same_files),
     };
