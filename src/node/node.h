@@ -141,8 +141,8 @@ NODISCARD int node_open(const struct node_config *cfg, const struct node_env *en
 int64_t node_run(struct node *n, enum node_actor which, mono_ns now, wall_ms wall);
 
 /* Any thread.  Requests whose end may be far away come back soon, now and from now on: keep-alives
- * that wait for an expired lease to go, compactions that wait for the file.  For a server that is
- * about to stop and wants all its requests back. */
+ * that wait for an expired lease to go, compactions that wait for the file, defragmentations and
+ * hashes.  For a server that is about to stop and wants all its requests back. */
 void node_end_waits(struct node *n);
 
 /* Any thread.  From now on requests fail with API_STOPPED; what is queued is answered.  Then the

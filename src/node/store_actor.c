@@ -48,11 +48,26 @@ static bool end_defragment(struct node *n, struct store_job *j, const struct err
     return true;
 }
 
+/* A member that stops does not wait for a copy of gigabytes: what there is of it goes. */
+static bool break_off_defragment(struct node *n, struct store_job *j)
+{
+    if (j->defrag != NULL) {
+        store_defrag_end(j->defrag);
+        atomic_store(&n->apply.committed, true);
+        node__wake(n, NODE_APPLY);
+    }
+    node__fail(n, &n->store.out, j->request, API_STOPPED);
+    node__store_job_free(j);
+    return true;
+}
+
 static bool step_defragment(struct node *n, struct store_job *j, mono_ns now)
 {
     struct err e = ERR_INIT;
     bool done = false;
 
+    if (atomic_load(&n->waits_over))
+        return break_off_defragment(n, j);
     if (now < j->not_before)
         return false;
     j->not_before = now + NODE_DEFRAG_REST_NS;

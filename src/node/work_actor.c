@@ -37,6 +37,19 @@ static void hash_kv_answer(struct node *n, struct node_request *r)
     node__finish(n, &n->work.out, r);
 }
 
+/* The answer of a member that is about to stop: it does not wait for hashes of gigabytes, of which
+ * many may be in line. */
+static void hash_stopped(struct node *n, struct node_request *r)
+{
+    if (r->kind == NODE_REQ_HASH) {
+        store_hash_end(r->store_hash);
+    } else if (n->work.hash_kv != NULL) { /* it was the first in line, and is */
+        mvcc_hash_end(n->work.hash_kv);
+        n->work.hash_kv = NULL;
+    }
+    node__fail(n, &n->work.out, r, API_STOPPED);
+}
+
 /* True when the request is answered. */
 static bool step_hash_kv(struct node *n, struct node_request *r)
 {
@@ -183,6 +196,21 @@ static void do_piece(struct node *n, struct node_request *r)
         node__receive(n, r);
 }
 
+static void step_hashes(struct node *n)
+{
+    struct work_actor *wa = &n->work;
+    struct list *at = list_pop(&wa->queue);
+    struct node_request *r;
+
+    for (; at != NULL && atomic_load(&n->waits_over); at = list_pop(&wa->queue))
+        hash_stopped(n, CONTAINER_OF(at, struct node_request, age));
+    if (at == NULL)
+        return;
+    r = CONTAINER_OF(at, struct node_request, age);
+    if (!(r->kind == NODE_REQ_HASH_KV ? step_hash_kv(n, r) : step_hash(n, r)))
+        list_push_front(&wa->queue, at);
+}
+
 int64_t node__run_work(struct node *n, mono_ns now)
 {
     struct work_actor *wa = &n->work;
@@ -192,14 +220,7 @@ int64_t node__run_work(struct node *n, mono_ns now)
     take_requests(wa);
     if ((piece = list_pop(&wa->pieces)) != NULL)
         do_piece(n, CONTAINER_OF(piece, struct node_request, age));
-    if (!list_empty(&wa->queue)) {
-        struct node_request *r = CONTAINER_OF(wa->queue.next, struct node_request, age);
-        struct list *at = &r->age;
-
-        list_remove(at);
-        if (!(r->kind == NODE_REQ_HASH_KV ? step_hash_kv(n, r) : step_hash(n, r)))
-            list_push_front(&wa->queue, at);
-    }
+    step_hashes(n);
     prepare_segment(n, now);
     purge(n, now);
     node__outbox_flush(n, &wa->out);

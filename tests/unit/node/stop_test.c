@@ -1,0 +1,120 @@
+#include "base/alloc.h"
+#include "lib/cm.h"
+#include "lib/node/member.h"
+#include "lib/simdisk.h"
+
+#define RECORDS 3000 /* more than one step of a copy or of a hash takes */
+#define PUTS_EACH 100
+
+static Etcdserverpb__PutRequest put[PUTS_EACH];
+static Etcdserverpb__RequestOp ops[PUTS_EACH], *op[PUTS_EACH];
+static char keys[PUTS_EACH][16];
+
+static struct member *filled(struct simdisk *disk)
+{
+    struct member *m = test_malloc(sizeof *m);
+    Etcdserverpb__TxnRequest txn = ETCDSERVERPB__TXN_REQUEST__INIT;
+    struct err e = ERR_INIT;
+
+    member_init(m, simdisk_disk(disk), 1);
+    assert_int_equal(member_open(m, &e), 0);
+    assert_true(member_run(m, 3000, NULL));
+    for (size_t i = 0; i < PUTS_EACH; i++) {
+        snprintf(keys[i], sizeof keys[i], "key%zu", i);
+        etcdserverpb__put_request__init(&put[i]);
+        put[i].key = wire_binary(bytes_str(keys[i]));
+        etcdserverpb__request_op__init(&ops[i]);
+        ops[i].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+        ops[i].request_put = &put[i];
+        op[i] = &ops[i];
+    }
+    txn.success = op;
+    txn.n_success = PUTS_EACH;
+    for (size_t i = 0; i < RECORDS / PUTS_EACH; i++)
+        call_free(member_propose(m, 6, &txn.base));
+    assert_true(member_run(m, 1000, NULL));
+    return m;
+}
+
+static struct call *submit(struct member *m, enum node_request_kind kind)
+{
+    struct call *c = xmem_calloc(1, sizeof *c);
+
+    c->r.kind = kind;
+    c->r.sink = &m->sink;
+    c->r.arena = arena_new((size_t) 1 << 20);
+    node_submit(m->node, &c->r);
+    return c;
+}
+
+/* Each actor's turn once, whatever it says of the next one. */
+static void turns(struct member *m, int n)
+{
+    for (int i = 0; i < n; i++, m->now += 10000000) {
+        for (int k = 0; k < NODE_ACTORS; k++)
+            node_run(m->node, (enum node_actor) k, m->now, 0);
+    }
+}
+
+/* Three of a kind, the first of them begun, come back within a few turns of the word that waits are
+ * over; the member stops, and what it had is there at the next start. */
+static void broken_off(enum node_request_kind kind)
+{
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = filled(disk);
+    struct err e = ERR_INIT;
+    struct call *c[3];
+
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        c[i] = submit(m, kind);
+    turns(m, 2);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        assert_false(c[i]->answered);
+    node_end_waits(m->node);
+    turns(m, (int) ARRAY_LEN(c));
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        assert_true(c[i]->answered);
+        assert_int_equal(c[i]->r.result.err, API_STOPPED);
+        call_free(c[i]);
+    }
+    assert_false(disk_exists(m->disk, "/data/member/snap/db.tmp.defrag"));
+    member_close(m);
+    assert_int_equal(member_open(m, &e), 0);
+    assert_true(member_run(m, 3000, NULL));
+    assert_int_equal(member_put(m, "a", "x"), RECORDS / PUTS_EACH + 2);
+    member_close(m);
+    test_free(m);
+    simdisk_free(disk);
+}
+
+/* A stop does not wait for the copy of a defragmentation, which takes minutes with gigabytes. */
+static void a_stop_breaks_off_defragmentations(void **state)
+{
+    (void) state;
+    broken_off(NODE_REQ_DEFRAGMENT);
+}
+
+/* Nor for hashes of the key space. */
+static void a_stop_breaks_off_hashes_of_the_key_space(void **state)
+{
+    (void) state;
+    broken_off(NODE_REQ_HASH_KV);
+}
+
+/* Nor for hashes of the file. */
+static void a_stop_breaks_off_hashes_of_the_file(void **state)
+{
+    (void) state;
+    broken_off(NODE_REQ_HASH);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stop_breaks_off_defragmentations),
+        cmocka_unit_test(a_stop_breaks_off_hashes_of_the_key_space),
+        cmocka_unit_test(a_stop_breaks_off_hashes_of_the_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
