@@ -11,8 +11,10 @@ struct metrics *metrics_new(void)
 {
     struct metrics *m = mem_calloc(1, sizeof *m);
 
-    if (m != NULL)
+    if (m != NULL) {
         pthread_mutex_init(&m->lock, NULL);
+        pthread_mutex_init(&m->collecting, NULL);
+    }
     return m;
 }
 
@@ -26,9 +28,13 @@ static void family_free(struct metric_family *f)
         else
             mem_free(s->metric.cells);
         mem_free(s->labels);
+        mem_free(s->text.p);
         mem_free(s);
     }
     mem_free(f->series);
+    mem_free(f->text.p);
+    if (f->buckets != NULL)
+        mem_free(f->buckets->shown.p);
     mem_free(f->buckets);
     mem_free(f);
 }
@@ -41,6 +47,7 @@ void metrics_free(struct metrics *m)
         family_free(m->families[i]);
     mem_free(m->families);
     pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->collecting);
     mem_free(m);
 }
 
@@ -66,6 +73,15 @@ static size_t family_place(const struct metrics *m, const char *name, bool *ret_
             hi = mid;
     }
     return lo;
+}
+
+size_t metrics__family_at(const struct metrics *m, const struct metric_family *f)
+{
+    bool found;
+    size_t at = family_place(m, f->name, &found);
+
+    ASSERT(found);
+    return at;
 }
 
 /* Puts p at place `at` of an array that grows by doubling. */
@@ -112,6 +128,7 @@ static struct metric_family *family_make(struct metrics *m, enum metric_type typ
         ASSERT(f->labels_n < METRIC_LABELS_MAX);
         label_insert(f, labels[f->labels_n]);
     }
+    metrics__family_text(f);
     m->families = array_insert(m->families, &m->families_n, &m->families_cap, at, f);
     return f;
 }
@@ -155,9 +172,9 @@ struct metric_family *metrics_histogram_family(struct metrics *m, const char *na
         f->buckets->per_unit = per_unit;
         for (size_t i = 0; i < bounds_n; i++) {
             ASSERT(i == 0 || bounds[i - 1] < bounds[i]);
-            f->buckets->shown[i] = bounds[i];
             f->buckets->bounds[i] = (uint64_t) (bounds[i] * per_unit + 0.5);
         }
+        metrics__bounds_text(f->buckets, bounds);
     }
     pthread_mutex_unlock(&m->lock);
     ASSERT(f->type == METRIC_HISTOGRAM);
@@ -215,7 +232,31 @@ static struct metrics__series *series_make(struct metric_family *f, const char *
         s->metric.cells = xmem_calloc(METRIC_SHARDS * CELL_STRIDE, sizeof *s->metric.cells);
         s->metric.shard_mask = METRIC_SHARDS - 1;
     }
+    metrics__series_text(f, s);
     return s;
+}
+
+size_t metrics__series_behind(const struct metric_family *f, const struct metrics__series *s)
+{
+    const char *values[METRIC_LABELS_MAX] = {NULL}; /* in the caller's order, as labels_cmp wants */
+    const char *value = s->labels;
+    size_t lo = 0, hi = f->series_n;
+
+    for (size_t i = 0; i < f->labels_n; i++) {
+        values[f->place[i]] = value;
+        value += strlen(value) + 1;
+    }
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (labels_cmp(f, f->series[mid]->labels, values) <= 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    ASSERT(lo > 0);
+    ASSERT(f->series[lo - 1] == s);
+    return lo;
 }
 
 static struct metrics__series *series_with(struct metric_family *f, const char *const *values)

@@ -128,6 +128,23 @@ void metrics_on_collect(struct metrics *m, void (*fn)(void *arg), void *arg);
 /* Appends the page.  False when the buffer refuses. */
 bool metrics_write(struct metrics *m, struct buf *out);
 
+/* The page in parts, between which others have their turn: labels that clients choose can make it
+ * long.  It shows of each series what holds when its part is made, the lines of a histogram all at
+ * once; families and series that are made meanwhile may be missing.  Needs no end: it owns nothing.
+ */
+struct metrics_page {
+    struct metrics *m;
+    const struct metric_family *family;   /* the next one, or the one under way */
+    const struct metrics__series *series; /* of that, the last one written; NULL: none yet */
+    bool done;
+};
+
+/* Runs what metrics_on_collect was given. */
+void metrics_page_begin(struct metrics *m, struct metrics_page *p);
+/* Appends whole series until they are at least `bytes` (> 0) long, or all that are left (p->done).
+ * False when the buffer refuses. */
+bool metrics_page_add(struct metrics_page *p, size_t bytes, struct buf *out);
+
 /* A number as Go's strconv 'g' with shortest precision writes it: "1.572864e+06", "1e-05", "+Inf".
  */
 #define METRIC_NUMBER_BYTES 32

@@ -1,7 +1,9 @@
 /* The page: Prometheus text format 0.0.4, as Go's client library writes it.
- * Source: prometheus.io, "Exposition formats"; Go's strconv for numbers. */
-#include <math.h>
-
+ * Source: prometheus.io, "Exposition formats".
+ *
+ * All of a line but its number stays the same for ever, so it is encoded once, when the family or
+ * the series is made; a page is copies of such texts with numbers (metrics_number.c) between. */
+#include "base/alloc.h"
 #include "obs/metrics_int.h"
 
 /* clang-format off */
@@ -32,35 +34,7 @@ const struct metric_buckets METRIC_B10 = {B10, ARRAY_LEN(B10)};
 const struct metric_buckets METRIC_B11 = {B11, ARRAY_LEN(B11)};
 const struct metric_buckets METRIC_GRPC_SECONDS = {GRPC_SECONDS, ARRAY_LEN(GRPC_SECONDS)};
 
-/* The fewest digits that read back as v, as "d.ddde[+-]xx" in text.  Returns the exponent. */
-static int shortest(double v, char *text, size_t cap)
-{
-    for (int digits = 0; digits < 17; digits++) {
-        snprintf(text, cap, "%.*e", digits, v);
-        if (strtod(text, NULL) == v) /* exact on purpose */
-            break;
-    }
-    return (int) strtol(strchr(text, 'e') + 1, NULL, 10);
-}
-
-void metric_number(double v, char out[METRIC_NUMBER_BYTES])
-{
-    char text[METRIC_NUMBER_BYTES];
-    int exponent, decimals;
-
-    if (isnan(v) || isinf(v)) {
-        snprintf(out, METRIC_NUMBER_BYTES, "%s", isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    exponent = shortest(v, text, sizeof text);
-    /* strconv's 'g' with the shortest precision goes over to exponents at these two ends. */
-    if (exponent < -4 || exponent >= 6) {
-        snprintf(out, METRIC_NUMBER_BYTES, "%s", text);
-        return;
-    }
-    decimals = (int) (strchr(text, 'e') - text) - (text[0] == '-') - 2; /* without "d." */
-    snprintf(out, METRIC_NUMBER_BYTES, "%.*f", MAX(MAX(decimals, 0) - exponent, 0), v);
-}
+/* ---- the texts that stay ---- */
 
 static void add_escaped(struct buf *out, const char *s, bool quotes)
 {
@@ -76,63 +50,132 @@ static void add_escaped(struct buf *out, const char *s, bool quotes)
     }
 }
 
-/* `{a="x",b="y"}` with the bucket's bound as a last label when le is given; nothing without any. */
-static void add_labels(struct buf *out, const struct metric_family *f, const char *values,
-                       const char *le)
+/* Ends `b`. */
+static void keep(struct metrics__text *t, struct buf *b)
 {
-    if (f->labels_n == 0 && le == NULL)
-        return;
-    buf_add_char(out, '{');
+    if (b->failed)
+        mem_exhausted("a line of the metrics page");
+    t->n = b->len;
+    t->p = memcpy(xmem_alloc(b->len), b->p, b->len);
+    buf_done(b);
+}
+
+void metrics__family_text(struct metric_family *f)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram"};
+    struct buf b;
+
+    buf_init(&b, METRIC_PAGE_BYTES_MAX);
+    buf_add_str(&b, "# HELP ");
+    buf_add_str(&b, f->name);
+    buf_add_char(&b, ' ');
+    add_escaped(&b, f->help, false);
+    buf_add_str(&b, "\n# TYPE ");
+    buf_add_str(&b, f->name);
+    buf_printf(&b, " %s\n", types[f->type]);
+    keep(&f->text, &b);
+}
+
+void metrics__bounds_text(struct histogram_buckets *h, const double *bounds)
+{
+    struct buf b;
+
+    buf_init(&b, METRIC_PAGE_BYTES_MAX);
+    for (size_t i = 0; i <= h->n; i++) {
+        char number[METRIC_NUMBER_BYTES] = "+Inf";
+        size_t begin = b.len;
+
+        if (i < h->n)
+            metric_number(bounds[i], number);
+        buf_printf(&b, "le=\"%s\"} ", number);
+        h->shown_n[i] = (uint8_t) (b.len - begin);
+    }
+    keep(&h->shown, &b);
+}
+
+/* `name_suffix{a="x",b="y"} `; before a bucket's bound, which is the last label, `{a="x",b="y",`.
+ */
+static void add_beginning(struct buf *b, const struct metric_family *f, const char *suffix,
+                          const char *values, bool bound_follows)
+{
+    buf_add_str(b, f->name);
+    buf_add_str(b, suffix);
+    if (f->labels_n > 0 || bound_follows)
+        buf_add_char(b, '{');
     for (size_t i = 0; i < f->labels_n; i++) {
         if (i != 0)
-            buf_add_char(out, ',');
-        buf_add_str(out, f->labels[i]);
-        buf_add_str(out, "=\"");
-        add_escaped(out, values, true);
-        buf_add_char(out, '"');
+            buf_add_char(b, ',');
+        buf_add_str(b, f->labels[i]);
+        buf_add_str(b, "=\"");
+        add_escaped(b, values, true);
+        buf_add_char(b, '"');
         values += strlen(values) + 1;
     }
-    if (le != NULL) {
-        if (f->labels_n != 0)
-            buf_add_char(out, ',');
-        buf_add_str(out, "le=\"");
-        buf_add_str(out, le);
-        buf_add_char(out, '"');
+    if (bound_follows)
+        buf_add_str(b, f->labels_n > 0 ? "," : "");
+    else
+        buf_add_str(b, f->labels_n > 0 ? "} " : " ");
+}
+
+void metrics__series_text(const struct metric_family *f, struct metrics__series *s)
+{
+    struct buf b;
+
+    buf_init(&b, METRIC_PAGE_BYTES_MAX);
+    if (f->type != METRIC_HISTOGRAM) {
+        add_beginning(&b, f, "", s->labels, false);
+        keep(&s->text, &b);
+        return;
     }
-    buf_add_char(out, '}');
+    add_beginning(&b, f, "_bucket", s->labels, true);
+    s->bucket_n = b.len;
+    add_beginning(&b, f, "_sum", s->labels, false);
+    s->sum_n = b.len - s->bucket_n;
+    add_beginning(&b, f, "_count", s->labels, false);
+    keep(&s->text, &b);
 }
 
-static void add_line(struct buf *out, const struct metric_family *f, const char *suffix,
-                     const char *values, const char *le, double v)
-{
-    char number[METRIC_NUMBER_BYTES];
+/* ---- series ---- */
 
-    metric_number(v, number);
-    buf_add_str(out, f->name);
-    buf_add_str(out, suffix);
-    add_labels(out, f, values, le);
-    buf_add_char(out, ' ');
-    buf_add_str(out, number);
-    buf_add_char(out, '\n');
+static char *put(char *to, const char *p, size_t n)
+{
+    memcpy(to, p, n);
+    return to + n;
 }
 
-static void add_histogram(struct buf *out, const struct metric_family *f,
-                          const struct metrics__series *s)
+static char *put_value(char *to, double v)
 {
-    const struct histogram_buckets *b = f->buckets;
+    to = metric__put_number(v, to);
+    *to++ = '\n';
+    return to;
+}
+
+/* Enough for the lines of a series. */
+static size_t series_room(const struct metric_family *f, const struct metrics__series *s)
+{
+    size_t lines = f->type == METRIC_HISTOGRAM ? f->buckets->n + 1 : 0;
+
+    return lines * (s->bucket_n + METRIC_NUMBER_BYTES) + s->text.n + 2 * METRIC_NUMBER_BYTES +
+           (lines > 0 ? f->buckets->shown.n : 0);
+}
+
+static char *put_histogram(char *to, const struct histogram_buckets *b,
+                           const struct metrics__series *s)
+{
     uint64_t sum = atomic_load_explicit(&s->histogram->sum, memory_order_relaxed);
+    const char *bound = b->shown.p, *rest = s->text.p + s->bucket_n;
     uint64_t count = 0;
 
     for (size_t i = 0; i <= b->n; i++) {
-        char le[METRIC_NUMBER_BYTES] = "+Inf";
-
-        if (i < b->n)
-            metric_number(b->shown[i], le);
         count += atomic_load_explicit(&s->histogram->counts[i], memory_order_relaxed);
-        add_line(out, f, "_bucket", s->labels, le, (double) count);
+        to = put(to, s->text.p, s->bucket_n);
+        to = put(to, bound, b->shown_n[i]);
+        bound += b->shown_n[i];
+        to = put_value(to, (double) count);
     }
-    add_line(out, f, "_sum", s->labels, NULL, (double) sum / b->per_unit);
-    add_line(out, f, "_count", s->labels, NULL, (double) count);
+    to = put_value(put(to, rest, s->sum_n), (double) sum / b->per_unit);
+    rest += s->sum_n;
+    return put_value(put(to, rest, s->text.n - s->bucket_n - s->sum_n), (double) count);
 }
 
 static double series_value(const struct metric_family *f, const struct metrics__series *s)
@@ -146,38 +189,75 @@ static double series_value(const struct metric_family *f, const struct metrics__
     return v;
 }
 
-static void add_family(struct buf *out, const struct metric_family *f)
+static void add_series(struct buf *out, const struct metric_family *f,
+                       const struct metrics__series *s)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
+    size_t room = series_room(f, s);
+    char *begin = (char *) buf_reserve(out, room), *end;
 
-    if (f->series_n == 0)
+    if (begin == NULL)
         return;
-    buf_add_str(out, "# HELP ");
-    buf_add_str(out, f->name);
-    buf_add_char(out, ' ');
-    add_escaped(out, f->help, false);
-    buf_add_str(out, "\n# TYPE ");
-    buf_add_str(out, f->name);
-    buf_add_char(out, ' ');
-    buf_add_str(out, types[f->type]);
-    buf_add_char(out, '\n');
-    for (size_t i = 0; i < f->series_n; i++) {
-        if (f->type == METRIC_HISTOGRAM)
-            add_histogram(out, f, f->series[i]);
-        else
-            add_line(out, f, "", f->series[i]->labels, NULL, series_value(f, f->series[i]));
+    if (f->type == METRIC_HISTOGRAM)
+        end = put_histogram(begin, f->buckets, s);
+    else
+        end = put_value(put(begin, s->text.p, s->text.n), series_value(f, s));
+    ASSERT((size_t) (end - begin) <= room);
+    buf_commit(out, (size_t) (end - begin));
+}
+
+/* ---- the page ---- */
+
+void metrics_page_begin(struct metrics *m, struct metrics_page *p)
+{
+    *p = (struct metrics_page){.m = m};
+    /* Collectors make series, so they run without `lock`. */
+    pthread_mutex_lock(&m->collecting);
+    for (size_t i = 0; i < m->collectors_n; i++)
+        m->collectors[i].fn(m->collectors[i].arg);
+    pthread_mutex_unlock(&m->collecting);
+}
+
+/* The rest of a family, or one series and as many more as end `out` below `end` bytes.  False:
+ * there is more. */
+static bool add_family(struct metrics_page *p, const struct metric_family *f, size_t end,
+                       struct buf *out)
+{
+    size_t i = p->series == NULL ? 0 : metrics__series_behind(f, p->series);
+
+    if (i == 0 && f->series_n > 0)
+        buf_add(out, f->text.p, f->text.n);
+    for (; i < f->series_n && (p->series == NULL || out->len < end); i++) {
+        p->series = f->series[i];
+        add_series(out, f, p->series);
     }
+    if (i < f->series_n)
+        return false;
+    p->series = NULL;
+    return true;
+}
+
+bool metrics_page_add(struct metrics_page *p, size_t bytes, struct buf *out)
+{
+    size_t end = out->len + bytes;
+    size_t i = 0;
+
+    pthread_mutex_lock(&p->m->lock);
+    if (p->family != NULL)
+        i = metrics__family_at(p->m, p->family);
+    for (; i < p->m->families_n; i++) {
+        p->family = p->m->families[i];
+        if (out->len >= end || !add_family(p, p->family, end, out))
+            break;
+    }
+    p->done = i == p->m->families_n;
+    pthread_mutex_unlock(&p->m->lock);
+    return !out->failed;
 }
 
 bool metrics_write(struct metrics *m, struct buf *out)
 {
-    /* Collectors make series, so they run without the lock; registration ends before the first
-     * page. */
-    for (size_t i = 0; i < m->collectors_n; i++)
-        m->collectors[i].fn(m->collectors[i].arg);
-    pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < m->families_n; i++)
-        add_family(out, m->families[i]);
-    pthread_mutex_unlock(&m->lock);
-    return !out->failed;
+    struct metrics_page p;
+
+    metrics_page_begin(m, &p);
+    return metrics_page_add(&p, METRIC_PAGE_BYTES_MAX, out);
 }
