@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
-#include "edge/server/goparse.h"
 #include "engine/net/srv.h"
+#include "engine/net/url.h"
 #include "etcd/discovery.h"
 
 #define TEXT_BYTES_MAX ((size_t) 1 << 20)

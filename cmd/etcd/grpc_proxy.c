@@ -7,6 +7,7 @@
 
 #include "edge/server/goparse.h"
 #include "edge/server/server.h"
+#include "engine/net/url.h"
 #include "etcd/grpc_proxy_int.h"
 #include "etcd/host_port.h"
 #include "etcd/process.h"

@@ -1,6 +1,7 @@
 #include "etcd/peer_side.h"
 
 #include "edge/server/goparse.h"
+#include "engine/net/url.h"
 
 /* One URL, taken apart. */
 static int where_of(struct config *c, const char *text, struct tls *tls, struct net_listen *ret,

@@ -1,5 +1,6 @@
 #include "base/alloc.h"
 #include "cli/text.h"
+#include "engine/net/url.h"
 #include "etcdctl/ctl.h"
 
 /* ---- list ---- */
@@ -41,30 +42,6 @@ static int member_id(const struct cli_call *call, uint64_t *ret)
     return CTL_OK;
 }
 
-static bool starts_with(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
-/* What etcd's types.NewURLs asks of a peer URL. */
-static int check_url(const char *url)
-{
-    const char *host;
-    const char *port;
-
-    if (starts_with(url, "unix://") || starts_with(url, "unixs://"))
-        return CTL_OK;
-    if (!starts_with(url, "http://") && !starts_with(url, "https://"))
-        return cli_fail(CTL_ERROR, "URL scheme must be http, https, unix, or unixs: %s", url);
-    host = strstr(url, "://") + 3;
-    port = strrchr(host, ':');
-    if (port == NULL || strchr(port, ']') != NULL)
-        return cli_fail(CTL_ERROR, "URL address does not have the form \"host:port\": %s", url);
-    if (strchr(host, '/') != NULL)
-        return cli_fail(CTL_ERROR, "URL must not contain a path: %s", url);
-    return CTL_OK;
-}
-
 /* --peer-urls, split at its commas; in the call's arena. */
 static int peer_urls(struct cli_call *call, char ***ret, size_t *ret_n)
 {
@@ -90,15 +67,6 @@ static int peer_urls(struct cli_call *call, char ***ret, size_t *ret_n)
     return CTL_OK;
 }
 
-static int check_urls(char *const *urls, size_t n)
-{
-    int status = CTL_OK;
-
-    for (size_t i = 0; i < n && status == CTL_OK; i++)
-        status = check_url(urls[i]);
-    return status;
-}
-
 /* ---- a change ---- */
 
 /* What add, remove, update and promote have in common. */
@@ -111,6 +79,19 @@ struct change {
     ctl_print_fn *print;
 };
 
+/* What etcd's types.NewURLs asks of peer URLs. */
+static int check_urls(const struct change *c, struct arena *a)
+{
+    struct err e = ERR_INIT;
+    struct url u;
+
+    for (size_t i = 0; i < c->urls_n; i++) {
+        if (url_parse(c->urls[i], a, &u, &e) != 0)
+            return cli_fail(CTL_ERROR, "%s", e.msg);
+    }
+    return CTL_OK;
+}
+
 /* Sends the request and prints the answer.  URLs in it are looked at only when the login has
  * succeeded, as etcd's client does. */
 static int make_change(struct cli_call *call, const struct change *c)
@@ -122,7 +103,7 @@ static int make_change(struct cli_call *call, const struct change *c)
 
     ctl.what.member_id = c->member_id;
     if (status == CTL_OK)
-        status = check_urls(c->urls, c->urls_n);
+        status = check_urls(c, &call->arena);
     if (status == CTL_OK &&
         ketch_invoke(ctl.client, c->method, c->request, timeout_ms, &reply, &ctl.error) != KETCH_OK)
         status = ctl_fail(&ctl, CTL_ERROR);

@@ -1,7 +1,8 @@
 #include "etcdutl/initial.h"
 
-#include "cli/text.h"
-#include "etcdutl/url.h"
+#include "engine/net/same_urls.h"
+#include "engine/net/url.h"
+#include "etcdutl/utl.h"
 
 #define LIST_BYTES_MAX 65536
 
@@ -43,6 +44,17 @@ static struct bytes next_item(const char **rest)
 
 /* ---- the flags ---- */
 
+static int read_url(struct reading *r, struct bytes item, const char **ret, struct err *e)
+{
+    const char *text = arena_printf(r->arena, "%.*s", (int) item.n, (const char *) item.p);
+    struct url u;
+    int rc = text == NULL ? no_memory(e) : url_parse(text, r->arena, &u, e);
+
+    if (rc == 0)
+        *ret = u.text;
+    return rc;
+}
+
 static int read_own(struct reading *r, struct err *e)
 {
     const char *rest = r->flags->peer_urls;
@@ -54,7 +66,7 @@ static int read_own(struct reading *r, struct err *e)
     do { /* an empty flag is one empty URL */
         if (r->own_n == CLUSTER_URLS_MAX)
             return err_set(e, ERR_LIMIT, "more than %d URLs", CLUSTER_URLS_MAX);
-        rc = url_read(next_item(&rest), r->arena, &r->own[r->own_n++], e);
+        rc = read_url(r, next_item(&rest), &r->own[r->own_n++], e);
     } while (rc == 0 && *rest != 0);
     qsort(r->own, r->own_n, sizeof *r->own, by_text);
     return rc;
@@ -97,7 +109,7 @@ static int add_url(struct reading *r, struct cluster_member *m, struct bytes tex
         return err_set(e, ERR_LIMIT, "more than %d URLs", CLUSTER_URLS_MAX);
     for (size_t i = 0; i < m->peer_urls.n; i++)
         v[i] = m->peer_urls.v[i];
-    rc = url_read(text, r->arena, &v[m->peer_urls.n], e);
+    rc = read_url(r, text, &v[m->peer_urls.n], e);
     if (rc != 0)
         return rc;
     m->peer_urls.n++;
@@ -143,75 +155,6 @@ static bool listed(const char *const *v, size_t n, const char *s)
             return true;
     }
     return false;
-}
-
-static void put_quoted_list(struct buf *out, const char *const *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        buf_add_str(out, i == 0 ? "[" : " ");
-        text_quote(out, bytes_str(v[i]));
-    }
-    buf_add_char(out, ']');
-}
-
-static bool equal_lists(const char *const *a, const char *const *b, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(a[i], b[i]) != 0)
-            return false;
-    }
-    return true;
-}
-
-static int other_number(const struct reading *r, const struct cluster_strings *initial,
-                        struct err *e)
-{
-    struct buf words;
-
-    buf_init(&words, LIST_BYTES_MAX);
-    put_quoted_list(&words, r->own, r->own_n);
-    buf_add_str(&words, ") != len(");
-    put_quoted_list(&words, initial->v, initial->n);
-    err_set(e, ERR_INVALID, "len(%s)", buf_cstr(&words));
-    buf_done(&words);
-    return ERR_INVALID;
-}
-
-/* A copy of the list with addresses in place of names, sorted. */
-static int resolved(struct reading *r, const char *const *v, size_t n, const char ***ret,
-                    struct err *e)
-{
-    const char **copy = arena_dup(r->arena, v, n * sizeof *v);
-    int rc = copy == NULL ? no_memory(e) : 0;
-
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = url_resolve(v[i], r->arena, &copy[i], e);
-    if (rc != 0)
-        return rc;
-    qsort(copy, n, sizeof *copy, by_text);
-    *ret = copy;
-    return 0;
-}
-
-/* The same URLs, or the same once their hosts are addresses.  Otherwise the error says which
- * differ. */
-static int same_urls(struct reading *r, const struct cluster_strings *initial, struct err *e)
-{
-    const char **a = NULL, **b = NULL;
-    int rc;
-
-    if (r->own_n != initial->n)
-        return other_number(r, initial, e);
-    if (equal_lists(r->own, initial->v, initial->n))
-        return 0;
-    rc = resolved(r, r->own, r->own_n, &a, e);
-    if (rc == 0)
-        rc = resolved(r, initial->v, initial->n, &b, e);
-    for (size_t i = 0; i < initial->n && rc == 0; i++) {
-        if (strcmp(a[i], b[i]) != 0)
-            rc = err_set(e, ERR_INVALID, "resolved urls: \"%s\" != \"%s\"", a[i], b[i]);
-    }
-    return rc;
 }
 
 /* "n1=URL" of each in v that is not in `others`, comma separated; without a prefix: URLs alone. */
@@ -303,6 +246,7 @@ static int check_duplicates(struct reading *r, struct err *e)
 static int check(struct reading *r, struct err *e)
 {
     struct cluster_member *self = member_named(r, bytes_str(r->flags->name));
+    mono_ns until = clock_mono_ns(clock_posix()) + INT64_C(1000000) * NET_SAME_URLS_MS;
     struct err why = ERR_INIT;
     int rc;
 
@@ -310,7 +254,9 @@ static int check(struct reading *r, struct err *e)
         return err_set(e, ERR_INVALID,
                        "couldn't find local name \"%s\" in the initial cluster configuration",
                        r->flags->name);
-    rc = same_urls(r, &self->peer_urls, &why);
+    rc = net_same_urls((struct net_urls){r->own, r->own_n},
+                       (struct net_urls){self->peer_urls.v, self->peer_urls.n}, until, utl_log,
+                       r->arena, &why);
     if (rc == ERR_NOMEM)
         return no_memory(e);
     if (rc != 0)

@@ -5,6 +5,7 @@
  * same. */
 #include "cli/text.h"
 #include "edge/server/goparse.h"
+#include "engine/net/url.h"
 #include "obs/gofmt.h"
 #include "wire/gojson.h"
 #include "wire/wire.h"

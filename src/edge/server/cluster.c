@@ -1,7 +1,7 @@
 /* The Cluster service. */
-#include "edge/server/goparse.h"
 #include "edge/server/permit.h"
 #include "edge/server/server_int.h"
+#include "engine/net/url.h"
 
 /* ---- list ---- */
 
@@ -80,6 +80,8 @@ static bool take_urls(struct call *c, char **urls, size_t n, struct cluster_stri
         struct url u;
 
         ok = url_parse(urls[i], call_arena(c), &u, NULL) == 0;
+        if (ok)
+            urls[i] = (char *) (uintptr_t) u.text;
     }
     if (!ok) {
         reply_error(c, API_MEMBER_BAD_URLS);

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "edge/server/goparse.h"
+#include "engine/net/url.h"
 #include "obs/gofmt.h"
 
 const struct config_field config_fields[CONFIG_FIELDS_N] = {

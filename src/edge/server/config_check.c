@@ -5,6 +5,7 @@
 #include "edge/server/config.h"
 #include "edge/server/goparse.h"
 #include "engine/net/tls.h"
+#include "engine/net/url.h"
 #include "obs/gofmt.h"
 
 #define ELECTION_MS_MAX 50000

@@ -6,6 +6,7 @@
 #include "edge/server/listen.h"
 #include "edge/server/permit.h"
 #include "edge/server/security.h"
+#include "engine/net/url.h"
 
 #define FDS_RESERVED 150 /* for files and peers: not for clients */
 #define ARENA_BYTES_MIN (16u << 20)

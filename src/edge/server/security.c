@@ -1,6 +1,6 @@
 #include "edge/server/security.h"
 
-#include "edge/server/goparse.h"
+#include "engine/net/url.h"
 
 /* ---- the flags of one side ---- */
 

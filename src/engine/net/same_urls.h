@@ -20,7 +20,7 @@
 struct log;
 
 struct net_urls {
-    const char *const *v; /* "http://a.test:2380", as url_parse of the flags takes them */
+    const char *const *v; /* "http://a.test:2380", as url_parse takes them */
     size_t n;
 };
 

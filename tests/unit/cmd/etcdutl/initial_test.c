@@ -1,59 +1,9 @@
 #include "lib/cm.h"
 
 #include "etcdutl/initial.h"
-#include "etcdutl/url.h"
 #include "etcdutl/utl.h"
 
 struct log *utl_log; /* silent */
-
-/* ---- one URL ---- */
-
-static void expect_url(const char *in, const char *want)
-{
-    struct err e = ERR_INIT;
-    const char *got = NULL;
-    struct arena a;
-    int rc;
-
-    arena_init(&a, 1 << 20);
-    rc = url_read(bytes_str(in), &a, &got, &e);
-    assert_string_equal(rc == 0 ? got : e.msg, want);
-    arena_done(&a);
-}
-
-/* What etcd takes for a peer URL: a scheme it knows, a host and a port, no path; spaces around it
- * are dropped, the scheme becomes lower case. */
-static void takes_peer_urls(void **state)
-{
-    (void) state;
-    expect_url("http://10.0.0.1:2380", "http://10.0.0.1:2380");
-    expect_url("  HTTPS://a.example:1 ", "https://a.example:1");
-    expect_url("http://[::1]:2380", "http://[::1]:2380");
-    expect_url("http://user@h:1", "http://user@h:1");
-    expect_url("unix:///run/peer.sock", "unix:///run/peer.sock");
-    expect_url("unixs://m1", "unixs://m1");
-    expect_url("http://h:", "http://h:");
-}
-
-/* What it refuses, in the words of etcd and of Go's parser. */
-static void refuses_other_urls(void **state)
-{
-    (void) state;
-    expect_url("", "URL scheme must be http, https, unix, or unixs: ");
-    expect_url("bogus", "URL scheme must be http, https, unix, or unixs: bogus");
-    expect_url("ftp://a:1", "URL scheme must be http, https, unix, or unixs: ftp://a:1");
-    expect_url("localhost:1", "URL scheme must be http, https, unix, or unixs: localhost:1");
-    expect_url("1.2.3.4:1", "parse \"1.2.3.4:1\": first path segment in URL cannot contain colon");
-    expect_url("://a", "parse \"://a\": missing protocol scheme");
-    expect_url("http://a:x", "parse \"http://a:x\": invalid port \":x\" after host");
-    expect_url("http://a", "URL address does not have the form \"host:port\": http://a");
-    expect_url("http:", "URL address does not have the form \"host:port\": http:");
-    expect_url("http://::1:1", "URL address does not have the form \"host:port\": http://::1:1");
-    expect_url("http://a:1/", "URL must not contain a path: http://a:1/");
-    expect_url("http://a:1/p?q", "URL must not contain a path: http://a:1/p?q");
-    expect_url("http://a:\x01",
-               "parse \"http://a:\\x01\": net/url: invalid control character in URL");
-}
 
 /* ---- the cluster ---- */
 
@@ -123,33 +73,11 @@ static void refuses_what_does_not_agree(void **state)
                  "initial cluster x=http://127.0.0.1:1,y=http://127.0.0.1:1 has duplicate url");
 }
 
-/* Names of hosts and their addresses are the same to it. */
-static void looks_names_up(void **state)
-{
-    const char *url = NULL;
-    struct err e = ERR_INIT;
-    struct arena a;
-
-    (void) state;
-    arena_init(&a, 1 << 20);
-    assert_int_equal(url_resolve("http://127.0.0.1:80", &a, &url, &e), 0);
-    assert_string_equal(url, "http://127.0.0.1:80");
-    assert_int_equal(url_resolve("http://localhost:80", &a, &url, &e), 0);
-    assert_string_equal(url, "http://localhost:80");
-    assert_int_equal(url_resolve("http://[::1]:80", &a, &url, &e), 0);
-    assert_string_equal(url, "http://[::1]:80");
-    assert_int_equal(url_resolve("unix:///a:80", &a, &url, &e), 0);
-    assert_string_equal(url, "unix:///a:80");
-    assert_int_not_equal(url_resolve("http://no.such.host.invalid:80", &a, &url, &e), 0);
-    arena_done(&a);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_peer_urls),   cmocka_unit_test(refuses_other_urls),
-        cmocka_unit_test(knows_its_members), cmocka_unit_test(refuses_what_does_not_agree),
-        cmocka_unit_test(looks_names_up),
+        cmocka_unit_test(knows_its_members),
+        cmocka_unit_test(refuses_what_does_not_agree),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,6 +174,23 @@ static void test_cluster(void **state)
               "etcdserver: can only promote a learner member");
 }
 
+/* The URLs of a new member are kept as etcd's parser writes them: no blanks, the scheme in lower
+ * case. */
+static void test_member_urls(void **state)
+{
+    Etcdserverpb__MemberAddRequest q = ETCDSERVERPB__MEMBER_ADD_REQUEST__INIT;
+    Etcdserverpb__MemberAddResponse *res;
+    char url[] = " HTTP://127.0.0.1:1";
+    char *urls[] = {url};
+
+    (void) state;
+    q.islearner = true;
+    q.peerurls = urls;
+    q.n_peerurls = 1;
+    ASK_OK("/etcdserverpb.Cluster/MemberAdd", &q.base, member_add_response, &res);
+    assert_string_equal(res->member->peerurls[0], "http://127.0.0.1:1");
+}
+
 /* Status, hashes, leadership and downgrade checks answer as etcd's. */
 static void test_maintenance(void **state)
 {
@@ -372,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cluster, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_member_urls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_maintenance, setup, teardown),
         cmocka_unit_test_setup_teardown(test_alarm_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),
