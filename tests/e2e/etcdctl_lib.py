@@ -19,6 +19,17 @@ def without_logs(err):
     return ''.join(line for line in err.splitlines(True) if not line.startswith('{"level"'))
 
 
+# A slow machine, or a sanitizer's build, is no reason to fail: etcdctl's own limits are 5 and 2 seconds.
+PATIENCE = {'command-timeout': '30s', 'dial-timeout': '30s'}
+
+
+def patience(args):
+    """Variables for etcdctl that wait longer; a variable beside the flag it stands for would be refused."""
+    given = [os.fsdecode(a) for a in args]
+    return {'ETCDCTL_' + k.upper().replace('-', '_'): v for k, v in PATIENCE.items()
+            if not any(a.startswith('--' + k) for a in given)}
+
+
 class Ctl:
     """etcdctl with the endpoint of a server in its environment."""
 
@@ -28,7 +39,7 @@ class Ctl:
         self.env['ETCDCTL_ENDPOINTS'] = endpoint
 
     def start(self, *args, env=None, stdin=subprocess.DEVNULL, endpoints=True):
-        e = dict(self.env, **(env or {}))
+        e = {**patience(args), **self.env, **(env or {})}
         if not endpoints:
             del e['ETCDCTL_ENDPOINTS']
         return subprocess.Popen([self.program, *args], env=e, stdin=stdin, stdout=subprocess.PIPE,
