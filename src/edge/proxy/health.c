@@ -23,6 +23,9 @@ struct probe {
 
 static void probe_free(struct probe *b)
 {
+    ASSERT(!b->asking); /* invariant 7 */
+    ASSERT(b->watch == NULL);
+    ASSERT(list_empty(&b->waiter.link));
     list_remove(&b->link);
     loop_timer_stop(b->proxy->loop, &b->timer);
     upstream_give(b->member);

@@ -24,8 +24,8 @@ void pages__error(struct http_req *r, int status, const char *text)
 static void page_free(struct page *g)
 {
     list_remove(&g->link);
-    loop_timer_stop(g->proxy->loop, &g->timer);
-    http_client_free(g->client);
+    http_client_free(g->client);                /* which may end the request, and start the timer */
+    loop_timer_stop(g->proxy->loop, &g->timer); /* invariant 7 */
     buf_done(&g->body);
     mem_free(g);
 }

@@ -31,6 +31,7 @@ struct relay {
 
 static void end(struct relay *x, int code, const char *text)
 {
+    ASSERT(x->rpc == NULL); /* invariant 7 */
     upstream_forget(x->proxy->up, &x->waiter);
     loop_timer_stop(x->proxy->loop, &x->timer);
     upstream_give(x->member);

@@ -43,6 +43,7 @@ static void start_timer(struct upstream_member *m, int64_t ms)
 
 static void member_free(struct upstream_member *m)
 {
+    ASSERT(m->calls == 0); /* invariant 7 */
     list_remove(&m->link);
     loop_timer_stop(m->up->options.loop, &m->timer);
     channel_free(m->channel);

@@ -9,7 +9,10 @@ static void seek(struct source *s);
 
 static void source_free(struct source *s)
 {
-    ASSERT(list_empty(&s->streams));
+    ASSERT(list_empty(&s->streams)); /* invariant 7 */
+    ASSERT(list_empty(&s->doomed));
+    ASSERT(s->rpc == NULL);
+    ASSERT(!s->busy);
     LIST_EACH_SAFE (it, &s->feeds)
         feed__free(CONTAINER_OF(it, struct feed, link));
     upstream_forget(s->proxy->up, &s->waiter);
