@@ -65,17 +65,21 @@ struct http_client *peer__client_new(struct loop *l, const char *url, struct tls
     return c;
 }
 
+/* What ends with the clients finds none that it could use next. */
 static void urls_free(struct peer *p)
 {
-    for (size_t i = 0; i < p->urls_n; i++) {
-        http_client_free(p->clients[i]);
+    struct http_client **clients = p->clients;
+    size_t n = p->urls_n;
+
+    p->clients = NULL;
+    p->urls_n = p->url = 0;
+    for (size_t i = 0; i < n; i++) {
+        http_client_free(clients[i]);
         mem_free(p->urls[i]);
     }
     mem_free(p->urls);
-    mem_free(p->clients);
+    mem_free(clients);
     p->urls = NULL;
-    p->clients = NULL;
-    p->urls_n = p->url = 0;
 }
 
 static void urls_set(struct peer *p, const struct cluster_strings *urls)
@@ -265,6 +269,13 @@ static void close_connections(struct peer *p)
     peer__probe_close(p);
     peer__version_close(p);
     peer__posts_close(p);
+    for (int k = 0; k < PEER_STREAMS; k++) { /* P5 */
+        ASSERT(p->writers[k].req == NULL && !loop_timer_active(&p->writers[k].heartbeat));
+        ASSERT(p->readers[k].out == NULL && !loop_timer_active(&p->readers[k].redial));
+    }
+    ASSERT(p->probe_out == NULL && (p->is_remote || !loop_timer_active(&p->probe)));
+    ASSERT(p->version_out == NULL);
+    ASSERT(list_empty(&p->posts) && list_empty(&p->posts_waiting));
 }
 
 void peer__unref(struct peer *p)
@@ -364,7 +375,7 @@ void peer__add_remote(struct peer_server *ps, raft_id id, struct bytes urls)
     const char *v[PEER_URLS_MAX];
     struct cluster_strings list = {v, 0};
 
-    if (id == 0 || id == ps->id || peer__find(ps, id) != NULL ||
+    if (ps->stopping || id == 0 || id == ps->id || peer__find(ps, id) != NULL ||
         (ps->view != NULL && cluster_view_is_removed(ps->view, id)))
         return;
     text = xmem_calloc(urls.n + 1, 1);

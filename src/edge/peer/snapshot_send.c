@@ -45,7 +45,8 @@ struct snapshot_out {
 
 static void snapshot_free(struct snapshot_out *x)
 {
-    ASSERT(x->out == NULL);
+    ASSERT(x->out == NULL); /* P5 */
+    ASSERT(!loop_timer_active(&x->late));
     list_remove(&x->link);
     node_sent(x->ps->node, x->s, x->ok);
     mem_free(x);

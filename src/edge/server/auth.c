@@ -196,13 +196,12 @@ static void sign_work(struct auth_job *j)
 
 static void signed_done(struct auth_job *j)
 {
-    struct password_call *p = job_back(j);
-    const char *token;
+    struct password_call *p = CONTAINER_OF(j, struct password_call, job);
+    const char *token = arena_printf(call_arena(p->call), "%s", buf_cstr(&p->token));
 
-    if (p == NULL)
-        return;
-    token = arena_printf(call_arena(p->call), "%s", buf_cstr(&p->token));
     buf_done(&p->token);
+    if (job_back(j) == NULL)
+        return;
     if (p->made == 0 && token != NULL)
         login_reply(p, token);
     else if (p->made > 0)

@@ -185,6 +185,7 @@ void compactor_free(struct compactor *c)
     if (c == NULL)
         return;
     ASSERT(!c->busy);
+    ASSERT(!loop_timer_active(&c->timer)); /* I4 */
     arena_done(&c->arena);
     mem_free(c->samples);
     mem_free(c);

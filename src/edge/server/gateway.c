@@ -313,6 +313,7 @@ void gate_input_end(struct gate *g)
 void gate_go_on(struct gate *g)
 {
     struct buf rest = g->rest;
+    bool paused;
 
     if (call_local_paused(g->call))
         return;
@@ -321,11 +322,13 @@ void gate_go_on(struct gate *g)
     buf_done(&rest);
     if (waits(g))
         return;
+    /* Over HTTP/2 what was held back comes at once, and may have to wait again. */
+    paused = g->paused;
+    g->paused = false;
     if (g->end_due)
         gate_input_end(g);
-    else if (g->paused)
+    else if (paused)
         http_resume(g->http);
-    g->paused = false;
 }
 
 /* ---- the request ---- */

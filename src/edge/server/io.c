@@ -200,6 +200,11 @@ void io_done(struct io *io)
     if (io->loop == NULL)
         return;
     ASSERT(io->outstanding == 0);
+    ASSERT(list_empty(&io->guarded));
+    ASSERT(list_empty(&io->gates));
+    ASSERT(io->gathered == NULL);
+    loop_timer_stop(io->loop, &io->leader_timer);
+    loop_timer_stop(io->loop, &io->drain_timer);
     watch_io_done(io);
     if (io->reader != NULL)
         mvcc_reader_free(io->reader);

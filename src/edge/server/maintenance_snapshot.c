@@ -51,7 +51,7 @@ static void end_now(struct snapshot_stream *t)
 
     ASSERT(t->over);
     ASSERT(t->under_way == 0);
-    loop_timer_stop(io->loop, &t->stall_timer);
+    loop_timer_stop(io->loop, &t->stall_timer); /* I4 */
     for (size_t i = 0; i < SNAPSHOT_PIECES; i++)
         payload_unref(t->pieces[i].bytes);
     io->outstanding--;

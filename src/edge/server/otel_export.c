@@ -384,6 +384,10 @@ void otel_export_free(struct otel_export *x)
     if (x == NULL)
         return;
     ASSERT(!x->running);
+    if (x->loop != NULL)
+        loop_timer_stop(x->loop, &x->tick); /* of one that never ran */
+    ASSERT(!loop_timer_active(&x->retry));  /* I4 */
+    ASSERT(!loop_timer_active(&x->late));
     channel_free(x->channel);
     x->channel = NULL;
     x->stopping = true; /* a task of one that never ran finds nothing to do: see `run` */

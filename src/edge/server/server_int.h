@@ -10,6 +10,8 @@
  *   I2  Every req that was submitted comes back exactly once, also when the client is gone; only
  * then its call is ended. I3  io->outstanding counts what the node still holds of this thread:
  * requests and watch streams.  The loop is stopped only when it is 0.
+ *   I4  What is freed is over: no timer or task of it is due, it is in no list.  With the loop no
+ * timer is left.
  */
 #ifndef KETCH_EDGE_SERVER_INT_H
 #define KETCH_EDGE_SERVER_INT_H

@@ -27,6 +27,8 @@ static void watch_free(struct wwatch *w)
 {
     if (w->busy || w->leaving)
         return;
+    ASSERT(list_empty(&w->catching)); /* I4 */
+    ASSERT(list_empty(&w->order.link));
     mem_free(w->leave);
     mem_free(w);
 }
@@ -137,6 +139,9 @@ static void stream_returned(struct req *r)
 
 static void stream_free(struct wstream *s)
 {
+    ASSERT(!loop_timer_active(&s->timer)); /* I4 */
+    ASSERT(list_empty(&s->guard.link));
+    ASSERT(s->requests == 0); /* the task at its end is one of them */
     while (!list_empty(&s->watches)) {
         struct wwatch *w = CONTAINER_OF(s->watches.next, struct wwatch, link);
 
@@ -570,6 +575,9 @@ void watch_io_done(struct io *io)
 {
     if (io->watch == NULL)
         return;
+    ASSERT(list_empty(&io->watch->catching));
+    ASSERT(!io->watch->posted);
+    loop_timer_stop(io->loop, &io->watch->retry);
     arena_done(&io->watch->scratch);
     mem_free(io->watch);
     io->watch = NULL;
