@@ -92,4 +92,5 @@ void acceptor__check_stopped(const struct acceptor *a)
 {
     ASSERT(a->closing);
     ASSERT(!a->polling);
+    ASSERT(!loop_timer_active(&a->retry));
 }

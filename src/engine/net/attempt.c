@@ -47,4 +47,5 @@ void attempt__cancel(struct attempt *a)
     if (a->dial != NULL)
         dial__cancel(a->dial);
     a->dial = NULL;
+    ASSERT(!loop_timer_active(&a->over)); /* its owner may free it now: invariant 14 */
 }

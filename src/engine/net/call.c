@@ -61,7 +61,9 @@ void call__maybe_free(struct call *c)
 
     if (c->stream_open || c->owned || c->http != NULL)
         return;
-    ASSERT(c->out.head == NULL);
+    ASSERT(c->out.head == NULL); /* invariant 14 */
+    ASSERT(list_empty(&c->link));
+    ASSERT(list_empty(&c->writable_link));
     loop__uncount(&sc->sl->counters.calls_open, 1);
     loop_timer_stop(l, &c->deadline);
     call__message_drop(c);

@@ -98,6 +98,7 @@ static void detach(struct client_conn *cc, struct rpc *r)
 {
     ASSERT(r->cc == cc);
     list_remove(&r->link);
+    list_remove(&r->writable_link);
     r->cc = NULL;
     cc->rpcs_n--;
 }
@@ -157,8 +158,8 @@ static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *hea
     if (!outq_add(q, head, 9) || body_take(&r->out, q, length) != BODY_TAKEN)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (r->out.bytes == 0 && length > 0 && r->cb != NULL && r->cb->on_writable != NULL &&
-        !r->half_closed) {
-        r->writable_due = true;
+        !r->half_closed && list_empty(&r->writable_link)) {
+        list_push(&r->ch->writable, &r->writable_link);
         loop_hook_arm(cc->conn.loop, &r->ch->hook);
     }
     return 0;
@@ -328,7 +329,11 @@ static void on_closed(struct conn *c)
 
 static void on_free(struct conn *c)
 {
-    mem_free(c->session);
+    struct client_conn *cc = c->session;
+
+    ASSERT(!loop_timer_active(&cc->keepalive)); /* invariant 14 */
+    ASSERT(list_empty(&cc->rpcs));
+    mem_free(cc);
 }
 
 static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, on_free};

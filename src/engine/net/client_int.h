@@ -56,7 +56,7 @@ struct rpc {
     struct body out;
     bool half_closed;
     bool deferred;
-    bool writable_due;
+    struct list writable_link; /* in channel.writable: all of `out` has left */
 
     struct grpc_deframer in;
     bool msg_on_heap;
@@ -95,6 +95,8 @@ struct channel {
     struct list waiting;
     struct list held; /* paused, their stream closed, messages left */
     struct list ended;
+    struct list writable;
+    bool calling; /* on_end of its calls: may not be freed from there */
     struct loop_timer connect_timer;
     struct loop_timer retry_timer; /* for calls that wait until the endpoint is there */
     int64_t retry_ms;

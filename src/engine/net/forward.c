@@ -48,6 +48,8 @@ static void flow_free(struct flow *w)
 {
     struct net_forward *f = w->owner;
 
+    ASSERT(w->attempt.dial == NULL); /* invariant 14 */
+    ASSERT(!loop_timer_active(&w->attempt.over));
     mem_free(w);
     f->flows_n--;
     maybe_free(f);

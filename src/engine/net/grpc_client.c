@@ -143,20 +143,19 @@ void channel__lost(struct channel *ch, struct client_conn *cc, const char *why)
         set_state(ch, CHANNEL_IDLE, why);
 }
 
+/* A callback may end any call: that takes it out of either list. */
 static void run_writable(struct channel *ch)
 {
-    LIST_EACH_SAFE (x, &ch->conns) {
-        struct client_conn *cc = CONTAINER_OF(x, struct client_conn, link);
+    struct list due;
+    struct list *x;
 
-        LIST_EACH_SAFE (y, &cc->rpcs) {
-            struct rpc *r = CONTAINER_OF(y, struct rpc, link);
+    list_init(&due);
+    list_splice(&due, &ch->writable);
+    while ((x = list_pop(&due)) != NULL) {
+        struct rpc *r = CONTAINER_OF(x, struct rpc, writable_link);
 
-            if (!r->writable_due)
-                continue;
-            r->writable_due = false;
-            if (r->out.bytes == 0)
-                r->cb->on_writable(r, r->user);
-        }
+        if (r->out.bytes == 0)
+            r->cb->on_writable(r, r->user);
     }
 }
 
@@ -204,6 +203,7 @@ int channel_new(struct loop *l, const struct channel_options *o, struct channel 
     list_init(&ch->waiting);
     list_init(&ch->held);
     list_init(&ch->ended);
+    list_init(&ch->writable);
     loop_timer_init(&ch->connect_timer, on_connect_late);
     loop_timer_init(&ch->retry_timer, on_retry);
     loop_hook_init(&ch->hook, on_hook);
@@ -247,6 +247,7 @@ void channel_free(struct channel *ch)
 {
     if (ch == NULL)
         return;
+    ASSERT(!ch->calling);
     ch->options.on_state = NULL;
     loop_timer_stop(ch->loop, &ch->connect_timer);
     loop_timer_stop(ch->loop, &ch->retry_timer);
@@ -257,6 +258,9 @@ void channel_free(struct channel *ch)
         end_all(ch);
         rpc__run_ended(ch);
     } while (!list_empty(&ch->waiting));
+    ASSERT(list_empty(&ch->writable));
+    ASSERT(!loop_timer_active(&ch->connect_timer)); /* invariant 14 */
+    ASSERT(!loop_timer_active(&ch->retry_timer));
     loop_hook_disarm(&ch->hook);
     mem_free((void *) (uintptr_t) ch->options.host);
     mem_free((void *) (uintptr_t) ch->options.unix_path);

@@ -294,6 +294,8 @@ void h2_server__cut(struct h2_server *h2)
     LIST_EACH_SAFE (x, &h2->calls) {
         struct call *c = CONTAINER_OF(x, struct call, link);
 
+        if (c->plain)
+            continue; /* its handler may still answer, and hears of the end otherwise */
         /* The service has no word in this: a watch or a keep-alive that ended Canceled would be
          * over for its client, while Unavailable makes it go on elsewhere or later. */
         if (!c->answered)

@@ -6,6 +6,7 @@
 #define REQUEST_ARENA_BYTES_MAX (8u << 20)
 
 static void parse(struct http1 *h, const uint8_t *p, size_t n);
+static void resume_pending(struct http1 *h);
 
 /* ---- requests ---- */
 
@@ -228,7 +229,9 @@ static void on_input(struct conn *c, const uint8_t *p, size_t n)
 {
     struct http1 *h = ((struct server_conn *) c->session)->http1;
 
-    parse(h, p, n);
+    resume_pending(h); /* came before, and may not have had its round of output yet */
+    if (c->state == CONN_OPEN)
+        parse(h, p, n);
 }
 
 static void on_eof(struct conn *c)

@@ -178,8 +178,11 @@ static void h1_forget(struct http_req *r)
     struct h1_req *x = h1_of(r);
     struct server_conn *sc = r->sc;
 
-    if (x->h != NULL)
+    if (x->h != NULL) {
         x->h->busy = NULL;
+        if (x->h->handler_paused) /* the next request is another handler's */
+            h1_pause_body(r, false);
+    }
     arena_done(&x->arena);
     mem_free(x);
     server__conn_unref(sc);

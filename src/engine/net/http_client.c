@@ -36,6 +36,10 @@ void http_client__end(struct http_out *x, const char *why)
 
 static void out_free(struct http_out *x)
 {
+    ASSERT(x->ended); /* invariant 14 */
+    ASSERT(!loop_timer_active(&x->connect));
+    ASSERT(!loop_timer_active(&x->whole));
+    ASSERT(!loop_timer_active(&x->silence));
     list_remove(&x->link);
     arena_done(&x->arena);
     mem_free(x);
@@ -49,7 +53,9 @@ static void run_ended(struct http_client *c)
         struct http_out *x = CONTAINER_OF(l, struct http_out, link);
 
         list_init(&x->link);
+        c->calling = true;
         x->end(x, x->failed ? x->why : NULL);
+        c->calling = false;
         out_free(x);
     }
 }
@@ -141,16 +147,28 @@ static void on_dialed(void *user, int fd, const char *why)
     http_conn__take(hc, x);
 }
 
+/* NULL: there is none. */
+static struct http_conn *take_idle(struct http_client *c)
+{
+    struct list *l;
+
+    while ((l = list_pop(&c->idle)) != NULL) {
+        struct http_conn *hc = CONTAINER_OF(l, struct http_conn, link);
+
+        c->idle_n--;
+        if (hc->conn.state == CONN_OPEN)
+            return hc;
+        hc->client = NULL; /* the server has hung up in this turn */
+    }
+    return NULL;
+}
+
 /* An idle connection, or a new one. */
 static int find_connection(struct http_client *c, struct http_out *x, struct err *e)
 {
-    struct list *l = list_pop(&c->idle);
+    struct http_conn *hc = take_idle(c);
 
-    if (l != NULL) {
-        struct http_conn *hc = CONTAINER_OF(l, struct http_conn, link);
-
-        list_init(l);
-        c->idle_n--;
+    if (hc != NULL) {
         http_conn__take(hc, x);
         return 0;
     }
@@ -163,9 +181,12 @@ static int find_connection(struct http_client *c, struct http_out *x, struct err
 int http_client_request(struct http_client *c, const struct http_out_options *o,
                         struct http_out **ret, struct err *e)
 {
-    struct http_out *x = mem_calloc(1, sizeof *x);
+    struct http_out *x;
     int rc = 0;
 
+    if (c->closing)
+        return err_set(e, ERR_CLOSED, "client closed");
+    x = mem_calloc(1, sizeof *x);
     if (x == NULL)
         return err_set(e, ERR_NOMEM, "request: out of memory");
     x->client = c;
@@ -312,6 +333,8 @@ void http_client_free(struct http_client *c)
 
     if (c == NULL)
         return;
+    ASSERT(!c->calling);
+    c->closing = true;
     while (!list_empty(&c->outs))
         http_client__end(CONTAINER_OF(c->outs.next, struct http_out, link), "client closed");
     run_ended(c);
@@ -322,6 +345,8 @@ void http_client_free(struct http_client *c)
         hc->client = NULL;
         conn__doom(&hc->conn, 0);
     }
+    ASSERT(list_empty(&c->outs));
+    ASSERT(list_empty(&c->ended));
     loop_hook_disarm(&c->hook);
     mem_free(c->host);
     mem_free(c->unix_path);

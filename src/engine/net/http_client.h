@@ -37,7 +37,8 @@ struct http_client_options {
 /* Connects nowhere yet.  Without memory the process stops. */
 NODISCARD struct http_client *http_client_new(struct loop *l, const struct http_client_options *o);
 
-/* Requests under way end (with "client closed") before this returns.  NULL is accepted. */
+/* Requests under way end (with "client closed") before this returns.  Not from within an `end` of
+ * the client's own.  NULL is accepted. */
 void http_client_free(struct http_client *c);
 
 struct http_out_options {
@@ -60,7 +61,8 @@ struct http_out_options {
     void *user;
 };
 
-/* ERR_NOMEM, ERR_LIMIT (a header beyond NET_HEADER_BYTES_MAX). */
+/* ERR_NOMEM, ERR_LIMIT (a header beyond NET_HEADER_BYTES_MAX), ERR_CLOSED (from an `end` that runs
+ * while the client is freed). */
 NODISCARD int http_client_request(struct http_client *c, const struct http_out_options *o,
                                   struct http_out **ret, struct err *e);
 

@@ -74,6 +74,8 @@ struct http_client {
     struct list ended;
     struct list idle;
     size_t idle_n;
+    bool closing; /* takes no more requests */
+    bool calling; /* `end` of its requests: may not be freed from there */
     struct loop_hook hook;
 };
 

@@ -258,6 +258,9 @@ void loop_free(struct loop *l)
     ASSERT(list_empty(&l->dirty));
     ASSERT(list_empty(&l->owing));
     ASSERT(list_empty(&l->carried));
+    ASSERT(list_empty(&l->shake_waiting));
+    loop_timer_stop(l, &l->shake_timer);
+    ASSERT(heap_min(&l->timers) == NULL); /* invariant 15: its owner is freed, or will be */
     call__pool_drop(l);
     uv_close((uv_handle_t *) &l->async, NULL);
     uv_close((uv_handle_t *) &l->prepare, NULL);

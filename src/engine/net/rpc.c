@@ -35,6 +35,8 @@ static bool metadata_copy(struct rpc *r, const struct rpc_metadata *m, size_t n)
 
 static void rpc_free(struct rpc *r)
 {
+    ASSERT(r->cc == NULL); /* invariant 14 */
+    ASSERT(list_empty(&r->writable_link));
     loop_timer_stop(r->ch->loop, &r->deadline);
     body_clear(&r->out);
     buf_done(&r->backlog);
@@ -64,6 +66,7 @@ static struct rpc *rpc_new(struct channel *ch, const struct rpc_options *o)
     buf_init(&r->response, SIZE_MAX);
     loop_timer_init(&r->deadline, on_deadline);
     list_init(&r->link);
+    list_init(&r->writable_link);
     if (o->timeout_ms > 0) {
         r->timeout_ns = MIN(o->timeout_ms, INT64_MAX / 4000000) * 1000000;
         if (loop__timer_at(ch->loop, &r->deadline, ch->loop->now + r->timeout_ns) != 0) {
@@ -115,10 +118,12 @@ void rpc__run_ended(struct channel *ch)
 
         if (r->code == GRPC_STATUS_OK && r->cb == NULL)
             res.response = buf_bytes(&r->response);
+        ch->calling = true;
         if (r->cb == NULL)
             r->on_unary_end(r, &res, r->user);
         else
             r->cb->on_end(r, &res, r->user);
+        ch->calling = false;
         rpc_free(r);
     }
 }

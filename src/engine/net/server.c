@@ -301,6 +301,9 @@ void server__conn_unref(struct server_conn *sc)
     ASSERT(sc->refs > 0);
     if (--sc->refs > 0)
         return;
+    ASSERT(sc->conn.state == CONN_CLOSED); /* invariant 14 */
+    ASSERT(!loop_timer_active(&sc->timer));
+    ASSERT(!loop_timer_active(&sc->conn.linger));
     list_remove(&sc->link);
     mem_free(sc->common_name);
     mem_free(sc);
@@ -361,6 +364,8 @@ static void on_stop(struct loop_task *t)
     bool first = !sl->stopping;
 
     atomic_store_explicit(&sl->stop_posted, false, memory_order_release);
+    if (sl->drained)
+        return; /* a second stop came too late to shorten anything */
     sl->stopping = true;
     if (first && sl == &s->loops[0])
         listener__stop_all(s);
@@ -447,8 +452,10 @@ void net_server_free(struct net_server *s)
 {
     if (s == NULL)
         return;
-    for (size_t i = 0; i < s->loops_n; i++)
+    for (size_t i = 0; i < s->loops_n; i++) {
         ASSERT(list_empty(&s->loops[i].conns));
+        ASSERT(!loop_timer_active(&s->loops[i].grace)); /* invariant 14 */
+    }
     listener__free_all(s);
     mem_free(s->methods);
     mem_free(s->loops);

@@ -153,6 +153,17 @@ static void chat_half_closed(struct call *c)
     call_finish(c, 0, NULL);
 }
 
+static void leave(struct call *c, enum call_cancel_reason why)
+{
+    assert_int_equal(why, CALL_CANCELED_BY_CLIENT);
+    call_finish(c, 1, NULL);
+}
+
+static void quiet_open(struct call *c)
+{
+    call_on_cancel(c, leave);
+}
+
 #define FLOOD_MESSAGES 2000
 #define FLOOD_BYTES 8192
 #define FLOOD_MARK (64u << 10)
@@ -188,6 +199,7 @@ static const struct net_method methods[] = {
     {.path = "/t.T/BrokenPull", .kind = NET_UNARY, .request = broken_pull},
     {.path = "/t.T/Count", .kind = NET_SERVER_STREAM, .request = count_to},
     {.path = "/t.T/Flood", .kind = NET_SERVER_STREAM, .request = flood_begin},
+    {.path = "/t.T/Quiet", .kind = NET_BIDI, .open = quiet_open},
     {.path = "/t.T/Chat",
      .kind = NET_BIDI,
      .open = chat_open,
@@ -594,6 +606,42 @@ static void hooks_see_every_call(void **state)
     rig_done(&g);
 }
 
+static struct outcome quiet[3];
+
+/* Whoever is told first that all has left ends the others. */
+static void end_the_others(struct rpc *r, void *user)
+{
+    (void) user;
+    for (size_t i = 0; i < ARRAY_LEN(quiet); i++) {
+        if (quiet[i].r != r)
+            rpc_cancel(quiet[i].r);
+    }
+    quiet[0].writable = true;
+}
+
+/* A call that is told that all has left may end others that are to be told the same. */
+static void writable_ends_others(void **state)
+{
+    static const struct rpc_stream_callbacks cb = {on_stream_open, on_stream_message,
+                                                   end_the_others, on_unary_end};
+    int canceled_n = 0;
+    RIG(g, s);
+
+    for (size_t i = 0; i < ARRAY_LEN(quiet); i++) {
+        struct rpc_options ro = {.path = "/t.T/Quiet", .user = &quiet[i]};
+
+        quiet[i] = (struct outcome){0};
+        quiet[i].r = rpc_open(g.ch, &ro, &cb);
+        send_text(&quiet[i], "x");
+    }
+    rig_wait(&g, &quiet[0].writable);
+    rig_turn(&g, 5);
+    for (size_t i = 0; i < ARRAY_LEN(quiet); i++)
+        canceled_n += quiet[i].done && quiet[i].code == 1;
+    assert_int_equal(canceled_n, 2);
+    rig_done(&g);
+}
+
 /* ---- stopping, connecting ---- */
 
 /* A graceful stop lets a call finish, refuses new connections meanwhile, and then reports that it
@@ -647,6 +695,20 @@ static void grace_ends(void **state)
     channel_free(g.ch);
     net_server_free(g.server);
     loop_free(g.loop);
+}
+
+/* A second, shorter stop that comes when the first is over already leaves nothing behind. */
+static void stop_again_after_the_end(void **state)
+{
+    RIG(g, s);
+
+    net_server_stop(g.server, 1000, rig_stopped, &g);
+    rig_wait(&g, &g.stopped);
+    net_server_stop(g.server, 500, rig_stopped, &g);
+    rig_turn(&g, 1);
+    channel_free(g.ch);
+    net_server_free(g.server);
+    loop_free(g.loop); /* which looks for timers */
 }
 
 /* Nobody listening: Unavailable, with Go's words and the address. */
@@ -732,11 +794,13 @@ int main(void)
         cmocka_unit_test(server_stream),
         cmocka_unit_test(bidi_stream),
         cmocka_unit_test(service_ends_bidi),
+        cmocka_unit_test(writable_ends_others),
         cmocka_unit_test(pause_holds_messages),
         cmocka_unit_test(slow_client_holds_back_the_service),
         cmocka_unit_test(hooks_see_every_call),
         cmocka_unit_test(graceful_stop),
         cmocka_unit_test(grace_ends),
+        cmocka_unit_test(stop_again_after_the_end),
         cmocka_unit_test(connection_refused),
         cmocka_unit_test(port_in_use),
         cmocka_unit_test(unix_socket),

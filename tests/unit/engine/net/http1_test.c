@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "unit/engine/net/raw.h"
 
+#include "engine/net/h2_server.h"
+#include "engine/net/server_int.h"
+
 #define STREAM_PARTS 200
 #define STREAM_PART_BYTES 20000
 
@@ -14,6 +17,8 @@ struct streaming {
 static struct streaming streaming;
 static _Atomic int canceled;
 static size_t uploaded;
+static struct http_req *held; /* a request whose handler waits for the test */
+static char taken[64];        /* of its body */
 
 static void on_whole_body(struct http_req *r, struct bytes body, bool too_large)
 {
@@ -38,6 +43,24 @@ static void on_parts_end(struct http_req *r)
     int n = snprintf(text, sizeof text, "%zu", uploaded);
 
     http_respond(r, 200, NULL, 0, bytes_of(text, (size_t) n));
+}
+
+static void on_part_once(struct http_req *r, struct bytes part)
+{
+    uploaded += part.n;
+    http_pause(r);
+}
+
+static void on_part_held(struct http_req *r, struct bytes part)
+{
+    size_t n = strlen(taken);
+
+    assert_true(n + part.n < sizeof taken);
+    memcpy(taken + n, part.p, part.n);
+    taken[n + part.n] = '\0';
+    if (held == NULL)
+        http_pause(r);
+    held = r;
 }
 
 static void stream_more(struct http_req *r)
@@ -76,6 +99,15 @@ static void handler(struct http_req *r, void *user)
     } else if (bytes_eq(path, BYTES_LIT("/upload"))) {
         uploaded = 0;
         http_read_stream(r, on_part, on_parts_end);
+    } else if (bytes_eq(path, BYTES_LIT("/paused"))) {
+        uploaded = 0;
+        http_read_stream(r, on_part_once, on_parts_end);
+    } else if (bytes_eq(path, BYTES_LIT("/held"))) {
+        taken[0] = '\0';
+        held = NULL;
+        http_read_stream(r, on_part_held, on_parts_end);
+    } else if (bytes_eq(path, BYTES_LIT("/late"))) {
+        held = r;
     } else if (bytes_eq(path, BYTES_LIT("/stream"))) {
         memset(&streaming, 0, sizeof streaming);
         http_begin(r, 200, NULL, 0);
@@ -383,12 +415,122 @@ static void plain_over_http2(void **state)
     close(fd);
 }
 
+/* A handler that answers while it has paused the body pauses nobody else: the next request on the
+ * connection is read. */
+static void answered_while_paused(void **state)
+{
+    int fd = raw_connect(&w);
+    struct buf b;
+
+    (void) state;
+    buf_init(&b, SIZE_MAX);
+    assert_true(raw_say(fd, "POST /paused HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde"));
+    raw_read(fd, &b, "\r\n\r\n5");
+    buf_clear(&b);
+    assert_true(raw_say(fd, "GET /show?a=next HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    raw_read(fd, &b, NULL);
+    assert_non_null(at(&b, "a=next"));
+    buf_done(&b);
+    close(fd);
+}
+
+/* ---- a connection without a socket ---- */
+
+struct bare {
+    struct loop *loop;
+    struct net_server *server;
+    struct server_conn *sc;
+};
+
+static void bare_init(struct bare *x)
+{
+    struct net_server_options o = {.http = handler, .loops = &x->loop, .loops_n = 1};
+    struct err e = ERR_INIT;
+
+    net_limits_default(&o.limits);
+    assert_int_equal(loop_new("bare", &x->loop, &e), 0);
+    assert_int_equal(net_server_new(&o, &x->server, &e), 0);
+    x->sc = server__conn_new(&x->server->loops[0], NULL, -1, "nobody",
+                             NET_SERVES_HTTP | NET_SERVES_HTTP2);
+    assert_non_null(x->sc);
+    loop__count(&x->server->loops[0].counters.connections_open, 1);
+    list_push(&x->server->loops[0].conns, &x->sc->link);
+    assert_int_equal(conn__start(&x->sc->conn, &e), 0);
+}
+
+static void bare_done(struct bare *x)
+{
+    conn__doom(&x->sc->conn, 0);
+    loop_free(x->loop); /* which closes what is doomed */
+    net_server_free(x->server);
+}
+
+static void feed(struct bare *x, const char *s)
+{
+    conn__feed(&x->sc->conn, (const uint8_t *) s, strlen(s));
+}
+
+/* A body that was held back goes on in its order, also when more comes between http_resume and the
+ * connection's next output. */
+static void resumed_in_order(void **state)
+{
+    struct bare x;
+
+    (void) state;
+    bare_init(&x);
+    feed(&x, "POST /held HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc");
+    feed(&x, "def"); /* as the rest of what TLS had */
+    assert_string_equal(taken, "abc");
+    http_resume(held);
+    feed(&x, "ghi");
+    assert_string_equal(taken, "abcdefghi");
+    bare_done(&x);
+}
+
+/* A server that cuts its connections leaves a plain request to its handler, which may answer in the
+ * same turn. */
+static void cut_before_the_answer(void **state)
+{
+    struct buf out, block;
+    struct bare x;
+
+    (void) state;
+    bare_init(&x);
+    buf_init(&out, SIZE_MAX);
+    buf_init(&block, SIZE_MAX);
+    raw_hello(&out);
+    raw_literal(&block, ":method", "GET");
+    raw_literal(&block, ":scheme", "http");
+    raw_literal(&block, ":path", "/late");
+    raw_literal(&block, ":authority", "h2");
+    raw_frame(&out, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 1, block.p, block.len);
+    held = NULL;
+    conn__feed(&x.sc->conn, out.p, out.len);
+    assert_non_null(held);
+    h2_server__cut(x.sc->h2);
+    http_respond(held, 200, NULL, 0, BYTES_LIT("done"));
+    buf_done(&block);
+    buf_done(&out);
+    bare_done(&x);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(simple_request), T(pipelining), T(keep_alive), T(version_10),      T(streamed_answer),
-        T(body_limit),     T(upload),     T(refusals),   T(hang_up_is_told), T(plain_over_http2),
+        T(simple_request),
+        T(pipelining),
+        T(keep_alive),
+        T(version_10),
+        T(streamed_answer),
+        T(body_limit),
+        T(upload),
+        T(refusals),
+        T(hang_up_is_told),
+        T(plain_over_http2),
+        T(answered_while_paused),
+        cmocka_unit_test(resumed_in_order),
+        cmocka_unit_test(cut_before_the_answer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -365,15 +365,104 @@ static void answers_by_hand(void **state)
     rig_done(&g);
 }
 
+struct again {
+    struct loop_timer timer;
+    struct http_client *client;
+    struct answer *answer;
+};
+
+static void ask_again(struct loop_timer *t)
+{
+    struct again *x = CONTAINER_OF(t, struct again, timer);
+    struct http_out_options o = options(x->answer, "GET", "/x");
+
+    start(x->client, &o);
+}
+
+/* A server hangs up on a connection that waits for the next request: who asks in that very turn
+ * gets a new one. */
+static void idle_connection_lost(void **state)
+{
+    static const char bytes[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab";
+    struct rig g;
+    struct answer a;
+    struct http_out_options o = options(&a, "GET", "/x");
+    struct again again = {.answer = &a};
+    uint16_t port;
+    int fd = listen_by_hand(&port);
+    int s;
+
+    (void) state;
+    open_rig(&g);
+    again.client = open_client(&g, port);
+    start(again.client, &o);
+    rig_turn(&g, 5);
+    s = accept(fd, NULL, NULL);
+    assert_int_equal(write(s, bytes, sizeof bytes - 1), sizeof bytes - 1);
+    rig_wait(&g, &a.done);
+    assert_true(a.ok);
+    close(s);
+    usleep(5000);
+    a.done = false;
+    loop_timer_init(&again.timer, ask_again);
+    assert_int_equal(loop_timer_start(g.loop, &again.timer, 0), 0);
+    rig_turn(&g, 20);
+    assert_string_equal(a.why, "");
+    s = accept(fd, NULL, NULL);
+    assert_int_equal(write(s, bytes, sizeof bytes - 1), sizeof bytes - 1);
+    rig_wait(&g, &a.done);
+    assert_true(a.ok);
+    close(s);
+    close(fd);
+    http_client_free(again.client);
+    rig_done(&g);
+}
+
+static struct http_client *freed;
+static int refused_n;
+
+static void on_end_ask(struct http_out *x, const char *why)
+{
+    struct http_out_options o = {.method = "GET", .path = "/endless", .end = on_end_ask};
+    struct http_out *ret;
+    struct err e = ERR_INIT;
+
+    (void) x;
+    assert_string_equal(why, "client closed");
+    assert_int_equal(http_client_request(freed, &o, &ret, &e), ERR_CLOSED);
+    refused_n++;
+}
+
+/* Who begins another request when one ends is told, when the client goes, that there are no more.
+ */
+static void no_requests_while_freed(void **state)
+{
+    struct http_out_options o = {.method = "GET", .path = "/endless", .end = on_end_ask};
+    struct rig g;
+
+    (void) state;
+    open_rig(&g);
+    refused_n = 0;
+    freed = open_client(&g, g.port);
+    start(freed, &o);
+    start(freed, &o);
+    rig_turn(&g, 10);
+    http_client_free(freed);
+    assert_int_equal(refused_n, 2);
+    rig_done(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_share_a_connection),   cmocka_unit_test(body_is_streamed),
         cmocka_unit_test(endless_answer_comes_in_parts), cmocka_unit_test(silence_ends_a_request),
         cmocka_unit_test(refused_connection_is_said),    cmocka_unit_test(free_ends_requests),
+        cmocka_unit_test(no_requests_while_freed),
     };
     const struct CMUnitTest by_hand[] = {
         cmocka_unit_test(answers_by_hand),
+        cmocka_unit_test(idle_connection_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL) +
