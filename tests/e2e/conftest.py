@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get('KETCH_BIN', ROOT / 'bin'))
 BUILD = pathlib.Path(os.environ.get('KETCH_BUILD', ROOT / 'build/release'))
 SHARED = pathlib.Path(os.environ.get('KETCH_SHARED', ROOT.parent / 'shared'))
-START_SECONDS = 90  # a sanitizer's build, on a machine that does other things, too
+START_SECONDS = 180  # a sanitizer's build, on a machine that does other things, too
 STOP_SECONDS = 20
 
 
@@ -79,8 +79,12 @@ class Server:
     def start(self, wait=True):
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        if wait:
-            self.wait_for(self.is_healthy, START_SECONDS)
+        try:
+            if wait:
+                self.wait_for(self.is_healthy, START_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
 
     def is_healthy(self):
         if self.process.poll() is not None:

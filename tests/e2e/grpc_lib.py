@@ -44,13 +44,13 @@ class Api:
         if method not in PATHS:
             raise AttributeError(method)
         call = self.channel.unary_unary(PATHS[method], response_deserializer=self.response(method))
-        return lambda timeout=20, **fields: call(self.request(method, fields).SerializeToString(), timeout=timeout)
+        return lambda timeout=60, **fields: call(self.request(method, fields).SerializeToString(), timeout=timeout)
 
-    def future(self, method, timeout=20, **fields):
+    def future(self, method, timeout=60, **fields):
         call = self.channel.unary_unary(PATHS[method], response_deserializer=self.response(method))
         return call.future(self.request(method, fields).SerializeToString(), timeout=timeout)
 
-    def chunks(self, method, timeout=20, **fields):
+    def chunks(self, method, timeout=60, **fields):
         """The messages of a call that streams its answer."""
         call = self.channel.unary_stream(PATHS[method], response_deserializer=self.response(method))
         return call(self.request(method, fields).SerializeToString(), timeout=timeout)

@@ -7,9 +7,11 @@ import threading
 import time
 import urllib.request
 
+import grpc
 import pytest
 
 from cluster_lib import Cluster, Writer, log_lines
+from conftest import whoever_leads
 
 SHORT_LOG = ['--snapshot-count', '100', '--snapshot-catchup-entries', '10']
 BATCH = 300
@@ -40,8 +42,10 @@ def program(which, request, ketch_bin):
 def put_many(member, n=BATCH, value=b'v' * 500, prefix=b'k'):
     call, request = member.grpc_call('etcdserverpb.KV/Put')
     for first in range(0, n, 100):
-        for f in [call.future(request(key=prefix + b'%d' % i, value=value), timeout=20) for i in range(first, min(n, first + 100))]:
-            f.result()
+        requests = [request(key=prefix + b'%d' % i, value=value) for i in range(first, min(n, first + 100))]
+        for r, f in [(r, call.future(r, timeout=60)) for r in requests]:
+            if f.code() != grpc.StatusCode.OK:
+                whoever_leads(lambda: call(r, timeout=60))
 
 
 def lead(cluster, member):
