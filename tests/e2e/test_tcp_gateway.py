@@ -204,6 +204,7 @@ def test_a_dead_endpoint(gateway):
             with g.connect() as c, b.accept()[0] as s:
                 s.sendall(b'b')
                 assert c.recv(1) == b'b'
+        Server.wait_for(lambda: g.said('deactivated endpoint'))  # lines are written beside the work
         line, = g.said('deactivated endpoint')
         assert {k: line[k] for k in ('level', 'address', 'interval', 'error')} == {
             'level': 'warn', 'address': first, 'interval': '100ms',
