@@ -5,6 +5,10 @@
 
 #define PAGE_BYTES_MAX METRIC_PAGE_BYTES_MAX
 
+/* A page of metrics that is no longer, as nearly all are, is one answer; a longer one is made in
+ * parts, each when the one before has left. */
+#define METRICS_PART_BYTES (256u << 10)
+
 /* ---- answers ---- */
 
 static bool origin_allowed(const struct server *s, struct bytes origin)
@@ -119,17 +123,76 @@ static void version_page(struct http_req *r, struct server *s)
 
 /* ---- metrics ---- */
 
+static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+
+static void metrics_gone(struct http_req *r)
+{
+    http_abort(r);
+}
+
+static void metrics_write_part(struct http_req *r, struct bytes part)
+{
+    const struct metrics_page *page = http_user(r);
+    struct net_piece piece = net_piece_copied(part.p, part.n);
+
+    if (http_write(r, &piece, 1) != 0)
+        http_abort(r);
+    else if (page->done)
+        http_end(r);
+}
+
+/* The part before has left, or nearly so, and the connection has its turn. */
+static void metrics_next_part(struct http_req *r)
+{
+    struct buf part;
+
+    buf_init(&part, PAGE_BYTES_MAX);
+    if (metrics_page_add(http_user(r), METRICS_PART_BYTES, &part))
+        metrics_write_part(r, buf_bytes(&part));
+    else
+        http_abort(r);
+    buf_done(&part);
+}
+
+/* A page whose first part is not its last. */
+static void metrics_in_parts(struct http_req *r, const struct metrics_page *page,
+                             struct bytes first)
+{
+    struct metrics_page *kept = arena_dup(http_arena(r), page, sizeof *page);
+    struct http_field f[PAGE_FIELDS_MAX];
+    size_t n = pages_fields(r, f);
+
+    if (kept == NULL) {
+        pages_error(r, 500, "out of memory");
+        return;
+    }
+    f[n++] = (struct http_field){"Content-Type", metrics_type};
+    http_begin(r, 200, f, n);
+    if (bytes_eq(http_method(r), BYTES_LIT("HEAD"))) {
+        http_end(r);
+        return;
+    }
+    http_set_user(r, kept);
+    http_on_cancel(r, metrics_gone);
+    http_on_writable(r, METRICS_PART_BYTES / 2, metrics_next_part);
+    metrics_write_part(r, first);
+}
+
 static void metrics_page(struct http_req *r, struct server *s)
 {
-    struct buf page;
+    struct metrics_page page;
+    struct buf first;
 
-    buf_init(&page, PAGE_BYTES_MAX);
-    if (metrics_write(s->metrics, &page))
-        pages_respond(r, 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-                      false, buf_bytes(&page));
+    buf_init(&first, PAGE_BYTES_MAX);
+    metrics_page_begin(s->metrics, &page);
+    if (buf_reserve(&first, METRICS_PART_BYTES) == NULL ||
+        !metrics_page_add(&page, METRICS_PART_BYTES, &first))
+        pages_error(r, 500, "out of memory");
+    else if (page.done)
+        pages_respond(r, 200, metrics_type, false, buf_bytes(&first));
     else
-        pages_error(r, 500, "the metrics page is too large");
-    buf_done(&page);
+        metrics_in_parts(r, &page, buf_bytes(&first));
+    buf_done(&first);
 }
 
 /* ---- debug variables ---- */

@@ -71,8 +71,6 @@ struct server_metrics {
     uint32_t shown_version; /* of etcd_cluster_version: major << 16 | minor */
     struct metric *shown_series;
     struct metric *auth_revision;
-    struct metric *fd_used;
-    struct metric *fd_limit;
 };
 
 /* What the hub sends to an I/O thread. */

@@ -1,9 +1,5 @@
-/* The metrics that the server itself keeps, and those of the process. */
-#define _POSIX_C_SOURCE 200809L
-#include <dirent.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
+/* The metrics that the server itself keeps. */
+#include "edge/server/process_metrics.h"
 #include "edge/server/server_int.h"
 
 static struct histogram *by_success(struct metric_family *f, const char *type, bool ok)
@@ -81,8 +77,6 @@ static void register_network(struct server *s, struct metrics *m)
         "The total number of bytes received from grpc clients.");
     s->m.auth_revision = metrics_gauge(m, "etcd_debugging_auth_revision",
                                        "The current revision of auth store.");
-    s->m.fd_used = metrics_gauge(m, "os_fd_used", "The number of used file descriptors.");
-    s->m.fd_limit = metrics_gauge(m, "os_fd_limit", "The file descriptor limit.");
 }
 
 /* Families that exist from the start, with what is true of a member without peers and a proxy. */
@@ -165,103 +159,6 @@ static void register_send_loops(struct server *s, struct metrics *m)
         "response.");
 }
 
-/* ---- the process ---- */
-
-struct process_metrics {
-    struct metric *cpu;
-    struct metric *open_fds;
-    struct metric *max_fds;
-    struct metric *virtual_bytes;
-    struct metric *virtual_max;
-    struct metric *net_received;
-    struct metric *net_sent;
-    struct metric *resident_bytes;
-    struct metric *start;
-};
-
-static struct process_metrics process;
-
-static void register_process(struct server *s, struct metrics *m)
-{
-    process.cpu = metric_with(
-        metrics_family(m, METRIC_COUNTER, METRIC_REAL, "process_cpu_seconds_total",
-                       "Total user and system CPU time spent in seconds.", NULL),
-        NULL);
-    process.open_fds = metrics_gauge(m, "process_open_fds", "Number of open file descriptors.");
-    process.max_fds = metrics_gauge(m, "process_max_fds",
-                                    "Maximum number of open file descriptors.");
-    process.virtual_bytes = metrics_gauge(m, "process_virtual_memory_bytes",
-                                          "Virtual memory size in bytes.");
-    process.virtual_max = metrics_gauge_real(
-        m, "process_virtual_memory_max_bytes",
-        "Maximum amount of virtual memory available in bytes.");
-    process.net_received = metrics_counter(m, "process_network_receive_bytes_total",
-                                           "Number of bytes received by the process over the "
-                                           "network.");
-    process.net_sent = metrics_counter(m, "process_network_transmit_bytes_total",
-                                       "Number of bytes sent by the process over the network.");
-    process.resident_bytes = metrics_gauge(m, "process_resident_memory_bytes",
-                                           "Resident memory size in bytes.");
-    process.start = metrics_gauge_real(m, "process_start_time_seconds",
-                                       "Start time of the process since unix epoch in seconds.");
-    metric_set_real(process.start, (double) clock_wall_ms(s->o.clock) / 1000);
-}
-
-static int64_t open_files(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int64_t n = -3; /* ".", ".." and the directory itself */
-
-    if (d == NULL)
-        return 0;
-    while (readdir(d) != NULL)
-        n++;
-    closedir(d);
-    return n;
-}
-
-/* As Prometheus' client library has it: the IP bytes of the process's network namespace.  The file
- * holds pairs of lines, names and then numbers. */
-static void network_bytes(void)
-{
-    FILE *f = fopen("/proc/self/net/netstat", "re");
-    static char names[8192], numbers[8192];
-
-    while (f != NULL && fgets(names, sizeof names, f) != NULL &&
-           fgets(numbers, sizeof numbers, f) != NULL) {
-        char *name_rest, *number_rest;
-        const char *name = strtok_r(names, " \n", &name_rest);
-        const char *number = strtok_r(numbers, " \n", &number_rest);
-        bool ip = name != NULL && strcmp(name, "IpExt:") == 0;
-
-        while (ip && name != NULL && number != NULL) {
-            if (strcmp(name, "InOctets") == 0)
-                metric_set(process.net_received, strtoll(number, NULL, 10));
-            else if (strcmp(name, "OutOctets") == 0)
-                metric_set(process.net_sent, strtoll(number, NULL, 10));
-            name = strtok_r(NULL, " \n", &name_rest);
-            number = strtok_r(NULL, " \n", &number_rest);
-        }
-    }
-    if (f != NULL)
-        fclose(f);
-}
-
-static void memory_sizes(void)
-{
-    FILE *f = fopen("/proc/self/statm", "re");
-    unsigned long size, resident;
-    long page = sysconf(_SC_PAGESIZE);
-
-    if (f == NULL)
-        return;
-    if (fscanf(f, "%lu %lu", &size, &resident) == 2) {
-        metric_set(process.virtual_bytes, (int64_t) size * page);
-        metric_set(process.resident_bytes, (int64_t) resident * page);
-    }
-    fclose(f);
-}
-
 /* What the node publishes: one series per cluster version seen, alarms by kind. */
 static void collect_node(struct server *s)
 {
@@ -304,26 +201,12 @@ static void collect(void *arg)
 {
     struct server *s = arg;
     struct net_counters c;
-    struct rusage u;
-    struct rlimit r;
 
     collect_node(s);
     net_server_counters(s->clients, &c);
     metric_set(s->m.grpc_sent_bytes, (int64_t) c.grpc_bytes_out);
     metric_set(s->m.grpc_received_bytes, (int64_t) c.grpc_bytes_in);
-    if (getrusage(RUSAGE_SELF, &u) == 0)
-        metric_set_real(process.cpu, (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-                                         (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
-        metric_set(process.max_fds, (int64_t) r.rlim_cur);
-        metric_set(s->m.fd_limit, (int64_t) r.rlim_cur);
-    }
-    if (getrlimit(RLIMIT_AS, &r) == 0)
-        metric_set_real(process.virtual_max, (double) r.rlim_cur);
-    network_bytes();
-    metric_set(process.open_fds, open_files());
-    metric_set(s->m.fd_used, metric_get(process.open_fds));
-    memory_sizes();
+    process_metrics_collect(clock_mono_ns(s->o.clock));
 }
 
 void server_metrics_register(struct server *s)
@@ -340,7 +223,7 @@ void server_metrics_register(struct server *s)
     register_maintenance(s, m);
     register_send_loops(s, m);
     register_constants(m);
-    register_process(s, m);
+    process_metrics_register(m, clock_wall_ms(s->o.clock));
     metric_set(metric_with(metrics_family(m, METRIC_GAUGE, METRIC_PLAIN, "etcd_server_version",
                                           "Which version is running. 1 for 'server_version' label "
                                           "with current version.",

@@ -154,6 +154,68 @@ static void test_metrics(void **state)
         check_has(a, lines[i]);
 }
 
+#define LONG_SERIES 8000
+#define LONG_LABEL 200
+
+/* Joins the chunks of a body in place. */
+static char *dechunk(char *body)
+{
+    char *in = body, *out = body;
+    size_t n;
+
+    while ((n = strtoul(in, &in, 16)) > 0) {
+        assert_memory_equal(in, "\r\n", 2);
+        memmove(out, in + 2, n);
+        out += n;
+        in += 2 + n + 2;
+    }
+    assert_string_equal(in, "\r\n\r\n");
+    *out = 0;
+    return body;
+}
+
+static void check_long_page(const char *page)
+{
+    const char *line = strstr(page, "# TYPE long gauge\n");
+    char begin[32], end[32];
+
+    assert_non_null(line);
+    for (int i = 0; i < LONG_SERIES; i++) {
+        line = strchr(line, '\n') + 1;
+        snprintf(begin, sizeof begin, "long{x=\"%05d.", i);
+        snprintf(end, sizeof end, ".\"} %d\n", i);
+        assert_memory_equal(line, begin, strlen(begin));
+        assert_memory_equal(line + strlen(begin) + LONG_LABEL, end, strlen(end));
+    }
+    check_has(line, "\n# HELP os_fd_limit ");
+    check_has(line, "\nprocess_virtual_memory_max_bytes ");
+    assert_int_equal(page[strlen(page) - 1], '\n');
+}
+
+/* A page of metrics that is too long for one part leaves in several, in order and whole; HEAD has
+ * none of it. */
+static void test_metrics_in_parts(void **state)
+{
+    struct metric_family *f = metrics_family(world.metrics, METRIC_GAUGE, METRIC_PLAIN, "long", "",
+                                             METRIC_LABELS("x"));
+    char label[8 + LONG_LABEL] = "";
+    const char *a;
+
+    (void) state;
+    for (int i = 0; i < LONG_SERIES; i++) {
+        snprintf(label, sizeof label, "%05d.%0*d.", i, LONG_LABEL, 0);
+        metric_set(metric_with(f, METRIC_LABELS((const char *) label)), i);
+    }
+    a = http_ask("GET", "/metrics", "");
+    check_status(a, "200");
+    check_has(a, "Content-Type: text/plain; version=0.0.4;");
+    check_has(a, "Transfer-Encoding: chunked\r\n");
+    check_long_page(dechunk((char *) (uintptr_t) http_body(a)));
+    a = http_ask("HEAD", "/metrics", "");
+    check_status(a, "200");
+    assert_string_equal(http_body(a), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_checks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_metrics_in_parts, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
