@@ -132,7 +132,7 @@ void node__outbox_flush(struct node *n, struct outbox *o);
 
 /* A proposal, submitted at once.  `done` (may be NULL) runs on the actor that finished it (apply,
  * or raft when it failed) and may look at the result; the request is freed behind it. */
-void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
+void node__propose_own(struct node *n, enum node_op op, const ProtobufCMessage *m,
                        void (*done)(struct node *n, struct node_request *r), void *arg);
 void *node__own_arg(struct node_request *r); /* what was given to node__propose_own */
 

@@ -210,6 +210,24 @@ enum node_request_kind {
 
 struct node_snapshot;
 
+/* What a proposal is: field numbers of InternalRaftRequest (proto/raft_internal.proto). */
+enum node_op {
+    NODE_OP_PUT = 4,
+    NODE_OP_DELETE_RANGE = 5,
+    NODE_OP_TXN = 6,
+    NODE_OP_COMPACTION = 7,
+    NODE_OP_LEASE_GRANT = 8,
+    NODE_OP_LEASE_REVOKE = 9,
+    NODE_OP_ALARM = 10,
+    NODE_OP_LEASE_CHECKPOINT = 11,
+    NODE_OP_AUTHENTICATE = 1012,
+    NODE_OP_USER_ADD = 1100,
+    NODE_OP_USER_CHANGE_PASSWORD = 1103,
+    NODE_OP_CLUSTER_VERSION_SET = 1300,
+    NODE_OP_MEMBER_ATTR_SET = 1301,
+    NODE_OP_DOWNGRADE_INFO_SET = 1302,
+};
+
 /* Which member of the union of struct node_result is set. */
 enum node_answer {
     NODE_ANSWER_NONE, /* a header is all there is to say */
@@ -262,7 +280,7 @@ struct node_request {
     struct arena *arena;                  /* results are built in it; it travels with the request */
 
     /* NODE_REQ_PROPOSE */
-    uint32_t op;
+    uint32_t op; /* enum node_op, or another of the fields */
     struct bytes body;
     const char *username;   /* who asks, also of the questions about leases; NULL: nobody known */
     uint64_t auth_revision; /* when that became known */

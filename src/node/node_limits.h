@@ -39,6 +39,9 @@
 /* Memory to decode one entry in: at least this, for the log may hold entries that were allowed to
  * be larger than today's --max-request-bytes. */
 #define NODE_ENTRY_ARENA_BYTES_MIN ((size_t) 256 << 20)
+/* A proposal of the member's own, which is not a client's: --max-request-bytes says nothing of it.
+ */
+#define NODE_OWN_BODY_BYTES_MAX ((size_t) 4 << 20)
 #define NODE_ALARMS_MAX 64                         /* published for readers */
 #define NODE_EXPIRE_INFLIGHT_MAX 16                /* revokes of expired leases under way */
 #define NODE_MONITOR_NS INT64_C(4000000000)        /* versions are compared this often */

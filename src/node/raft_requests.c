@@ -233,7 +233,7 @@ static void add_to_batch(struct node *n, struct batch *b, struct node_request *r
     }
     r->id = node_next_id(n);
     bytes = entry_bytes(r);
-    if (bytes > n->cfg.request_bytes_max) {
+    if (bytes > n->cfg.request_bytes_max && r->sink != &n->internal) {
         node__fail(n, &n->raft.out, r, API_REQUEST_TOO_LARGE);
         return;
     }

@@ -53,8 +53,6 @@ void node__outbox_flush(struct node *n, struct outbox *o)
 
 /* ---- the node's own proposals ---- */
 
-enum { OP_LEASE_REVOKE = 9 };
-
 struct own_request {
     struct node_request request;
     struct node *node;
@@ -90,7 +88,7 @@ void *node__own_arg(struct node_request *r)
     return CONTAINER_OF(r, struct own_request, request)->arg;
 }
 
-void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
+void node__propose_own(struct node *n, enum node_op op, const ProtobufCMessage *m,
                        void (*done)(struct node *n, struct node_request *r), void *arg)
 {
     struct own_request *own = xmem_calloc(1, sizeof *own);
@@ -98,7 +96,7 @@ void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
     own->node = n;
     own->done = done;
     own->arg = arg;
-    buf_init(&own->body, n->cfg.request_bytes_max);
+    buf_init(&own->body, NODE_OWN_BODY_BYTES_MAX);
     own->request.kind = NODE_REQ_PROPOSE;
     own->request.sink = &n->internal;
     own->request.arena = arena_new((size_t) 1 << 20);
@@ -106,7 +104,7 @@ void node__propose_own(struct node *n, uint32_t op, const ProtobufCMessage *m,
     if (own->request.arena == NULL || !wire_encode(m, &own->body))
         mem_exhausted("a proposal of the member's own");
     own->request.body = buf_bytes(&own->body);
-    if (op == OP_LEASE_REVOKE) { /* of a lease that has expired: on the apply thread */
+    if (op == NODE_OP_LEASE_REVOKE) { /* of a lease that has expired: on the apply thread */
         node__auth_as_root(n, &own->request);
         own->request.leader_only = true;
     }

@@ -11,8 +11,6 @@
 #include "sys/password.h"
 #include "wire/pb.h"
 
-enum { OP_AUTHENTICATE = 1012, OP_USER_ADD = 1100, OP_USER_CHANGE_PASSWORD = 1103 };
-
 #define BASE64_BYTES ((PASSWORD_HASH_BYTES + 2) / 3 * 4)
 
 /* ---- through the log ---- */
@@ -298,7 +296,7 @@ static void compared(struct auth_job *j)
         new_letters(p->io->server, letters);
         m.simple_token = letters;
     }
-    propose_message(p, OP_AUTHENTICATE, &m.base, login_applied);
+    propose_message(p, NODE_OP_AUTHENTICATE, &m.base, login_applied);
 }
 
 /* What the password is compared with, as it is now. */
@@ -397,14 +395,14 @@ static void hashed(struct auth_job *j)
 
         q->password = text + BASE64_BYTES; /* empty */
         q->hashedpassword = text;
-        propose_message(p, OP_USER_ADD, p->request, req_message_done);
+        propose_message(p, NODE_OP_USER_ADD, p->request, req_message_done);
     } else {
         Etcdserverpb__AuthUserChangePasswordRequest *q =
             (Etcdserverpb__AuthUserChangePasswordRequest *) p->request;
 
         q->password = text + BASE64_BYTES;
         q->hashedpassword = text;
-        propose_message(p, OP_USER_CHANGE_PASSWORD, p->request, req_message_done);
+        propose_message(p, NODE_OP_USER_CHANGE_PASSWORD, p->request, req_message_done);
     }
 }
 
@@ -458,7 +456,7 @@ static void user_add(struct call *c, struct bytes message)
     wipe(q->password);
     secret_wipe((void *) (uintptr_t) message.p, message.n);
     q->password = (char *) (uintptr_t) protobuf_c_empty_string;
-    propose_message(p, OP_USER_ADD, &q->base, req_message_done);
+    propose_message(p, NODE_OP_USER_ADD, &q->base, req_message_done);
 }
 
 static void user_change_password(struct call *c, struct bytes message)
@@ -470,7 +468,7 @@ static void user_change_password(struct call *c, struct bytes message)
     if (q->password[0] != 0)
         hash_and_propose(c, &q->base, q->name, q->password, message);
     else
-        req_propose(c, OP_USER_CHANGE_PASSWORD, message, req_message_done);
+        req_propose(c, NODE_OP_USER_CHANGE_PASSWORD, message, req_message_done);
 }
 
 const struct net_method auth_methods[] = {

@@ -9,8 +9,6 @@
 #include "obs/gofmt.h"
 #include "wire/pb.h"
 
-enum { OP_COMPACTION = 7 };
-
 #define HOUR_NS INT64_C(3600000000000)
 #define REVISION_CHECK_MS 300000
 #define SAMPLES_MAX 100000 /* of a period of more than a year */
@@ -80,7 +78,7 @@ static void compact(struct compactor *c, int64_t revision)
     c->busy = true;
     c->begin_ns = loop_now_ns(c->io->loop);
     c->req = (struct req){.node = {.kind = NODE_REQ_PROPOSE,
-                                   .op = OP_COMPACTION,
+                                   .op = NODE_OP_COMPACTION,
                                    .body = bytes_of(c->body, (size_t) (p - c->body)),
                                    .sink = &c->io->sink,
                                    .arena = &c->arena},

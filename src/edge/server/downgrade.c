@@ -6,8 +6,6 @@
 #include "edge/server/permit.h"
 #include "membership.pb-c.h"
 
-enum { OP_DOWNGRADE_INFO_SET = 1302 };
-
 /* ---- versions ---- */
 
 static bool number(const char **s, unsigned *ret)
@@ -96,7 +94,7 @@ static void downgrade_set(struct call *c, bool enabled, uint32_t target,
     if (m.ver == NULL || body.p == NULL)
         reply_no_memory(c);
     else
-        req_propose(c, OP_DOWNGRADE_INFO_SET, body, then);
+        req_propose(c, NODE_OP_DOWNGRADE_INFO_SET, body, then);
     buf_done(&b);
 }
 

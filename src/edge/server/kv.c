@@ -8,8 +8,6 @@
 #include "edge/server/permit.h"
 #include "wire/pb.h"
 
-enum { OP_PUT = 4, OP_DELETE_RANGE = 5, OP_TXN = 6, OP_COMPACTION = 7, OP_ALARM = 10 };
-
 /* ---- quota ---- */
 
 static void alarm_raised(struct req *r)
@@ -40,7 +38,7 @@ void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r))
     p = pb_put_u64(p, 2, member);
     p = pb_put_u64(p, 3, 1); /* alarm: NOSPACE */
     ASSERT((size_t) (p - body) == n);
-    r->node.op = OP_ALARM;
+    r->node.op = NODE_OP_ALARM;
     r->node.body = bytes_of(body, n);
     req_submit(r);
 }
@@ -98,7 +96,7 @@ static void put(struct call *c, struct bytes message)
         return;
     }
     OTEL(c, put, q);
-    req_propose(c, OP_PUT, message, put_done);
+    req_propose(c, NODE_OP_PUT, message, put_done);
 }
 
 /* ---- delete ---- */
@@ -130,7 +128,7 @@ static void delete_range(struct call *c, struct bytes message)
         return;
     }
     OTEL(c, delete, wire_bytes(q->key), wire_bytes(q->range_end));
-    req_propose(c, OP_DELETE_RANGE, message, delete_done);
+    req_propose(c, NODE_OP_DELETE_RANGE, message, delete_done);
 }
 
 /* ---- txn ---- */
@@ -175,7 +173,7 @@ static void txn(struct call *c, struct bytes message)
     if (read_only)
         kv_txn_read(c, q);
     else
-        req_propose(c, OP_TXN, message, txn_done);
+        req_propose(c, NODE_OP_TXN, message, txn_done);
 }
 
 /* ---- compact ---- */
@@ -201,7 +199,7 @@ static void compact(struct call *c, struct bytes message)
         !permitted(c, permit_admin(c)))
         return;
     OTEL(c, compact, q);
-    req_propose(c, OP_COMPACTION, message, compact_done);
+    req_propose(c, NODE_OP_COMPACTION, message, compact_done);
 }
 
 const struct net_method kv_methods[] = {

@@ -4,6 +4,12 @@
 
 #include "edge/server/server_int.h"
 
+/* What a grant counts against the quota; etcd's number. */
+#define KV_LEASE_GRANT_COST 64
+
+/* An id for a lease whose client leaves the choice to the server. */
+int64_t kv_new_lease_id(struct call *c);
+
 bool kv_quota_fits(struct call *c, uint64_t cost);
 /* Raises this member's NOSPACE alarm; `then` runs when it is on, whatever came of it. */
 void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r));

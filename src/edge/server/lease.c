@@ -4,14 +4,11 @@
 #include "edge/server/permit.h"
 #include "wire/pb.h"
 
-enum { OP_LEASE_GRANT = 8, OP_LEASE_REVOKE = 9 };
-
-#define LEASE_GRANT_COST 64
 #define KEEP_ALIVE_ARENA_BYTES_MAX 65536
 
 /* ---- grant and revoke ---- */
 
-static int64_t choose_id(struct call *c)
+int64_t kv_new_lease_id(struct call *c)
 {
     return (int64_t) (node_next_id(call_server(c)->node) & (uint64_t) INT64_MAX);
 }
@@ -41,15 +38,15 @@ static void grant(struct call *c, struct bytes message)
 
     count_received(c, METHOD_LEASE_GRANT);
     if (!REQUEST_DECODE(c, etcdserverpb__lease_grant_request, message, &q) ||
-        !kv_quota_fits(c, LEASE_GRANT_COST))
+        !kv_quota_fits(c, KV_LEASE_GRANT_COST))
         return;
     chosen = q->id == 0;
     if (chosen)
-        q->id = choose_id(c);
+        q->id = kv_new_lease_id(c);
     OTEL(c, grant, q->id, q->ttl);
     if (!permitted(c, permit_known(c)) || (chosen && !grant_body(c, q, &message)))
         return;
-    req_propose(c, OP_LEASE_GRANT, message, req_message_done);
+    req_propose(c, NODE_OP_LEASE_GRANT, message, req_message_done);
 }
 
 static void revoke(struct call *c, struct bytes message)
@@ -61,7 +58,7 @@ static void revoke(struct call *c, struct bytes message)
         return;
     OTEL(c, revoke, q->id);
     if (permitted(c, permit_known(c)))
-        req_propose(c, OP_LEASE_REVOKE, message, req_message_done);
+        req_propose(c, NODE_OP_LEASE_REVOKE, message, req_message_done);
 }
 
 /* ---- queries ---- */
@@ -95,8 +92,7 @@ static void leases(struct call *c, struct bytes message)
         req_submit(r);
 }
 
-/* ---- keep alive
- * ------------------------------------------------------------------------------------
+/* ---- keep alive ----
  *
  * One renewal of a stream is under way at a time: the stream is paused meanwhile, so that answers
  * keep the order of the requests and nothing gathers here.

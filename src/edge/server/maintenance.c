@@ -3,8 +3,6 @@
 #include "edge/server/maintenance.h"
 #include "edge/server/permit.h"
 
-enum { OP_ALARM = 10 };
-
 #define STATUS_ALARMS_MAX 64
 
 /* ---- alarm ---- */
@@ -17,7 +15,7 @@ static void alarm(struct call *c, struct bytes message)
     if (REQUEST_DECODE(c, etcdserverpb__alarm_request, message, &q) &&
         permitted(c, q->action == ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__GET ? permit_known(c)
                                                                                  : permit_admin(c)))
-        req_propose(c, OP_ALARM, message, req_message_done);
+        req_propose(c, NODE_OP_ALARM, message, req_message_done);
 }
 
 /* ---- status ---- */

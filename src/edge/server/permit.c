@@ -4,8 +4,6 @@
 
 #define BEARER "Bearer "
 
-enum { OP_AUTHENTICATE = 1012 };
-
 _Static_assert(SERVER_IO_THREADS_MAX <= TOKEN_THREADS_MAX, "each I/O thread knows tokens");
 
 /* ---- identity ---- */
@@ -202,7 +200,7 @@ static bool carries_a_name(const struct node_request *r)
 {
     switch (r->kind) {
     case NODE_REQ_PROPOSE:
-        return r->op != OP_AUTHENTICATE;
+        return r->op != NODE_OP_AUTHENTICATE;
     case NODE_REQ_LEASE_KEEPALIVE:
     case NODE_REQ_LEASE_TTL:
     case NODE_REQ_LEASE_LIST:

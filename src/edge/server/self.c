@@ -3,10 +3,6 @@
 #include "edge/server/otel.h"
 #include "edge/server/permit.h"
 
-enum { OP_DELETE_RANGE = 5, OP_TXN = 6, OP_LEASE_GRANT = 8 };
-
-#define LEASE_GRANT_COST 64
-
 static struct req *self_new(struct call *c, uint32_t op, void *user, void (*then)(struct req *r))
 {
     struct req *r = req_new(c, NODE_REQ_PROPOSE, then);
@@ -51,7 +47,7 @@ void self_txn(struct call *c, const Etcdserverpb__TxnRequest *q, void *user,
               void (*then)(struct req *r))
 {
     uint64_t ops_max = MIN(call_server(c)->config->max_txn_ops, UINT32_MAX);
-    struct req *r = self_new(c, OP_TXN, user, then);
+    struct req *r = self_new(c, NODE_OP_TXN, user, then);
     enum api_error err;
 
     if (r == NULL)
@@ -68,7 +64,7 @@ void self_txn(struct call *c, const Etcdserverpb__TxnRequest *q, void *user,
 void self_delete(struct call *c, struct bytes key, void *user, void (*then)(struct req *r))
 {
     Etcdserverpb__DeleteRangeRequest q = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
-    struct req *r = self_new(c, OP_DELETE_RANGE, user, then);
+    struct req *r = self_new(c, NODE_OP_DELETE_RANGE, user, then);
     enum api_error err;
 
     if (r == NULL)
@@ -85,7 +81,7 @@ void self_delete(struct call *c, struct bytes key, void *user, void (*then)(stru
 void self_grant(struct call *c, int64_t ttl_s, void *user, void (*then)(struct req *r))
 {
     Etcdserverpb__LeaseGrantRequest q = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
-    struct req *r = self_new(c, OP_LEASE_GRANT, user, then);
+    struct req *r = self_new(c, NODE_OP_LEASE_GRANT, user, then);
     enum api_error err = permit_known(c);
 
     if (r == NULL)
@@ -95,10 +91,10 @@ void self_grant(struct call *c, int64_t ttl_s, void *user, void (*then)(struct r
         return;
     }
     q.ttl = ttl_s;
-    q.id = (int64_t) (node_next_id(call_server(c)->node) & (uint64_t) INT64_MAX);
+    q.id = kv_new_lease_id(c);
     r->node.lease_id = q.id;
     OTEL(c, grant, q.id, q.ttl);
-    propose(r, &q.base, LEASE_GRANT_COST);
+    propose(r, &q.base, KV_LEASE_GRANT_COST);
 }
 
 int64_t self_granted(const struct req *r)

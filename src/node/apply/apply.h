@@ -105,7 +105,9 @@ void node__member_change_answer(struct node *n, struct node_request *r); /* when
 
 void node__apply_query(struct node *n, struct node_request *r);
 void node__query_finish(struct node *n, struct node_request *r);
+/* The answer's message, to be filled in; NULL: no memory, which is the answer then. */
 void *node__reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d);
+void node__no_memory(struct node_request *r); /* makes that the answer */
 Etcdserverpb__Member **node__members_copy(const struct cluster_view *v, struct arena *a,
                                           size_t *ret_n); /* NULL without memory */
 void node__keepalive_answer(struct node *n, struct node_request *r, int64_t ttl);

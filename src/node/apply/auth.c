@@ -234,18 +234,13 @@ static void status(struct node *n, struct node_request *w)
     res->authrevision = auth_view_revision(auth_now(n->apply.auth));
 }
 
-static void no_memory(struct node_request *w)
-{
-    w->result = (struct node_result){.code = GRPC_RESOURCE_EXHAUSTED, .text = "out of memory"};
-}
-
 static void list_users(struct node *n, struct node_request *w)
 {
     Etcdserverpb__AuthUserListResponse *res;
 
     res = node__apply_reply(w, &etcdserverpb__auth_user_list_response__descriptor);
     if (res != NULL && !auth_list_users(n->apply.auth, w->arena, &res->users, &res->n_users))
-        no_memory(w);
+        node__no_memory(w);
 }
 
 static void list_roles(struct node *n, struct node_request *w)
@@ -254,7 +249,7 @@ static void list_roles(struct node *n, struct node_request *w)
 
     res = node__apply_reply(w, &etcdserverpb__auth_role_list_response__descriptor);
     if (res != NULL && !auth_list_roles(n->apply.auth, w->arena, &res->roles, &res->n_roles))
-        no_memory(w);
+        node__no_memory(w);
 }
 
 static enum api_error get_user(struct node *n, const char *name, struct node_request *w)

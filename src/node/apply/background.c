@@ -4,10 +4,6 @@
 #include "base/alloc.h"
 #include "node/measure.h"
 
-#define OP_LEASE_REVOKE 9
-#define OP_ALARM 10
-#define OP_MEMBER_ATTR_SET 1301
-
 #define LATER_LOOK_NS INT64_C(20000000)
 
 /* ---- alarms ---- */
@@ -37,7 +33,7 @@ void node__raise_nospace(struct node *n, struct node_request *then)
     m.action = ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE;
     m.memberid = n->member_id;
     m.alarm = ETCDSERVERPB__ALARM_TYPE__NOSPACE;
-    node__propose_own(n, OP_ALARM, &m.base, nospace_raised, then);
+    node__propose_own(n, NODE_OP_ALARM, &m.base, nospace_raised, then);
 }
 
 /* ---- the member's own proposals ---- */
@@ -97,7 +93,7 @@ static void publish_attributes(struct node *n)
     m.member_id = n->member_id;
     m.member_attributes = &at;
     atomic_store(&n->apply.publishing, true);
-    node__propose_own(n, OP_MEMBER_ATTR_SET, &m.base, attributes_published, NULL);
+    node__propose_own(n, NODE_OP_MEMBER_ATTR_SET, &m.base, attributes_published, NULL);
 }
 
 /* ---- leases ---- */
@@ -125,7 +121,7 @@ static void expire_leases(struct node *n)
         m.id = ids[i];
         node__count_lease(n, NODE_LEASE_EXPIRED);
         atomic_fetch_add(&a->revokes, 1);
-        node__propose_own(n, OP_LEASE_REVOKE, &m.base, lease_revoked, NULL);
+        node__propose_own(n, NODE_OP_LEASE_REVOKE, &m.base, lease_revoked, NULL);
     }
 }
 

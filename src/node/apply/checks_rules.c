@@ -2,8 +2,6 @@
 #include "base/alloc.h"
 #include "node/apply/checks.h"
 
-#define OP_ALARM 10
-
 static void raise_corrupt(struct node *n, raft_id id)
 {
     Etcdserverpb__AlarmRequest m = ETCDSERVERPB__ALARM_REQUEST__INIT;
@@ -11,7 +9,7 @@ static void raise_corrupt(struct node *n, raft_id id)
     m.action = ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE;
     m.memberid = id;
     m.alarm = ETCDSERVERPB__ALARM_TYPE__CORRUPT;
-    node__propose_own(n, OP_ALARM, &m.base, NULL, NULL);
+    node__propose_own(n, NODE_OP_ALARM, &m.base, NULL, NULL);
 }
 
 /* ---- the periodic check ---- */

@@ -157,10 +157,15 @@ static void ask(struct node *n, struct node_request *r, raft_id leader)
     struct forward *f = r->forward;
     int64_t left_ms = (r->deadline - n->apply.now) / 1000000 + 1;
 
+    /* A question may be asked twice; a promotion that was not waited for would be refused the next
+     * time, for there is no learner any more. */
+    if (r->kind != NODE_REQ_MEMBER_CHANGE)
+        left_ms = MIN(left_ms, ASK_MS_MAX);
     if (f == NULL)
         f = r->forward = arena_calloc(r->arena, 1, sizeof *f);
     if (f == NULL) {
-        node__fail_text(n, &n->apply.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        node__no_memory(r);
+        node__finish(n, &n->apply.out, r);
         return;
     }
     f->node = n;
@@ -169,7 +174,7 @@ static void ask(struct node *n, struct node_request *r, raft_id leader)
     f->q = (struct node_question){.to = leader,
                                   .path = path_of(f, r),
                                   .authorization = r->token,
-                                  .timeout_ms = MIN(left_ms, ASK_MS_MAX),
+                                  .timeout_ms = left_ms,
                                   .done = on_answer};
     f->q.body = body_of(f, r);
     n->env.transport->ask(n->env.transport->ctx, &f->q);
@@ -241,6 +246,8 @@ static bool take_promotion(struct node *n, struct node_request *r)
     m = node__reply_new(r, &etcdserverpb__member_promote_response__descriptor);
     if (m != NULL)
         m->members = node__members_copy(&v, r->arena, &m->n_members);
+    if (m != NULL && m->members == NULL)
+        node__no_memory(r);
     node__query_finish(n, r);
     return true;
 }

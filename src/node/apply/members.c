@@ -159,8 +159,10 @@ void node__member_change_answer(struct node *n, struct node_request *r)
     Etcdserverpb__Member **v = node__members_copy(cluster_view(n->apply.cluster), r->arena, &k);
 
     r->result.raft_term = n->apply.term;
-    if (m == NULL || v == NULL)
+    if (m == NULL || v == NULL) {
+        node__no_memory(r);
         return;
+    }
     if (m->descriptor == &etcdserverpb__member_add_response__descriptor) {
         Etcdserverpb__MemberAddResponse *a = (Etcdserverpb__MemberAddResponse *) m;
 

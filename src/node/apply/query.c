@@ -2,17 +2,19 @@
 #include "base/plant.h"
 #include "node/node_int.h"
 
+void node__no_memory(struct node_request *r)
+{
+    r->result = (struct node_result){.code = GRPC_RESOURCE_EXHAUSTED, .text = "out of memory"};
+}
+
 void *node__reply_new(struct node_request *r, const ProtobufCMessageDescriptor *d)
 {
     ProtobufCMessage *m = wire_new(d, r->arena);
 
-    r->result = (struct node_result){.answer = m == NULL ? NODE_ANSWER_NONE : NODE_ANSWER_MSG};
-    if (m == NULL) {
-        r->result.code = GRPC_RESOURCE_EXHAUSTED;
-        r->result.text = "out of memory";
-    } else {
-        r->result.msg = m;
-    }
+    if (m == NULL)
+        node__no_memory(r);
+    else
+        r->result = (struct node_result){.answer = NODE_ANSWER_MSG, .msg = m};
     return m;
 }
 
@@ -62,12 +64,12 @@ Etcdserverpb__Member **node__members_copy(const struct cluster_view *v, struct a
 
     *ret_n = 0;
     for (size_t i = 0; list != NULL && i < v->members_n; i++) {
-        Etcdserverpb__Member *m = member_copy(a, &v->members[i]);
-
-        if (m == NULL)
+        list[i] = member_copy(a, &v->members[i]);
+        if (list[i] == NULL)
             return NULL;
-        list[(*ret_n)++] = m;
     }
+    if (list != NULL)
+        *ret_n = v->members_n;
     return list;
 }
 
@@ -79,6 +81,8 @@ static void member_list(struct node *n, struct node_request *r)
     if (res != NULL)
         res->members = node__members_copy(cluster_view(n->apply.cluster), r->arena,
                                           &res->n_members);
+    if (res != NULL && res->members == NULL)
+        node__no_memory(r);
     node__query_finish(n, r);
 }
 
@@ -125,7 +129,8 @@ static void await_end(struct node *n, struct node_request *r)
     struct awaited *x = arena_alloc(r->arena, sizeof *x);
 
     if (x == NULL) {
-        node__fail_text(n, &n->apply.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+        node__no_memory(r);
+        node__finish(n, &n->apply.out, r);
         return;
     }
     *x = (struct awaited){.waiter.done = lease_ended, .node = n, .request = r};
@@ -172,7 +177,7 @@ static void clear_rest(struct node *n, struct node_request *r)
     one.id = r->lease_id;
     m.n_checkpoints = 1;
     m.checkpoints = list;
-    node__propose_own(n, 11, &m.base, rest_cleared, r);
+    node__propose_own(n, NODE_OP_LEASE_CHECKPOINT, &m.base, rest_cleared, r);
 }
 
 static void lease_keepalive(struct node *n, struct node_request *r)
@@ -210,13 +215,36 @@ static void lease_keepalive(struct node *n, struct node_request *r)
     }
 }
 
-static void lease_ttl(struct node *n, struct node_request *r)
+/* What is known of the lease.  False: no memory for its keys. */
+static bool put_lease(const struct node *n, const struct node_request *r,
+                      Etcdserverpb__LeaseTimeToLiveResponse *res)
 {
-    struct lessor *l = n->apply.lessor;
-    Etcdserverpb__LeaseTimeToLiveResponse *res;
+    const struct lessor *l = n->apply.lessor;
     struct lease_info info;
     struct bytes *keys;
     size_t keys_n;
+
+    res->id = r->lease_id;
+    res->ttl = -1;
+    if (lease_lookup(l, r->lease_id, n->apply.now / 1000000, &info) != 0)
+        return true;
+    res->ttl = info.ttl_s;
+    res->grantedttl = info.granted_ttl_s;
+    if (!r->keys)
+        return true;
+    if (lease_keys(l, r->lease_id, r->arena, &keys, &keys_n) != 0)
+        return false;
+    res->keys = arena_calloc(r->arena, keys_n + 1, sizeof *res->keys);
+    if (res->keys == NULL)
+        return false;
+    for (size_t i = 0; i < keys_n; i++)
+        res->keys[res->n_keys++] = wire_binary(keys[i]);
+    return true;
+}
+
+static void lease_ttl(struct node *n, struct node_request *r)
+{
+    Etcdserverpb__LeaseTimeToLiveResponse *res;
 
     if (!node__auth_allows(n, r))
         return;
@@ -226,43 +254,45 @@ static void lease_ttl(struct node *n, struct node_request *r)
         not_primary(n, r);
         return;
     }
-    if (!lease_exists(l, r->lease_id) && node__wait_applied(n, r))
+    if (!lease_exists(n->apply.lessor, r->lease_id) && node__wait_applied(n, r))
         return;
     res = node__reply_new(r, &etcdserverpb__lease_time_to_live_response__descriptor);
-    if (res != NULL) {
-        res->id = r->lease_id;
-        res->ttl = -1;
-        if (lease_lookup(l, r->lease_id, n->apply.now / 1000000, &info) == 0) {
-            res->ttl = info.ttl_s;
-            res->grantedttl = info.granted_ttl_s;
-            if (r->keys && lease_keys(l, r->lease_id, r->arena, &keys, &keys_n) == 0)
-                res->keys = arena_calloc(r->arena, keys_n + 1, sizeof *res->keys);
-            for (size_t i = 0; res->keys != NULL && i < keys_n; i++)
-                res->keys[res->n_keys++] = wire_binary(keys[i]);
-        }
-    }
+    if (res != NULL && !put_lease(n, r, res))
+        node__no_memory(r);
     node__query_finish(n, r);
+}
+
+/* The ids of all leases.  False: no memory for them. */
+static bool put_leases(struct node *n, struct node_request *r,
+                       Etcdserverpb__LeaseLeasesResponse *res)
+{
+    Etcdserverpb__LeaseStatus *all;
+    lease_id *ids;
+    size_t k;
+
+    if (lease_list(n->apply.lessor, &n->apply.scratch, &ids, &k) != 0)
+        return false;
+    all = arena_calloc(r->arena, k + 1, sizeof *all);
+    res->leases = arena_calloc(r->arena, k + 1, sizeof *res->leases);
+    if (all == NULL || res->leases == NULL)
+        return false;
+    for (size_t i = 0; i < k; i++) {
+        etcdserverpb__lease_status__init(&all[i]);
+        all[i].id = ids[i];
+        res->leases[res->n_leases++] = &all[i];
+    }
+    return true;
 }
 
 static void lease_all(struct node *n, struct node_request *r)
 {
     Etcdserverpb__LeaseLeasesResponse *res;
-    lease_id *ids;
-    size_t k;
 
     if (!node__auth_allows(n, r))
         return;
     res = node__reply_new(r, &etcdserverpb__lease_leases_response__descriptor);
-    if (res != NULL && lease_list(n->apply.lessor, r->arena, &ids, &k) == 0) {
-        Etcdserverpb__LeaseStatus *one = arena_calloc(r->arena, k + 1, sizeof *one);
-
-        res->leases = arena_calloc(r->arena, k + 1, sizeof *res->leases);
-        for (size_t i = 0; one != NULL && res->leases != NULL && i < k; i++) {
-            etcdserverpb__lease_status__init(&one[i]);
-            one[i].id = ids[i];
-            res->leases[res->n_leases++] = &one[i];
-        }
-    }
+    if (res != NULL && !put_leases(n, r, res))
+        node__no_memory(r);
     node__query_finish(n, r);
 }
 

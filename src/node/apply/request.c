@@ -36,6 +36,8 @@ void *node__apply_reply(struct node_request *w, const ProtobufCMessageDescriptor
     if (m != NULL) {
         w->result.answer = NODE_ANSWER_MSG;
         w->result.msg = m;
+    } else if (w != NULL) {
+        node__no_memory(w);
     }
     return m;
 }

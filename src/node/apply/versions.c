@@ -8,9 +8,6 @@
 #include "base/alloc.h"
 #include "node/node_int.h"
 
-#define OP_CLUSTER_VERSION_SET 1300
-#define OP_DOWNGRADE_INFO_SET 1302
-
 #define STORAGE_VERSION_MIN CLUSTER_VERSION(3, 5) /* before it, files do not differ by release */
 
 struct version_report {
@@ -42,6 +39,7 @@ static struct member_version *find(struct apply_actor *a, raft_id id)
 static void note(struct apply_actor *a, const struct version_report *r)
 {
     struct member_version *m = find(a, r->id);
+    bool news = m == NULL || m->version != r->version;
 
     if (cluster_view_member(cluster_view(a->cluster), r->id) == NULL)
         return; /* so the list is no longer than all members there have ever been */
@@ -49,7 +47,7 @@ static void note(struct apply_actor *a, const struct version_report *r)
         a->versions = xmem_realloc(a->versions, (a->versions_n + 1) * sizeof *a->versions);
         m = &a->versions[a->versions_n++];
     }
-    if (m->id != r->id || m->version != r->version)
+    if (news)
         a->monitor_again = 0;
     *m = (struct member_version){r->id, r->version, a->now};
 }
@@ -204,7 +202,7 @@ void node__versions_monitor(struct node *n)
     membershippb__cluster_version_set_request__init(&m);
     m.ver = text;
     atomic_store(&n->apply.setting_version, true);
-    node__propose_own(n, OP_CLUSTER_VERSION_SET, &m.base, version_set, NULL);
+    node__propose_own(n, NODE_OP_CLUSTER_VERSION_SET, &m.base, version_set, NULL);
 }
 
 /* ---- it is set ---- */
@@ -335,5 +333,5 @@ void node__downgrade_monitor(struct node *n)
              F_STR("cluster-version", v->downgrade.target));
     membershippb__downgrade_info_set_request__init(&m);
     atomic_store(&a->setting_version, true);
-    node__propose_own(n, OP_DOWNGRADE_INFO_SET, &m.base, downgrade_cancelled, NULL);
+    node__propose_own(n, NODE_OP_DOWNGRADE_INFO_SET, &m.base, downgrade_cancelled, NULL);
 }
