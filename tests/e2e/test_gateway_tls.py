@@ -1,6 +1,8 @@
 """The gateway behind TLS, over HTTP/1.1 and HTTP/2, and on listeners of its own."""
 import base64
 import json
+import socket
+import struct
 import subprocess
 import threading
 import urllib.request
@@ -61,6 +63,56 @@ def test_both_versions(secure, version):
         ('{"code":4,"message":"context deadline exceeded"}', '504')
     assert curl(secure, '/v3/kv/range', KEY, how, '-H', 'Grpc-Timeout: 5x')[1] == '400'
     secure.wait_for(lambda: '\netcd_debugging_mvcc_watcher_total 0\n' in secure.get('/metrics')[1].decode())
+
+
+@pytest.mark.parametrize('version', ['1.1', '2'])
+def test_more_requests_than_a_stream_takes_at_once(secure, version):
+    """A stream's requests that came while the one before was being answered are all answered, and its connection serves on."""
+    text, status, got = curl(secure, '/v3/lease/keepalive', '{"ID":1}' * 9000, f'--http{version}', '--max-time', '20')
+    assert (status, got) == ('200', version) and text.count('{"result":') == 9000
+    text, *_ = curl(secure, '/v3/lease/keepalive', '{"ID":1}{"ID":2}', f'--http{version}', '--max-time', '20',
+                    secure.client + '/v3/lease/keepalive')
+    assert text.count('{"result":') == 4
+
+
+DATA, HEADERS, SETTINGS = 0, 1, 4
+END_STREAM, END_HEADERS = 1, 4
+
+
+def frame(kind, flags, stream, payload=b''):
+    return struct.pack('>I', len(payload))[1:] + bytes([kind, flags]) + struct.pack('>I', stream) + payload
+
+
+def literal(name, value):
+    return b'\0' + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def answer_body(f):
+    """What comes in DATA up to the end of the stream."""
+    body = b''
+    while True:
+        head = f.read(9)
+        assert len(head) == 9, body
+        payload = f.read(int.from_bytes(head[:3], 'big'))
+        if head[3] == DATA:
+            body += payload
+            if head[4] & END_STREAM:
+                return body
+
+
+def test_requests_in_frames_of_their_own(secure):
+    """Four requests of a stream, each in a frame, all there at once: the second waits in the gateway, the others in the
+    connection, and the last has to wait once more when they are let in."""
+    fields = {b':method': b'POST', b':scheme': b'https', b':path': b'/v3/lease/keepalive', b':authority': b'x'}
+    said = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(SETTINGS, 0, 0)
+    said += frame(HEADERS, END_HEADERS, 1, b''.join(literal(*x) for x in fields.items()))
+    said += frame(DATA, 0, 1, b'{"ID":1}') * 3 + frame(DATA, END_STREAM, 1, b'{"ID":1}')
+    context = secure.context()
+    context.set_alpn_protocols(['h2'])
+    with socket.create_connection(('127.0.0.1', secure.client_port), timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname='localhost') as s:
+            s.sendall(said)
+            assert answer_body(s.makefile('rb')).count(b'{"result":') == 4
 
 
 def test_watch_both_ways_over_http2(secure):
