@@ -7,8 +7,9 @@
  * Codes below are shared.  A module that needs its own lists them in its header as an X-macro, in
  * the range kept for it here, so that a number names one error in the whole program:
  *
- *   base -1   raft -100   wal -200   snap -300   bolt -400   store, mvcc -500   lease -600   auth
- * -700 cluster -800   node -900   net -1000   client -1100   wire -1200
+ *   base -1         raft -100    wal -200       snap -300   bolt -400    store, mvcc -500
+ *   lease -600      auth -700    cluster -800   node -900   net -1000    client -1100
+ *   wire -1200
  */
 #ifndef KETCH_BASE_ERR_H
 #define KETCH_BASE_ERR_H

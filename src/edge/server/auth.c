@@ -1,8 +1,9 @@
 /* The Auth service.
  *
- *   authenticate:  read index -> hash compared (auth_work.h) -> through the log -> users or roles
- * have changed since the hash was read?  once more : the token passwords:     hashed (auth_work.h)
- * -> through the log, the hash alone all others:    through the log
+ *   authenticate:  read index -> hash compared (auth_work.h) -> through the log -> the token, or
+ *                  once more where users or roles have changed since the hash was read
+ *   passwords:     hashed (auth_work.h) -> through the log, the hash alone
+ *   all others:    through the log
  */
 #include "edge/server/auth_work.h"
 #include "edge/server/permit.h"

@@ -217,8 +217,7 @@ void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q)
     read_when(c, mvcc_txn_is_serializable(q), q, txn_run);
 }
 
-/* ---- range stream
- * ----------------------------------------------------------------------------------
+/* ---- range stream ----
  *
  *      next -> chunk is made -> call_send_pull -> ... leaves ... -> chunk_gone -> task -> next
  *

@@ -202,8 +202,7 @@ uint16_t server_client_port(const struct server *s)
     return s->client_port;
 }
 
-/* ---- stop
- * ------------------------------------------------------------------------------------------
+/* ---- stop ----
  *
  * Clients and pages stop accepting and get the request timeout to end their calls; then each loop
  * turns on until the node has given back everything, and ends. */

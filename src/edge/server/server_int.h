@@ -8,10 +8,11 @@
  * Invariants:
  *   I1  A call's request (struct req) is either with the node or with its loop, never with both.
  *   I2  Every req that was submitted comes back exactly once, also when the client is gone; only
- * then its call is ended. I3  io->outstanding counts what the node still holds of this thread:
- * requests and watch streams.  The loop is stopped only when it is 0.
+ *       then its call is ended.
+ *   I3  io->outstanding counts what the node still holds of this thread: requests and watch
+ *       streams.  The loop is stopped only when it is 0.
  *   I4  What is freed is over: no timer or task of it is due, it is in no list.  With the loop no
- * timer is left.
+ *       timer is left.
  */
 #ifndef KETCH_EDGE_SERVER_INT_H
 #define KETCH_EDGE_SERVER_INT_H
@@ -269,9 +270,7 @@ void watch_io_done(struct io *io);
 void watch_io_batches(struct io *io, struct watch_batch *first); /* oldest first */
 void follow_io_batches(struct watch_batch *first);
 
-/* ---- pages
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- pages ---- */
 
 void pages_client(struct http_req *r, void *server);
 void pages_metrics(struct http_req *r, void *server);

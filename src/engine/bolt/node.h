@@ -7,8 +7,8 @@
  *       below item 0 smaller ones may have arrived (the item is renamed when it is written)
  *   N3  node->key is the key of the node's item in its parent
  *   N4  node->bytes is the size of the node as a page
- *   N5  keys and values point into the mapped file, into what the caller put in, or into the arena
- * of the transaction: all of them outlive the node
+ *   N5  keys and values point into the mapped file, into what the caller put in, or into the
+ *       transaction's arena: all of them outlive the node
  */
 #ifndef KETCH_ENGINE_BOLT_NODE_H
 #define KETCH_ENGINE_BOLT_NODE_H

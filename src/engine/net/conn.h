@@ -5,16 +5,19 @@
  * TLS, where there is any, sits between the two (tls_conn.h): then `out` is what is still to be
  * sealed, and what waits for the socket are records.
  *
- *              conn__start
- *      NEW ------------------> OPEN --- conn__doom --------------------> DOOMED --- end of turn
- * ---> CLOSED \                                          ^
- *                                 \- conn__close_soon, all written ->  lingering, until EOF or time
+ *          conn__start
+ *      NEW -------------> OPEN ------------- conn__doom ------------> DOOMED -- turn --> CLOSED
+ *                           |                                           ^       ends
+ *                           '- conn__close_soon, all written: lingers --'
+ *                                             until EOF or time is over
  *
  *   OPEN     input and output run.  While lingering, our end is closed and input is thrown away:
- * closing with unread input would make the kernel send a reset, which can overtake our last bytes.
+ *            closing with unread input would make the kernel send a reset, which can overtake our
+ *            last bytes.
  *   DOOMED   no more input or output; the session still exists, because it may be the one that
- * called. CLOSED   ops->closed ran, the socket is closed; the memory goes when libuv lets go of the
- * handle.
+ *            called.
+ *   CLOSED   ops->closed ran, the socket is closed; the memory goes when libuv lets go of the
+ *            handle.
  *
  * A session is never closed from within its own callbacks: dooming only marks, the end of the turn
  * does.

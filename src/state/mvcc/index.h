@@ -11,16 +11,19 @@
  *
  * Invariants:
  *   I1  a node, entry or history that a published view can reach never changes, except that a
- * history grows behind the length that its published entries know; I2  nodes whose epoch is the
- * index's own are reachable from no published view: changed in place; I3  entries whose newest
- * revision is above the published one likewise; I4  what is taken out of the tree goes to the
- * garbage, never straight to the heap; I5  keys in a leaf are in ascending byte order; sep[i] is
- * greater than all keys below child i-1 and not greater than any below child i; I6  a node's live
- * count is the number of live entries below it; I7  all keys (in an inner node: separators) of a
- * node agree in their first prefix_n bytes, and hints[i] holds the four bytes behind them, zero
- * padded: most steps of a search stay inside the node. I8  revisions of an entry ascend: history
- * first to last, then the newest; I9  an entry without a past was created by its newest revision
- * and is live.
+ *       history grows behind the length that its published entries know
+ *   I2  nodes whose epoch is the index's own are reachable from no published view: they are changed
+ *       in place
+ *   I3  entries whose newest revision is above the published one likewise
+ *   I4  what is taken out of the tree goes to the garbage, never straight to the heap
+ *   I5  keys in a leaf are in ascending byte order; sep[i] is greater than all keys below child i-1
+ *       and not greater than any below child i
+ *   I6  a node's live count is the number of live entries below it
+ *   I7  all keys (in an inner node: separators) of a node agree in their first prefix_n bytes, and
+ *       hints[i] holds the four bytes behind them, zero padded: most steps of a search stay inside
+ *       the node
+ *   I8  revisions of an entry ascend: history first to last, then the newest
+ *   I9  an entry without a past was created by its newest revision and is live
  *
  * Nodes, entries, histories and separators live in the index's slab: most keys of most stores have
  * no past, and such a key of eight bytes takes 32 bytes and its place in a leaf.

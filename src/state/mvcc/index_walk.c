@@ -2,8 +2,7 @@
 #include "base/alloc.h"
 #include "state/mvcc/index.h"
 
-/* ---- building
- * ------------------------------------------------------------------------------------ */
+/* ---- building ---- */
 
 /* Puts level upon level: each pass makes the parents of the nodes before. */
 static void build_parents(struct index *ix, struct index_node **nodes, struct index_sep **seps,
@@ -76,8 +75,7 @@ void index_build(struct index *ix, struct key_entry **entries, size_t n)
     mem_free(seps);
 }
 
-/* ---- counting and walking
- * ------------------------------------------------------------------------ */
+/* ---- counting and walking ---- */
 
 uint64_t index_rank(const struct index_node *root, struct bytes key)
 {

@@ -97,8 +97,7 @@ static enum api_error check_ops(const txn_request *r, uint64_t ops_max)
     return rc == API_OK ? check_list(r->failure, r->n_failure, ops_max - n) : rc;
 }
 
-/* ---- transactions: no key is written twice
- * ------------------------------------------------------------
+/* ---- transactions: no key is written twice ----
  *
  * As etcd checks it: the deletes of a list first; then, nested transaction by nested transaction,
  * its puts against all puts and deletes met so far, then its deletes are met; then the list's own

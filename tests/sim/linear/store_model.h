@@ -79,10 +79,12 @@ struct model_op {
  *   PLAIN    revision, answer
  *   TXN      revision, succeeded, kind and answer of each step
  *   REVOKE   revision
+ *
  * answers:
  *   range    count, more, number of kvs, kvs
  *   put      1 and the pair before it, or 0 (also when it was not asked for)
  *   delete   how many, number of kvs, kvs before it
+ *
  * a kv: key, create, mod, version, value, lease */
 void model_run(struct model_state *s, const struct model_op *op, struct words *out);
 
