@@ -1,4 +1,4 @@
-/* main.c -- etcd: a member of a cluster.  The only file that names the real clock, disk and
+/* main.c -- etcd: a member of a cluster.  The only file that gives it the real clock, disk and
  * randomness.
  *
  * Order of a start: configuration, ports (a port in use is found before anything on disk is
@@ -360,16 +360,20 @@ void __lsan_do_leak_check(void);
 #endif
 
 /* The process ends as the signal would have ended it; as process 1, which cannot die by one, with
- * status 0. */
-NORETURN static void end_by(int signum, const sigset_t *set)
+ * status 0.  Others that have come meanwhile wait for ever. */
+NORETURN static void end_by(int signum)
 {
+    sigset_t own;
+
     if (getpid() == 1)
         exit(0);
 #if defined(__SANITIZE_ADDRESS__)
     __lsan_do_leak_check();
 #endif
     signal(signum, SIG_DFL);
-    sigprocmask(SIG_UNBLOCK, set, NULL);
+    sigemptyset(&own);
+    sigaddset(&own, signum);
+    sigprocmask(SIG_UNBLOCK, &own, NULL);
     raise(signum);
     exit(1);
 }
@@ -440,7 +444,7 @@ static int serve_as_member(char **argv)
         return 1;
     if (signum == SIGNAL_REMOVED)
         return 0;
-    end_by(signum, &set);
+    end_by(signum);
 }
 
 /* The first word may choose something else than a member. */
