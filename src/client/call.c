@@ -40,6 +40,7 @@ struct ketch_call {
     struct rpc *rpc;           /* while ASKING */
     ketch_done_fn *done;
     void *user;
+    bool canceled;      /* while ASKING: its rpc may have ended, and will not be repeated */
     bool unread;        /* the caller does not want the response */
     enum ending ending; /* while ENDING: why */
     struct buf request;
@@ -65,6 +66,7 @@ static void call_try(struct ketch_call *call, struct endpoint *ep);
 
 static void call_free(struct ketch_call *call)
 {
+    ASSERT(call->rpc == NULL);
     loop_timer_stop(client_loop(call->client), &call->timer);
     list_remove(&call->waiter.link);
     list_remove(&call->login.link);
@@ -205,7 +207,7 @@ static bool is_learners_refusal(const struct ketch_call *call, struct bytes mess
 
 static bool may_repeat(const struct ketch_call *call, const struct rpc_result *res)
 {
-    if (call->attempt + 1 >= CLIENT_ATTEMPTS_MAX || call->client->closing)
+    if (call->attempt + 1 >= CLIENT_ATTEMPTS_MAX || call->client->closing || call->canceled)
         return false;
     return is_learners_refusal(call, res->message) ||
            (methods[call->method].repeatable && res->code == GRPC_UNAVAILABLE);
@@ -232,7 +234,7 @@ static void call_pause(struct ketch_call *call)
 static bool is_refused(const struct ketch_call *call, struct bytes message)
 {
     return call->method != KETCH_METHOD_authenticate && login__is_stale(call->client, message) &&
-           call->attempt + 1 < CLIENT_ATTEMPTS_MAX && !call->client->closing;
+           call->attempt + 1 < CLIENT_ATTEMPTS_MAX && !call->client->closing && !call->canceled;
 }
 
 static void on_login(struct login_waiter *w, const struct ketch_error *e)
@@ -279,8 +281,11 @@ static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
         call_pause(call);
         return;
     }
-    /* However the server words it: when the time is over, that is what the caller is told. */
-    if (res->code == GRPC_CANCELED && call->deadline_ns != 0 && call_left_ms(call) == 0)
+    /* However the server words it: when the time is over, that is what the caller is told; and when
+     * it has given up, that. */
+    if (call->canceled)
+        client__error(&e, KETCH_CANCELED, "context canceled");
+    else if (res->code == GRPC_CANCELED && call->deadline_ns != 0 && call_left_ms(call) == 0)
         client__error(&e, KETCH_DEADLINE_EXCEEDED, "context deadline exceeded");
     else
         client__status(&e, res->code, res->message);
@@ -376,7 +381,9 @@ struct ketch_call *ketch_start_unread(struct ketch_client *c, enum ketch_method 
 void ketch_cancel(struct ketch_call *call)
 {
     if (call->state == CALL_ASKING) {
-        rpc_cancel(call->rpc);
+        call->canceled = true;
+        if (call->rpc != NULL) /* else this is said from within on_attempt */
+            rpc_cancel(call->rpc);
         return;
     }
     list_remove(&call->waiter.link);

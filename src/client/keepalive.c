@@ -45,6 +45,7 @@ static void keep_alive_free(struct ketch_keep_alive *k)
     void *user = k->user;
     struct ketch_error e;
 
+    ASSERT(k->rpc == NULL);
     loop_timer_stop(client_loop(k->client), &k->timer);
     list_remove(&k->waiter.link);
     list_remove(&k->login.link);

@@ -35,6 +35,7 @@ static const struct stream_method {
 
 static void stream_free(struct ketch_stream *s)
 {
+    ASSERT(s->rpc == NULL);
     loop_timer_stop(client_loop(s->client), &s->timer);
     list_remove(&s->waiter.link);
     list_remove(&s->login.link);

@@ -511,6 +511,10 @@ void watch__free_streams(struct ketch_client *c)
     while ((it = list_pop(&c->watch_streams)) != NULL) {
         struct watch_stream *s = CONTAINER_OF(it, struct watch_stream, link);
 
+        ASSERT(s->rpc == NULL);
+        ASSERT(list_empty(&s->watches));
+        ASSERT(list_empty(&s->waiter.link) && list_empty(&s->login.link));
+        ASSERT(!loop_timer_active(&s->reopen));
         map64_done(&s->running);
         mem_free(s);
     }

@@ -68,7 +68,7 @@ static void on_timer(struct loop_timer *t)
 
 static bool may_repeat(const struct ask *a, int code)
 {
-    return a->repeatable && code == GRPC_UNAVAILABLE && !is_late(a) &&
+    return a->repeatable && !a->canceled && code == GRPC_UNAVAILABLE && !is_late(a) &&
            a->attempt + 1 < PROXY_ATTEMPTS_MAX && !upstream_is_closed(a->up);
 }
 
@@ -138,6 +138,7 @@ void ask_start(struct ask *a)
 void ask_cancel(struct ask *a)
 {
     if (a->state == ASK_ASKING) {
+        a->canceled = true; /* its rpc may have ended already in this turn */
         rpc_cancel(a->rpc);
         return;
     }

@@ -38,6 +38,7 @@ struct ask {
     struct rpc *rpc;
     enum ask_state state;
     unsigned attempt;
+    bool canceled;    /* while ASKING */
     int code;         /* while ENDING */
     const char *text; /* while ENDING */
 };

@@ -4,7 +4,8 @@
 struct world {
     struct fake fake;
     struct ketch_client *client;
-    int attempts; /* reported by on_attempt */
+    int attempts;                /* reported by on_attempt */
+    struct ketch_call *given_up; /* canceled by it */
     struct ketch_attempt last;
     char last_text[256];
 };
@@ -16,6 +17,9 @@ static void on_attempt(const struct ketch_attempt *a, void *user)
     w->attempts++;
     w->last = *a;
     snprintf(w->last_text, sizeof(w->last_text), "%s", a->text);
+    if (w->given_up != NULL)
+        ketch_cancel(w->given_up);
+    w->given_up = NULL;
 }
 
 static void connect_to(struct world *w, const char *const *endpoints, size_t n)
@@ -345,6 +349,23 @@ static void cancels_calls(void **state)
     assert_int_equal(s.codes[1], KETCH_CANCELED);
 }
 
+/* A call that is canceled when its attempt has failed already is not repeated. */
+static void cancels_between_attempts(void **state)
+{
+    struct world *w = *state;
+    Etcdserverpb__RangeRequest req = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    struct stopper s = {.client = w->client};
+
+    req.key = data("k");
+    w->fake.unavailable = 3;
+    w->given_up = ketch_start(w->client, KETCH_METHOD_range, &req.base, 0, stop_after, &s);
+    ketch_run(w->client);
+    assert_int_equal(s.codes[0], 1);
+    assert_int_equal(s.codes[1], KETCH_CANCELED);
+    assert_int_equal(w->fake.calls, 1);
+    assert_int_equal(w->attempts, 1);
+}
+
 /* What cannot be a client is refused at once, with the words that etcdctl shows. */
 static void refuses_bad_options(void **state)
 {
@@ -390,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reconnects, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_ends_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(cancels_calls, setup, teardown),
+        cmocka_unit_test_setup_teardown(cancels_between_attempts, setup, teardown),
         cmocka_unit_test(refuses_bad_options),
     };
 
