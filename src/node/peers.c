@@ -51,6 +51,19 @@ void node_report_removed(struct node *n)
     report(n, REPORT_REMOVED, n->member_id);
 }
 
+bool node__raft_peer(struct node *n, raft_id id, struct raft_peer_status *ret)
+{
+    struct raft_status st;
+
+    raft_get_status(n->raft.raft, &st);
+    for (size_t i = 0; i < st.peers_n; i++) {
+        raft_get_peer(n->raft.raft, i, ret);
+        if (ret->id == id)
+            return true;
+    }
+    return false;
+}
+
 /* ---- what comes ---- */
 
 /* Types that a member raises for itself alone never travel. */

@@ -110,6 +110,8 @@ void node__raft_marker_stored(struct node *n, struct wal_job *j);
 /* ---- the other members (peers.c) ---- */
 
 void node__peers_take(struct node *n);
+/* What consensus knows of a member.  False: it is none. */
+bool node__raft_peer(struct node *n, raft_id id, struct raft_peer_status *ret);
 /* May wait for node__peers_flush. */
 void node__peers_send(struct node *n, const struct raft_message *m, size_t k);
 void node__peers_flush(struct node *n);

@@ -153,16 +153,9 @@ out:
 
 static raft_index match_of(struct node *n, raft_id id)
 {
-    struct raft_status st;
     struct raft_peer_status p;
 
-    raft_get_status(n->raft.raft, &st);
-    for (size_t i = 0; i < st.peers_n; i++) {
-        raft_get_peer(n->raft.raft, i, &p);
-        if (p.id == id)
-            return p.match;
-    }
-    return 0;
+    return node__raft_peer(n, id, &p) ? p.match : 0;
 }
 
 /* A learner votes once it has nine tenths of the leader's log. */

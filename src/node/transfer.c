@@ -5,16 +5,9 @@ static const char late[] = "etcdserver: request timed out, leader transfer took 
 
 static bool is_voter(struct node *n, raft_id id)
 {
-    struct raft_status st;
     struct raft_peer_status p;
 
-    raft_get_status(n->raft.raft, &st);
-    for (size_t i = 0; i < st.peers_n; i++) {
-        raft_get_peer(n->raft.raft, i, &p);
-        if (p.id == id)
-            return !p.learner;
-    }
-    return false;
+    return node__raft_peer(n, id, &p) && !p.learner;
 }
 
 raft_id node__longest_connected(struct node *n)

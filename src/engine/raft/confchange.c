@@ -338,3 +338,19 @@ bool raft__conf_state_equal(const struct raft_conf_state *a, const struct raft_c
            same_ids(&a->voters_outgoing, &b->voters_outgoing) &&
            same_ids(&a->learners_next, &b->learners_next) && a->auto_leave == b->auto_leave;
 }
+
+int raft__conf_change_of(const struct raft_entry *e, struct arena *a,
+                         struct raft_conf_change_single *ret_single,
+                         struct raft_conf_change_v2 *ret)
+{
+    struct raft_conf_change v1;
+    int rc;
+
+    ASSERT(e->type != RAFT_ENTRY_NORMAL);
+    if (e->type == RAFT_ENTRY_CONF_CHANGE_V2)
+        return raft_conf_change_v2_get(e->data, a, ret, NULL);
+    rc = raft_conf_change_get(e->data, &v1, NULL);
+    if (rc == 0)
+        *ret = raft_conf_change_as_v2(&v1, ret_single);
+    return rc;
+}

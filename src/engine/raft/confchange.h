@@ -33,6 +33,12 @@ NODISCARD int raft__conf_apply(struct raft_tracker *t, raft_index last,
 NODISCARD int raft__conf_restore(struct raft_tracker *t, raft_index last,
                                  const struct raft_conf_state *cs, struct err *e);
 
+/* The change that an entry holds, of either kind: it points into *ret_single, the arena and the
+ * entry.  The decoder's errors. */
+NODISCARD int raft__conf_change_of(const struct raft_entry *e, struct arena *a,
+                                   struct raft_conf_change_single *ret_single,
+                                   struct raft_conf_change_v2 *ret);
+
 /* The same members, in whatever order they are listed. */
 bool raft__conf_state_equal(const struct raft_conf_state *a, const struct raft_conf_state *b);
 

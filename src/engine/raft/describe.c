@@ -1,5 +1,7 @@
 #include "engine/raft/describe.h"
 
+#include "engine/raft/confchange.h"
+
 #define DESCRIBE_CONF_CHANGE_BYTES_MAX 65536
 
 static const char *name_of(const char *const *names, size_t n, size_t i)
@@ -116,21 +118,11 @@ void raft_describe_changes(struct buf *b, const struct raft_conf_change_single *
 static void describe_entry_change(struct buf *b, const struct raft_entry *e)
 {
     struct raft_conf_change_single single;
-    struct raft_conf_change v1;
     struct raft_conf_change_v2 v2 = {0};
     struct arena a;
-    int rc;
 
-    ASSERT(e->type != RAFT_ENTRY_NORMAL);
     arena_init(&a, DESCRIBE_CONF_CHANGE_BYTES_MAX);
-    if (e->type == RAFT_ENTRY_CONF_CHANGE) {
-        rc = raft_conf_change_get(e->data, &v1, NULL);
-        if (rc == 0)
-            v2 = raft_conf_change_as_v2(&v1, &single);
-    } else {
-        rc = raft_conf_change_v2_get(e->data, &a, &v2, NULL);
-    }
-    if (rc != 0) {
+    if (raft__conf_change_of(e, &a, &single, &v2) != 0) {
         add(b, " (malformed)");
     } else if (v2.changes_n > 0) {
         (void) buf_add_char(b, ' ');

@@ -100,22 +100,14 @@ static int judge_conf_change(struct raft *r, const struct raft_entry *e, raft_in
                              bool *ret_refused)
 {
     struct raft_conf_change_single single;
-    struct raft_conf_change v1;
     struct raft_conf_change_v2 v2 = {0};
     struct arena a;
     char buf[128];
     const char *why;
     int rc;
 
-    ASSERT(e->type != RAFT_ENTRY_NORMAL);
     arena_init(&a, CONF_CHANGE_ARENA_BYTES_MAX);
-    if (e->type == RAFT_ENTRY_CONF_CHANGE) {
-        rc = raft_conf_change_get(e->data, &v1, NULL);
-        if (rc == 0)
-            v2 = raft_conf_change_as_v2(&v1, &single);
-    } else {
-        rc = raft_conf_change_v2_get(e->data, &a, &v2, NULL);
-    }
+    rc = raft__conf_change_of(e, &a, &single, &v2);
     if (rc == 0) {
         why = PLANTED(TWO_CONF_CHANGES) ? NULL : why_not(r, &v2, buf, sizeof buf);
         *ret_refused = why != NULL && !r->config.disable_conf_change_validation;
