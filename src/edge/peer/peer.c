@@ -55,6 +55,8 @@ int peer_new(const struct peer_options *o, struct peer_server **ret, struct err 
     peer__asks_open(p);
     net_limits_default(&no.limits);
     no.limits.http_body_bytes_max = PEER_POST_BYTES_MAX;
+    if (o->request_ms != 0)
+        no.limits.http_header_ms = o->request_ms;
     rc = loop_new("peer", &p->loop, e);
     if (rc == 0) {
         no.loops = &p->loop;

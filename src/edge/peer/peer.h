@@ -35,6 +35,7 @@ struct peer_options {
         *peer_urls; /* --initial-advertise-peer-urls: where others reach this member */
     size_t peer_urls_n;
     int64_t dial_timeout_ms; /* 1 s + election timeout */
+    int64_t request_ms;      /* for a request that comes, a snapshot's body apart; 0: as all have */
     struct tls *tls;         /* for https URLs of others; NULL: the system's CAs, no certificate */
     void (*rejected)(const struct tls_rejected *r, void *user); /* as net_server_options has it */
     void *rejected_user;

@@ -6,6 +6,10 @@
  * While PEER_SNAPSHOT_PIECES_MAX pieces wait to be written the socket is not read.  What is wrong
  * with sender or message is answered before any file is touched (etcd looks at some of it only
  * afterwards); the rest of the body is then thrown away.
+ *
+ * It may take hours, as long as bytes come.  One whose leader has been followed by another is given
+ * up when that one sends its own: raft would not take it any more, and each is as large as all
+ * data.
  */
 #include "base/alloc.h"
 #include "edge/peer/peer_int.h"
@@ -50,6 +54,7 @@ static void piece_free(struct in_piece *p)
 
 static void snapshot_free(struct snapshot_in *x)
 {
+    ASSERT(x->req == NULL); /* P5 */
     ASSERT(!loop_timer_active(&x->silence));
     LIST_EACH_SAFE (l, &x->pieces)
         piece_free(CONTAINER_OF(l, struct in_piece, link));
@@ -284,12 +289,24 @@ static void release(struct node_message *m)
     peer_message_free(m);
 }
 
+static void end_earlier_terms(const struct snapshot_in *x)
+{
+    LIST_EACH_SAFE (l, &x->ps->snapshots.coming) {
+        struct snapshot_in *o = CONTAINER_OF(l, struct snapshot_in, link);
+
+        if (o->req != NULL && o->receiving != NULL && !o->closing &&
+            o->message->m.term < x->message->m.term)
+            not_saved(o, "a leader of a later term sends another");
+    }
+}
+
 /* The data file follows. */
 static void begin_data(struct snapshot_in *x)
 {
     uint64_t bytes = x->head.message_bytes;
     char size[GO_SIZE_BYTES];
 
+    end_earlier_terms(x);
     x->index = x->message->m.snapshot->meta.index;
     x->message->release = release;
     x->receiving = node_receiving_new(x->ps->node, x->index);
@@ -394,6 +411,7 @@ void peer__snapshot_page(struct http_req *r, struct peer_server *ps)
     http_set_user(r, x);
     http_on_cancel(r, on_cancel);
     expect_more(x);
+    http_read_patiently(r);
     http_read_stream(r, on_data, on_data_end);
 }
 

@@ -262,6 +262,8 @@ void http__gone(struct http_req *r)
     r->on_cancel = NULL;
     if (fn != NULL)
         fn(r);
+    else if (r->reading == HTTP_READ_ALL)
+        http__discard(r); /* its handler would never hear of it */
 }
 
 /* ---- the request's head ---- */

@@ -48,7 +48,8 @@ bool http_query_next(struct bytes query, const char *key, size_t *pos, struct ar
 
 /* `fn` runs once, with the whole body, which lives as long as the request; or, when the body has
  * more than bytes_max, with too_large = true: then it answers 413 (http_error) or whatever it
- * likes. */
+ * likes.  It does not run when the client is gone before that: then the request ends by itself,
+ * unless http_on_cancel has named somebody who ends it. */
 void http_read_all(struct http_req *r, size_t bytes_max,
                    void (*fn)(struct http_req *r, struct bytes body, bool too_large));
 
