@@ -93,6 +93,14 @@ static int check(struct node *n, struct node_receiving *v)
     return rc;
 }
 
+/* Raft would pass over it, and the file would lie there. */
+static int check_term(struct node *n, struct node_receiving *v, const struct node_message *m)
+{
+    if (m->m.term >= atomic_load(&n->pub.term))
+        return 0;
+    return err_set(&v->err, ERR_CANCELED, "a leader of a later term has followed its sender");
+}
+
 static void end(struct node *n, struct node_request *r)
 {
     struct node_receiving *v = r->receiving;
@@ -103,6 +111,8 @@ static void end(struct node *n, struct node_request *r)
     ASSERT(r->message->m.snapshot->meta.index == v->index);
     if (rc == 0 && v->db == NULL)
         rc = err_set(&v->err, ERR_TRUNCATED, "unexpected EOF");
+    if (rc == 0)
+        rc = check_term(n, v, r->message);
     if (rc == 0)
         rc = snap_db_sync(v->db, &v->err);
     if (rc == 0) {

@@ -138,10 +138,12 @@ void node__sendings_done(struct node *n, mono_ns now)
         next = x->next;
         ASSERT(ra->sending_n > 0);
         ra->sending_n--;
-        raft_report_snapshot(ra->raft, s->pub.m.to, s->ok);
-        if (!s->ok)
-            raft_report_unreachable(ra->raft, s->pub.m.to);
-        else
+        if (s->pub.m.term == raft_get_term(ra->raft)) { /* else another may be under way since */
+            raft_report_snapshot(ra->raft, s->pub.m.to, s->ok);
+            if (!s->ok)
+                raft_report_unreachable(ra->raft, s->pub.m.to);
+        }
+        if (s->ok)
             ra->keep_log_until = now + NODE_SENT_KEEP_LOG_NS;
         sending_free(s);
     }

@@ -24,9 +24,9 @@ def field(number, value):
     return varint(number << 3) + varint(value) if isinstance(value, int) else varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def message(kind, to, index=0):
+def message(kind, to, index=0, term=1):
     meta = field(1, field(1, to)) + field(2, index) + field(3, 1)
-    return field(1, kind) + field(2, to) + field(3, 0x1234) + field(4, 1) + (field(9, field(2, meta)) if index else b'')
+    return field(1, kind) + field(2, to) + field(3, 0x1234) + field(4, term) + (field(9, field(2, meta)) if index else b'')
 
 
 def head(m):
@@ -89,34 +89,74 @@ def test_what_is_no_snapshot(member):
     assert post(member, head(message(HEARTBEAT, member.id))) == (400, 'wrong raft message type')
 
 
+def begin(member, part):
+    """A connection on which a snapshot has begun to come."""
+    c = http.client.HTTPConnection('127.0.0.1', member.peer_port, timeout=10)
+    c.putrequest('POST', '/raft/snapshot')
+    for k, v in (('X-Server-From', '1234'), ('X-Server-Version', '3.7.0'), ('X-Min-Cluster-Version', '3.0.0'),
+                 ('X-Etcd-Cluster-ID', member.cluster), ('Transfer-Encoding', 'chunked')):
+        c.putheader(k, v)
+    c.endheaders()
+    c.send(b'%x\r\n%s\r\n' % (len(part), part))
+    return c
+
+
 def test_a_data_file_that_is_none(ketch_bin, messages, tmp_path):
-    """Ours looks before raft hears of it: bytes that are no data file, or none, are refused, leave nothing, and are counted."""
+    """Ours looks before raft hears of it: bytes that are no data file, or none, or come too late, are refused, leave nothing, and are counted."""
     with Cluster([ketch_bin / 'etcd'], tmp_path, ketch_bin / 'etcdctl', messages) as c:
         m = c.members[0]
         m.cluster, m.id = '%x' % m.status().header.cluster_id, m.status().header.member_id
-        whole = head(message(SNAPSHOT, m.id, 1000))
+        whole = head(message(SNAPSHOT, m.id, 1000, term=100))
         for data in (b'', b'\0' * 8192, b'junk' * 100_000):
             status, text = post(m, whole + data)
             assert status == 500 and text.startswith('failed to save KV snapshot ('), text
+            assert 'later term' not in text
+        assert post(m, head(message(SNAPSHOT, m.id, 1000, term=1)) + b'junk') == (
+            500, 'failed to save KV snapshot (a leader of a later term has followed its sender)')
         assert post(m, struct.pack('>Q', (64 << 20) + 1) + b'x') == (400, 'failed to decode raft message (rafthttp: error limit exceeded)')
-        c1 = http.client.HTTPConnection('127.0.0.1', m.peer_port, timeout=10)
-        c1.putrequest('POST', '/raft/snapshot')
-        for k, v in (('X-Server-From', '1234'), ('X-Server-Version', '3.7.0'), ('X-Min-Cluster-Version', '3.0.0'),
-                     ('X-Etcd-Cluster-ID', m.cluster), ('Transfer-Encoding', 'chunked')):
-            c1.putheader(k, v)
-        c1.endheaders()
-        c1.send(b'%x\r\n%s\r\n' % (len(whole), whole) + b'186a0\r\n' + b'x' * 50_000)  # and goes away
+        c1 = begin(m, whole)
+        c1.send(b'186a0\r\n' + b'x' * 50_000)  # and goes away
         c1.close()
         snap = m.data_dir / 'member' / 'snap'
         m.wait_for(lambda: 'unexpected EOF' in m.log_text() and [p.name for p in snap.iterdir()] == ['db'])
 
         def counted():
             page = urllib.request.urlopen(f'http://{m.endpoint}/metrics').read().decode()
-            return ('etcd_network_snapshot_receive_failures{From="1234"} 4' in page and
+            return ('etcd_network_snapshot_receive_failures{From="1234"} 5' in page and
                     'etcd_network_snapshot_receive_inflights_total{From="1234"} 0' in page)
 
         m.wait_for(counted)
         m.grpc('etcdserverpb.KV/Put')(key=b'a', value=b'b')
+
+
+def test_a_leader_of_a_later_term_sends_another(ketch_bin, messages, tmp_path):
+    """What an earlier leader still sends would not be taken any more: it ends, and leaves nothing, when the next one's begins to come."""
+    with Cluster([ketch_bin / 'etcd'], tmp_path, ketch_bin / 'etcdctl', messages) as c:
+        m = c.members[0]
+        m.cluster, m.id = '%x' % m.status().header.cluster_id, m.status().header.member_id
+        snap = m.data_dir / 'member' / 'snap'
+
+        def coming():
+            return {p.name for p in snap.iterdir()} - {'db'}
+
+        def part(term):
+            return head(message(SNAPSHOT, m.id, 1000, term)) + b'x' * PIECE
+
+        first = begin(m, part(7))
+        m.wait_for(coming)
+        files = coming()
+        second = begin(m, part(8))
+        m.wait_for(lambda: coming() and not coming() & files)
+        answer = first.sock.makefile('rb').read()
+        assert answer.startswith(b'HTTP/1.1 500 ')
+        assert answer.endswith(b'failed to save KV snapshot (a leader of a later term sends another)\n')
+        files = coming()
+        again = begin(m, part(8))  # of the same term: both go on
+        m.wait_for(lambda: len(coming()) == 2)
+        assert files < coming()
+        for x in (first, second, again):
+            x.close()
+        m.wait_for(lambda: not coming())
 
 
 SLOW = r'''

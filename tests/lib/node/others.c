@@ -72,6 +72,9 @@ static void answer(struct others *o, const struct raft_message *m)
         break;
     case RAFT_MSG_APP:
         a.type = RAFT_MSG_APP_RESP;
+        a.reject = o->empty[m->to == o->id[1]] && m->index > 0;
+        if (a.reject)
+            a.index = m->index;
         break;
     case RAFT_MSG_HEARTBEAT:
         a.type = RAFT_MSG_HEARTBEAT_RESP;

@@ -17,6 +17,7 @@ struct others {
     struct node_transport transport;
     raft_id id[2]; /* who they are */
     bool silent;   /* they answer nothing */
+    bool empty[2]; /* its log is: it refuses what follows on something */
     struct raft_message
         kept[OTHERS_KEPT_MAX]; /* what the member sent, without entries and context */
     size_t kept_n;
