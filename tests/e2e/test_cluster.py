@@ -1,4 +1,5 @@
 """Three members that elect, replicate and recover."""
+import signal
 import time
 
 import pytest
@@ -55,6 +56,15 @@ def test_one_member_down_is_no_matter_and_two_are(three):
     b.start()
     put(a, b'a', b'4')
     assert get(b, b'a') == b'4'
+
+
+def test_a_removal_during_the_stop(three):
+    """A leader that stops hands over first; when it learns meanwhile that it was removed it still ends by the signal that it was sent."""
+    leader = three.leader()
+    leader.process.terminate()
+    leader.wait_for(lambda: 'received signal; shutting down' in leader.log_text())
+    leader.process.send_signal(signal.SIGUSR2)  # which it sends itself then
+    assert leader.process.wait(20) == -signal.SIGTERM
 
 
 def test_acknowledged_writes_survive_kills(three):
