@@ -400,6 +400,7 @@ static void leave(struct program *p)
 /* Runs until a signal ends it.  The signal, or 0 when the start failed. */
 static int serve(struct program *p, char *const *argv, const sigset_t *set)
 {
+    const struct config *c = &p->config;
     struct err e = ERR_INIT;
     int signum;
 
@@ -417,8 +418,11 @@ static int serve(struct program *p, char *const *argv, const sigset_t *set)
         LOG_INFO(p->log, "received signal; shutting down",
                  F_STR("signal", signum == SIGTERM ? "terminated" : "interrupt"));
     close_all(p);
-    LOG_INFO(p->log, "closed etcd server", F_STR("name", p->config.name),
-             F_STR("data-dir", p->config.data_dir));
+    LOG_INFO(
+        p->log, "closed etcd server", F_STR("name", c->name), F_STR("data-dir", c->data_dir),
+        F_STRS("advertise-peer-urls", c->initial_advertise_peer_urls.v,
+               c->initial_advertise_peer_urls.n),
+        F_STRS("advertise-client-urls", c->advertise_client_urls.v, c->advertise_client_urls.n));
     return signum;
 }
 

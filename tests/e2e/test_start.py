@@ -51,12 +51,15 @@ def test_a_port_in_use_is_refused_before_the_disk(start_server, tmp_path):
 
 
 def test_interrupt_ends_it_in_order(start_server, tmp_path):
-    """Ctrl-C: the last line says so, the status is that of the signal, and the next start finds everything."""
+    """Ctrl-C: the last line says so, why nobody else leads is said once, the status is that of the signal, and the next
+    start finds everything."""
     with start_server(tmp_path / 'd') as s:
         s.ctl('put', 'a', 'b')
         s.process.send_signal(signal.SIGINT)
         assert s.process.wait(10) == -signal.SIGINT
         assert last_line(s)['msg'] == 'closed etcd server'
+        assert last_line(s)['advertise-client-urls'] == ['http://' + s.endpoint]
+        assert s.log_text().count('skipped leadership transfer') == 1
     with start_server(tmp_path / 'd') as s:
         assert s.ctl('get', 'a') == 'a\nb\n'
 

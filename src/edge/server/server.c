@@ -244,15 +244,12 @@ static void begin_stop(struct loop_task *t)
 static void log_closing(struct server *s)
 {
     const struct config *c = s->config;
-    raft_id leader = node_leader(s->node);
 
     LOG_INFO(
         s->log, "closing etcd server", F_STR("name", c->name), F_STR("data-dir", c->data_dir),
         F_STRS("advertise-peer-urls", c->initial_advertise_peer_urls.v,
                c->initial_advertise_peer_urls.n),
         F_STRS("advertise-client-urls", c->advertise_client_urls.v, c->advertise_client_urls.n));
-    LOG_INFO(s->log, "skipped leadership transfer for single voting member cluster",
-             F_HEX("local-member-id", s->member_id), F_HEX("current-leader-member-id", leader));
 }
 
 void server_stop(struct server *s)
