@@ -52,17 +52,15 @@ static int list_bucket_run(struct cli_call *c)
 
 const struct cli_command list_bucket_command = {
     .use = "list-bucket [data dir or db file path]",
-    .brief = "bucket lists all buckets.",
+    .brief = "Lists the buckets",
     .run = list_bucket_run,
 };
 
 /* ---- iterate-bucket ---- */
 
 static const struct cli_flag iterate_flags[] = {
-    {.name = "decode", .type = CLI_BOOL, .help = "true to decode Protocol Buffer encoded data"},
-    {.name = "limit",
-     .type = CLI_UINT,
-     .help = "max number of key-value pairs to iterate (0< to iterate all)"},
+    {.name = "decode", .type = CLI_BOOL, .help = "show what the pairs mean, not their bytes"},
+    {.name = "limit", .type = CLI_UINT, .help = "show so many pairs at most (0: all)"},
 };
 
 /* Prints the pairs, the last one first. */
@@ -131,7 +129,7 @@ static int iterate_bucket_run(struct cli_call *c)
 
 const struct cli_command iterate_bucket_command = {
     .use = "iterate-bucket [data dir or db file path] [bucket name]",
-    .brief = "iterate-bucket lists key-value pairs in reverse order.",
+    .brief = "Shows the pairs of a bucket, the last one first",
     CLI_FLAGS(iterate_flags),
     .run = iterate_bucket_run,
 };
@@ -218,6 +216,6 @@ static int hash_run(struct cli_call *c)
 
 const struct cli_command hash_command = {
     .use = "hash [data dir or db file path]",
-    .brief = "hash computes the hash of db file.",
+    .brief = "Computes a hash of what members have in common",
     .run = hash_run,
 };

@@ -10,7 +10,7 @@ static const struct cli_flag global_flags[] = {
     {.name = "timeout",
      .type = CLI_DURATION,
      .def = "10s",
-     .help = "time to wait to obtain a file lock on db file, 0 to block indefinitely",
+     .help = "how long to wait for a file that another process has locked, 0 for ever",
      .persistent = true},
 };
 
@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_command root = {
         .use = "etcd-dump-db",
-        .brief = "etcd-dump-db inspects etcd db files.",
+        .brief = "Shows what is in the database file of a member that is not running",
         CLI_FLAGS(global_flags),
         CLI_SUBS(commands),
     };

@@ -97,7 +97,6 @@ static int scan_keys_run(struct cli_call *c)
 
 const struct cli_command scan_keys_command = {
     .use = "scan-keys [data dir or db file path] [start revision]",
-    .brief = "scan-keys scans all the key-value pairs starting from a specific revision in the key "
-             "space.",
+    .brief = "Shows the revisions from one on in all pages of the file, older states included",
     .run = scan_keys_run,
 };
