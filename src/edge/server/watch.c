@@ -193,6 +193,7 @@ void wstream_fail(struct wstream *s, int code, const char *text)
     loop_timer_stop(s->io->loop, &s->timer);
     leader_guard_end(&s->guard);
     stop_watches(s);
+    wstream_drop_rest(s);
     call_on_writable(c, 0, NULL);
     call_set_user(c, NULL);
     call_finish(c, code, text);
@@ -232,6 +233,8 @@ static void writable(struct call *c)
     if (s == NULL || !s->blocked)
         return;
     s->blocked = false;
+    if (!wstream_send_rest(s))
+        return;
     wstream_unstall(s);
     wstream_pump(s);
 }

@@ -36,6 +36,14 @@ void wstream_unstall(struct wstream *s)
     schedule(s->io->watch);
 }
 
+/* Until its client has read. */
+static void stall(struct wwatch *w)
+{
+    w->stream->blocked = true;
+    list_remove(&w->catching);
+    list_push(&w->stream->stalled, &w->catching);
+}
+
 /* The watches of the next scan.  Those whose client does not read wait aside. */
 static size_t choose(struct watch_io *wio, struct history_want *wants)
 {
@@ -46,10 +54,8 @@ static size_t choose(struct watch_io *wio, struct history_want *wants)
 
         if (n == WATCH_WANTS_MAX)
             break;
-        if (call_queued_bytes(w->stream->call) >= WATCH_QUEUED_HIGH) {
-            w->stream->blocked = true;
-            list_remove(l);
-            list_push(&w->stream->stalled, l);
+        if (wstream_full(w->stream)) {
+            stall(w);
             continue;
         }
         ASSERT(w->hub.next_rev > 0);
@@ -110,10 +116,14 @@ static void scan(struct watch_io *wio, struct history_want *wants, size_t n)
         struct wwatch *w = CONTAINER_OF((struct watcher *) (uintptr_t) wants[i].watcher,
                                         struct wwatch, hub);
 
-        if (w->state == WWATCH_CATCHING && !w->stream->closing)
+        if (w->state == WWATCH_CATCHING && !w->stream->closing && !wstream_full(w->stream)) {
             deliver(wio, &wants[i], v);
-        else
-            payload_unref(wants[i].events);
+            continue;
+        }
+        /* A large revision may be more for many watches of a stream than its client takes. */
+        if (w->state == WWATCH_CATCHING && !w->stream->closing)
+            stall(w);
+        payload_unref(wants[i].events);
     }
     mvcc_view_unpin(v);
 }

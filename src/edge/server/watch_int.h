@@ -19,6 +19,8 @@
  * wait for the client; the rest stays counted in the hub, which then hands watches back (BEHIND).
  *   W5  A stream is freed when its call is ended, no request of it is with the node, and the hub
  * has said CLOSED (or never heard of it).
+ *   W6  While fragments of a response wait for the client (`rest`) nothing else leaves on their
+ * stream: clients put together what comes in a row.  What the client asks for meanwhile waits, too.
  */
 #ifndef KETCH_EDGE_SERVER_WATCH_INT_H
 #define KETCH_EDGE_SERVER_WATCH_INT_H
@@ -69,6 +71,14 @@ struct wwatch {
     uint8_t keys[];       /* key and range end */
 };
 
+/* Fragments of one response that wait for the client: the events from `at` on. */
+struct wrest {
+    struct payload *events; /* NULL: none */
+    size_t at;
+    struct wwatch *watch;
+    int64_t revision;
+};
+
 struct wstream {
     struct watch_stream hub;
     struct io *io;
@@ -84,7 +94,8 @@ struct wstream {
     struct watch_batch *last;
     uint32_t at;  /* in `first` */
     bool blocked; /* waits for the client */
-    bool joined;  /* the hub knows it */
+    struct wrest rest;
+    bool joined; /* the hub knows it */
     bool closing;
     bool close_sent;
     bool closed;     /* the hub has said CLOSED */
@@ -142,6 +153,11 @@ bool wstream_send_canceled(struct wstream *s, int64_t id, int64_t revision,
                            int64_t compact_revision);
 bool wstream_send_progress(struct wstream *s, int64_t id, int64_t revision);
 bool wwatch_send_events(struct wwatch *w, struct payload *events, uint32_t n, int64_t revision);
+bool wstream_send_rest(struct wstream *s); /* false, too, while some of it still waits */
+void wstream_drop_rest(struct wstream *s);
+
+/* Whether what is next has to wait for the client. */
+bool wstream_full(const struct wstream *s);
 int64_t io_revision(struct io *io); /* newest published */
 
 #endif

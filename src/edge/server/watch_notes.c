@@ -115,7 +115,7 @@ void wstream_pump(struct wstream *s)
 
             if (s->closing) {
                 s->closed = s->closed || note->kind == WATCH_CLOSED;
-            } else if (call_queued_bytes(s->call) >= WATCH_QUEUED_HIGH) {
+            } else if (wstream_full(s)) {
                 s->blocked = true;
                 return;
             } else {

@@ -99,37 +99,88 @@ static bool send_events(struct wstream *s, const struct watch_response *r, struc
     return send_pieces(s, v, 2);
 }
 
-/* As many events as fit below the limit into each piece, at least one. */
-static bool send_fragments(struct wwatch *w, struct watch_response *r, struct payload *owner,
-                           size_t limit)
+bool wstream_full(const struct wstream *s)
 {
-    struct bytes rest = bytes_of(owner->data, owner->bytes), one;
-    const uint8_t *from = rest.p;
+    return s->rest.events != NULL || call_queued_bytes(s->call) >= WATCH_QUEUED_HIGH;
+}
+
+static size_t fragment_limit(const struct server *srv)
+{
+    return (size_t) srv->config->max_request_bytes + WATCH_FRAGMENT_EXTRA_BYTES;
+}
+
+/* As many events as fit below the limit, at least one. */
+static struct bytes next_fragment(struct bytes rest, size_t limit)
+{
+    struct bytes left = rest, one;
     size_t n = 0;
 
-    r->fragment = true;
-    while (watch_events_next(&rest, &one)) {
-        if (n > 0 && watch_response_size(r) + n + one.n >= limit) {
-            if (!send_events(w->stream, r, owner, bytes_of(from, n)))
-                return false;
-            from = one.p;
-            n = 0;
-        }
+    while (watch_events_next(&left, &one) && (n == 0 || n + one.n < limit))
         n += one.n;
-    }
-    r->fragment = false;
-    return send_events(w->stream, r, owner, bytes_of(from, n));
+    return bytes_of(rest.p, n);
+}
+
+/* Sends of the rest what the client takes; what is left stays there. */
+static bool send_fragments(struct wstream *s)
+{
+    struct wrest *t = &s->rest;
+    struct watch_response r = response(s, t->watch->id, t->revision);
+    size_t limit = fragment_limit(s->io->server) - watch_response_size(&r);
+
+    do {
+        struct bytes rest = bytes_of(t->events->data + t->at, t->events->bytes - t->at);
+        struct bytes fragment = next_fragment(rest, limit);
+
+        r.fragment = fragment.n < rest.n;
+        t->at += fragment.n;
+        if (!send_events(s, &r, t->events, fragment))
+            return false; /* the stream has ended, and the rest with it */
+    } while (r.fragment && call_queued_bytes(s->call) < WATCH_QUEUED_HIGH);
+    s->blocked = r.fragment;
+    if (!r.fragment)
+        wstream_drop_rest(s);
+    return true;
+}
+
+void wstream_drop_rest(struct wstream *s)
+{
+    payload_unref(s->rest.events);
+    s->rest = (struct wrest){0};
+}
+
+/* W6 */
+static bool begin_fragments(struct wwatch *w, struct payload *events, int64_t revision)
+{
+    struct wstream *s = w->stream;
+
+    ASSERT(s->rest.events == NULL);
+    s->rest = (struct wrest){payload_ref(events), 0, w, revision};
+    if (!send_fragments(s))
+        return false;
+    if (s->rest.events != NULL)
+        call_pause(s->call);
+    return true;
+}
+
+bool wstream_send_rest(struct wstream *s)
+{
+    if (s->rest.events == NULL)
+        return true;
+    if (!send_fragments(s) || s->rest.events != NULL)
+        return false;
+    call_resume(s->call);
+    return true;
 }
 
 bool wwatch_send_events(struct wwatch *w, struct payload *events, uint32_t n, int64_t revision)
 {
     struct server *srv = w->stream->io->server;
     struct watch_response r = response(w->stream, w->id, revision);
-    size_t limit = (size_t) srv->config->max_request_bytes + WATCH_FRAGMENT_EXTRA_BYTES;
 
+    ASSERT(w->stream->rest.events == NULL); /* W6 */
     metric_add(srv->m.watch_events, n);
     w->had_events = true;
-    if (w->fragment && n > 1 && watch_response_size(&r) + events->bytes >= limit)
-        return send_fragments(w, &r, events, limit);
+    if (w->fragment && n > 1 && watch_response_size(&r) + events->bytes >= fragment_limit(srv))
+        return begin_fragments(w, events, revision);
     return send_events(w->stream, &r, events, bytes_of(events->data, events->bytes));
 }
