@@ -42,6 +42,7 @@ struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id)
     c->started_ns = l->now;
     list_init(&c->link);
     list_init(&c->writable_link);
+    list_init(&c->deflate_link);
     loop_timer_init(&c->deadline, on_deadline);
     buf_init(&c->backlog, server__limits(sc)->stream_window_bytes);
     arena_seed(c, server__limits(sc)->call_arena_bytes_max);
@@ -64,6 +65,7 @@ void call__maybe_free(struct call *c)
     ASSERT(c->out.head == NULL); /* invariant 14 */
     ASSERT(list_empty(&c->link));
     ASSERT(list_empty(&c->writable_link));
+    ASSERT(list_empty(&c->deflate_link));
     loop__uncount(&sc->sl->counters.calls_open, 1);
     loop_timer_stop(l, &c->deadline);
     call__message_drop(c);
@@ -107,7 +109,7 @@ enum body_taken call__take(struct call *c, struct outq *q, size_t n)
     enum body_taken rc = body_take(&c->out, q, n);
 
     queued_moved(c, before);
-    if (c->above_mark && c->out.bytes < c->writable_mark) {
+    if (c->above_mark && call__unsent(c) < c->writable_mark) {
         c->above_mark = false;
         if (list_empty(&c->writable_link))
             list_push(&c->h2->writable, &c->writable_link);
@@ -160,7 +162,7 @@ void call__answer(struct call *c, int http_status, int code, const char *text)
         call_local__wake(c->local);
     else if (c->headers_sent)
         h2_server__resume(c);
-    else if (c->out.bytes == 0)
+    else if (call__unsent(c) == 0)
         h2_server__submit_status(c, http_status);
     else
         h2_server__submit_headers(c);
@@ -203,6 +205,7 @@ void call__stream_closed(struct call *c)
     ASSERT(c->stream_open);
     list_remove(&c->link);
     list_remove(&c->writable_link);
+    call__deflate_drop(c);
     body_drop(c);
     call__message_drop(c);
     loop_timer_stop(c->sc->conn.loop, &c->deadline);
@@ -359,36 +362,26 @@ static uint64_t pieces_bytes(const struct net_piece *v, size_t vn)
     return n;
 }
 
-/* Takes `z`: a message of n bytes, compressed; NULL: there was no memory for it. */
-static int queue_deflated(struct call *c, struct arena *a, uint64_t n, struct payload *z)
+static void message_counted(struct call *c, uint64_t n)
 {
-    uint64_t before = c->out.held_bytes;
+    c->bytes_out += n;
+    loop__count(&c->sc->sl->counters.grpc_bytes_out, n);
+}
+
+/* Takes `z`: a message, compressed; NULL: there was no memory for it. */
+static bool queue_deflated(struct call *c, struct arena *a, struct payload *z)
+{
     uint8_t head[GRPC_HEAD_BYTES];
     struct net_piece piece;
     bool added;
 
     if (z == NULL)
-        return ERR_NOMEM;
+        return false;
     piece = net_piece_counted(z);
     grpc_head_put(head, GRPC_COMPRESSED, (uint32_t) z->bytes);
     added = body_add(&c->out, a, bytes_of(head, sizeof head), &piece, 1);
     payload_unref(z);
-    if (!added)
-        return ERR_NOMEM;
-    queued_moved(c, before);
-    c->bytes_out += n;
-    loop__count(&c->sc->sl->counters.grpc_bytes_out, n);
-    return 0;
-}
-
-static int queue_deflated_pull(struct call *c, struct arena *a, uint64_t n,
-                               const struct net_pull *pull)
-{
-    int rc = queue_deflated(c, a, n, call__deflate_pull(n, pull));
-
-    if (rc == 0 && pull->done != NULL)
-        pull->done(pull->arg);
-    return rc;
+    return added;
 }
 
 /* Queues a message whose length is checked; a: as body_add. */
@@ -397,33 +390,51 @@ static int queue(struct call *c, struct arena *a, const struct net_piece *v, siz
     uint64_t n = pieces_bytes(v, vn);
     uint64_t before = c->out.held_bytes;
     uint8_t head[GRPC_HEAD_BYTES];
+    bool added;
 
     ASSERT(n <= INT32_MAX);
-    if (UNLIKELY(c->gzip) && n > 0)
-        return queue_deflated(c, a, n, call__deflate(v, vn, n));
     grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
-    if (!body_add(&c->out, a, bytes_of(head, sizeof head), v, vn))
+    if (UNLIKELY(c->gzip) && call__deflates_later(c, n))
+        added = call__deflate_later(c, v, vn, n);
+    else if (UNLIKELY(c->gzip) && n > 0)
+        added = queue_deflated(c, a, call__deflate(v, vn, n));
+    else
+        added = body_add(&c->out, a, bytes_of(head, sizeof head), v, vn);
+    if (!added)
         return ERR_NOMEM;
     queued_moved(c, before);
-    c->bytes_out += n;
-    loop__count(&c->sc->sl->counters.grpc_bytes_out, n);
+    message_counted(c, n);
     return 0;
+}
+
+static bool queue_deflated_pull(struct call *c, struct arena *a, uint64_t n,
+                                const struct net_pull *pull)
+{
+    bool added = queue_deflated(c, a, call__deflate_pull(n, pull));
+
+    if (added && pull->done != NULL)
+        pull->done(pull->arg);
+    return added;
 }
 
 static int queue_pull(struct call *c, struct arena *a, uint64_t n, const struct net_pull *pull)
 {
     uint64_t before = c->out.held_bytes;
     uint8_t head[GRPC_HEAD_BYTES];
+    bool added;
 
     ASSERT(n <= INT32_MAX);
-    if (UNLIKELY(c->gzip) && n > 0 && n <= CALL_DEFLATED_BYTES_MAX)
-        return queue_deflated_pull(c, a, n, pull);
     grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
-    if (!body_add_pull(&c->out, a, bytes_of(head, sizeof head), n, pull))
+    if (UNLIKELY(c->gzip) && call__deflates_later(c, n))
+        added = call__deflate_pull_later(c, n, pull);
+    else if (UNLIKELY(c->gzip) && n > 0 && n <= CALL_DEFLATED_BYTES_MAX)
+        added = queue_deflated_pull(c, a, n, pull);
+    else
+        added = body_add_pull(&c->out, a, bytes_of(head, sizeof head), n, pull);
+    if (!added)
         return ERR_NOMEM;
     queued_moved(c, before);
-    c->bytes_out += n;
-    loop__count(&c->sc->sl->counters.grpc_bytes_out, n);
+    message_counted(c, n);
     return 0;
 }
 
@@ -472,7 +483,7 @@ void call_finish(struct call *c, int code, const char *message)
 /* After a message was queued on a stream. */
 static void stream_queued(struct call *c)
 {
-    if (c->on_writable != NULL && c->out.bytes >= c->writable_mark)
+    if (c->on_writable != NULL && call__unsent(c) >= c->writable_mark)
         c->above_mark = true;
     if (c->local != NULL)
         call_local__wake(c->local);
@@ -523,7 +534,7 @@ void call_send_headers(struct call *c)
 
 size_t call_queued_bytes(const struct call *c)
 {
-    return (size_t) c->out.bytes;
+    return (size_t) call__unsent(c);
 }
 
 void call_on_writable(struct call *c, size_t below_bytes, void (*fn)(struct call *c))
@@ -531,5 +542,5 @@ void call_on_writable(struct call *c, size_t below_bytes, void (*fn)(struct call
     ASSERT(c->owned);
     c->on_writable = fn;
     c->writable_mark = below_bytes;
-    c->above_mark = fn != NULL && c->out.bytes >= below_bytes;
+    c->above_mark = fn != NULL && call__unsent(c) >= below_bytes;
 }

@@ -117,6 +117,12 @@ struct call {
     void (*on_cancel)(struct call *c, enum call_cancel_reason why);
     struct list writable_link;
 
+    /* Messages that are compressed in steps, in order; what is sent later waits behind them. */
+    struct deflation *deflations;
+    struct deflation *deflations_last;
+    uint64_t deflating_bytes; /* of them, uncompressed */
+    struct list deflate_link; /* h2_server.deflating, while there are any */
+
     struct loop_timer deadline;
     mono_ns started_ns;
     mono_ns deadline_ns;
@@ -163,11 +169,39 @@ void call__input_end(struct call *c);
  * it, so that what is compressed has to be made first. */
 #define CALL_DEFLATED_BYTES_MAX ((uint64_t) 1 << 20)
 
+/* What is compressed at once, and in a step of a longer message: about a third of a millisecond. */
+#define CALL_DEFLATE_STEP_BYTES 32768
+
+/* Messages of all calls that are being compressed in steps, 300 KB each beside what comes out; one
+ * whose turn comes when there are so many leaves as it is. */
+#define CALL_DEFLATIONS_MAX 16
+
 /* A compressed message in memory of its own.  False: the call was failed. */
 NODISCARD bool call__inflate(struct call *c, struct bytes in, struct buf *out);
 /* NULL: no memory (or the pull gave up). */
 NODISCARD struct payload *call__deflate(const struct net_piece *v, size_t vn, uint64_t n);
 NODISCARD struct payload *call__deflate_pull(uint64_t n, const struct net_pull *pull);
+
+/* Whether a message of n bytes cannot be queued now: it is long, or follows one that waits. */
+static inline bool call__deflates_later(const struct call *c, uint64_t n)
+{
+    return c->h2 != NULL && (n > CALL_DEFLATE_STEP_BYTES || c->deflations != NULL);
+}
+
+/* Lets a message wait for its steps.  False: no memory, nothing changed. */
+NODISCARD bool call__deflate_later(struct call *c, const struct net_piece *v, size_t vn,
+                                   uint64_t n);
+NODISCARD bool call__deflate_pull_later(struct call *c, uint64_t n, const struct net_pull *pull);
+/* A step of the first message of a call in h2_server.deflating; its stream is reset if that fails.
+ */
+void call__deflate_step(struct call *c);
+void call__deflate_drop(struct call *c); /* all that wait; the connection's sum is adjusted */
+
+/* Bytes that were queued and have not left; those that wait to be compressed as they are. */
+static inline uint64_t call__unsent(const struct call *c)
+{
+    return c->out.bytes + c->deflating_bytes;
+}
 
 /* Forgets a message that is not complete. */
 void call__message_drop(struct call *c);

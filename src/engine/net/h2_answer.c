@@ -39,16 +39,17 @@ static ssize_t on_read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t
 {
     struct call *c = source->ptr;
     size_t n = (size_t) MIN((uint64_t) length, c->out.bytes);
+    bool ended = c->answered && c->deflations == NULL;
 
     (void) s;
     (void) id;
     (void) buf;
-    if (n == 0 && !c->answered) {
+    if (n == 0 && !ended) {
         c->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (n < c->out.bytes || !c->answered)
+    if (n < c->out.bytes || !ended)
         return (ssize_t) n;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (c->plain)
@@ -112,7 +113,7 @@ static void share_connection(struct call *c)
 {
     static const nghttp2_extpri in_turns = {NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};
 
-    if (c->out.bytes > SHARE_BYTES || c->plain || c->method->kind != NET_UNARY)
+    if (call__unsent(c) > SHARE_BYTES || c->plain || c->method->kind != NET_UNARY)
         (void) nghttp2_session_change_extpri_stream_priority(c->h2->session, c->id, &in_turns, 1);
 }
 

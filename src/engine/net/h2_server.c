@@ -119,11 +119,21 @@ static bool take_frames(struct h2_server *h2)
     return true;
 }
 
+/* Steps are taken in the rounds of connections that wait in `owing` only: however many have
+ * something to compress, a turn is no longer than NET_LATER_US and a step for all of them. */
+static void deflate_step(struct h2_server *h2)
+{
+    if (h2->deflate_turn && !list_empty(&h2->deflating))
+        call__deflate_step(CONTAINER_OF(h2->deflating.next, struct call, deflate_link));
+    h2->deflate_turn = !list_empty(&h2->deflating);
+}
+
 static bool on_output(struct conn *conn)
 {
     struct server_conn *sc = conn->session;
     struct h2_server *h2 = sc->h2;
 
+    deflate_step(h2);
     do {
         h2->blocked = false;
         if (!take_frames(h2)) {
@@ -131,7 +141,7 @@ static bool on_output(struct conn *conn)
             return false;
         }
     } while (run_writable(h2) && !h2->blocked);
-    if (h2->blocked)
+    if (h2->blocked || h2->deflate_turn)
         return true;
     if (nghttp2_session_want_read(h2->session) == 0 && nghttp2_session_want_write(h2->session) == 0)
         conn->close_soon = true;
@@ -261,6 +271,7 @@ bool h2_server__attach(struct server_conn *sc)
     h2->sc = sc;
     list_init(&h2->calls);
     list_init(&h2->writable);
+    list_init(&h2->deflating);
     if (!session_new(h2) || !first_frames(h2)) {
         nghttp2_session_del(h2->session);
         mem_free(h2);

@@ -1,0 +1,380 @@
+/* Long answers in gzip: they are compressed in steps between which others have their turn, arrive
+ * whole and in order, and leave nothing behind when nobody waits for them any more.  Client and
+ * server are on this thread, the loop is turned by hand, and its clock moves with the work. */
+#define _GNU_SOURCE
+#include "base/alloc.h"
+#include "engine/net/call_int.h"
+#include "engine/net/gzip.h"
+#include "engine/net/turn.h"
+#include "unit/engine/net/raw.h"
+
+#define FILL_US 100
+#define FILL_BYTES 16384
+#define STEP_US (FILL_US * CALL_DEFLATE_STEP_BYTES / FILL_BYTES)
+#define LONG_BYTES ((size_t) CALL_DEFLATED_BYTES_MAX)
+#define LONGER_BYTES (LONG_BYTES + 5)
+#define CLIENTS (CALL_DEFLATIONS_MAX + 4)
+#define GREEDY 4
+#define CALLS 3
+#define TURNS_MAX 20000
+
+static struct {
+    struct raw w;
+    mono_ns now;
+    size_t filled;
+    int pulls; /* begun and not done */
+    int asked;
+    bool stopped;
+} t;
+
+struct client {
+    int fd;
+    struct buf in;
+    size_t parsed;
+    struct buf messages; /* of stream 1, framed */
+    int ended;           /* streams that came to their end */
+};
+
+static struct client clients[CLIENTS];
+
+/* ---- the server ---- */
+
+static mono_ns fake_mono(struct clock *c)
+{
+    (void) c;
+    return t.now;
+}
+
+static struct clock fake = {.mono = fake_mono};
+
+static bool fill(void *arg, uint8_t *out, size_t n)
+{
+    (void) arg;
+    memset(out, 'p', n);
+    t.now += (mono_ns) FILL_US * 1000;
+    t.filled += n;
+    return true;
+}
+
+static void filled(void *arg)
+{
+    (void) arg;
+    t.pulls--;
+}
+
+static struct net_pull pull(void)
+{
+    t.pulls++;
+    return (struct net_pull){fill, filled, NULL};
+}
+
+static void fetch(struct call *c, struct bytes m)
+{
+    (void) m;
+    call_reply_pull(c, LONG_BYTES, pull());
+}
+
+static void ask(struct call *c, struct bytes m)
+{
+    (void) m;
+    t.asked++;
+    call_finish(c, 0, NULL);
+}
+
+/* Messages of all kinds and lengths, each but the empty one of one letter. */
+static const struct {
+    char letter;
+    bool pulled;
+    size_t n;
+} parts[] = {
+    {'a', false, 3},           {'b', false, 100000},
+    {'c', false, 10},          {'d', false, 0},
+    {'p', true, LONGER_BYTES}, {'e', false, 1},
+    {'p', true, 20},           {'f', false, CALL_DEFLATE_STEP_BYTES},
+    {'p', true, LONG_BYTES},
+};
+
+static void say_all(struct call *c)
+{
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        uint8_t *p = mem_alloc(parts[i].n + 1);
+        struct net_piece two[2] = {
+            net_piece_copied(p, parts[i].n / 2),
+            net_piece_copied(p + parts[i].n / 2, parts[i].n - parts[i].n / 2)};
+
+        memset(p, parts[i].letter, parts[i].n);
+        if (parts[i].pulled)
+            assert_int_equal(call_send_pull(c, parts[i].n, pull()), 0);
+        else
+            assert_int_equal(call_send(c, two, 2), 0);
+        mem_free(p);
+    }
+    assert_true(call_queued_bytes(c) > 2 * LONG_BYTES);
+    call_finish(c, 0, NULL);
+}
+
+static const struct net_method methods[] = {
+    {.path = "/t.T/Fetch", .kind = NET_UNARY, .request = fetch},
+    {.path = "/t.T/Ask", .kind = NET_UNARY, .request = ask},
+    {.path = "/t.T/Say", .kind = NET_BIDI, .open = say_all},
+};
+
+static int begin(void **state)
+{
+    struct net_server_options o = {.loops = &t.w.loop, .loops_n = 1};
+    struct net_listen where = {.host = "127.0.0.1", .serves = NET_SERVES_GRPC};
+    struct err e = ERR_INIT;
+
+    (void) state;
+    memset(&t, 0, sizeof t);
+    t.now = 1000000000;
+    net_limits_default(&o.limits);
+    assert_int_equal(loop_new("turn", &t.w.loop, &e), 0);
+    t.w.loop->clock = &fake;
+    assert_int_equal(net_server_new(&o, &t.w.server, &e), 0);
+    assert_int_equal(net_server_add(t.w.server, methods, ARRAY_LEN(methods), NULL, &e), 0);
+    assert_int_equal(net_server_listen(t.w.server, &where, &t.w.port, &e), 0);
+    net_server_start(t.w.server);
+    return 0;
+}
+
+static void turn(void)
+{
+    uv_run(&t.w.loop->uv, UV_RUN_NOWAIT);
+}
+
+static void on_stopped(void *user)
+{
+    *(bool *) user = true;
+}
+
+static int end(void **state)
+{
+    (void) state;
+    net_server_stop(t.w.server, 0, on_stopped, &t.stopped);
+    for (int i = 0; i < TURNS_MAX && !t.stopped; i++)
+        turn();
+    assert_true(t.stopped);
+    net_server_free(t.w.server);
+    loop_free(t.w.loop);
+    assert_int_equal(t.pulls, 0); /* each was told that it is done */
+    return 0;
+}
+
+/* ---- clients ---- */
+
+static void client_open(struct client *x)
+{
+    uint8_t wide[4], window[6] = {0, 4};
+    struct buf b;
+
+    *x = (struct client){.fd = raw_connect(&t.w)};
+    buf_init(&x->in, SIZE_MAX);
+    buf_init(&x->messages, SIZE_MAX);
+    be32_put(wide, 0x3fffffff);
+    be32_put(window + 2, 0x3fffffff);
+    buf_init(&b, SIZE_MAX);
+    buf_add_str(&b, RAW_PREFACE);
+    raw_frame(&b, RAW_SETTINGS, 0, 0, window, sizeof window);
+    raw_frame(&b, RAW_WINDOW_UPDATE, 0, 0, wide, sizeof wide);
+    assert_true(raw_send(x->fd, b.p, b.len));
+    buf_done(&b);
+    for (int i = 0; i < TURNS_MAX && recv(x->fd, wide, 1, MSG_PEEK | MSG_DONTWAIT) <= 0; i++)
+        turn();
+}
+
+static void client_close(struct client *x)
+{
+    close(x->fd);
+    buf_done(&x->in);
+    buf_done(&x->messages);
+}
+
+static void client_ask(struct client *x, const char *path, uint32_t id)
+{
+    static const uint8_t empty[5];
+    struct buf b, block;
+
+    buf_init(&b, SIZE_MAX);
+    buf_init(&block, 4096);
+    raw_request_block(&block, path);
+    raw_literal(&block, "grpc-encoding", "gzip");
+    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, id, block.p, block.len);
+    raw_frame(&b, RAW_DATA, RAW_END_STREAM, id, empty, sizeof empty);
+    assert_true(raw_send(x->fd, b.p, b.len));
+    buf_done(&block);
+    buf_done(&b);
+}
+
+/* Takes what has come, and the whole frames out of that. */
+static void client_take(struct client *x)
+{
+    uint8_t *p = buf_reserve(&x->in, 1u << 20);
+    ssize_t n = recv(x->fd, p, 1u << 20, MSG_DONTWAIT);
+
+    if (n > 0)
+        buf_commit(&x->in, (size_t) n);
+    while (x->in.len - x->parsed >= 9) {
+        const uint8_t *f = x->in.p + x->parsed;
+        size_t length = be32_get(f) >> 8;
+
+        if (x->in.len - x->parsed < 9 + length)
+            break;
+        if (f[3] == RAW_DATA && be32_get(f + 5) == 1)
+            buf_add(&x->messages, f + 9, length);
+        x->ended += f[3] == RAW_HEADERS && (f[4] & RAW_END_STREAM) != 0;
+        x->parsed += 9 + length;
+    }
+}
+
+static void client_wait(struct client *x, int ended)
+{
+    for (int i = 0; i < TURNS_MAX && x->ended < ended; i++) {
+        turn();
+        client_take(x);
+    }
+    assert_int_equal(x->ended, ended);
+}
+
+/* The next message must be n times the letter.  Returns whether it was compressed. */
+static bool client_message(struct client *x, char letter, size_t n)
+{
+    struct bytes m;
+    struct buf b;
+    char text[GZIP_TEXT_BYTES];
+    bool packed;
+
+    assert_true(x->messages.len >= 5);
+    packed = x->messages.p[0] == 1;
+    m = bytes_of(x->messages.p + 5, be32_get(x->messages.p + 1));
+    assert_true(x->messages.len >= 5 + m.n);
+    buf_init(&b, LONGER_BYTES + 1);
+    if (packed)
+        assert_int_equal(gzip_inflate(m, LONGER_BYTES, &b, text), 0);
+    else
+        buf_add_bytes(&b, m);
+    assert_int_equal(b.len, n);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(b.p[i], letter);
+    buf_done(&b);
+    buf_consume(&x->messages, 5 + m.n);
+    return packed;
+}
+
+/* ---- what is shown ---- */
+
+/* However many connections have long answers to be compressed, a turn has NET_LATER_US and a step
+ * of them all, and a modest client is answered in the turn of its request. */
+static void test_steps_take_turns(void **state)
+{
+    struct client *modest = &clients[GREEDY];
+    size_t most = NET_LATER_US / STEP_US + 1, before;
+
+    (void) state;
+    for (int i = 0; i <= GREEDY; i++)
+        client_open(&clients[i]);
+    for (int i = 0; i < GREEDY; i++)
+        for (uint32_t k = 0; k < CALLS; k++)
+            client_ask(&clients[i], "/t.T/Fetch", 1 + 2 * k);
+    turn();
+    for (uint32_t k = 0; k < 50; k++) {
+        client_ask(modest, "/t.T/Ask", 1 + 2 * k);
+        before = t.filled;
+        turn();
+        assert_true(t.filled - before <= most * CALL_DEFLATE_STEP_BYTES);
+        assert_int_equal(t.asked, k + 1);
+        client_take(modest);
+        assert_int_equal(modest->ended, k + 1);
+    }
+    assert_in_range(t.filled, 50 * CALL_DEFLATE_STEP_BYTES, GREEDY * CALLS * LONG_BYTES - 1);
+    for (int i = 0; i < GREEDY; i++) {
+        client_wait(&clients[i], CALLS);
+        assert_true(client_message(&clients[i], 'p', LONG_BYTES));
+        assert_int_equal(clients[i].messages.len, 0);
+    }
+    for (int i = 0; i <= GREEDY; i++)
+        client_close(&clients[i]);
+}
+
+/* Short messages, empty ones and those too long to be compressed wait behind the one that is being
+ * compressed: a stream keeps its order, and its status comes last. */
+static void test_order_of_a_stream(void **state)
+{
+    struct client *x = &clients[0];
+
+    (void) state;
+    client_open(x);
+    client_ask(x, "/t.T/Say", 1);
+    client_wait(x, 1);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        bool packed = client_message(x, parts[i].letter, parts[i].n);
+
+        assert_int_equal(packed, parts[i].n > 0 && parts[i].n != LONGER_BYTES);
+    }
+    assert_int_equal(x->messages.len, 0);
+    client_close(x);
+}
+
+/* Of messages whose turn comes when enough of others are under way some leave as they are; all are
+ * whole. */
+static void test_many_at_once(void **state)
+{
+    int packed = 0;
+
+    (void) state;
+    for (int i = 0; i < CLIENTS; i++)
+        client_open(&clients[i]);
+    for (int i = 0; i < CLIENTS; i++)
+        client_ask(&clients[i], "/t.T/Fetch", 1);
+    for (int i = 0; i < CLIENTS; i++) {
+        client_wait(&clients[i], 1);
+        packed += client_message(&clients[i], 'p', LONG_BYTES);
+        client_close(&clients[i]);
+    }
+    assert_in_range(packed, CALL_DEFLATIONS_MAX, CLIENTS - 1);
+}
+
+static void client_reset(struct client *x, uint32_t id)
+{
+    static const uint8_t cancel[4] = {0, 0, 0, 8};
+    struct buf b;
+
+    buf_init(&b, 64);
+    raw_frame(&b, RAW_RST_STREAM, 0, id, cancel, sizeof cancel);
+    assert_true(raw_send(x->fd, b.p, b.len));
+    buf_done(&b);
+}
+
+/* A stream that is reset and connections that are lost, each in the middle of
+ * a message with others behind it: every pull is told that it is done. */
+static void test_nobody_waits(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 3; i++) {
+        client_open(&clients[i]);
+        client_ask(&clients[i], "/t.T/Fetch", 1);
+        client_ask(&clients[i], "/t.T/Say", 3);
+        client_ask(&clients[i], "/t.T/Fetch", 5);
+    }
+    for (int i = 0; i < 5; i++)
+        turn();
+    assert_in_range(t.filled, CALL_DEFLATE_STEP_BYTES, LONG_BYTES - 1);
+    client_reset(&clients[0], 1);
+    client_reset(&clients[0], 3);
+    client_close(&clients[1]);
+    client_wait(&clients[0], 1); /* the third call's */
+    client_close(&clients[0]);
+    client_close(&clients[2]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_steps_take_turns, begin, end),
+        cmocka_unit_test_setup_teardown(test_order_of_a_stream, begin, end),
+        cmocka_unit_test_setup_teardown(test_many_at_once, begin, end),
+        cmocka_unit_test_setup_teardown(test_nobody_waits, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
