@@ -9,9 +9,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __GLIBC__ /* known from here on */
-#include <malloc.h>
-#endif
 
 #include "base/alloc.h"
 #include "edge/peer/peer.h"
@@ -19,18 +16,17 @@
 #include "edge/server/member_permit.h"
 #include "edge/server/server.h"
 #include "engine/net/same_urls.h"
-#include "engine/wal/wal.h"
 #include "etcd/actors.h"
 #include "etcd/discovery.h"
 #include "etcd/gateway.h"
 #include "etcd/grpc_proxy.h"
 #include "etcd/join.h"
+#include "etcd/node_config.h"
 #include "etcd/peer_side.h"
 #include "etcd/process.h"
 #include "sys/disk.h"
 
 #define TRIM_SECONDS 3
-#define MALLOC_LARGE_BYTES (1 << 20) /* what the index and arenas take at once, and more */
 
 extern char **environ;
 
@@ -80,73 +76,6 @@ static void removed(void *ctx)
         kill(getpid(), SIGNAL_REMOVED);
 }
 
-/* ---- from configuration to node ---- */
-
-static enum node_level level_of(const struct config *c)
-{
-    if (strcmp(c->emulated_version, "3.5") == 0)
-        return NODE_LEVEL_3_5;
-    return strcmp(c->emulated_version, "3.6") == 0 ? NODE_LEVEL_3_6 : NODE_LEVEL_3_7;
-}
-
-static struct node_config node_config_of(const struct config *c)
-{
-    return (struct node_config){
-        .name = c->name,
-        .data_dir = c->data_dir,
-        .wal_dir = c->wal_dir[0] == '\0' ? NULL : c->wal_dir,
-        .cluster_token = c->initial_cluster_token,
-        .initial_names = c->cluster_names,
-        .initial_urls = c->cluster_urls,
-        .initial_n = c->cluster_n,
-        .initial_existing = strcmp(c->initial_cluster_state, "existing") == 0,
-        .peer_urls = c->initial_advertise_peer_urls.v,
-        .peer_urls_n = c->initial_advertise_peer_urls.n,
-        .client_urls = c->advertise_client_urls.v,
-        .client_urls_n = c->advertise_client_urls.n,
-        .tick_ms = (unsigned) c->heartbeat_interval,
-        .election_ticks = (unsigned) (c->election_timeout / c->heartbeat_interval),
-        .pre_vote = c->pre_vote,
-        .advance_first_ticks = c->initial_election_tick_advance,
-        .snapshot_count = c->snapshot_count == 0 ? 10000 : c->snapshot_count,
-        .catchup_entries = c->snapshot_catchup_entries,
-        .quota_bytes = c->quota_backend_bytes,
-        .request_bytes_max = (size_t) c->max_request_bytes,
-        .batch_interval_ms = c->backend_batch_interval == 0 ? 100
-                                                            : c->backend_batch_interval / 1000000,
-        .batch_ops_max = c->backend_batch_limit == 0 ? 10000 : (size_t) c->backend_batch_limit,
-        .compaction_batch = c->compaction_batch_limit == 0 ? STORE_COMPACT_RECORDS_DEFAULT
-                                                           : (size_t) c->compaction_batch_limit,
-        .compaction_sleep_ms = c->compaction_sleep_interval == 0
-                                   ? 10
-                                   : c->compaction_sleep_interval / 1000000,
-        .wals_max = (unsigned) c->max_wals,
-        .snapshots_max = (unsigned) c->max_snapshots,
-        .force_new_cluster = c->force_new_cluster,
-        .strict_reconfig = c->strict_reconfig_check,
-        .learners_max = (size_t) c->max_learners,
-        .level = level_of(c),
-        .simple_tokens = server_simple_tokens(c),
-        .token_ttl_ns = (mono_ns) (c->auth_token_ttl == 0 ? 300 : c->auth_token_ttl) * 1000000000,
-        .warning_apply_ns = c->warning_apply_duration,
-        .corrupt_check_ns = c->corrupt_check_time,
-        .lock_memory = c->memory_mlock,
-        .defrag_first_bytes = MIN(c->bootstrap_defrag_threshold_megabytes, UINT64_MAX >> 20) << 20,
-        .compact_check_ns = config_gate(c, "CompactHashCheck") ? c->compact_hash_check_time : 0,
-        .downgrade_ns = c->downgrade_check_time,
-    };
-}
-
-static bool has_wal(const struct config *c)
-{
-    char path[4096];
-
-    if (c->wal_dir[0] != '\0')
-        return wal_exists(disk_posix(), c->wal_dir);
-    snprintf(path, sizeof path, "%s/member/wal", c->data_dir);
-    return wal_exists(disk_posix(), path);
-}
-
 /* ---- starting ---- */
 
 static int open_log(struct program *p, struct err *e)
@@ -166,25 +95,6 @@ static int open_log(struct program *p, struct err *e)
     log_close(p->log);
     p->log = l;
     return log_start(l, e);
-}
-
-/* glibc raises these by itself whenever a large block is freed, and then keeps tens of megabytes
- * that a start or a burst has used.  Fixed, large blocks go back to the system. */
-static void keep_memory_small(void)
-{
-#ifdef __GLIBC__
-    mallopt(M_MMAP_THRESHOLD, MALLOC_LARGE_BYTES);
-    mallopt(M_TRIM_THRESHOLD, MALLOC_LARGE_BYTES);
-#endif
-}
-
-/* What closed connections and done requests left between live blocks.  What is large is not in
- * these heaps, so this takes a moment only. */
-static void trim_memory(void)
-{
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
 }
 
 /* As `ls -l` shows a directory. */
@@ -252,7 +162,7 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                                 .clock = clock_posix(),
                                 .random = random_posix(),
                                 .argv = argv,
-                                .initialized = has_wal(&p->config)};
+                                .initialized = has_log(&p->config)};
     struct node_config nc;
     struct node_env env = {.disk = disk_posix(),
                            .random = random_posix(),
@@ -411,7 +321,7 @@ static int serve(struct program *p, char *const *argv, const sigset_t *set)
         return 0;
     }
     while ((signum = sigtimedwait(set, NULL, &(struct timespec){TRIM_SECONDS, 0})) < 0)
-        trim_memory();
+        process_trim_memory();
     if (signum == SIGNAL_REMOVED)
         leave(p);
     else
@@ -435,7 +345,7 @@ static int serve_as_member(char **argv)
 
     block_signals(&set);
     process_raise_descriptors();
-    keep_memory_small();
+    process_keep_memory_small();
     p->log = process_log(); /* until the configuration is known */
     config_init(&p->config);
     if (config_load(&p->config, &src, p->log, &status) != 0) {

@@ -2,8 +2,12 @@
 #include "etcd/process.h"
 
 #include <sys/resource.h>
+#ifdef __GLIBC__ /* known from here on */
+#include <malloc.h>
+#endif
 
-#define DESCRIPTORS_OTHERWISE 1024 /* where the system does not say */
+#define MALLOC_LARGE_BYTES (1 << 20) /* what the index and arenas take at once, and more */
+#define DESCRIPTORS_OTHERWISE 1024   /* where the system does not say */
 
 struct log *process_log(void)
 {
@@ -31,4 +35,23 @@ size_t process_raise_descriptors(void)
         (void) getrlimit(RLIMIT_NOFILE, &r);
     }
     return (size_t) r.rlim_cur;
+}
+
+/* glibc raises these by itself whenever a large block is freed, and then keeps tens of megabytes
+ * that a start or a burst has used.  Fixed, large blocks go back to the system. */
+void process_keep_memory_small(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, MALLOC_LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_LARGE_BYTES);
+#endif
+}
+
+/* What closed connections and done requests left between live blocks.  What is large is not in
+ * these heaps, so this takes a moment only. */
+void process_trim_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

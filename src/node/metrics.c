@@ -164,14 +164,8 @@ static void register_v2_store(struct metrics *r)
     (void) metric_with(writes, METRIC_LABELS("set"));
 }
 
-void node__metrics_init(struct node *n)
+static void register_consensus(struct metrics *r, struct node_metrics *m)
 {
-    struct metrics *r = n->env.metrics;
-    struct node_metrics *m;
-
-    if (r == NULL)
-        return;
-    m = n->metrics = xmem_calloc(1, sizeof *m);
     m->has_leader = metrics_gauge(r, "etcd_server_has_leader",
                                   "Whether this member sees a leader: 1 or 0.");
     m->is_leader = metrics_gauge(r, "etcd_server_is_leader", "Whether this member leads: 1 or 0.");
@@ -187,6 +181,10 @@ void node__metrics_init(struct node *n)
                                     "Answers to read-index rounds that came late or not at all.");
     m->failed_reads = metrics_counter(r, "etcd_server_read_indexes_failed_total",
                                       "Read-index rounds that failed.");
+}
+
+static void register_space(struct metrics *r, struct node_metrics *m)
+{
     m->quota = metrics_gauge(r, "etcd_server_quota_backend_bytes", "The storage quota in force.");
     m->db_size = metrics_gauge(r, "etcd_mvcc_db_total_size_in_bytes",
                                "Bytes of the data file that were ever used.");
@@ -202,6 +200,10 @@ void node__metrics_init(struct node *n)
         r, "ketch_disk_full", "Whether writes are refused for lack of room on the disk: 1 or 0.");
     m->read_txns = metrics_gauge(r, "etcd_mvcc_db_open_read_transactions",
                                  "Open read transactions of the data file.");
+}
+
+static void register_keys(struct metrics *r, struct node_metrics *m)
+{
     m->keys = metrics_gauge(r, "etcd_debugging_mvcc_keys_total", "Live keys.");
     m->views = metrics_gauge(r, "ketch_mvcc_views",
                              "States of the key space that are kept for readers, the newest too.");
@@ -218,12 +220,30 @@ void node__metrics_init(struct node *n)
                                     "Write transactions with more than one change.");
     m->put_bytes = metrics_gauge(r, "etcd_debugging_mvcc_total_put_size_in_bytes",
                                  "Bytes of all records that were put.");
+}
+
+static void register_leases(struct metrics *r, struct node_metrics *m)
+{
     m->leases_granted = metrics_counter(r, "etcd_debugging_lease_granted_total", "Leases granted.");
     m->leases_revoked = metrics_counter(r, "etcd_debugging_lease_revoked_total", "Leases revoked.");
     m->leases_renewed = metrics_counter(r, "etcd_debugging_lease_renewed_total",
                                         "Renewals by this leader.");
     m->leases_expired = metrics_counter(r, "etcd_debugging_server_lease_expired_total",
                                         "Leases this leader revoked because they expired.");
+}
+
+void node__metrics_init(struct node *n)
+{
+    struct metrics *r = n->env.metrics;
+    struct node_metrics *m;
+
+    if (r == NULL)
+        return;
+    m = n->metrics = xmem_calloc(1, sizeof *m);
+    register_consensus(r, m);
+    register_space(r, m);
+    register_keys(r, m);
+    register_leases(r, m);
     m->restoring = metrics_gauge(r, "etcd_server_snapshot_apply_in_progress_total",
                                  "1 while a received snapshot takes the place of the state.");
     register_apply(r, m);
