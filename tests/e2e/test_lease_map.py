@@ -171,3 +171,11 @@ def test_time_starts_again_with_the_leader(start_server, tmp_path):
         s.wait_for(lambda: api.Range(key=b'k').count == 0, 12)
         assert time.monotonic() - began > 2
         assert leases(api) == []
+
+
+def test_a_lease_with_many_keys(api):
+    """The keys of a lease are listed whole, also when they are more than an answer's usual 16 MB."""
+    lease, keys = api.LeaseGrant(TTL=1000).ID, [b'%04d' % i + b'k' * 10000 for i in range(2000)]
+    for i in range(0, len(keys), 100):
+        api.Txn(success=[api.op('Put', key=key, lease=lease) for key in keys[i:i + 100]])
+    assert list(api.LeaseTimeToLive(ID=lease, keys=True).keys) == keys

@@ -63,6 +63,12 @@ static void revoke(struct call *c, struct bytes message)
 
 /* ---- queries ---- */
 
+/* An answer that grows with the state has room for all of it, whatever the size of requests. */
+static void allow_list(struct call *c)
+{
+    call_arena(c)->bytes_max = SERVER_LIST_BYTES_MAX;
+}
+
 static void time_to_live(struct call *c, struct bytes message)
 {
     Etcdserverpb__LeaseTimeToLiveRequest *q;
@@ -76,6 +82,8 @@ static void time_to_live(struct call *c, struct bytes message)
         return;
     r->node.lease_id = q->id;
     r->node.keys = q->keys;
+    if (q->keys)
+        allow_list(c);
     req_submit(r);
 }
 
@@ -88,8 +96,10 @@ static void leases(struct call *c, struct bytes message)
     if (!REQUEST_DECODE(c, etcdserverpb__lease_leases_request, message, &q))
         return;
     r = req_new(c, NODE_REQ_LEASE_LIST, req_message_done);
-    if (r != NULL)
-        req_submit(r);
+    if (r == NULL)
+        return;
+    allow_list(c);
+    req_submit(r);
 }
 
 /* ---- keep alive ----

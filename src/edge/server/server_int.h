@@ -32,6 +32,7 @@
  * much as 20 million keys need; a further one begins while those of its I/O thread use less. */
 #define SERVER_SORT_BYTES_MAX ((size_t) 1 << 30)
 #define SERVER_SORTS_BYTES_MAX ((size_t) 256 << 20)
+#define SERVER_LIST_BYTES_MAX ((size_t) 1 << 30) /* all leases: 60 bytes each; keys of one */
 #define SERVER_REPLY_WHOLE_BYTES 16384 /* range answers up to this size are made at once */
 
 struct watch_io;

@@ -293,6 +293,7 @@ static void lease_all(struct node *n, struct node_request *r)
     res = node__reply_new(r, &etcdserverpb__lease_leases_response__descriptor);
     if (res != NULL && !put_leases(n, r, res))
         node__no_memory(r);
+    arena_reset(&n->apply.scratch); /* the next entry that would may be far away */
     node__query_finish(n, r);
 }
 

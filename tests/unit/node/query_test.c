@@ -173,12 +173,26 @@ static void its_own_proposals_are_no_clients(void **state)
     end(m, disk);
 }
 
+/* Asking for all leases again and again, with no entry in between, gathers no memory. */
+static void lists_leave_nothing_behind(void **state)
+{
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = fresh(disk, 1, 0);
+
+    (void) state;
+    fill(m);
+    assert_int_equal(asked_with(m, NODE_REQ_LEASE_LIST, 1 << 20), LEASES);
+    assert_int_equal(m->node->apply.scratch.used_bytes, 0);
+    end(m, disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_is_whole_or_refused),
         cmocka_unit_test(a_promotion_is_asked_for_once),
         cmocka_unit_test(its_own_proposals_are_no_clients),
+        cmocka_unit_test(lists_leave_nothing_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
