@@ -41,7 +41,7 @@ void range_made(struct read_trace *t)
     trace_step_at(&t->steps, TRACE_RECORDS, t->end);
     metric_inc(s->m.ranges);
     histogram_observe(s->m.range_seconds[ok], t->end - t->agreed);
-    histogram_observe(s->m.request_range[ok], loop_now_ns(r->io->loop) - call_started_ns(r->call));
+    histogram_observe(s->m.request_range[ok], t->end - call_started_ns(r->call));
     if (ok)
         slow_range(s, t->end - t->agreed, r->user, mvcc_range_info(t->range));
 }
@@ -199,8 +199,7 @@ static void txn_run(struct req *r)
     t.txn = rc == 0 ? &res : NULL;
     slow_txn(s, t.end - t.agreed, r->user, t.txn);
     trace_txn_read(&t);
-    histogram_observe(s->m.request_txn[rc == 0],
-                      loop_now_ns(r->io->loop) - call_started_ns(r->call));
+    histogram_observe(s->m.request_txn[rc == 0], t.end - call_started_ns(r->call));
     if (rc != 0 || permit_after(r->io, &who) != API_OK) {
         mvcc_view_unpin(v);
         if (permitted(r->call, permit_after(r->io, &who)))

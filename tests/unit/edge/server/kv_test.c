@@ -7,6 +7,13 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_extensive(void **state)
+{
+    (void) state;
+    world_open((const char *[]){"--metrics=extensive", NULL});
+    return 0;
+}
+
 static int teardown(void **state)
 {
     (void) state;
@@ -312,6 +319,27 @@ static void test_quota(void **state)
     assert_int_equal(res->dbsizequota, 1);
 }
 
+/* A read that begins and ends in one turn of its thread has taken time all the same. */
+static void test_time_of_a_read(void **state)
+{
+    static const char *const sums[] = {
+        "\netcd_server_request_duration_seconds_sum{success=\"true\",type=\"Range\"} ",
+        "\ngrpc_server_handling_seconds_sum{grpc_method=\"Range\",grpc_service=\"etcdserverpb.KV\","
+        "grpc_type=\"unary\"} ",
+    };
+    const char *page, *at;
+
+    (void) state;
+    put("a", "1");
+    range("a", "z");
+    page = http_ask("GET", "/metrics", "");
+    for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
+        at = strstr(page, sums[i]);
+        assert_non_null(at);
+        assert_true(strtod(at + strlen(sums[i]), NULL) > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_range_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(test_range_stream_target, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_time_of_a_read, setup_extensive, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
