@@ -36,7 +36,7 @@ class Member(Server):
             return None
 
     def hash_kv(self, revision):
-        return self.grpc('etcdserverpb.Maintenance/HashKV', timeout=10)(revision=revision)
+        return self.grpc('etcdserverpb.Maintenance/HashKV', timeout=60)(revision=revision)
 
 
 class Cluster:
