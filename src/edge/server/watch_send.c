@@ -136,8 +136,9 @@ static bool send_fragments(struct wstream *s)
         if (!send_events(s, &r, t->events, fragment))
             return false; /* the stream has ended, and the rest with it */
     } while (r.fragment && call_queued_bytes(s->call) < WATCH_QUEUED_HIGH);
-    s->blocked = r.fragment;
-    if (!r.fragment)
+    if (r.fragment)
+        s->blocked = true; /* else as it was: notes or other watches may wait for the client */
+    else
         wstream_drop_rest(s);
     return true;
 }
