@@ -30,11 +30,16 @@ static void pause_accepting(struct acceptor *a)
 static void on_acceptable(uv_poll_t *h, int status, int events)
 {
     struct acceptor *a = h->data;
+    mono_ns until;
 
     (void) status;
     (void) events;
     loop__turn_begin(a->loop);
+    until = clock_mono_ns(a->loop->clock) + (mono_ns) NET_ACCEPT_US * 1000;
     for (int i = 0; i < ACCEPTS_PER_TURN && !a->closing; i++) {
+        if (i > 0 && clock_mono_ns(a->loop->clock) >= until)
+            return;
+
         struct sockaddr_storage sa = {0};
         socklen_t len = sizeof sa;
         int fd = accept4(a->fd, (struct sockaddr *) &sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -8,6 +8,7 @@
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
+#include "engine/net/opening.h"
 
 static void on_deadline(struct loop_timer *t);
 
@@ -19,6 +20,35 @@ static void arena_seed(struct call *c, size_t bytes_max)
     arena_init(&c->arena, bytes_max);
     c->arena.next = c->room;
     c->arena.end = c->room + sizeof c->room;
+}
+
+void call__widen(struct call *c)
+{
+    struct loop *l = c->sc->conn.loop;
+    struct list *x;
+
+    if (c->more != NULL)
+        return;
+    x = list_pop(&l->rooms_free);
+    if (x != NULL)
+        l->rooms_free_n--;
+    c->more = x == NULL ? mem_alloc(sizeof *c->more) : CONTAINER_OF(x, union call_room, link);
+    if (c->more == NULL)
+        return;
+    c->arena.next = c->more->bytes;
+    c->arena.end = c->more->bytes + sizeof c->more->bytes;
+}
+
+static void room_drop(struct loop *l, union call_room *r)
+{
+    if (r == NULL)
+        return;
+    if (l->rooms_free_n < LOOP_ROOMS_POOLED_MAX) {
+        list_push_front(&l->rooms_free, &r->link);
+        l->rooms_free_n++;
+    } else {
+        mem_free(r);
+    }
 }
 
 struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id)
@@ -71,6 +101,8 @@ void call__maybe_free(struct call *c)
     call__message_drop(c);
     buf_done(&c->backlog);
     arena_done(&c->arena);
+    room_drop(l, c->more);
+    sc->head_bytes -= c->head_bytes;
     if (l->calls_free_n < LOOP_CALLS_POOLED_MAX) {
         list_push_front(&l->calls_free, &c->link);
         l->calls_free_n++;
@@ -86,7 +118,9 @@ void call__pool_drop(struct loop *l)
 
     while ((x = list_pop(&l->calls_free)) != NULL)
         mem_free(CONTAINER_OF(x, struct call, link));
-    l->calls_free_n = 0;
+    while ((x = list_pop(&l->rooms_free)) != NULL)
+        mem_free(CONTAINER_OF(x, union call_room, link));
+    l->calls_free_n = l->rooms_free_n = 0;
 }
 
 /* ---- the outgoing side ---- */
@@ -208,6 +242,7 @@ void call__stream_closed(struct call *c)
     call__deflate_drop(c);
     body_drop(c);
     call__message_drop(c);
+    opening__end(c);
     loop_timer_stop(c->sc->conn.loop, &c->deadline);
     if (h2 != NULL) {
         h2->calls_n--;

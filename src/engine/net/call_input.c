@@ -5,6 +5,7 @@
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
+#include "engine/net/opening.h"
 
 static void held_release(struct call *c)
 {
@@ -161,6 +162,8 @@ static bool message_alloc(struct call *c, size_t here)
         c->in.msg = mem_alloc(MAX(n, 1u));
         c->msg_on_heap = c->in.msg != NULL;
     } else {
+        if (here >= n)
+            call__widen(c);
         c->in.msg = arena_alloc(&c->arena, n);
     }
     if (c->in.msg == NULL)
@@ -203,6 +206,7 @@ static void message_count(struct call *c, size_t n)
 /* A whole message of a bidi stream, valid until this returns. */
 static void message_deliver(struct call *c, struct bytes m)
 {
+    opening__end(c);
     message_count(c, m.n);
     if (c->owned && c->canceled == CALL_NOT_CANCELED && c->method->message != NULL)
         c->method->message(c, m);
@@ -336,6 +340,7 @@ static void input_done(struct call *c)
 void call__input_end(struct call *c)
 {
     c->remote_closed = true;
+    opening__end(c);
     if (c->http != NULL)
         http__h2_input_end(c);
     else if (c->backlog.len == 0 && !c->paused)

@@ -26,7 +26,11 @@
 #include "engine/net/loop_int.h"
 #include "engine/net/server_int.h"
 
-/* Inside a call, so that a small request needs no other memory; pooled, so it is warm. */
+/* Inside a call: for the head of its request, so that a call which nothing follows is small. */
+#define CALL_HEAD_ROOM_BYTES 400
+
+/* Added to it when its message is there, so that a small request needs no other memory; pooled, so
+ * it is warm. */
 #define CALL_ROOM_BYTES 2048
 
 struct h2_server;
@@ -84,6 +88,7 @@ struct call {
     bool malformed; /* a field that makes the request invalid: `bad_text` says what */
     bool gzip;      /* messages may be compressed, answers are */
     uint32_t head_bytes;
+    uint32_t opening_bytes; /* counted in h2 and its loop while the request is not whole */
     uint32_t fields_n;
     int64_t timeout_ns; /* -1: none */
     struct bytes path;
@@ -130,13 +135,22 @@ struct call {
     size_t bytes_out;
 
     struct arena arena;
-    _Alignas(16) uint8_t room[CALL_ROOM_BYTES];
+    union call_room *more; /* NULL: not yet */
+    _Alignas(16) uint8_t room[CALL_HEAD_ROOM_BYTES];
+};
+
+union call_room {
+    _Alignas(16) uint8_t bytes[CALL_ROOM_BYTES];
+    struct list link; /* loop.rooms_free */
 };
 
 /* From the pool of the loop; NULL without memory.  h2 NULL: the caller sets the other end. */
 struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id);
 void call__maybe_free(struct call *c);
 void call__pool_drop(struct loop *l);
+
+/* More room, for a message or for a long head, once.  Without memory the arena will say so. */
+void call__widen(struct call *c);
 
 /* A copy of a header field behind those that are there. */
 NODISCARD bool call__keep_field(struct call *c, struct bytes name, struct bytes value);

@@ -336,7 +336,7 @@ static void on_free(struct conn *c)
     mem_free(cc);
 }
 
-static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, on_free};
+static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, on_free, NULL};
 
 static void keepalive_arm(struct client_conn *cc, int64_t ms)
 {

@@ -32,7 +32,7 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     c->fd = fd;
     c->state = CONN_NEW;
     c->close_soon = c->want_write = c->read_paused = c->polling = false;
-    c->lingering = c->no_linger = false;
+    c->lingering = c->no_linger = c->ended = false;
     loop_timer_init(&c->linger, on_linger_over);
     c->why = 0;
     c->read_ns = l->now;
@@ -40,9 +40,10 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     c->tls = NULL;
     list_init(&c->dirty_link);
     list_init(&c->carry_link);
+    list_init(&c->end_link);
     buf_init(&c->carry, NET_CARRY_BYTES_MAX);
     c->owes = c->resuming = false;
-    c->wrote_turn = 0;
+    c->wrote_turn = c->cuts = 0;
     c->wrote_bytes = c->carry_off = 0;
     c->peer[0] = '\0';
 }
@@ -144,11 +145,13 @@ void conn__resume(struct conn *c)
     if (c->state == CONN_OPEN && !c->lingering) {
         c->read_ns = c->loop->now;
         c->resuming = true;
-        turn__slice_begin(c->loop);
+        turn__slice_begin(c);
         c->ops->input(c, c->carry.p + c->carry_off, c->carry.len - c->carry_off);
         c->resuming = false;
     }
-    if (!carries(c))
+    if (carries(c))
+        turn__was_cut(c);
+    else
         carry_drop(c);
     flush_fresh(c);
 }
@@ -162,8 +165,10 @@ void conn__feed(struct conn *c, const uint8_t *p, size_t n)
         carry_add(c, p, n); /* the rest of what TLS had: behind what waits already */
         return;
     }
-    turn__slice_begin(c->loop);
+    turn__slice_begin(c);
     c->ops->input(c, p, n);
+    if (LIKELY(!carries(c)))
+        turn__was_modest(c);
 }
 
 static void socket_broke(struct conn *c, int why)
@@ -350,17 +355,11 @@ static void on_uv_closed(uv_handle_t *h)
     c->ops->free(c);
 }
 
-static void teardown(struct conn *c)
+static void gone(struct conn *c)
 {
-    ASSERT(c->state == CONN_DOOMED);
-    c->state = CONN_CLOSED;
-    loop_timer_stop(c->loop, &c->linger);
+    ASSERT(c->state == CONN_CLOSED);
+    ASSERT(list_empty(&c->end_link));
     c->ops->closed(c);
-    tls_conn__free(c->tls);
-    c->tls = NULL;
-    list_remove(&c->dirty_link);
-    carry_drop(c);
-    outq_done(&c->out);
     if (c->polling) {
         uv_close((uv_handle_t *) &c->poll, on_uv_closed);
         close(c->fd);
@@ -372,6 +371,44 @@ static void teardown(struct conn *c)
         close(c->fd);
     c->fd = -1;
     c->ops->free(c);
+}
+
+void conn__end(struct conn *c)
+{
+    ASSERT(!c->ended);
+    c->cuts = NET_CUTS_MAX; /* this asks for nothing: a short slice */
+    turn__slice_begin(c);
+    if (c->ops->ending != NULL && c->ops->ending(c)) {
+        list_push(&c->loop->ending, &c->end_link);
+        return;
+    }
+    c->ended = true;
+    if (c->state == CONN_CLOSED)
+        gone(c);
+}
+
+/* The socket stays until the session has ended, so that no other connection gets its number while
+ * libuv remembers it. */
+static void teardown(struct conn *c)
+{
+    ASSERT(c->state == CONN_DOOMED);
+    c->state = CONN_CLOSED;
+    loop_timer_stop(c->loop, &c->linger);
+    tls_conn__free(c->tls);
+    c->tls = NULL;
+    list_remove(&c->dirty_link);
+    carry_drop(c);
+    outq_done(&c->out);
+    if (c->ended) {
+        gone(c);
+        return;
+    }
+    if (list_empty(&c->end_link))
+        conn__end(c);
+    if (c->state == CONN_CLOSED && !c->ended && c->polling) {
+        uv_poll_stop(&c->poll);
+        shutdown(c->fd, SHUT_RDWR);
+    }
 }
 
 /* Everything has been written: say so, and wait a little for the other side to do the same. */
@@ -392,6 +429,7 @@ static void linger(struct conn *c)
     c->lingering = true;
     c->read_paused = false;
     poll_update(c);
+    list_push(&c->loop->ending, &c->end_link);
 }
 
 void conn__flush(struct conn *c)

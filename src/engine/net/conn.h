@@ -16,8 +16,9 @@
  *            last bytes.
  *   DOOMED   no more input or output; the session still exists, because it may be the one that
  *            called.
- *   CLOSED   ops->closed ran, the socket is closed; the memory goes when libuv lets go of the
- *            handle.
+ *   CLOSED   the other side sees the end.  ops->ending runs, slice after slice, as it does already
+ *            while lingering; then ops->closed, and the socket is closed; the memory goes when
+ * libuv lets go of the handle.
  *
  * A session is never closed from within its own callbacks: dooming only marks, the end of the turn
  * does.
@@ -46,6 +47,9 @@ struct conn_ops {
      * returned; then it is freed by `free`. */
     void (*closed)(struct conn *c);
     void (*free)(struct conn *c);
+    /* NULL, or before `closed`: nothing more comes or goes, cancel what lives on it until the slice
+     * is over; true: there is more. */
+    bool (*ending)(struct conn *c);
 };
 
 enum conn_state {
@@ -63,6 +67,7 @@ struct conn {
     enum conn_state state;
     bool lingering;
     bool no_linger; /* the process is about to end: close at once */
+    bool ended;     /* ops->ending has done all */
     struct loop_timer linger;
     bool close_soon; /* doom it when everything has been written */
     bool want_write; /* the socket did not take all; libuv tells when it does */
@@ -79,7 +84,9 @@ struct conn {
     struct list carry_link; /* loop->carried: input waits, and the socket is not read */
     struct buf carry;       /* that input, from carry_off on */
     size_t carry_off;
-    bool resuming; /* the session has been given all of `carry` */
+    struct list end_link; /* loop->ending */
+    unsigned cuts;        /* turn.h: how often it was cut short */
+    bool resuming;        /* the session has been given all of `carry` */
     uv_poll_t poll;
     char peer[CONN_ADDR_BYTES];
 };
@@ -110,6 +117,8 @@ void conn__flush(struct conn *c);
 void conn__carry(struct conn *c, const uint8_t *p, size_t n);
 /* The loop's: a slice for what is carried. */
 void conn__resume(struct conn *c);
+/* The loop's: a slice for the end of a session. */
+void conn__end(struct conn *c);
 
 /* Bytes that were read (or as if: tests). */
 void conn__feed(struct conn *c, const uint8_t *p, size_t n);

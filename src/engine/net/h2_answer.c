@@ -37,13 +37,18 @@ static int submit_trailers(struct h2_server *h2, struct call *c)
 static ssize_t on_read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t length,
                             uint32_t *flags, nghttp2_data_source *source, void *user)
 {
+    struct h2_server *h2 = user;
     struct call *c = source->ptr;
-    size_t n = (size_t) MIN((uint64_t) length, c->out.bytes);
-    bool ended = c->answered && c->deflations == NULL;
+    size_t n;
+    bool ended;
 
     (void) s;
     (void) id;
     (void) buf;
+    if (h2->ending) /* what c was is gone */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    n = (size_t) MIN((uint64_t) length, c->out.bytes);
+    ended = c->answered && c->deflations == NULL;
     if (n == 0 && !ended) {
         c->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
@@ -55,7 +60,7 @@ static ssize_t on_read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t
     if (c->plain)
         return (ssize_t) n;
     *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    return submit_trailers(user, c) == 0 ? (ssize_t) n : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return submit_trailers(h2, c) == 0 ? (ssize_t) n : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *head, size_t length,
@@ -69,6 +74,8 @@ static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *hea
 
     (void) s;
     (void) f;
+    if (h2->ending)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (q->bytes >= NET_OUT_HIGH_BYTES) {
         h2->blocked = true;
         return NGHTTP2_ERR_WOULDBLOCK;

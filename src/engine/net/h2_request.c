@@ -1,6 +1,7 @@
 /* h2_request.c -- what nghttp2 reports of the client: heads, data, pings, resets. */
 #define _GNU_SOURCE
 #include "engine/net/h2_server.h"
+#include "engine/net/opening.h"
 
 /* The time is looked at after so many heads of requests, be they complete or not. */
 #define HEADS_FOR_A_LOOK 64
@@ -33,6 +34,24 @@ static void count_head(struct h2_server *h2)
     h2->cutting = h2_server__spent(h2);
 }
 
+/* Calls that a service still works on count too, although the client has reset them. */
+static bool is_full(const struct h2_server *h2)
+{
+    const struct net_limits *lim = server__limits(h2->sc);
+
+    return h2->sc->refs > lim->conn_streams_max || h2->sc->head_bytes > lim->conn_head_bytes_max ||
+           h2->queued_bytes > lim->conn_queued_bytes_max;
+}
+
+/* A client that is told so and does not read it may not have it queued without end. */
+static int refuse(struct h2_server *h2, int32_t id)
+{
+    if (nghttp2_session_get_outbound_queue_size(h2->session) > NET_FRAMES_QUEUED_MAX)
+        h2_server__calm_down(h2, "too_many_streams");
+    nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user)
 {
     struct h2_server *h2 = user;
@@ -43,12 +62,8 @@ static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *us
     if (h2->terminated)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     count_head(h2);
-    /* Calls that a service still works on count too, although the client has reset them. */
-    if (h2->sc->refs > server__limits(h2->sc)->conn_streams_max ||
-        h2->queued_bytes > server__limits(h2->sc)->conn_queued_bytes_max) {
-        nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
-        return 0;
-    }
+    if (UNLIKELY(is_full(h2)))
+        return refuse(h2, f->hd.stream_id);
     c = call__new(h2, h2->sc, f->hd.stream_id);
     if (c == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -57,9 +72,19 @@ static int on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *us
     return 0;
 }
 
+/* A head that needs more than the room of a call for it. */
+static void make_room(struct call *c, size_t n)
+{
+    if (UNLIKELY((size_t) (c->arena.end - c->arena.next) < n + 16))
+        call__widen(c);
+}
+
 static bool keep(struct call *c, struct bytes v, struct bytes *ret)
 {
-    uint8_t *p = arena_dup(&c->arena, v.p, v.n);
+    uint8_t *p;
+
+    make_room(c, v.n);
+    p = arena_dup(&c->arena, v.p, v.n);
 
     if (p == NULL)
         return false;
@@ -69,11 +94,14 @@ static bool keep(struct call *c, struct bytes v, struct bytes *ret)
 
 bool call__keep_field(struct call *c, struct bytes name, struct bytes value)
 {
-    struct field *f = arena_alloc(&c->arena, sizeof *f + name.n + value.n);
-    uint8_t *p = (uint8_t *) (f + 1);
+    struct field *f;
+    uint8_t *p;
 
+    make_room(c, sizeof *f + name.n + value.n);
+    f = arena_alloc(&c->arena, sizeof *f + name.n + value.n);
     if (f == NULL)
         return false;
+    p = (uint8_t *) (f + 1);
     memcpy(p, name.p, name.n);
     if (value.n > 0)
         memcpy(p + name.n, value.p, value.n);
@@ -150,6 +178,7 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *
     if (c == NULL || name_n == 0)
         return 0;
     c->head_bytes += (uint32_t) (name_n + value_n + 32); /* as RFC 9113 6.5.2 counts */
+    h2->sc->head_bytes += name_n + value_n + 32;
     if (c->head_bytes > server__limits(h2->sc)->header_bytes_max ||
         ++c->fields_n > NET_HEADER_FIELDS_MAX)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -225,8 +254,11 @@ static int on_frame_recv(nghttp2_session *s, const nghttp2_frame *f, void *user)
         if (c == NULL)
             return 0;
         h2->ran = h2->ran || end;
-        if (f->hd.type == NGHTTP2_HEADERS && f->headers.cat == NGHTTP2_HCAT_REQUEST)
+        if (f->hd.type == NGHTTP2_HEADERS && f->headers.cat == NGHTTP2_HCAT_REQUEST) {
+            if (!end)
+                opening__begin(c);
             call__begin(c);
+        }
         if (end)
             call__input_end(c);
         return 0;

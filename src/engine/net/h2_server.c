@@ -3,8 +3,12 @@
 
 #include "base/alloc.h"
 #include "engine/net/h2_mem.h"
+#include "engine/net/opening.h"
 
 #define PING_BYTES 8
+
+/* The time is looked at after so many calls of a connection that ends. */
+#define CALLS_FOR_A_LOOK 8
 
 static const uint8_t keepalive_ping[PING_BYTES] = "ketch-ka";
 
@@ -19,6 +23,7 @@ static void terminate(struct h2_server *h2)
     struct server_conn *sc = h2->sc;
 
     h2->terminated = true;
+    opening__forget(h2);
     loop__count(&sc->sl->counters.abuse_closed, 1);
     conn__close_soon(&sc->conn);
     loop_timer_stop(sc->conn.loop, &sc->timer);
@@ -148,22 +153,63 @@ static bool on_output(struct conn *conn)
     return false;
 }
 
+/* What nghttp2 would send is thrown away; with its reset a stream is freed. */
+static void drop_frames(struct h2_server *h2)
+{
+    const uint8_t *p;
+
+    while (nghttp2_session_mem_send(h2->session, &p) > 0)
+        ;
+}
+
+static void drop_call(struct h2_server *h2, struct call *c)
+{
+    int32_t id = c->id;
+
+    nghttp2_session_set_stream_user_data(h2->session, id, NULL);
+    call__stream_closed(c);
+    nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+}
+
+/* nghttp2_session_del would free thousands of streams in one go, and not report them. */
+static bool on_ending(struct conn *conn)
+{
+    struct server_conn *sc = conn->session;
+    struct h2_server *h2 = sc->h2;
+
+    h2->ending = true;
+    loop_timer_stop(conn->loop, &sc->timer);
+    for (unsigned n = 1; !list_empty(&h2->calls); n++) {
+        drop_call(h2, CONTAINER_OF(h2->calls.next, struct call, link));
+        if (n % CALLS_FOR_A_LOOK != 0)
+            continue;
+        drop_frames(h2);
+        if (turn__slice_over(conn->loop))
+            break;
+    }
+    return !list_empty(&h2->calls);
+}
+
 static void on_closed(struct conn *conn)
 {
     struct server_conn *sc = conn->session;
     struct h2_server *h2 = sc->h2;
-    struct list *x;
 
-    /* nghttp2_session_del does not report the streams that were still open. */
-    while ((x = h2->calls.next) != &h2->calls)
-        call__stream_closed(CONTAINER_OF(x, struct call, link));
+    ASSERT(list_empty(&h2->calls));
+    ASSERT(h2->opening_bytes == 0);
+    list_remove(&h2->opening_link);
     nghttp2_session_del(h2->session);
     mem_free(h2);
     sc->h2 = NULL;
     server__conn_closed(sc);
 }
 
-static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, server__conn_free};
+static const struct conn_ops ops = {.input = on_input,
+                                    .eof = on_eof,
+                                    .output = on_output,
+                                    .closed = on_closed,
+                                    .free = server__conn_free,
+                                    .ending = on_ending};
 
 static void keepalive_arm(struct h2_server *h2, int64_t ms)
 {
@@ -271,6 +317,7 @@ bool h2_server__attach(struct server_conn *sc)
     h2->sc = sc;
     list_init(&h2->calls);
     list_init(&h2->writable);
+    list_init(&h2->opening_link);
     list_init(&h2->deflating);
     if (!session_new(h2) || !first_frames(h2)) {
         nghttp2_session_del(h2->session);

@@ -27,13 +27,16 @@ struct h2_server {
     bool blocked;      /* nghttp2 was told to wait because the queue is full */
     bool draining;     /* GOAWAY has been submitted */
     bool terminated;   /* GOAWAY with an error is on its way; input is ignored */
+    bool ending;       /* nothing leaves any more; streams are freed */
     bool ran;          /* a request was begun since the time was looked at */
     bool cutting;      /* the slice is over: stop at the next field */
     bool cut;          /* nghttp2 was stopped; the rest of the input is carried */
     uint32_t heads_n;
     uint64_t queued_bytes; /* of all calls' bodies, pulls apart */
     uint64_t held_bytes;   /* of messages begun and not finished */
-    size_t unconsumed;     /* window of the connection, not given back yet */
+    struct list opening_link;
+    size_t opening_bytes; /* of requests that are not whole: opening.h */
+    size_t unconsumed;    /* window of the connection, not given back yet */
 
     /* Keepalive, as grpc-go enforces it. */
     mono_ns last_ping_ns;

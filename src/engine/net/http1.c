@@ -286,7 +286,7 @@ static bool on_output(struct conn *c)
     struct http1 *h = ((struct server_conn *) c->session)->http1;
     size_t n;
 
-    turn__slice_begin(c->loop);
+    turn__slice_begin(c);
     resume_pending(h);
     do {
         n = (size_t) MIN(h->out.bytes, (uint64_t) (NET_OUT_HIGH_BYTES - c->out.bytes));
@@ -326,7 +326,8 @@ static void on_closed(struct conn *c)
         http__gone(&busy->req);
 }
 
-static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, server__conn_free};
+static const struct conn_ops ops = {on_input,          on_eof, on_output, on_closed,
+                                    server__conn_free, NULL};
 
 static void on_late(struct loop_timer *t)
 {

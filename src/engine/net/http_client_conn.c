@@ -240,7 +240,7 @@ static void on_free(struct conn *c)
     mem_free(hc);
 }
 
-static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, on_free};
+static const struct conn_ops ops = {on_input, on_eof, on_output, on_closed, on_free, NULL};
 
 /* ---- TLS ---- */
 

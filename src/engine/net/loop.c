@@ -221,6 +221,7 @@ int loop_new(const char *name, struct loop **ret, struct err *e)
     l->clock = clock_posix();
     list_init(&l->carried);
     list_init(&l->owing);
+    list_init(&l->ending);
     l->timer_armed_ns = INT64_MAX;
     list_init(&l->hooks);
     list_init(&l->dirty);
@@ -228,6 +229,7 @@ int loop_new(const char *name, struct loop **ret, struct err *e)
     list_init(&l->shake_waiting);
     loop_timer_init(&l->shake_timer, tls_queue__run);
     list_init(&l->calls_free);
+    list_init(&l->rooms_free);
     pool_init(&l->pool);
     refresh_now(l);
     *ret = l;
@@ -258,6 +260,7 @@ void loop_free(struct loop *l)
     ASSERT(list_empty(&l->dirty));
     ASSERT(list_empty(&l->owing));
     ASSERT(list_empty(&l->carried));
+    ASSERT(list_empty(&l->ending));
     ASSERT(list_empty(&l->shake_waiting));
     loop_timer_stop(l, &l->shake_timer);
     ASSERT(heap_min(&l->timers) == NULL); /* invariant 15: its owner is freed, or will be */

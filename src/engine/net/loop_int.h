@@ -17,7 +17,8 @@
 #include <stdatomic.h>
 #include <uv.h>
 
-#define LOOP_CALLS_POOLED_MAX 1024 /* of about 3 KiB each */
+#define LOOP_CALLS_POOLED_MAX 1024 /* of a kilobyte each */
+#define LOOP_ROOMS_POOLED_MAX 1024 /* of two */
 
 struct conn;
 
@@ -62,10 +63,12 @@ struct loop {
     /* turn.c */
     uint64_t turn;       /* counts them */
     mono_ns slice_end;   /* of the connection whose requests are being begun */
+    mono_ns modest_ns;   /* when one that asks for little was served last */
     struct list carried; /* connections with input that waits; struct conn.carry_link */
     size_t carried_bytes;
-    struct list owing; /* connections that have written their part; struct conn.dirty_link */
-    uv_idle_t idle;    /* active while one of the two has members: the loop does not sleep */
+    struct list owing;  /* connections that have written their part; struct conn.dirty_link */
+    struct list ending; /* connections whose session ends; struct conn.end_link */
+    uv_idle_t idle;     /* active while one of the three has members: the loop does not sleep */
 
     uint8_t *read_buf; /* NET_READ_BYTES, lent to one connection at a time */
     uint8_t *out_buf;  /* LOOP_OUT_BYTES, the same */
@@ -81,6 +84,8 @@ struct loop {
 
     struct list calls_free; /* struct call.link; call.c */
     size_t calls_free_n;
+    struct list rooms_free; /* union call_room.link */
+    size_t rooms_free_n;
     struct pool pool; /* nghttp2's memory */
     struct loop_counters counters;
 

@@ -15,6 +15,8 @@ struct net_limits {
     uint32_t http_body_bytes_max;    /* of a plain HTTP request that is read whole */
     size_t call_arena_bytes_max;     /* request message included */
     size_t conn_queued_bytes_max;    /* answers that one connection has not taken yet */
+    size_t conn_head_bytes_max;      /* header fields of all open requests of a connection */
+    size_t server_opening_bytes_max; /* requests that have begun and are not whole, of all */
     size_t conn_held_bytes_max;      /* messages that one connection has begun and not finished */
     size_t server_held_bytes_max;    /* the same of all connections */
     uint32_t stream_window_bytes;    /* HTTP/2 receive window of a stream */
@@ -37,9 +39,28 @@ void net_limits_default(struct net_limits *l);
 /* etcd's --max-concurrent-streams: as good as none. */
 #define NET_CONCURRENT_STREAMS_MAX UINT32_MAX
 
-/* An open stream costs about 3 KiB here and in nghttp2: 16,384 idle ones on one connection are 50
- * MiB, which is more than any client library opens and less than what hurts. */
+/* An open stream costs 1.3 KiB here and in nghttp2, and what its header fields need: 16,384 idle
+ * ones on one connection are 21 MiB, which is more than any client library opens and less than what
+ * hurts. */
 #define NET_CONN_STREAMS_MAX 16384
+
+/* A kilobyte for each of those; beyond it new requests are refused. */
+#define NET_CONN_HEAD_BYTES_MAX (16u << 20)
+
+/* Requests of which the end (of a unary one) or the first message (of a stream) has not come, at
+ * NET_OPENING_BYTES each and their header fields.  A client that means it has sent the rest in a
+ * moment, so when it is too much the connection that holds most of it is ended: who floods us makes
+ * no room for itself at the cost of the others.  Each loop has its part of the limit, which lets
+ * one connection have NET_CONN_STREAMS_MAX of them at least. */
+#define NET_SERVER_OPENING_BYTES_MAX ((size_t) 48 << 20)
+#define NET_OPENING_BYTES 1344
+#define NET_LOOP_OPENING_BYTES_MIN ((size_t) NET_CONN_STREAMS_MAX * NET_OPENING_BYTES)
+
+/* Of so many connections the one that holds most is looked for. */
+#define NET_OPENING_LOOK_MAX 64
+
+/* Frames of ours that wait because the client does not read, when it makes us refuse a stream. */
+#define NET_FRAMES_QUEUED_MAX (2 * NET_CONN_STREAMS_MAX)
 
 /* etcd's --max-request-bytes (1.5 MiB) + 512 KiB of overhead. */
 #define NET_RECV_MESSAGE_BYTES_MAX (2u << 20)
@@ -116,11 +137,22 @@ void net_limits_default(struct net_limits *l);
  * hundred small ones fits, and who asks for much at once delays the others by no more. */
 #define NET_SLICE_US 500
 
-/* And how long in a turn all those together that were cut short before, or owe output. */
-#define NET_LATER_US 500
+/* A connection whose requests were cut short NET_CUTS_GREEDY times while it was sent more of them
+ * has shorter slices as long as there are modest ones, NET_MODEST_US after the last of these had
+ * something to say.  Among its like it has whole slices, because short ones cost writes. */
+#define NET_CUTS_GREEDY 8
+#define NET_CUTS_MAX 16
+#define NET_SLICE_GREEDY_US 100
+#define NET_MODEST_US 10000
+
+/* And how long in a turn all those together that were cut short before, or owe output, or end. */
+#define NET_LATER_US 200
+
+/* How long a turn takes new connections from one listener. */
+#define NET_ACCEPT_US 200
 
 /* Frames that begin no request (pings, settings, windows) are taken so many bytes at a time. */
-#define NET_FEED_BYTES (16u << 10)
+#define NET_FEED_BYTES (4u << 10)
 
 /* Input that the connections of a loop carry from turn to turn; beyond it they read little at a
  * time. */

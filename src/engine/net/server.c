@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http1.h"
+#include "engine/net/opening.h"
 #include "engine/net/server_int.h"
 #include "engine/net/tls_conn.h"
 
@@ -22,6 +23,8 @@ void net_limits_default(struct net_limits *l)
         .http_body_bytes_max = NET_HTTP_BODY_BYTES_MAX,
         .call_arena_bytes_max = NET_CALL_ARENA_BYTES_MAX,
         .conn_queued_bytes_max = NET_CONN_QUEUED_BYTES_MAX,
+        .conn_head_bytes_max = NET_CONN_HEAD_BYTES_MAX,
+        .server_opening_bytes_max = NET_SERVER_OPENING_BYTES_MAX,
         .conn_held_bytes_max = NET_CONN_HELD_BYTES_MAX,
         .server_held_bytes_max = NET_SERVER_HELD_BYTES_MAX,
         .stream_window_bytes = NET_STREAM_WINDOW_BYTES,
@@ -187,8 +190,8 @@ static void sniff_closed(struct conn *c)
     server__conn_closed(c->session);
 }
 
-static const struct conn_ops sniff_ops = {sniff_input, sniff_eof, sniff_output, sniff_closed,
-                                          server__conn_free};
+static const struct conn_ops sniff_ops = {sniff_input,  sniff_eof,         sniff_output,
+                                          sniff_closed, server__conn_free, NULL};
 
 static void on_first_request_late(struct loop_timer *t)
 {
@@ -441,6 +444,7 @@ int net_server_new(const struct net_server_options *o, struct net_server **ret, 
         sl->server = s;
         sl->loop = o->loops[i];
         list_init(&sl->conns);
+        opening__init(sl);
         loop_timer_init(&sl->grace, on_grace_over);
         sl->stop_task.run = on_stop;
     }

@@ -34,6 +34,7 @@ struct server_conn {
     uint8_t sniffed[24];
     size_t sniffed_n;
     struct h2_server *h2;
+    uint64_t head_bytes; /* of all calls, as RFC 9113 counts */
     struct http1 *http1;
     char *common_name; /* of the client's certificate; as long as there is a call on it */
 };
@@ -43,6 +44,10 @@ struct server_loop {
     struct net_server *server;
     struct loop *loop;
     struct list conns; /* until their last call has ended */
+    struct list
+        opening; /* struct h2_server.opening_link: have, or had, requests that are not whole */
+    size_t opening_bytes; /* of those requests */
+    size_t opening_bytes_max;
     bool stopping;
     bool drained;
     struct loop_timer grace;

@@ -19,17 +19,32 @@ static bool run_owing(struct loop *l)
     return x != NULL;
 }
 
+static bool run_ending(struct loop *l)
+{
+    struct list *x = list_pop(&l->ending);
+
+    if (x != NULL)
+        conn__end(CONTAINER_OF(x, struct conn, end_link));
+    return x != NULL;
+}
+
+static bool none_waits(const struct loop *l)
+{
+    return list_empty(&l->carried) && list_empty(&l->owing) && list_empty(&l->ending);
+}
+
 void turn__run_later(struct loop *l)
 {
     mono_ns until;
     bool any;
 
-    if (LIKELY(list_empty(&l->carried)) && LIKELY(list_empty(&l->owing)))
+    if (LIKELY(none_waits(l)))
         return;
     until = clock_mono_ns(l->clock) + (mono_ns) NET_LATER_US * 1000;
     do {
         any = run_carried(l);
         any = run_owing(l) || any;
+        any = run_ending(l) || any;
     } while (any && clock_mono_ns(l->clock) < until);
 }
 
@@ -48,7 +63,7 @@ static bool timer_is_due(const struct loop *l)
 
 void turn__stay_awake(struct loop *l)
 {
-    if (list_empty(&l->carried) && list_empty(&l->owing) && !timer_is_due(l))
+    if (none_waits(l) && !timer_is_due(l))
         uv_idle_stop(&l->idle);
     else
         uv_idle_start(&l->idle, nothing);

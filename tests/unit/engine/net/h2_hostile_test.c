@@ -96,9 +96,8 @@ static void serve(void)
     raw_init(&w, methods, ARRAY_LEN(methods), &options);
 }
 
-static int hello(void)
+static int hello_on(int fd)
 {
-    int fd = raw_connect(&w);
     struct buf b;
 
     buf_init(&b, SIZE_MAX);
@@ -106,6 +105,11 @@ static int hello(void)
     assert_true(raw_send(fd, b.p, b.len));
     buf_done(&b);
     return fd;
+}
+
+static int hello(void)
+{
+    return hello_on(raw_connect(&w));
 }
 
 /* The fields of a header block, as "name: value\n" lines. */
@@ -653,6 +657,110 @@ static void unfinished_messages(void **state)
     close(fd);
 }
 
+static void send_heads(int fd, uint32_t from, uint32_t n)
+{
+    struct buf b;
+
+    buf_init(&b, SIZE_MAX);
+    for (uint32_t i = from; i < from + n; i++)
+        raw_request(&b, 2 * i + 1, "/t.T/Echo", 0);
+    raw_send(fd, b.p, b.len);
+    buf_done(&b);
+}
+
+/* Heads of requests and nothing behind them: beyond the limit of all connections the one that has
+ * most of them is ended, and what another one has begun goes on. */
+static void requests_that_do_not_end(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct net_counters n = {0};
+    struct buf b;
+    int honest, fd;
+
+    (void) state;
+    options.limits.server_opening_bytes_max = (size_t) 100 * NET_OPENING_BYTES;
+    serve();
+    honest = hello();
+    send_heads(honest, 0, 2);
+    while (n.calls_open < 2)
+        net_server_counters(w.server, &n);
+    fd = hello();
+    send_heads(fd, 0, 100);
+    expect_goaway(fd, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_unfinished_requests");
+    buf_init(&b, SIZE_MAX);
+    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 3, "\0\0\0\0\0", 5);
+    assert_true(raw_send(honest, b.p, b.len));
+    buf_done(&b);
+    assert_true(raw_await(honest, RAW_HEADERS, f));
+    assert_int_equal(f->id, 3);
+    close(honest);
+    mem_free(f);
+}
+
+/* Requests that became whole do not count, however many there were and whatever they wait for. */
+static void whole_requests_do_not_count(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    struct net_counters n = {0};
+    struct buf b;
+    int fd;
+
+    (void) state;
+    options.limits.server_opening_bytes_max = (size_t) 3 * NET_OPENING_BYTES;
+    serve();
+    fd = hello();
+    buf_init(&b, SIZE_MAX);
+    for (uint32_t i = 0; i < 100; i++) {
+        raw_request(&b, 2 * i + 1, i % 2 == 0 ? "/t.T/Hang" : "/t.T/Chat", 0);
+        raw_frame(&b, RAW_DATA, i % 2 == 0 ? RAW_END_STREAM : 0, 2 * i + 1, "\0\0\0\0\0", 5);
+    }
+    assert_true(raw_send(fd, b.p, b.len));
+    buf_done(&b);
+    while (n.calls_open < 100)
+        net_server_counters(w.server, &n);
+    assert_int_equal(n.abuse_closed, 0);
+    close(fd);
+    mem_free(f);
+}
+
+/* The header fields of all open streams of a connection have a limit: beyond it streams are refused
+ * until others end. */
+static void heads_of_open_streams(void **state)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    int fd;
+
+    (void) state;
+    options.limits.conn_head_bytes_max = 2000; /* of 258 bytes each, as RFC 9113 6.5.2 counts */
+    serve();
+    fd = hello();
+    send_heads(fd, 0, 9);
+    assert_true(raw_await(fd, RAW_RST_STREAM, f));
+    assert_int_equal(f->id, 17);
+    assert_int_equal(be32_get(f->payload), NGHTTP2_ENHANCE_YOUR_CALM);
+    mem_free(f);
+    close(fd);
+}
+
+/* A client that makes us refuse streams and does not read it is ended before the refusals pile up.
+ */
+static void refusals_that_nobody_reads(void **state)
+{
+    struct net_counters n = {0};
+    int fd;
+
+    (void) state;
+    options.limits.conn_streams_max = 10;
+    serve();
+    fd = hello_on(raw_connect_small(&w, 16384));
+    for (uint32_t i = 0; i < 2000 && n.abuse_closed == 0; i++) {
+        send_heads(fd, 1000 * i, 1000);
+        net_server_counters(w.server, &n);
+    }
+    assert_int_equal(n.abuse_closed, 1);
+    close(fd);
+}
+
 /* A client that asks for a lot and never reads holds a bounded part of it in the server. */
 static void never_reads(void **state)
 {
@@ -755,12 +863,28 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, defaults, still_serving)
     const struct CMUnitTest tests[] = {
-        T(answer_on_the_wire), T(gzip_on_the_wire),         T(malformed_messages),
-        T(malformed_heads),    T(refusal_stops_the_sender), T(short_bodies_may_finish),
-        T(too_many_pings),     T(pings_between_answers),    T(rapid_reset),
-        T(continuation_flood), T(idle_frames_flood),        T(garbage),
-        T(large_headers),      T(too_many_streams),         T(unfinished_messages),
-        T(never_reads),        T(silent_connection),        T(keepalive_of_the_server),
+        T(answer_on_the_wire),
+        T(gzip_on_the_wire),
+        T(malformed_messages),
+        T(malformed_heads),
+        T(refusal_stops_the_sender),
+        T(short_bodies_may_finish),
+        T(too_many_pings),
+        T(pings_between_answers),
+        T(rapid_reset),
+        T(continuation_flood),
+        T(idle_frames_flood),
+        T(garbage),
+        T(large_headers),
+        T(too_many_streams),
+        T(unfinished_messages),
+        T(requests_that_do_not_end),
+        T(heads_of_open_streams),
+        T(refusals_that_nobody_reads),
+        T(whole_requests_do_not_count),
+        T(never_reads),
+        T(silent_connection),
+        T(keepalive_of_the_server),
         T(connections_limit),
     };
 

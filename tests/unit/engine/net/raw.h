@@ -54,7 +54,8 @@ static inline void raw_done(struct raw *w)
     loop_free(w->loop);
 }
 
-static inline int raw_connect(const struct raw *w)
+/* rcvbuf_bytes 0: the system's. */
+static inline int raw_connect_small(const struct raw *w, int rcvbuf_bytes)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(w->port)};
     struct timeval tv = {.tv_sec = 20};
@@ -63,8 +64,15 @@ static inline int raw_connect(const struct raw *w)
     assert_true(fd >= 0);
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv), 0);
+    if (rcvbuf_bytes != 0) /* later would be too late for the window that the peer is told */
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf_bytes, sizeof rcvbuf_bytes);
     assert_int_equal(connect(fd, (struct sockaddr *) &a, sizeof a), 0);
     return fd;
+}
+
+static inline int raw_connect(const struct raw *w)
+{
+    return raw_connect_small(w, 0);
 }
 
 /* False when the server has hung up, which some tests provoke. */
