@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from cluster_lib import Cluster
-from conftest import free_ports
+from conftest import free_ports, has_sanitizer
 
 # Of etcd's monitoring mixin: each of its 15 alerts, the series that its expression reads, and the labels it selects or sums by.
 ALERTS = {
@@ -114,11 +114,12 @@ VALUES = {
 
 
 @contextlib.contextmanager
-def prometheus(program, folder, targets):
-    """A Prometheus that scrapes these every half second; a function that asks it, and gives the values of the answer."""
+def prometheus(program, folder, targets, every):
+    """A Prometheus that scrapes these so often, and waits for a page as long; a function that asks it, and gives the values
+    of the answer."""
     port = free_ports(1)[0]
     (folder / 'prometheus.yml').write_text(json.dumps({
-        'global': {'scrape_interval': '500ms', 'scrape_timeout': '500ms'},
+        'global': {'scrape_interval': every, 'scrape_timeout': every},
         'scrape_configs': [{'job_name': 'etcd', 'static_configs': [{'targets': targets}]}]}))
     p = subprocess.Popen([program, f'--config.file={folder}/prometheus.yml', f'--storage.tsdb.path={folder}/tsdb',
                           f'--web.listen-address=127.0.0.1:{port}'], stderr=subprocess.DEVNULL)
@@ -149,10 +150,11 @@ def test_what_the_alerts_compute(ketch_bin, messages, tmp_path):
     if program is None:
         pytest.skip("skipped: no prometheus (Debian's package of that name)")
     flags = ['--metrics=extensive']
+    every = '3s' if has_sanitizer(ketch_bin / 'etcd') else '500ms'
     with Cluster([ketch_bin / 'etcd'] * 3, tmp_path, ketch_bin / 'etcdctl', messages, flags) as cluster:
         one = cluster.members[0]
-        with prometheus(program, tmp_path, [m.endpoint for m in cluster.members]) as ask:
-            one.wait_for(lambda: sum(ask('up{job="etcd"}')) == 3, 30)
+        with prometheus(program, tmp_path, [m.endpoint for m in cluster.members], every) as ask:
+            one.wait_for(lambda: sum(ask('up{job="etcd"}')) == 3, 60)
             missing = dict(VALUES)
 
             def all_there():
