@@ -42,7 +42,7 @@ void node__restore_begin(struct node *n, struct apply_job *j);  /* apply */
 void node__restore_file(struct node *n, struct store_job *j);   /* store */
 void node__restore_finish(struct node *n, struct store_job *j); /* apply */
 
-void node__forget_received(struct node *n, raft_index index); /* store, and at start */
+void node__forget_received(struct node *n, raft_index index); /* store, work, and at start */
 void node__received_free(struct received *r);                 /* NULL is accepted */
 
 #endif

@@ -173,6 +173,7 @@ static void purge(struct node *n, mono_ns now)
     if (n->cfg.snapshots_max > 0 &&
         snap_purge(n->env.disk, n->snap_dir, n->cfg.snapshots_max, &removed, &e) != 0)
         LOG_WARN(n->env.log, "failed to purge snapshot files", F_ERR(&e));
+    node__forget_received(n, atomic_load(&n->pub.applied) + 1);
 }
 
 static void take_requests(struct work_actor *wa)

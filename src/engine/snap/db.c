@@ -151,6 +151,8 @@ int snap_db_release(struct disk *d, const char *dir, raft_index index, struct er
         rc = snap__path(dir, names[i], path, e);
         if (rc == 0)
             rc = disk_remove(d, path, e);
+        if (rc == ERR_NOT_FOUND) /* by somebody else, meanwhile */
+            rc = 0;
     }
     disk_list_free(names, n);
     return err_wrap(e, rc, "release received snapshots in %s", dir);

@@ -196,37 +196,23 @@ static int remove_in(struct disk *d, const char *dir, const char *name, struct e
     return rc == 0 ? disk_remove(d, path, e) : rc;
 }
 
-/* Of the names with this suffix, removes the oldest until `keep` are left. */
-static int purge_suffix(struct disk *d, const char *dir, char **names, size_t n, const char *suffix,
-                        size_t keep, size_t *removed, struct err *e)
-{
-    size_t have = 0;
-    int rc = 0;
-
-    for (size_t i = 0; i < n; i++)
-        have += ends_with(names[i], suffix);
-    for (size_t i = 0; rc == 0 && i < n && have > keep; i++) {
-        if (!ends_with(names[i], suffix))
-            continue;
-        rc = remove_in(d, dir, names[i], e);
-        have--;
-        *removed += rc == 0;
-    }
-    return rc;
-}
-
 int snap_purge(struct disk *d, const char *dir, size_t keep, size_t *ret_removed, struct err *e)
 {
     char **names = NULL;
-    size_t n = 0, removed = 0;
+    size_t n = 0, have = 0, removed = 0;
     int rc;
 
     ASSERT(keep > 0);
     rc = disk_list(d, dir, &names, &n, e);
-    if (rc == 0)
-        rc = purge_suffix(d, dir, names, n, SNAP__SUFFIX, keep, &removed, e);
-    if (rc == 0)
-        rc = purge_suffix(d, dir, names, n, SNAP__DB_SUFFIX, keep, &removed, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        have += ends_with(names[i], SNAP__SUFFIX);
+    for (size_t i = 0; rc == 0 && i < n && have > keep; i++) { /* the oldest first */
+        if (!ends_with(names[i], SNAP__SUFFIX))
+            continue;
+        rc = remove_in(d, dir, names[i], e);
+        have--;
+        removed += rc == 0;
+    }
     disk_list_free(names, n);
     *ret_removed = removed;
     return err_wrap(e, rc, "purge snapshots in %s", dir);

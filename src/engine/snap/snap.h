@@ -50,8 +50,8 @@ NODISCARD int snap_load_newest(struct disk *d, const char *dir, const struct sna
                                size_t valid_n, struct arena *a, struct raft_snapshot *ret,
                                size_t *ret_broken, struct err *e);
 
-/* Keeps the newest `keep` files that end in "snap", and separately of those that end in "snap.db".
- */
+/* Keeps the newest `keep` files that end in "snap".  Received databases go by snap_db_release
+ * alone: how many there are says nothing of which is still to be installed. */
 NODISCARD int snap_purge(struct disk *d, const char *dir, size_t keep, size_t *ret_removed,
                          struct err *e);
 

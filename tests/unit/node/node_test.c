@@ -561,6 +561,30 @@ static void a_stop_leaves_no_snapshot_behind(void **state)
     end(m, disk);
 }
 
+/* Of databases that leaders have sent those are removed that the member is past, and no other,
+ * however few are to be kept: a snapshot that is on its way through the log needs its own, be it
+ * the oldest. */
+static void received_databases_wait_for_their_snapshots(void **state)
+{
+    struct simdisk *disk = simdisk_new(16);
+    struct member *m = test_malloc(sizeof *m);
+    struct err e = ERR_INIT;
+
+    (void) state;
+    member_init(m, simdisk_disk(disk), 16);
+    m->cfg.snapshots_max = 1;
+    assert_int_equal(member_open(m, &e), 0);
+    assert_true(member_run(m, 3000, NULL));
+    simdisk_put_file(disk, "/data/member/snap/0000000000000004.snap.db", "x", 1);
+    simdisk_put_file(disk, "/data/member/snap/0000000000000100.snap.db", "x", 1);
+    simdisk_put_file(disk, "/data/member/snap/0000000000000200.snap.db", "x", 1);
+    assert_true(member_run(m, 60000, NULL));
+    assert_false(disk_exists(m->disk, "/data/member/snap/0000000000000004.snap.db"));
+    assert_true(disk_exists(m->disk, "/data/member/snap/0000000000000100.snap.db"));
+    assert_true(disk_exists(m->disk, "/data/member/snap/0000000000000200.snap.db"));
+    end(m, disk);
+}
+
 /* The same seed gives the same bytes on disk: nothing of the outside leaks in. */
 static void the_same_seed_gives_the_same_files(void **state)
 {
@@ -643,6 +667,7 @@ int main(void)
         cmocka_unit_test(waits_end_before_the_stop),
         cmocka_unit_test(a_stop_breaks_off_a_compaction),
         cmocka_unit_test(a_stop_leaves_no_snapshot_behind),
+        cmocka_unit_test(received_databases_wait_for_their_snapshots),
         cmocka_unit_test(the_deepest_transaction_is_applied),
         cmocka_unit_test(the_same_seed_gives_the_same_files),
     };
