@@ -11,7 +11,7 @@ import urllib.request
 
 import grpc
 import pytest
-from conftest import free_ports
+from conftest import START_SECONDS, free_ports
 from etcdctl_lib import Ctl, wait_until
 from grpc_lib import OPTIONS
 from tls_lib import Authority
@@ -30,7 +30,7 @@ class Proxy:
     def start(self):
         with open(self.log, 'wb') as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.log.parent)
-        wait_until(lambda: self.process.poll() is not None or 'started gRPC proxy' in self.log.read_text())
+        wait_until(lambda: self.process.poll() is not None or 'started gRPC proxy' in self.log.read_text(), START_SECONDS)
         assert self.process.poll() is None, self.log.read_text()
 
     def stop(self):
@@ -340,7 +340,7 @@ def test_an_endpoint_dies(start_server, start_proxy, ketch_bin, tmp_path):
     with start_server(tmp_path / 'a.data') as a, start_server(tmp_path / 'b.data') as b:
         with start_proxy(f'{a.endpoint},{b.endpoint}') as p:
             ctl = Ctl(ketch_bin / 'etcdctl', p.endpoint)
-            wait_until(lambda: all(ctl.run('get', 'x').status == 0 for _ in range(2)))
+            wait_until(lambda: all(ctl.run('get', 'x', '--command-timeout=5s').status == 0 for _ in range(2)))
             a.kill()
             for _ in range(6):
                 assert ctl('get', 'x') == ''
@@ -355,7 +355,7 @@ def test_the_member_comes_back(server, proxy, ctl):
     server.kill()
     assert ctl.run('get', 'a', '--command-timeout=300ms').status == 1
     server.start()
-    wait_until(lambda: ctl.run('get', 'a').out == 'a\n1\n')
+    wait_until(lambda: ctl.run('get', 'a', '--command-timeout=5s').out == 'a\n1\n')
 
 
 def test_endpoints_are_synced(start_server, start_proxy, ketch_bin, tmp_path):
@@ -407,7 +407,7 @@ def test_tls(start_server, start_proxy, ketch_bin, tmp_path):
         dial = ['--cert', str(nameless.cert), '--key', str(nameless.key), '--cacert', str(ca.cert)]
         with start_proxy(s.endpoint, *dial, *server_flags) as p:
             ctl = Ctl(ketch_bin / 'etcdctl', f'https://{p.endpoint}')
-            wait_until(lambda: ctl.run(*pair.ctl(ca.cert), 'put', 'a', '1').out == 'OK\n')
+            wait_until(lambda: ctl.run(*pair.ctl(ca.cert), 'put', 'a', '1', '--command-timeout=5s').out == 'OK\n')
             assert ctl.run('--insecure-skip-tls-verify', 'get', 'a', '--command-timeout=1s').status == 1
             assert 'gRPC proxy server TLS' in p.log.read_text()
     named = subprocess.run([ketch_bin / 'etcd', 'grpc-proxy', 'start', '--listen-addr', '127.0.0.1:0', '--cert',
