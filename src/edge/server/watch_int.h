@@ -8,19 +8,24 @@
  *                   ^  |                        |                          |    |
  *                   |  +------ note BEHIND -----+--------------------------^    |
  *                   +------------------------- all history sent ----------------+
- *                 JOINING, LIVE -- cancel --> LEAVING -- note LEFT --> gone;   CATCHING -- cancel
- * --> gone
+ *
+ *      JOINING, LIVE -- cancel --> LEAVING -- note LEFT --> gone
+ *      CATCHING ------- cancel --> gone
  *
  * Invariants:
  *   W1  In JOINING, LIVE and LEAVING the watcher is the hub's: only its constant fields are read
- * here. W2  Nothing is sent for a watch before its `created` response, nothing after its `canceled`
- * one. W3  `created` responses leave in the order of the requests, refused creations among them. W4
- * Notes of a stream are handled in order, and only while less than WATCH_QUEUED_HIGH bytes of it
- * wait for the client; the rest stays counted in the hub, which then hands watches back (BEHIND).
+ *       here.
+ *   W2  Nothing is sent for a watch before its `created` response, nothing after its `canceled`
+ *       one.
+ *   W3  `created` responses leave in the order of the requests, refused creations among them.
+ *   W4  Notes of a stream are handled in order, and only while less than WATCH_QUEUED_HIGH bytes of
+ *       it wait for the client; the rest stays counted in the hub, which then hands watches back
+ *       (BEHIND).
  *   W5  A stream is freed when its call is ended, no request of it is with the node, and the hub
- * has said CLOSED (or never heard of it).
+ *       has said CLOSED (or never heard of it).
  *   W6  While fragments of a response wait for the client (`rest`) nothing else leaves on their
- * stream: clients put together what comes in a row.  What the client asks for meanwhile waits, too.
+ *       stream: clients put together what comes in a row.  What the client asks for meanwhile
+ *       waits, too.
  */
 #ifndef KETCH_EDGE_SERVER_WATCH_INT_H
 #define KETCH_EDGE_SERVER_WATCH_INT_H
