@@ -158,7 +158,8 @@ def whoever_leads(call, seconds=60):
         try:
             return call()
         except grpc.RpcError as e:
-            if e.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
+            # The latter is the answer to a proposal that found no leader.
+            if e.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) or time.monotonic() > end:
                 raise
         time.sleep(0.1)
 
