@@ -419,7 +419,7 @@ static bool queue_deflated(struct call *c, struct arena *a, struct payload *z)
     return added;
 }
 
-/* Queues a message whose length is checked; a: as body_add. */
+/* Queues a message, unless it is too large; a: as body_add. */
 static int queue(struct call *c, struct arena *a, const struct net_piece *v, size_t vn)
 {
     uint64_t n = pieces_bytes(v, vn);
@@ -427,7 +427,8 @@ static int queue(struct call *c, struct arena *a, const struct net_piece *v, siz
     uint8_t head[GRPC_HEAD_BYTES];
     bool added;
 
-    ASSERT(n <= INT32_MAX);
+    if (n > NET_SEND_MESSAGE_BYTES_MAX)
+        return ERR_LIMIT;
     grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
     if (UNLIKELY(c->gzip) && call__deflates_later(c, n))
         added = call__deflate_later(c, v, vn, n);
@@ -458,7 +459,8 @@ static int queue_pull(struct call *c, struct arena *a, uint64_t n, const struct 
     uint8_t head[GRPC_HEAD_BYTES];
     bool added;
 
-    ASSERT(n <= INT32_MAX);
+    if (n > NET_SEND_MESSAGE_BYTES_MAX)
+        return ERR_LIMIT;
     grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
     if (UNLIKELY(c->gzip) && call__deflates_later(c, n))
         added = call__deflate_pull_later(c, n, pull);
@@ -486,13 +488,23 @@ static void end(struct call *c, int code, const char *text)
     release(c);
 }
 
+/* The end of a call whose answer of n bytes could not be queued; in grpc-go's words. */
+static void end_unsent(struct call *c, uint64_t n)
+{
+    char text[96];
+
+    snprintf(text, sizeof text, "grpc: trying to send message larger than max (%" PRIu64 " vs. %u)",
+             n, NET_SEND_MESSAGE_BYTES_MAX);
+    end(c, GRPC_STATUS_RESOURCE_EXHAUSTED, n > NET_SEND_MESSAGE_BYTES_MAX ? text : "out of memory");
+}
+
 void call_reply(struct call *c, const struct net_piece *v, size_t vn)
 {
     ASSERT(c->owned);
     if (nobody_listens(c) || queue(c, &c->arena, v, vn) == 0)
         end(c, GRPC_STATUS_OK, NULL);
     else
-        end(c, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+        end_unsent(c, pieces_bytes(v, vn));
 }
 
 void call_reply_pull(struct call *c, uint64_t bytes, struct net_pull pull)
@@ -504,7 +516,7 @@ void call_reply_pull(struct call *c, uint64_t bytes, struct net_pull pull)
     }
     if (pull.done != NULL)
         pull.done(pull.arg);
-    end(c, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+    end_unsent(c, bytes);
 }
 
 void call_finish(struct call *c, int code, const char *message)

@@ -123,8 +123,10 @@ void call_finish(struct call *c, int code, const char *message);
  * is long: rather use counted ones.
  *
  *   ERR_CANCELED   nobody listens any more
- *   ERR_LIMIT      the connection holds net_limits.conn_queued_bytes_max already; nothing was
- * queued ERR_NOMEM      nothing was queued */
+ *   ERR_LIMIT      the connection holds net_limits.conn_queued_bytes_max already, or the message is
+ *                  larger than NET_SEND_MESSAGE_BYTES_MAX
+ *   ERR_NOMEM
+ * Nothing was queued then. */
 NODISCARD int call_send(struct call *c, const struct net_piece *v, size_t vn);
 
 /* One message of known length that is made as it leaves.  `pull.done` runs in any case. */

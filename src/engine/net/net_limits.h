@@ -65,6 +65,9 @@ void net_limits_default(struct net_limits *l);
 /* etcd's --max-request-bytes (1.5 MiB) + 512 KiB of overhead. */
 #define NET_RECV_MESSAGE_BYTES_MAX (2u << 20)
 
+/* A message of an answer, whatever holds it: what grpc-go sends at most, and clients read. */
+#define NET_SEND_MESSAGE_BYTES_MAX 0x7fffffffu
+
 /* A JWT and a few metadata entries are below 16 KiB; grpc-go allows 16 MiB, which invites abuse. */
 #define NET_HEADER_BYTES_MAX (64u << 10)
 
