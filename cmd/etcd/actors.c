@@ -3,11 +3,40 @@
 void actors_init(struct actors *a)
 {
     *a = (struct actors){0};
-    waker_init(&a->core_waker);
-    waker_init(&a->standby);
+    for (int i = 0; i < ACTORS_CORES; i++) {
+        a->cores[i].actors = a;
+        waker_init(&a->cores[i].waker);
+    }
     waker_init(&a->store_waker);
     waker_init(&a->work_waker);
     atomic_init(&a->wal_began, INT64_MIN / 2); /* the core is free for who comes first */
+}
+
+static void wake_keeper(struct actors *a)
+{
+    waker_wake(&a->cores[atomic_load(&a->keeper)].waker);
+}
+
+static void wake_standby(struct actors *a)
+{
+    waker_wake(&a->cores[1 - atomic_load(&a->keeper)].waker);
+}
+
+static bool is_lent(struct actors *a)
+{
+    int core = atomic_load(&a->core);
+
+    return core == CORE_LENT || core == CORE_OUT;
+}
+
+static void wake_core(struct actors *a)
+{
+    if (is_lent(a)) {
+        atomic_store(&a->news, true);
+        if (is_lent(a)) /* still: the guest will see it */
+            return;
+    }
+    wake_keeper(a);
 }
 
 void actors_wake(void *actors, enum node_actor which)
@@ -17,11 +46,14 @@ void actors_wake(void *actors, enum node_actor which)
     switch (which) {
     case NODE_RAFT:
     case NODE_APPLY:
-        waker_wake(&a->core_waker);
+        wake_core(a);
         return;
     case NODE_WAL:
         atomic_store(&a->wal_wanted, true);
-        waker_wake(atomic_load(&a->apart) ? &a->standby : &a->core_waker);
+        if (atomic_load(&a->apart))
+            wake_standby(a);
+        else
+            wake_core(a);
         return;
     case NODE_STORE:
         waker_wake(&a->store_waker);
@@ -35,9 +67,14 @@ void actors_wake(void *actors, enum node_actor which)
     UNREACHABLE();
 }
 
+static int64_t now_ns(void)
+{
+    return clock_mono_ns(clock_posix());
+}
+
 static int64_t turn(struct actors *a, enum node_actor which)
 {
-    return node_run(a->node, which, clock_mono_ns(clock_posix()), clock_wall_ms(clock_posix()));
+    return node_run(a->node, which, now_ns(), clock_wall_ms(clock_posix()));
 }
 
 /* The sooner of two times to run again; negative means never. */
@@ -46,6 +83,40 @@ static int64_t sooner(int64_t a, int64_t b)
     if (a < 0 || b < 0)
         return MAX(a, b);
     return MIN(a, b);
+}
+
+static bool pass_core(struct actors *a, enum core_state from, enum core_state to)
+{
+    int was = (int) from;
+
+    return atomic_compare_exchange_strong(&a->core, &was, (int) to);
+}
+
+/* Whoever gets the core says so before it runs anything: invariant 2. */
+static bool hold(struct core_thread *t, enum core_state from)
+{
+    if (!pass_core(t->actors, from, CORE_HELD))
+        return false;
+    atomic_store(&t->actors->keeper, (unsigned) (t - t->actors->cores));
+    return true;
+}
+
+/* Whoever runs wal has been at it for long, or nobody has had the core yet. */
+static bool is_stalled(struct actors *a)
+{
+    return now_ns() - atomic_load(&a->wal_began) >= ACTORS_STALL_NS;
+}
+
+static bool take_core(struct core_thread *t)
+{
+    if (!is_stalled(t->actors))
+        return false;
+    if (hold(t, CORE_FREE))
+        return true;
+    if (!hold(t, CORE_OUT))
+        return false;
+    wake_standby(t->actors); /* it may sleep as if it still had the core */
+    return true;
 }
 
 /* ---- wal ---- */
@@ -60,16 +131,18 @@ static void run_wal(struct actors *a)
         atomic_store(&a->wal_wanted, true);
     atomic_store(&a->wal_runs, false);
     if (atomic_load(&a->wal_wanted))
-        waker_wake(&a->core_waker);
+        wake_core(a);
 }
 
 /* Without the core, so that the other thread may take it when this takes long.  False: it has. */
-static bool run_wal_between(struct actors *a)
+static bool run_wal_between(struct core_thread *t)
 {
-    atomic_store(&a->wal_began, clock_mono_ns(clock_posix()));
-    atomic_store(&a->core, false);
+    struct actors *a = t->actors;
+
+    atomic_store(&a->wal_began, now_ns());
+    atomic_store(&a->core, CORE_FREE);
     run_wal(a);
-    return !atomic_exchange(&a->core, true);
+    return hold(t, CORE_FREE);
 }
 
 /* ---- the core ---- */
@@ -81,60 +154,135 @@ static bool is_apart(struct actors *a)
 
     if (apart != atomic_load_explicit(&a->apart, memory_order_relaxed)) {
         atomic_store(&a->apart, apart);
-        waker_wake(&a->standby);
+        wake_standby(a);
     }
     return apart;
 }
 
-static void hold_core(struct actors *a)
+/* Sleeps until there is something to do, and lends the core meanwhile.  False: the other thread
+ * took it from a guest. */
+static bool rest(struct core_thread *t, int64_t again_ns)
 {
+    struct actors *a = t->actors;
+
+    if (atomic_load_explicit(&a->apart, memory_order_relaxed)) {
+        waker_wait(&t->waker, again_ns);
+        return true;
+    }
+    a->rest_until = again_ns < 0 ? INT64_MAX : now_ns() + again_ns;
+    atomic_store(&a->core, CORE_RESTING);
+    waker_wait(&t->waker, again_ns);
+    while (!hold(t, CORE_RESTING)) {
+        atomic_store(&a->wanted, true); /* before the next look: the guest may just have gone */
+        if (hold(t, CORE_RESTING) || take_core(t))
+            break;
+        if (atomic_load(&a->core) == CORE_HELD)
+            return false;
+        waker_wait(&t->waker, ACTORS_STALL_NS);
+    }
+    atomic_store(&a->wanted, false);
+    return true;
+}
+
+static void hold_core(struct core_thread *t)
+{
+    struct actors *a = t->actors;
+
     while (!atomic_load(&a->stopping)) {
         int64_t again_ns = sooner(turn(a, NODE_RAFT), turn(a, NODE_APPLY));
 
         if (is_apart(a)) {
             if (atomic_load(&a->wal_wanted))
-                waker_wake(&a->standby);
+                wake_standby(a);
         } else if (atomic_load(&a->wal_wanted) && !atomic_load(&a->wal_runs)) {
-            if (!run_wal_between(a))
+            if (!run_wal_between(t))
                 return;
             again_ns = 0; /* there is news for raft */
         }
-        if (again_ns != 0)
-            waker_wait(&a->core_waker, again_ns);
+        if (again_ns != 0 && !rest(t, again_ns))
+            return;
     }
-    atomic_store(&a->core, false);
+    atomic_store(&a->core, CORE_FREE);
 }
 
-static void stand_by(struct actors *a)
+static void stand_by(struct core_thread *t)
 {
+    struct actors *a = t->actors;
     bool apart = atomic_load(&a->apart);
 
+    if (atomic_load(&a->guests_out) > 0 && a->stand_in != NULL && is_stalled(a))
+        a->stand_in(a->stand_in_ctx);
     /* Looking now and then costs less than being woken before every sync. */
-    if (!waker_wait(&a->standby, apart ? -1 : ACTORS_STALL_NS) || !apart)
+    if (!waker_wait(&t->waker, apart ? -1 : ACTORS_STALL_NS) || !apart)
         return;
     while (atomic_load(&a->wal_wanted) && atomic_load(&a->apart))
         run_wal(a);
 }
 
-/* The core is free when a sync has been running for long, or before either thread has had it. */
-static bool take_core(struct actors *a)
-{
-    if (atomic_load(&a->core) ||
-        clock_mono_ns(clock_posix()) - atomic_load(&a->wal_began) < ACTORS_STALL_NS)
-        return false;
-    return !atomic_exchange(&a->core, true);
-}
-
 static void run_core(void *arg)
 {
-    struct actors *a = arg;
+    struct core_thread *t = arg;
 
-    while (!atomic_load(&a->stopping)) {
-        if (take_core(a))
-            hold_core(a);
+    while (!atomic_load(&t->actors->stopping)) {
+        if (take_core(t))
+            hold_core(t);
         else
-            stand_by(a);
+            stand_by(t);
     }
+}
+
+/* ---- a guest ---- */
+
+bool actors_borrow(struct actors *a)
+{
+    return !atomic_load(&a->stopping) && pass_core(a, CORE_RESTING, CORE_LENT);
+}
+
+/* As run_wal_between. */
+static bool run_wal_as_guest(struct actors *a)
+{
+    bool back;
+
+    atomic_store(&a->wal_began, now_ns());
+    atomic_fetch_add(&a->guests_out, 1);
+    atomic_store(&a->core, CORE_OUT);
+    run_wal(a);
+    back = pass_core(a, CORE_OUT, CORE_LENT);
+    atomic_fetch_sub(&a->guests_out, 1);
+    return back;
+}
+
+static void give_back(struct actors *a, int64_t again_ns)
+{
+    bool sooner_than_planned = again_ns >= 0 &&
+                               now_ns() + again_ns + ACTORS_LATE_NS < a->rest_until;
+    bool news, wanted;
+
+    atomic_store(&a->core, CORE_RESTING);
+    news = atomic_exchange(&a->news, false);
+    wanted = atomic_load(&a->wanted);
+    if (sooner_than_planned || news || wanted)
+        wake_keeper(a);
+}
+
+void actors_run_guest(struct actors *a)
+{
+    int64_t again_ns = 0;
+
+    for (int i = 0; i < ACTORS_GUEST_TURNS_MAX && (again_ns == 0 || atomic_load(&a->news)); i++) {
+        atomic_store(&a->news, false);
+        again_ns = sooner(turn(a, NODE_RAFT), turn(a, NODE_APPLY));
+        if (!node_is_alone(a->node)) { /* the holder knows what that means */
+            again_ns = 0;
+            break;
+        }
+        if (atomic_load(&a->wal_wanted) && !atomic_load(&a->wal_runs)) {
+            if (!run_wal_as_guest(a))
+                return;
+            again_ns = 0;
+        }
+    }
+    give_back(a, again_ns);
 }
 
 /* ---- the others ---- */
@@ -174,7 +322,7 @@ int actors_start(struct actors *a, struct node *n, struct err *e)
         char name[] = "core-0";
 
         name[5] = (char) ('0' + i);
-        rc = thread_start(name, run_core, a, &a->cores[i], e);
+        rc = thread_start(name, run_core, &a->cores[i], &a->cores[i].thread, e);
     }
     if (rc == 0)
         rc = thread_start("store", run_store, a, &a->store, e);
@@ -194,12 +342,12 @@ static void join(struct thread **t)
 void actors_stop(struct actors *a)
 {
     atomic_store(&a->stopping, true);
-    waker_wake(&a->core_waker);
-    waker_wake(&a->standby);
+    for (int i = 0; i < ACTORS_CORES; i++)
+        waker_wake(&a->cores[i].waker);
     waker_wake(&a->store_waker);
     waker_wake(&a->work_waker);
     for (int i = 0; i < ACTORS_CORES; i++)
-        join(&a->cores[i]);
+        join(&a->cores[i].thread);
     join(&a->store);
     join(&a->work);
 }

@@ -12,12 +12,27 @@
  * ACTORS_STALL_NS, the other thread goes on with raft and apply, and the first one stands by when
  * the disk has answered.  With other members a sync never delays the core.
  *
+ * While the member is alone and has nothing to do, the holder of the core sleeps and lends it: an
+ * I/O thread that has one request and nothing else on its hands is its guest, runs the three actors
+ * itself, and saves the wake-ups.  When the guest's sync takes too long, the core goes to one of
+ * the two threads, and the other one stands in for the guest where it is missed (`stand_in`).
+ *
+ *            keeper sleeps          guest comes        guest runs wal
+ *   HELD <-----------------> RESTING <---------> LENT <--------------> OUT
+ *    ^ \                                                                |
+ *    |  `---- holder runs wal ---> FREE                                 |
+ *    +-------------------------------+---- after ACTORS_STALL_NS -------+
+ *
  * Invariants:
- *   1. An actor runs on one thread at a time: raft and apply on that which has set `core`, wal on
- *      that which has set `wal_runs`.  Setting and clearing them hands over what the actor owns.
- *   2. Only the holder of the core waits for `core_waker`, only the other one for `standby`.
+ *   1. An actor runs on one thread at a time: raft and apply on that which has made `core` HELD or
+ *      LENT, wal on that which has set `wal_runs`.  Setting and clearing them hands over what the
+ *      actor owns.
+ *   2. Who takes the core says so in `keeper` before it runs raft or apply: what was submitted
+ *      before somebody could wake the wrong thread is then seen without.
  *   3. What wakes wal is not lost: `wal_wanted` is cleared before wal runs, and who finds it set
  *      and wal running leaves it to that thread, which wakes the core when it is through.
+ *   4. What wakes the core while a guest has it is `news`, at which the guest looks after it has
+ *      given the core back; and a holder that wakes meanwhile says so in `wanted`.
  */
 #ifndef KETCH_CMD_ETCD_ACTORS_H
 #define KETCH_CMD_ETCD_ACTORS_H
@@ -28,18 +43,37 @@
 #define ACTORS_CORES 2
 #define ACTORS_STALL_NS INT64_C(100000000) /* a tick: no election and no lease is that exact */
 
+/* No tick and no commit minds that, and the holder's plan is that much off anyway. */
+#define ACTORS_LATE_NS INT64_C(1000000)
+
+/* A guest that finds more to do than its own leaves it to the core's threads. */
+#define ACTORS_GUEST_TURNS_MAX 8
+
+enum core_state { CORE_FREE, CORE_HELD, CORE_RESTING, CORE_LENT, CORE_OUT };
+
 struct actors {
     struct node *node;
+    /* Runs until the guest is back what it would have run, or returns at once.  NULL: nobody would
+     * miss it.  Set before the start. */
+    void (*stand_in)(void *ctx);
+    void *stand_in_ctx;
     _Atomic bool stopping;
 
-    struct thread *cores[ACTORS_CORES];
-    struct waker core_waker;
-    struct waker standby;
-    _Atomic bool core;       /* some thread runs raft and apply, or waits for core_waker */
+    struct core_thread {
+        struct actors *actors;
+        struct thread *thread;
+        struct waker waker; /* nobody else waits for it */
+    } cores[ACTORS_CORES];
+    _Atomic unsigned keeper; /* which of them had the core last; the other one stands by */
+    _Atomic int core;        /* enum core_state */
+    int64_t rest_until;      /* when its holder would wake by itself; who has the core has this */
+    _Atomic bool news;       /* for raft or apply, while a guest has the core */
+    _Atomic bool wanted;     /* its holder waits for the guest to give it back */
+    _Atomic int guests_out;  /* run wal, whoever has the core by now */
     _Atomic bool apart;      /* there are other members: wal is run by who stands by */
     _Atomic bool wal_wanted; /* wal was woken, or wants to run again */
     _Atomic bool wal_runs;
-    _Atomic int64_t wal_began; /* when the holder of the core let go of it to run wal */
+    _Atomic int64_t wal_began; /* when the core was let go of to run wal */
 
     struct thread *store, *work;
     struct waker store_waker, work_waker;
@@ -50,6 +84,14 @@ void actors_init(struct actors *a);
 
 /* For struct node_env: wakes the thread that runs `which`. */
 void actors_wake(void *actors, enum node_actor which);
+
+/* Any thread but the actors' own.  True: the caller is the core's guest and calls actors_run_guest
+ * soon; what it submits to the node until then wakes nobody. */
+NODISCARD bool actors_borrow(struct actors *a);
+/* Runs raft, wal and apply while one has news for another, a few turns, and gives the core back. It
+ * waits for the disk; should that take longer than ACTORS_STALL_NS, others go on meanwhile, and it
+ * returns when the disk has answered. */
+void actors_run_guest(struct actors *a);
 
 NODISCARD int actors_start(struct actors *a, struct node *n, struct err *e);
 

@@ -154,6 +154,23 @@ static int find_cluster(struct program *p, bool initialized, struct err *e)
     return rc;
 }
 
+static bool borrow_core(void *ctx)
+{
+    return actors_borrow(ctx);
+}
+
+static void run_core(void *ctx)
+{
+    actors_run_guest(ctx);
+}
+
+static void stand_in(void *ctx)
+{
+    struct program *p = ctx;
+
+    server_stand_in(p->server);
+}
+
 static int open_all(struct program *p, char *const *argv, struct err *e)
 {
     struct server_options so = {.config = &p->config,
@@ -162,7 +179,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
                                 .clock = clock_posix(),
                                 .random = random_posix(),
                                 .argv = argv,
-                                .initialized = has_log(&p->config)};
+                                .initialized = has_log(&p->config),
+                                .core = {borrow_core, run_core, &p->actors}};
     struct node_config nc;
     struct node_env env = {.disk = disk_posix(),
                            .random = random_posix(),
@@ -179,6 +197,8 @@ static int open_all(struct program *p, char *const *argv, struct err *e)
 
     nc = node_config_of(&p->config); /* after the check, which makes the list of members */
     actors_init(&p->actors);
+    p->actors.stand_in = stand_in;
+    p->actors.stand_in_ctx = p;
     env.wake_ctx = &p->actors;
     if (rc == 0)
         rc = peer_side_open(&p->peer_side, &p->config, p->log, p->metrics, &p->peers, e);

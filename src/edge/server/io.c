@@ -4,6 +4,13 @@
 
 #define IO_DRAIN_MS 2
 
+/* From how many calls on, each of which came alone and from the same connection, the thread runs
+ * the node itself; how many a disk that was slow costs, and what is slow. */
+#define IO_LONE_CALLS 32
+#define IO_LONE_CALLS_MAX 64
+#define IO_LONE_SLOW_CALLS 16
+#define IO_LONE_SLOW_NS INT64_C(4000000)
+
 /* Puts a list (oldest first, linked by `next`) on top of what waits, newest first. */
 static void wake(struct io *io)
 {
@@ -141,13 +148,44 @@ static void inbox_init(struct watch_inbox *in, struct io *io)
     watch_sink_init(&in->sink, deliver_watch);
 }
 
+/* ---- to the node ---- */
+
+/* A client that makes one call after the other is alone with us: while its call waits for the disk
+ * there is nothing else to do, and to wake another thread for it, and be woken, costs more than all
+ * the rest.  Any other connection that says something, and any second call, ends that. */
+static bool is_lone(struct io *io)
+{
+    uint64_t reader = loop_other_readers(io->loop);
+    bool lone = io->gathered->next == NULL && io->outstanding == 1 &&
+                io->gathered->kind == NODE_REQ_PROPOSE && reader == io->lone_reader;
+
+    io->lone_reader = reader;
+    io->lone = lone ? MIN(io->lone + 1, IO_LONE_CALLS_MAX) : 0;
+    return io->lone >= IO_LONE_CALLS && loop_may_step_aside(io->loop);
+}
+
+static void run_core(void *arg)
+{
+    struct io *io = arg;
+    const struct server_core *core = &io->server->o.core;
+    struct clock *clock = io->server->o.clock;
+    mono_ns began = clock_mono_ns(clock);
+
+    core->run(core->ctx);
+    if (clock_mono_ns(clock) - began > IO_LONE_SLOW_NS)
+        io->lone -= IO_LONE_SLOW_CALLS;
+}
+
 /* The requests of a turn reach the node together, so that they share a sync: the first of them
  * would start one, and the others would wait for the next. */
 static void submit_gathered(struct loop_hook *h)
 {
     struct io *io = CONTAINER_OF(h, struct io, submit_hook);
+    const struct server_core *core = &io->server->o.core;
     struct node_request *n = io->gathered;
 
+    if (core->borrow != NULL && is_lone(io) && core->borrow(core->ctx))
+        loop_step_aside(io->loop, run_core, io);
     io->gathered = NULL;
     io->gathered_end = &io->gathered;
     while (n != NULL) {
@@ -156,6 +194,12 @@ static void submit_gathered(struct loop_hook *h)
         node_submit(io->server->node, n);
         n = next;
     }
+}
+
+void server_stand_in(struct server *s)
+{
+    for (size_t i = 0; i < s->ios_n; i++)
+        loop_stand_in(s->ios[i].loop);
 }
 
 int io_init(struct io *io, struct server *s, unsigned id, struct err *e)

@@ -26,14 +26,24 @@
 
 struct server;
 
+/* Whoever runs the node's actors may let an I/O thread run them that has nothing else to do.
+ * borrow: true when it may, and then `run` follows; what is submitted in between waits for it.
+ * run: until the node has nothing to do at once; waits for the disk. */
+struct server_core {
+    bool (*borrow)(void *ctx);
+    void (*run)(void *ctx);
+    void *ctx;
+};
+
 struct server_options {
     const struct config *config; /* checked: config_check, config_check_start */
     struct log *log;
     struct metrics *metrics;
     struct clock *clock;
     struct random *random;
-    char *const *argv; /* for /debug/vars; may be NULL */
-    bool initialized;  /* the data directory has a member already: for the log */
+    char *const *argv;       /* for /debug/vars; may be NULL */
+    bool initialized;        /* the data directory has a member already: for the log */
+    struct server_core core; /* borrow NULL: never */
 };
 
 /* "listen tcp 127.0.0.1:2379: bind: address already in use" and other words of engine/net. */
@@ -43,6 +53,10 @@ NODISCARD int server_new(const struct server_options *o, struct server **ret, st
 NODISCARD int server_attach(struct server *s, struct node *n, struct err *e);
 
 NODISCARD int server_start(struct server *s, struct err *e);
+
+/* Any thread but the server's: while an I/O thread waits for the disk in `core.run`, does its work
+ * in its place, and returns when it is back.  Returns at once where none does. */
+void server_stand_in(struct server *s);
 
 /* What the node needs to know of --auth-token: whether logins give simple tokens. */
 bool server_simple_tokens(const struct config *c);

@@ -186,6 +186,9 @@ static void read_some(struct conn *c)
     ssize_t n = recv(c->fd, l->read_buf, much, 0);
 
     loop__count(&l->counters.reads, 1);
+    if (l->reader != c)
+        l->other_readers++;
+    l->reader = c;
     if (n > 0) {
         loop__count(&l->counters.bytes_in, (uint64_t) n);
         if (!c->lingering && c->tls != NULL)

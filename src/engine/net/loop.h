@@ -56,6 +56,19 @@ void loop_join(struct loop *l);
 /* Any thread.  The loop ends after the turn in which it sees this. */
 void loop_stop(struct loop *l);
 
+/* The loop's thread leaves it for as long as `fn` takes, after this turn (what others have sent by
+ * then is still taken).  fn may wait for a disk: meanwhile any other thread may come and run the
+ * loop in its place, and nobody has to.  Only where loop_may_step_aside. */
+void loop_step_aside(struct loop *l, void (*fn)(void *arg), void *arg);
+/* It runs by loop_run, on its own thread, and has not been told so yet in this turn. */
+bool loop_may_step_aside(const struct loop *l);
+/* Any thread but the loop's: runs the loop until its own thread is back, or until loop_stop.
+ * Returns at once when that thread is not away. */
+void loop_stand_in(struct loop *l);
+
+/* How often input came from another connection than the time before. */
+uint64_t loop_other_readers(const struct loop *l);
+
 /* Whether the caller is the loop's thread (or the loop is not running). */
 bool loop_is_mine(const struct loop *l);
 

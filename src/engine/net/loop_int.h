@@ -4,6 +4,9 @@
  * callback after the wait.  A poster that finds it true clears it and pays one uv_async_send; all
  * others pay an atomic exchange.  The loop sets it before it looks at the queue for the last time,
  * and the poster pushes before it looks at `asleep`, so one of the two always sees the other.
+ *
+ * Stepping aside.  The loop belongs to its own thread while `place` is AT_HOME or ASIDE, and to who
+ * stands in while it is STOOD_IN; between ASIDE and the end of `aside` nobody touches it.
  */
 #ifndef KETCH_ENGINE_NET_LOOP_INT_H
 #define KETCH_ENGINE_NET_LOOP_INT_H
@@ -37,6 +40,8 @@ struct loop_counters {
     _Atomic uint64_t writes;
 };
 
+enum loop_place { LOOP_AT_HOME, LOOP_ASIDE, LOOP_STOOD_IN };
+
 struct loop {
     uv_loop_t uv;
     uv_async_t async;
@@ -49,7 +54,15 @@ struct loop {
     _Atomic bool stopping;
     bool awake; /* this thread's view: the turn has begun */
     _Atomic bool running;
-    const bool *until; /* of loop_run_until */
+    const bool *until;        /* of loop_run_until */
+    bool for_good;            /* loop_run: may step aside */
+    void (*aside)(void *arg); /* NULL: no */
+    void *aside_arg;
+    _Atomic int place;         /* enum loop_place */
+    _Atomic bool back;         /* who stands in is to leave */
+    struct waker home;         /* who stood in has left */
+    const struct conn *reader; /* input came from it last; compared only */
+    uint64_t other_readers;
     uv_thread_t runner;
 
     struct clock *clock; /* of `now` and of slices; tests have one of their own */

@@ -267,6 +267,8 @@ struct client {
     struct world *w;
     pthread_t thread;
     raft_index last;
+    bool may_be_guest;
+    int guest_n;
 };
 
 static void *put_many(void *arg)
@@ -274,8 +276,12 @@ static void *put_many(void *arg)
     struct client *c = arg;
 
     for (int i = 0; i < 200; i++) {
+        bool guest = c->may_be_guest && actors_borrow(&c->w->actors);
         struct request *q = ask(c->w, NODE_REQ_PROPOSE, "k");
 
+        if (guest)
+            actors_run_guest(&c->w->actors);
+        c->guest_n += guest;
         while (!atomic_load(&q->answered))
             pause_ms(0);
         assert_int_equal(q->r.result.err, API_OK);
@@ -286,25 +292,148 @@ static void *put_many(void *arg)
     return NULL;
 }
 
+/* Returns how often one of them was the core's guest. */
+static int put_by_threads(struct world *w, bool may_be_guests)
+{
+    struct client c[4] = {0};
+    struct request *q;
+    int guest_n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        c[i].w = w;
+        c[i].may_be_guest = may_be_guests;
+        assert_int_equal(pthread_create(&c[i].thread, NULL, put_many, &c[i]), 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        pthread_join(c[i].thread, NULL);
+        guest_n += c[i].guest_n;
+    }
+    q = ask(w, NODE_REQ_PROPOSE, "last");
+    wait_answered(q);
+    assert_int_equal(q->r.result.revision, 1 + 200 * ARRAY_LEN(c) + 1);
+    request_free(q);
+    return guest_n;
+}
+
 /* Puts of several threads are all answered, each thread's in order; revisions are as many as puts.
  */
 static void puts_of_many_threads_are_all_answered(void **state)
 {
     struct world *w = world_new();
-    struct client c[4] = {0};
-    struct request *q;
 
     (void) state;
-    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
-        c[i].w = w;
-        assert_int_equal(pthread_create(&c[i].thread, NULL, put_many, &c[i]), 0);
+    assert_int_equal(put_by_threads(w, false), 0);
+    world_free(w);
+}
+
+/* ---- guests ---- */
+
+static void borrow(struct world *w)
+{
+    for (int i = 0; i < 20000 && !actors_borrow(&w->actors); i++)
+        pause_ms(1);
+    assert_int_equal(atomic_load(&w->actors.core), CORE_LENT);
+}
+
+/* While the core has nothing to do another thread may have it: what it asks for is done, durable
+ * and answered when it gives the core back, and nobody was woken for it. */
+static void a_guest_does_its_own_work(void **state)
+{
+    struct world *w = world_new();
+
+    (void) state;
+    for (int i = 0; i < 20; i++) {
+        struct request *q;
+
+        borrow(w);
+        assert_false(actors_borrow(&w->actors)); /* one at a time */
+        q = ask(w, NODE_REQ_PROPOSE, "k");
+        assert_false(atomic_load(&q->answered));
+        actors_run_guest(&w->actors);
+        assert_true(atomic_load(&q->answered));
+        assert_int_equal(q->r.result.revision, 2 + i);
+        request_free(q);
     }
-    for (size_t i = 0; i < ARRAY_LEN(c); i++)
-        pthread_join(c[i].thread, NULL);
-    q = ask(w, NODE_REQ_PROPOSE, "last");
-    wait_answered(q);
-    assert_int_equal(q->r.result.revision, 1 + 200 * ARRAY_LEN(c) + 1);
-    request_free(q);
+    world_free(w);
+}
+
+/* Guests and the core's own thread in turn, and all at once: as above. */
+static void puts_of_guests_are_all_answered(void **state)
+{
+    struct world *w = world_new();
+
+    (void) state;
+    assert_true(put_by_threads(w, true) > 0);
+    world_free(w);
+}
+
+struct hung_guest {
+    struct world *w;
+    struct request *put;
+    _Atomic bool gone;
+    _Atomic int stood_in, left;
+};
+
+static void *be_guest(void *arg)
+{
+    struct hung_guest *g = arg;
+
+    borrow(g->w);
+    gate_set(true); /* not before: the core's own thread might hang instead */
+    g->put = ask(g->w, NODE_REQ_PROPOSE, "a");
+    actors_run_guest(&g->w->actors);
+    atomic_store(&g->gone, true);
+    return NULL;
+}
+
+static void stand_in(void *ctx)
+{
+    struct hung_guest *g = ctx;
+
+    atomic_fetch_add(&g->stood_in, 1);
+    while (!atomic_load(&g->gone))
+        pause_ms(1);
+    atomic_fetch_add(&g->left, 1);
+}
+
+/* A sync that hangs holds up its guest only: the core's threads go on with what needs no sync, one
+ * of them stands in for the guest, and everything is answered when the disk is. */
+static void a_hung_sync_of_a_guest_stops_only_what_waits_for_it(void **state)
+{
+    struct world *w = world_new();
+
+    (void) state;
+    for (int i = 0; i < 4; i++) {
+        struct hung_guest g = {.w = w};
+        struct request *later, *list;
+        pthread_t thread;
+
+        w->actors.stand_in_ctx = &g;
+        w->actors.stand_in = stand_in;
+        assert_int_equal(pthread_create(&thread, NULL, be_guest, &g), 0);
+        for (int k = 0; k < 20000 && !gate_has_waiter(); k++)
+            pause_ms(1);
+        assert_true(gate_has_waiter());
+        later = ask(w, NODE_REQ_PROPOSE, "b");
+        list = ask(w, NODE_REQ_LEASE_LIST, NULL);
+        wait_answered(list);
+        for (int k = 0; k < 20000 && atomic_load(&g.stood_in) == 0; k++)
+            pause_ms(1);
+        assert_int_equal(atomic_load(&g.stood_in), 1);
+        assert_false(atomic_load(&g.put->answered));
+        assert_false(atomic_load(&later->answered));
+        gate_set(false);
+        pthread_join(thread, NULL);
+        wait_answered(g.put);
+        wait_answered(later);
+        for (int k = 0; k < 20000 && atomic_load(&g.left) == 0; k++)
+            pause_ms(1);
+        assert_int_equal(atomic_load(&g.left), 1);
+        assert_true(g.put->r.index < later->r.index);
+        request_free(g.put);
+        request_free(later);
+        request_free(list);
+    }
     world_free(w);
 }
 
@@ -321,6 +450,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hung_sync_stops_only_what_waits_for_it),
         cmocka_unit_test(puts_of_many_threads_are_all_answered),
+        cmocka_unit_test(a_guest_does_its_own_work),
+        cmocka_unit_test(puts_of_guests_are_all_answered),
+        cmocka_unit_test(a_hung_sync_of_a_guest_stops_only_what_waits_for_it),
         cmocka_unit_test(threads_end_that_had_nothing_to_do),
     };
 

@@ -232,11 +232,135 @@ static void signals(void **state)
     assert_true(signaled);
 }
 
+/* ---- stepping aside ---- */
+
+static struct {
+    struct waker away, release, ran;
+    struct loop_task leave, work;
+    _Atomic bool ran_yet;
+    _Atomic bool was_mine;
+} aside;
+
+static void be_away(void *arg)
+{
+    (void) arg;
+    waker_wake(&aside.away);
+    waker_wait(&aside.release, -1);
+}
+
+static void leave(struct loop_task *t)
+{
+    (void) t;
+    assert_true(loop_may_step_aside(loop));
+    loop_step_aside(loop, be_away, NULL);
+    assert_false(loop_may_step_aside(loop));
+}
+
+static void work(struct loop_task *t)
+{
+    (void) t;
+    atomic_store(&aside.was_mine, loop_is_mine(loop) && loop_may_step_aside(loop));
+    atomic_store(&aside.ran_yet, true);
+    waker_wake(&aside.ran);
+}
+
+static void aside_begin(void)
+{
+    struct err e = ERR_INIT;
+
+    waker_init(&aside.away);
+    waker_init(&aside.release);
+    waker_init(&aside.ran);
+    aside.leave.run = leave;
+    aside.work.run = work;
+    assert_int_equal(loop_start(loop, &e), 0);
+}
+
+static void send_away(void)
+{
+    loop_post(loop, &aside.leave);
+    waker_wait(&aside.away, -1);
+    atomic_store(&aside.ran_yet, false);
+    loop_post(loop, &aside.work);
+}
+
+/* What comes while the loop's thread is away is done when it is back, on that thread. */
+static void a_thread_that_steps_aside_comes_back(void **state)
+{
+    (void) state;
+    aside_begin();
+    for (int i = 0; i < 20; i++) {
+        send_away();
+        assert_false(waker_wait(&aside.ran, 1000000));
+        assert_false(atomic_load(&aside.ran_yet));
+        waker_wake(&aside.release);
+        waker_wait(&aside.ran, -1);
+        assert_true(atomic_load(&aside.was_mine));
+    }
+    loop_stop(loop);
+    loop_join(loop);
+}
+
+static void stand_in(void *arg)
+{
+    (void) arg;
+    loop_stand_in(loop);
+}
+
+/* Another thread may do it meanwhile; it leaves when the first one is back, and does not step aside
+ * itself.  Where nobody is away it has nothing to do. */
+static void another_thread_stands_in(void **state)
+{
+    struct thread *t;
+    struct err e = ERR_INIT;
+
+    (void) state;
+    aside_begin();
+    loop_stand_in(loop);
+    for (int i = 0; i < 20; i++) {
+        send_away();
+        assert_int_equal(thread_start("stand-in", stand_in, NULL, &t, &e), 0);
+        waker_wait(&aside.ran, -1);
+        assert_false(atomic_load(&aside.was_mine));
+        waker_wake(&aside.release);
+        thread_join(t);
+        loop_post(loop, &aside.work);
+        waker_wait(&aside.ran, -1);
+        assert_true(atomic_load(&aside.was_mine));
+    }
+    loop_stop(loop);
+    loop_join(loop);
+}
+
+/* A loop that is to end does so while its thread is away and another one stands in. */
+static void a_loop_ends_while_its_thread_is_away(void **state)
+{
+    struct thread *t;
+    struct err e = ERR_INIT;
+
+    (void) state;
+    aside_begin();
+    send_away();
+    assert_int_equal(thread_start("stand-in", stand_in, NULL, &t, &e), 0);
+    waker_wait(&aside.ran, -1);
+    loop_stop(loop);
+    thread_join(t);
+    waker_wake(&aside.release);
+    loop_join(loop);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(tasks_from_threads), T(ping_pong), T(timers), T(hooks), T(signals),
+        T(tasks_from_threads),
+        T(ping_pong),
+        T(timers),
+        T(hooks),
+        T(signals),
+        T(a_thread_that_steps_aside_comes_back),
+        T(another_thread_stands_in),
+        T(a_loop_ends_while_its_thread_is_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
