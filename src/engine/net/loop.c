@@ -307,58 +307,6 @@ static void run_end(struct loop *l)
     atomic_store_explicit(&l->running, false, memory_order_release);
 }
 
-/* ---- stepping aside ---- */
-
-bool loop_may_step_aside(const struct loop *l)
-{
-    return l->for_good && l->aside == NULL && atomic_load(&l->place) == LOOP_AT_HOME;
-}
-
-void loop_step_aside(struct loop *l, void (*fn)(void *arg), void *arg)
-{
-    ASSERT(loop_may_step_aside(l));
-    ASSERT(loop_is_mine(l));
-    l->aside = fn;
-    l->aside_arg = arg;
-    uv_stop(&l->uv);
-}
-
-static void step_aside(struct loop *l)
-{
-    void (*fn)(void *arg) = l->aside;
-    int aside = LOOP_ASIDE;
-
-    l->aside = NULL;
-    atomic_store(&l->back, false);
-    atomic_store(&l->place, LOOP_ASIDE);
-    fn(l->aside_arg);
-    if (atomic_compare_exchange_strong(&l->place, &aside, LOOP_AT_HOME))
-        return;
-    atomic_store(&l->back, true);
-    uv_async_send(&l->async);
-    waker_wait(&l->home, -1);
-    ASSERT(atomic_load(&l->place) == LOOP_AT_HOME);
-    l->runner = uv_thread_self();
-}
-
-void loop_stand_in(struct loop *l)
-{
-    int aside = LOOP_ASIDE;
-
-    if (!atomic_compare_exchange_strong(&l->place, &aside, LOOP_STOOD_IN))
-        return;
-    l->runner = uv_thread_self();
-    while (!atomic_load(&l->back) && !atomic_load_explicit(&l->stopping, memory_order_acquire))
-        uv_run(&l->uv, UV_RUN_DEFAULT);
-    atomic_store(&l->place, LOOP_AT_HOME);
-    waker_wake(&l->home);
-}
-
-uint64_t loop_other_readers(const struct loop *l)
-{
-    return l->other_readers;
-}
-
 void loop_run(struct loop *l)
 {
     run_begin(l);
@@ -366,7 +314,7 @@ void loop_run(struct loop *l)
     while (!atomic_load_explicit(&l->stopping, memory_order_acquire)) {
         uv_run(&l->uv, UV_RUN_DEFAULT);
         if (l->aside != NULL)
-            step_aside(l);
+            loop__aside(l);
     }
     l->for_good = false;
     atomic_store_explicit(&l->stopping, false, memory_order_relaxed);

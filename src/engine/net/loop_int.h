@@ -124,6 +124,9 @@ void loop__turn_begin(struct loop *l);
  * fuzz targets without sockets call it instead of running the loop. */
 void loop__turn_end(struct loop *l);
 
+/* Between two turns: what loop_step_aside was told, and back. */
+void loop__aside(struct loop *l);
+
 /* As loop_timer_start, in nanoseconds of loop_now_ns. */
 NODISCARD int loop__timer_at(struct loop *l, struct loop_timer *t, mono_ns at);
 

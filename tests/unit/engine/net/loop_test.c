@@ -239,6 +239,7 @@ static struct {
     struct loop_task leave, work;
     _Atomic bool ran_yet;
     _Atomic bool was_mine;
+    _Atomic int64_t left_ns, ran_ns; /* by the loop's turns */
 } aside;
 
 static void be_away(void *arg)
@@ -252,6 +253,7 @@ static void leave(struct loop_task *t)
 {
     (void) t;
     assert_true(loop_may_step_aside(loop));
+    atomic_store(&aside.left_ns, loop_now_ns(loop));
     loop_step_aside(loop, be_away, NULL);
     assert_false(loop_may_step_aside(loop));
 }
@@ -260,6 +262,7 @@ static void work(struct loop_task *t)
 {
     (void) t;
     atomic_store(&aside.was_mine, loop_is_mine(loop) && loop_may_step_aside(loop));
+    atomic_store(&aside.ran_ns, loop_now_ns(loop));
     atomic_store(&aside.ran_yet, true);
     waker_wake(&aside.ran);
 }
@@ -284,7 +287,8 @@ static void send_away(void)
     loop_post(loop, &aside.work);
 }
 
-/* What comes while the loop's thread is away is done when it is back, on that thread. */
+/* What comes while the loop's thread is away is done when it is back, on that thread, and time has
+ * passed meanwhile. */
 static void a_thread_that_steps_aside_comes_back(void **state)
 {
     (void) state;
@@ -296,6 +300,7 @@ static void a_thread_that_steps_aside_comes_back(void **state)
         waker_wake(&aside.release);
         waker_wait(&aside.ran, -1);
         assert_true(atomic_load(&aside.was_mine));
+        assert_true(atomic_load(&aside.ran_ns) - atomic_load(&aside.left_ns) >= 1000000);
     }
     loop_stop(loop);
     loop_join(loop);
