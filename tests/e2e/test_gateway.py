@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from conftest import has_address_sanitizer
+
 from gateway_lib import Gateway
 from ws_lib import CLOSE, PING, PONG, TEXT, WebSocket
 
@@ -281,7 +283,7 @@ def test_client_goes(server):
     server.wait_for(lambda: '"count":"1"' in g.post('/v3/kv/range', f'{{"key":"{b("l/")}","range_end":"{b("l0")}"}}')[1])
 
 
-def test_large_and_slow(server):
+def test_large_and_slow(server, ketch_bin):
     """A range of 16 MB comes whole and right; a client that does not read holds back what is made, not the server."""
     g = Gateway(server)
     value = 'v' * (1 << 20)
@@ -295,7 +297,8 @@ def test_large_and_slow(server):
 
     before = rss()
     time.sleep(0.2)
-    assert rss() - before < 10
+    if not has_address_sanitizer(ketch_bin / 'etcd'):  # which keeps what was freed for a while
+        assert rss() - before < 10
     got = json.loads(slow[0].read())
     assert [base64.b64decode(kv['value']).decode() for kv in got['kvs']] == [value] * 16
     for r in slow:

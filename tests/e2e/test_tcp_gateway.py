@@ -228,6 +228,7 @@ def test_no_endpoint_left(gateway):
     for _ in range(2):
         with g.connect() as c:
             assert c.recv(1) == b''
+    Server.wait_for(lambda: g.said('deactivated endpoint'))
     assert len(g.said('deactivated endpoint')) == 1
 
 
