@@ -161,9 +161,12 @@ static bool is_lone(struct io *io)
 
     io->lone_reader = reader;
     io->lone = lone ? MIN(io->lone + 1, IO_LONE_CALLS_MAX) : 0;
+    if (atomic_exchange(&io->lone_took, 0) > IO_LONE_SLOW_NS)
+        io->lone -= IO_LONE_SLOW_CALLS;
     return io->lone >= IO_LONE_CALLS && loop_may_step_aside(io->loop);
 }
 
+/* Away from the loop, where somebody may stand in: nothing of the thread's is touched. */
 static void run_core(void *arg)
 {
     struct io *io = arg;
@@ -172,8 +175,7 @@ static void run_core(void *arg)
     mono_ns began = clock_mono_ns(clock);
 
     core->run(core->ctx);
-    if (clock_mono_ns(clock) - began > IO_LONE_SLOW_NS)
-        io->lone -= IO_LONE_SLOW_CALLS;
+    atomic_store(&io->lone_took, clock_mono_ns(clock) - began);
 }
 
 /* The requests of a turn reach the node together, so that they share a sync: the first of them

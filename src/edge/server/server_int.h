@@ -103,8 +103,9 @@ struct io {
     struct node_request *gathered; /* of this turn, not yet submitted; oldest first */
     struct node_request **gathered_end;
     struct loop_hook submit_hook;
-    int lone;             /* score of calls that came alone: io.c */
-    uint64_t lone_reader; /* loop_other_readers at the last one */
+    int lone;                  /* score of calls that came alone: io.c */
+    _Atomic int64_t lone_took; /* by the last of them, when this thread ran the node */
+    uint64_t lone_reader;      /* loop_other_readers at the last one */
     struct watch_io *watch;
     struct random_seeded ids; /* of spans and traces, when there are any */
     struct list guarded;      /* streams with "hasleader": struct leader_guard */
