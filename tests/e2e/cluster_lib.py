@@ -95,12 +95,16 @@ class Cluster:
             time.sleep(0.05)
         raise AssertionError(f'no leader after {seconds} seconds')
 
+    def roles(self):
+        """The leader and the others, from one look: between two the leader may change."""
+        leader = self.leader()
+        return leader, self.followers_of(leader)
+
     def followers_of(self, leader):
         return [m for m in self.running() if m is not leader]
 
     def followers(self):
-        leader = self.leader()
-        return [m for m in self.running() if m is not leader]
+        return self.roles()[1]
 
     def agree(self, seconds=20):
         """Waits until all running members hold the same revision, and compares their hashes there."""

@@ -1,7 +1,8 @@
 """A network between the members that can be cut, one direction at a time: a proxy before each member's peer port.
 
 Bytes from one member to another are held while that direction is cut, and go on when it is not any more, as on a network
-that loses packets.  Who a connection is from its first request says (X-Server-From).
+that loses packets.  Who a connection is from its requests say (X-Server-From): one that began with a question for the
+version, which does not, may go on as a stream.
 """
 import asyncio
 import itertools
@@ -64,18 +65,24 @@ class Network(threading.Thread):
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.close()
             return
-        found = FROM.search(head)
-        sender = found and found.group(1).decode()
+        sender = None
+
+        def look(data):
+            nonlocal sender
+            found = sender is None and FROM.search(data)
+            if found:
+                sender = found.group(1).decode()
 
         def source():
             return self.names.get(sender)
 
-        await asyncio.gather(self.pump(reader, theirs, lambda: (source(), name), head),
+        await asyncio.gather(self.pump(reader, theirs, lambda: (source(), name), head, look),
                              self.pump(mine, writer, lambda: (name, source()), b''))
 
-    async def pump(self, reader, writer, way, data):
+    async def pump(self, reader, writer, way, data, look=lambda data: None):
         try:
             while True:
+                look(data)
                 while self.is_cut(*way()):
                     await self.change.wait()
                 writer.write(data)

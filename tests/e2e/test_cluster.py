@@ -238,7 +238,7 @@ def test_peer_urls_are_updated(three):
 def test_leadership_moves_on_request(three):
     """MoveLeader makes the wanted member leader; one that does not lead, or a target that is none, is refused."""
     import grpc
-    leader, (a, b) = three.leader(), three.followers()
+    leader, (a, b) = three.roles()
     ids = {m.name: m.ID for m in member_list(leader).values()}
     for asked, target, text in ((a, ids[a.name], 'etcdserver: not leader'),
                                 (leader, 1, 'etcdserver: bad leader transferee')):

@@ -376,18 +376,20 @@ static void gone(struct conn *c)
     c->ops->free(c);
 }
 
-void conn__end(struct conn *c)
+bool conn__end(struct conn *c)
 {
     ASSERT(!c->ended);
     c->cuts = NET_CUTS_MAX; /* this asks for nothing: a short slice */
     turn__slice_begin(c);
     if (c->ops->ending != NULL && c->ops->ending(c)) {
         list_push(&c->loop->ending, &c->end_link);
-        return;
+        return false;
     }
     c->ended = true;
-    if (c->state == CONN_CLOSED)
-        gone(c);
+    if (c->state != CONN_CLOSED)
+        return false;
+    gone(c);
+    return true;
 }
 
 /* The socket stays until the session has ended, so that no other connection gets its number while
@@ -406,9 +408,9 @@ static void teardown(struct conn *c)
         gone(c);
         return;
     }
-    if (list_empty(&c->end_link))
-        conn__end(c);
-    if (c->state == CONN_CLOSED && !c->ended && c->polling) {
+    if (list_empty(&c->end_link) && conn__end(c))
+        return;
+    if (c->polling) {
         uv_poll_stop(&c->poll);
         shutdown(c->fd, SHUT_RDWR);
     }

@@ -117,8 +117,8 @@ void conn__flush(struct conn *c);
 void conn__carry(struct conn *c, const uint8_t *p, size_t n);
 /* The loop's: a slice for what is carried. */
 void conn__resume(struct conn *c);
-/* The loop's: a slice for the end of a session. */
-void conn__end(struct conn *c);
+/* The loop's: a slice for the end of a session.  True: the connection is gone. */
+bool conn__end(struct conn *c);
 
 /* Bytes that were read (or as if: tests). */
 void conn__feed(struct conn *c, const uint8_t *p, size_t n);

@@ -3,8 +3,10 @@
 #define _GNU_SOURCE
 #include "lib/cm.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,17 +15,47 @@
 
 #define SKIPPED 77
 #define REVISIONS_MAX 64
+#define READY_SECONDS 60  /* on a machine with much else to do */
+#define PORTS_FIRST 28000 /* below those that the kernel gives to clients */
+#define PORTS_N 4000
 
 static char bin[512];
 static char dir[] = "/tmp/ketch-etcd-XXXXXX";
 static pid_t etcd;
 static unsigned port;
 
+static bool is_free(unsigned p)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t) p)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool is;
+
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    is = fd >= 0 && bind(fd, (struct sockaddr *) &a, sizeof a) == 0;
+    close(fd);
+    return is;
+}
+
+/* Two ports in a row that nobody has. */
+static unsigned free_ports(void)
+{
+    unsigned n = (unsigned) getpid();
+
+    for (unsigned i = 0; i < PORTS_N; i += 2) {
+        unsigned p = PORTS_FIRST + (2 * n + i) % PORTS_N;
+
+        if (is_free(p) && is_free(p + 1))
+            return p;
+    }
+    fail_msg("no port is free");
+    return 0;
+}
+
 static void start_etcd(void)
 {
     char client[64], peer[64], cluster[96], data[600];
 
-    port = 20000 + (unsigned) getpid() % 20000;
+    port = free_ports();
     snprintf(client, sizeof client, "http://127.0.0.1:%u", port);
     snprintf(peer, sizeof peer, "http://127.0.0.1:%u", port + 1);
     snprintf(cluster, sizeof cluster, "default=%s", peer);
@@ -62,7 +94,7 @@ static char *ctl(const char *args)
 
 static void wait_until_ready(void)
 {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < READY_SECONDS * 10; i++) {
         if (ctl("endpoint health") != NULL)
             return;
         usleep(100000);
