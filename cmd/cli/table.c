@@ -2,20 +2,10 @@
 
 #include <ctype.h>
 
+#include "base/blank.h"
 #include "cli/text.h"
 
 #define TABLE_COLUMNS_MAX 32
-
-static struct bytes trimmed(const char *s)
-{
-    struct bytes b = bytes_str(s);
-
-    while (b.n > 0 && isspace(b.p[0]))
-        b = bytes_of(b.p + 1, b.n - 1);
-    while (b.n > 0 && isspace(b.p[b.n - 1]))
-        b.n--;
-    return b;
-}
 
 static void put_times(struct buf *out, const char *s, size_t times)
 {
@@ -58,7 +48,7 @@ static void put_header(struct buf *out, const char *const *header, const size_t 
 static void put_row(struct buf *out, const char *const *cells, const size_t *width, size_t columns)
 {
     for (size_t i = 0; i < columns; i++) {
-        struct bytes cell = trimmed(cells[i]);
+        struct bytes cell = bytes_trimmed(bytes_str(cells[i]));
 
         buf_add_str(out, "\u2502 ");
         put_times(out, " ", width[i] - text_utf8_count(cell));
@@ -78,7 +68,8 @@ void table_print(struct buf *out, const char *const *header, size_t columns,
     for (size_t i = 0; i < columns; i++)
         width[i] = text_utf8_count(bytes_str(header[i]));
     for (size_t i = 0; i < rows * columns; i++)
-        width[i % columns] = MAX(width[i % columns], text_utf8_count(trimmed(cells[i])));
+        width[i % columns] = MAX(width[i % columns],
+                                 text_utf8_count(bytes_trimmed(bytes_str(cells[i]))));
     put_rule(out, width, columns, "\u250c", "\u252c", "\u2510");
     put_header(out, header, width, columns);
     if (rows > 0)

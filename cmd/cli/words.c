@@ -1,11 +1,7 @@
 #include "cli/words.h"
 
+#include "base/blank.h"
 #include "cli/text.h"
-
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
 
 static int add_word(struct words *w, struct bytes s, struct err *e)
 {
@@ -54,7 +50,7 @@ static size_t bare_len(struct bytes s)
 {
     size_t n = 0;
 
-    while (n < s.n && !is_blank(s.p[n]))
+    while (n < s.n && !byte_is_blank(s.p[n]))
         n++;
     return n;
 }
@@ -81,7 +77,7 @@ int words_split(struct words *w, struct bytes line, struct err *e)
             else if (quoted > 0)
                 rc = add_word(w, bytes_of(line.p + 1, quoted - 2), e);
             n = MAX(quoted, 1);
-        } else if (!is_blank(c)) {
+        } else if (!byte_is_blank(c)) {
             n = bare_len(line);
             rc = add_word(w, bytes_of(line.p, n), e);
         }

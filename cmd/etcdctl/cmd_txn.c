@@ -1,5 +1,6 @@
 /* cmd_txn.c -- three blocks of lines from standard input, made into one transaction. */
 #include "base/alloc.h"
+#include "base/blank.h"
 #include "cli/txn_lines.h"
 #include "etcdctl/ctl.h"
 
@@ -21,17 +22,6 @@ static void prompt(const struct txn_lines *t, const char *what)
     fflush(stdout);
 }
 
-static struct bytes trimmed(struct bytes s)
-{
-    const char *blanks = " \t\r\n\v\f";
-
-    while (s.n > 0 && s.p[0] != 0 && strchr(blanks, s.p[0]) != NULL)
-        s = bytes_of(s.p + 1, s.n - 1);
-    while (s.n > 0 && s.p[s.n - 1] != 0 && strchr(blanks, s.p[s.n - 1]) != NULL)
-        s.n--;
-    return s;
-}
-
 /* Gives each line of a block to `take`, which returns an exit status; a blank line ends the block.
  */
 static int read_block(struct txn_lines *t,
@@ -48,7 +38,7 @@ static int read_block(struct txn_lines *t,
             status = cli_fail(CTL_INVALID_INPUT, "EOF");
             break;
         }
-        s = trimmed(buf_bytes(&line));
+        s = bytes_trimmed(buf_bytes(&line));
         if (s.n == 0)
             break;
         status = take(t, s, arg);

@@ -1,8 +1,7 @@
 /* connect.c -- which servers, over what, as whom. */
 #define _POSIX_C_SOURCE 200809L
-#include <ctype.h>
-
 #include "base/alloc.h"
+#include "base/blank.h"
 #include "cli/identity.h"
 #include "cli/json_out.h"
 #include "etcdctl/ctl.h"
@@ -114,18 +113,6 @@ int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n, struct 
     return ctl_connect_to(ctl, &t, share, ret);
 }
 
-static const char *trimmed(struct ctl *ctl, const char *s)
-{
-    size_t n;
-
-    while (isspace((unsigned char) *s))
-        s++;
-    n = strlen(s);
-    while (n > 0 && isspace((unsigned char) s[n - 1]))
-        n--;
-    return arena_printf(&ctl->arena, "%.*s", (int) n, s);
-}
-
 int ctl_open(struct ctl *ctl, struct cli_call *call)
 {
     int status = ctl_init(ctl, call);
@@ -138,8 +125,11 @@ int ctl_open_client(struct ctl *ctl)
     const char **list;
 
     list = arena_calloc(&ctl->arena, ctl->endpoint_count + 1, sizeof(*list));
-    for (size_t i = 0; i < ctl->endpoint_count; i++)
-        list[i] = trimmed(ctl, ctl->endpoints[i]);
+    for (size_t i = 0; i < ctl->endpoint_count; i++) {
+        struct bytes s = bytes_trimmed(bytes_str(ctl->endpoints[i]));
+
+        list[i] = arena_printf(&ctl->arena, "%.*s", (int) s.n, (const char *) s.p);
+    }
     return ctl_connect(ctl, list, ctl->endpoint_count, NULL, &ctl->client);
 }
 

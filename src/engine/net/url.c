@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 
+#include "base/blank.h"
 #include "base/buf.h"
 
 #define QUOTED_BYTES_MAX 400
@@ -53,19 +54,6 @@ static int no_memory(struct err *e)
 static char *cut(struct arena *a, const char *s, size_t n)
 {
     return arena_printf(a, "%.*s", (int) n, s);
-}
-
-/* Without the blanks around it. */
-static char *trimmed(struct arena *a, const char *s)
-{
-    size_t n;
-
-    while (isspace((unsigned char) *s))
-        s++;
-    n = strlen(s);
-    while (n > 0 && isspace((unsigned char) s[n - 1]))
-        n--;
-    return cut(a, s, n);
 }
 
 /* The length of the scheme in front of a colon; 0 without one. */
@@ -156,7 +144,8 @@ static int parse_web(const char *rest, struct arena *a, struct url *u, struct er
 
 int url_parse(const char *s, struct arena *a, struct url *ret, struct err *e)
 {
-    char *text = trimmed(a, s), *rest;
+    struct bytes whole = bytes_trimmed(bytes_str(s));
+    char *text = cut(a, (const char *) whole.p, whole.n), *rest;
     struct url u = {.port = "", .text = text};
     const char *why;
     size_t n;

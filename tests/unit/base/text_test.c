@@ -1,5 +1,7 @@
+#include <ctype.h>
 #include <errno.h>
 
+#include "base/blank.h"
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/err.h"
@@ -86,12 +88,26 @@ static void bytes_are_ordered(void **state)
     assert_true(bytes_eq(BYTES_EMPTY, bytes_of("", 0)));
 }
 
+/* What isspace has for a blank goes at both ends and stays inside; a NUL is none, nor is a byte of
+ * UTF-8. */
+static void blanks_around_text_are_cut(void **state)
+{
+    (void) state;
+    for (int c = 0; c < 256; c++)
+        assert_int_equal(byte_is_blank((uint8_t) c), isspace(c) != 0);
+    assert_true(bytes_eq(bytes_trimmed(BYTES_LIT(" \t\n\v\f\ra b\r\n ")), BYTES_LIT("a b")));
+    assert_true(bytes_eq(bytes_trimmed(BYTES_LIT("a")), BYTES_LIT("a")));
+    assert_true(bytes_eq(bytes_trimmed(BYTES_LIT("\0 ")), BYTES_LIT("\0")));
+    assert_int_equal(bytes_trimmed(BYTES_LIT(" \n ")).n, 0);
+    assert_int_equal(bytes_trimmed(BYTES_EMPTY).n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32c_matches_the_rfc), cmocka_unit_test(integers_round_trip),
         cmocka_unit_test(errors_read_as_a_path),  cmocka_unit_test(errors_are_cut_at_their_size),
-        cmocka_unit_test(bytes_are_ordered),
+        cmocka_unit_test(bytes_are_ordered),      cmocka_unit_test(blanks_around_text_are_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
