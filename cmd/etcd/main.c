@@ -261,9 +261,10 @@ static void close_all(struct program *p)
         node_stop(p->node);
         while (!node_stopped(p->node))
             nanosleep(&moment, NULL);
-        actors_stop(&p->actors);
     }
-    peer_stop(p->peers);
+    peer_stop(p->peers); /* the actors go on: it waits for what other members have asked */
+    if (p->actors.node != NULL)
+        actors_stop(&p->actors);
     peer_free(p->peers);
     member_permit_free(p->permit);
     peer_side_close(&p->peer_side);

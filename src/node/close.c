@@ -67,6 +67,32 @@ static void save_last_state(struct node *n)
         node__die(n, "failed to sync the write-ahead log", &e);
 }
 
+/* N11 */
+static void check_requests(struct node *n)
+{
+    struct raft_actor *ra = &n->raft;
+    struct apply_actor *a = &n->apply;
+
+    ASSERT(mpsc_empty(&ra->requests));
+    ASSERT(mpsc_empty(&ra->reads));
+    ASSERT(ra->waiting.count == 0);
+    ASSERT(list_empty(&ra->by_age));
+    ASSERT(list_empty(&ra->blocked));
+    ASSERT(list_empty(&ra->transfers));
+    ASSERT(list_empty(&ra->reads_next));
+    ASSERT(list_empty(&ra->reads_round));
+    ASSERT(list_empty(&ra->reads_apply));
+    ASSERT(mpsc_empty(&a->requests));
+    ASSERT(list_empty(&a->later));
+    ASSERT(list_empty(&a->awaited));
+    ASSERT(list_empty(&a->physical));
+    ASSERT(list_empty(&n->work.queue));
+    ASSERT(!ra->out.any);
+    ASSERT(!a->out.any);
+    ASSERT(!n->store.out.any);
+    ASSERT(!n->work.out.any);
+}
+
 void node_close(struct node *n)
 {
     struct apply_actor *a;
@@ -74,6 +100,7 @@ void node_close(struct node *n)
     if (n == NULL)
         return;
     a = &n->apply;
+    check_requests(n);
     drop_queues(n);
     node__sendings_drop(n);
     node__peers_drop(n);

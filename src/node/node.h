@@ -146,8 +146,9 @@ int64_t node_run(struct node *n, enum node_actor which, mono_ns now, wall_ms wal
 void node_end_waits(struct node *n);
 
 /* Any thread.  From now on requests fail with API_STOPPED; what is queued is answered.  Then the
- * driver runs the actors until node_stopped says true, joins its threads and calls node_close,
- * which commits what is applied and releases the directory. */
+ * driver runs the actors until node_stopped says true and nobody submits any more or waits for an
+ * answer (snapshots apart: transport.h), joins its threads and calls node_close, which commits what
+ * is applied and releases the directory. */
 void node_stop(struct node *n);
 bool node_stopped(struct node *n);
 void node_close(struct node *n); /* NULL is accepted */

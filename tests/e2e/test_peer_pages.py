@@ -1,6 +1,7 @@
 """Pages of the peer port that members ask one another for, and what a follower asks of its leader."""
 import http.client
 import json
+import threading
 
 import pytest
 
@@ -172,3 +173,32 @@ def test_a_promotion_brings_its_token_along(cluster_of, ketch_bin, request, lead
             with pytest.raises(grpc.RpcError) as e:
                 call(message(ID=1), timeout=10, metadata=metadata)
             assert e.value.details() == text
+
+
+def ask_on(member, answered):
+    """One question after the other on a connection, as long as they are answered."""
+    c = http.client.HTTPConnection('127.0.0.1', member.peer_port, timeout=15)
+    try:
+        while True:
+            c.request('GET', '/downgrade/enabled')
+            c.getresponse().read()
+            answered.set()
+    except (http.client.HTTPException, OSError):
+        c.close()
+
+
+def test_questions_do_not_hold_up_a_stop(cluster_of, ketch_bin):
+    """A member that is asked without a pause while it stops answers or refuses each question, and ends."""
+    with cluster_of([ketch_bin / 'etcd']) as c:
+        m = c.members[0]
+        for again in range(3):
+            if again:
+                m.start()
+            answered = threading.Event()
+            askers = [threading.Thread(target=ask_on, args=(m, answered), daemon=True) for _ in range(6)]
+            for a in askers:
+                a.start()
+            assert answered.wait(10)
+            m.stop()
+            for a in askers:
+                a.join()

@@ -129,7 +129,7 @@ static bool apply_idle(struct node *n)
     struct apply_actor *a = &n->apply;
 
     return a->current == NULL && a->queue_first == NULL && mpsc_empty(&a->jobs) &&
-           mpsc_empty(&a->requests) && list_empty(&a->to_store);
+           mpsc_empty(&a->requests) && list_empty(&a->to_store) && !a->out.any;
 }
 
 int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)

@@ -122,7 +122,9 @@ void node__member_change_check(struct node *n, struct node_request *r)
         node__fail(n, &n->apply.out, r, err);
         return;
     }
-    if (mpsc_push(&n->raft.requests, &r->link))
+    if (node__actor_stopped(n, NODE_RAFT)) /* as in node__propose_own */
+        node__fail(n, &n->apply.out, r, API_STOPPED);
+    else if (mpsc_push(&n->raft.requests, &r->link))
         node__wake(n, NODE_RAFT);
 }
 

@@ -4,6 +4,7 @@
 #include "lib/cm.h"
 #include "lib/node/member.h"
 #include "lib/simdisk.h"
+#include "state/store/store.h"
 
 #define OP_DELETE_RANGE 5
 #define OP_COMPACTION 7
@@ -175,6 +176,42 @@ static void the_data_file_finds_no_room(void **state)
     end(m, disk);
 }
 
+/* A question that waits for room in the data file is answered at a stop, in whatever order the
+ * actors have their last turns. */
+static void a_stop_answers_who_waits_for_room(void **state)
+{
+    static const enum node_actor order[] = {NODE_RAFT, NODE_APPLY, NODE_WAL, NODE_STORE, NODE_WORK};
+    struct simdisk *disk = simdisk_new(5);
+    struct member *m = fresh(disk, 5);
+    struct call c = {.r = {.kind = NODE_REQ_HASH, .sink = &m->sink, .arena = arena_new(1 << 20)}};
+    int n;
+
+    (void) state;
+    put_numbered(m, 0);
+    assert_true(member_run(m, 500, NULL));
+    simdisk_set_full(disk, "snap/db");
+    n = fill(m, 1);
+    for (int i = 0; i < 600; i++) /* more than the reserve holds */
+        assert_true(put_numbered(m, n++) > 0);
+    for (int i = 0; i < STORE_BATCHES_MAX; i++) { /* and more batches than may wait for it */
+        assert_true(put_numbered(m, n++) > 0);
+        assert_true(member_run(m, 200, NULL));
+    }
+    node_submit(m->node, &c.r);
+    assert_true(member_run(m, 3000, NULL));
+    assert_false(c.answered);
+    node_stop(m->node);
+    for (int i = 0; i < 100 && !node_stopped(m->node); i++) {
+        for (size_t k = 0; k < ARRAY_LEN(order); k++)
+            node_run(m->node, order[k], m->now, 0);
+    }
+    assert_true(node_stopped(m->node));
+    assert_true(c.answered);
+    assert_int_equal(c.r.result.err, API_STOPPED);
+    arena_free(c.r.arena);
+    end(m, disk);
+}
+
 /* On a disk that stays full a compaction of the file makes room in it, and puts are taken again. */
 static void compaction_ends_it(void **state)
 {
@@ -273,8 +310,11 @@ static void any_amount_of_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_log_finds_no_room), cmocka_unit_test(the_data_file_finds_no_room),
-        cmocka_unit_test(compaction_ends_it),    cmocka_unit_test(a_snapshot_finds_no_room),
+        cmocka_unit_test(the_log_finds_no_room),
+        cmocka_unit_test(the_data_file_finds_no_room),
+        cmocka_unit_test(a_stop_answers_who_waits_for_room),
+        cmocka_unit_test(compaction_ends_it),
+        cmocka_unit_test(a_snapshot_finds_no_room),
         cmocka_unit_test(any_amount_of_room),
     };
 

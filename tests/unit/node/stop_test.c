@@ -36,15 +36,22 @@ static struct member *filled(struct simdisk *disk)
     return m;
 }
 
-static struct call *submit(struct member *m, enum node_request_kind kind)
+static struct call *submit_change(struct member *m, enum node_request_kind kind,
+                                  struct cluster_change *change)
 {
     struct call *c = xmem_calloc(1, sizeof *c);
 
     c->r.kind = kind;
+    c->r.change = change;
     c->r.sink = &m->sink;
     c->r.arena = arena_new((size_t) 1 << 20);
     node_submit(m->node, &c->r);
     return c;
+}
+
+static struct call *submit(struct member *m, enum node_request_kind kind)
+{
+    return submit_change(m, kind, NULL);
 }
 
 /* Each actor's turn once, whatever it says of the next one. */
@@ -108,12 +115,38 @@ static void a_stop_breaks_off_hashes_of_the_file(void **state)
     broken_off(NODE_REQ_HASH);
 }
 
+/* A change of membership whose way to the log is behind it only when consensus has ended is
+ * refused, in whatever order the actors have their last turns. */
+static void a_stop_answers_a_late_change_of_membership(void **state)
+{
+    static const enum node_actor order[] = {NODE_RAFT, NODE_APPLY, NODE_WAL, NODE_STORE, NODE_WORK};
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = filled(disk);
+    struct cluster_change change = {.type = RAFT_CONF_ADD_LEARNER_NODE,
+                                    .member = {.id = 77, .name = "", .is_learner = true}};
+    struct call *c;
+
+    (void) state;
+    node_stop(m->node);
+    c = submit_change(m, NODE_REQ_MEMBER_CHANGE, &change);
+    for (size_t i = 0; i < ARRAY_LEN(order); i++)
+        node_run(m->node, order[i], m->now, 0);
+    assert_true(node_stopped(m->node));
+    assert_true(c->answered);
+    assert_int_equal(c->r.result.err, API_STOPPED);
+    call_free(c);
+    member_close(m);
+    test_free(m);
+    simdisk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_breaks_off_defragmentations),
         cmocka_unit_test(a_stop_breaks_off_hashes_of_the_key_space),
         cmocka_unit_test(a_stop_breaks_off_hashes_of_the_file),
+        cmocka_unit_test(a_stop_answers_a_late_change_of_membership),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
