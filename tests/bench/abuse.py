@@ -5,7 +5,8 @@ several processes comes and goes, some seconds of rest and some of attack in tur
 
 What is measured is what the server does to the others, not what the attackers' own need of processors does: they run on the last
 processor only and only when nobody else wants it (SCHED_IDLE), as if they came from other machines, and at rest as many processes
-spin there and leave the server alone. Server and probes run where the kernel likes. So `spinning`, which attacks nobody, has to
+spin there and leave the server alone. They send and take little at a time: within a system call the kernel lets nobody else
+have the processor, and a megabyte is a millisecond. Server and probes run where the kernel likes. So `spinning`, which attacks nobody, has to
 come out at a ratio of about 1: what it is away from that is the noise of the run.
 
 Printed for each attack: p50 and p99 of the others at rest and under attack, medians over the rounds; the server's CPU during the
@@ -50,6 +51,7 @@ PROBE_VALUE = b'p' * 64
 KEYS, VALUE_BYTES = 500, 2048
 LARGE = wire.prefix(b'big/')  # a megabyte
 LOGINS = 10000
+SEND_BYTES, RECV_BYTES = 16 << 10, 64 << 10  # by attackers, with one system call
 WARM_S = 1
 DAY_S = 86400
 PASSWORD = b'secret'
@@ -228,8 +230,28 @@ ATTACKS = {
 OVER_TLS, WITH_USERS = {'hellos', 'handshakes'}, {'logins'}
 
 
+class Bitwise(socket.socket):
+    """A socket that does little with one system call."""
+
+    def sendall(self, data, *flags):
+        data = memoryview(data)
+        for i in range(0, len(data), SEND_BYTES):
+            super().sendall(data[i:i + SEND_BYTES], *flags)
+
+    def recv(self, n, *flags):
+        return super().recv(min(n, RECV_BYTES), *flags)
+
+
+def connect_bitwise(address, timeout=None):
+    s = Bitwise(socket.AF_INET, socket.SOCK_STREAM)
+    s.settimeout(timeout)
+    s.connect(address)
+    return s
+
+
 def forever(attack, port):
     """On the last processor, and only when nobody else wants it: as if this ran on another machine."""
+    socket.create_connection = connect_bitwise
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     while True:
@@ -354,12 +376,11 @@ def measure_turns(name, a, folder):
     preloaded.file.unlink(missing_ok=True)
     with server.Server(str(preloaded.program), folder, tls=name in OVER_TLS) as s:
         load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
-        if name in WITH_USERS:
-            enable_users(s)
-        before = len(preloaded.microseconds())
-        with Attack(*ATTACKS[name], s.port):
+        with Others(s, folder, enable_users(s) if name in WITH_USERS else None), Attack(*ATTACKS[name], s.port):
+            time.sleep(WARM_S)
+            before = len(preloaded.microseconds())
             time.sleep(a.rounds * a.seconds)
-        turns = sorted(preloaded.microseconds()[before:])
+            turns = sorted(preloaded.microseconds()[before:])
     cells = ' | '.join(f'{percentile(turns, q) / 1000:.2f}' for q in (0.5, 0.99, 0.999, 1))
     return f'| {name} | {len(turns)} | {cells} |'
 

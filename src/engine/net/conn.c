@@ -43,7 +43,8 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     list_init(&c->end_link);
     buf_init(&c->carry, NET_CARRY_BYTES_MAX);
     c->owes = c->resuming = false;
-    c->wrote_turn = c->cuts = 0;
+    c->wrote_turn = 0;
+    c->cuts = NET_CUTS_NEW;
     c->wrote_bytes = c->carry_off = 0;
     c->peer[0] = '\0';
 }
@@ -52,7 +53,7 @@ void conn__dirty(struct conn *c)
 {
     if (!list_empty(&c->dirty_link) || c->state == CONN_CLOSED)
         return;
-    c->owes = c->state == CONN_OPEN && turn__has_written(c);
+    c->owes = c->state == CONN_OPEN && (turn__has_written(c) || turn__yields(c));
     list_push(c->owes ? &c->loop->owing : &c->loop->dirty, &c->dirty_link);
 }
 
@@ -99,6 +100,7 @@ void conn__socket_options(int fd)
 
 static void poll_update(struct conn *c);
 static void flush_fresh(struct conn *c);
+static void read_some(struct conn *c);
 
 static bool carries(const struct conn *c)
 {
@@ -142,16 +144,19 @@ void conn__carry(struct conn *c, const uint8_t *p, size_t n)
 void conn__resume(struct conn *c)
 {
     ASSERT(!carries(c));
-    if (c->state == CONN_OPEN && !c->lingering) {
+    if (c->carry.len == 0) { /* it has yielded */
+        if (c->state == CONN_OPEN && !c->read_paused)
+            read_some(c);
+    } else if (c->state == CONN_OPEN && !c->lingering) {
         c->read_ns = c->loop->now;
         c->resuming = true;
         turn__slice_begin(c);
         c->ops->input(c, c->carry.p + c->carry_off, c->carry.len - c->carry_off);
         c->resuming = false;
+        if (carries(c))
+            turn__was_cut(c);
     }
-    if (carries(c))
-        turn__was_cut(c);
-    else
+    if (!carries(c))
         carry_drop(c);
     flush_fresh(c);
 }
@@ -169,6 +174,8 @@ void conn__feed(struct conn *c, const uint8_t *p, size_t n)
     c->ops->input(c, p, n);
     if (LIKELY(!carries(c)))
         turn__was_modest(c);
+    else
+        turn__was_cut(c);
 }
 
 static void socket_broke(struct conn *c, int why)
@@ -206,6 +213,14 @@ static void read_some(struct conn *c)
     }
 }
 
+/* What it has to say stays in its socket until it is the first of those that carry. */
+static void yield(struct conn *c)
+{
+    ASSERT(c->carry.len == 0);
+    list_push(&c->loop->carried, &c->carry_link);
+    poll_update(c);
+}
+
 static void on_poll(uv_poll_t *h, int status, int events)
 {
     struct conn *c = h->data;
@@ -222,8 +237,12 @@ static void on_poll(uv_poll_t *h, int status, int events)
         poll_update(c);
         owe(c);
     }
-    if ((events & UV_READABLE) != 0 && !c->read_paused && !carries(c))
-        read_some(c);
+    if ((events & UV_READABLE) != 0 && !c->read_paused && !carries(c)) {
+        if (turn__yields(c))
+            yield(c);
+        else
+            read_some(c);
+    }
     flush_fresh(c);
 }
 
@@ -446,9 +465,10 @@ void conn__flush(struct conn *c)
     turn__writes(c);
     if (c->state == CONN_OPEN && !c->want_write && !c->lingering)
         more = flush_round(c);
-    if (more && c->state == CONN_OPEN)
+    if (more && c->state == CONN_OPEN) {
+        turn__was_cut(c);
         owe(c);
-    else if (c->state == CONN_OPEN && c->close_soon && conn__unwritten(c) == 0 && !c->lingering)
+    } else if (c->state == CONN_OPEN && c->close_soon && conn__unwritten(c) == 0 && !c->lingering)
         linger(c);
     if (c->state == CONN_DOOMED)
         teardown(c);

@@ -85,7 +85,7 @@ struct conn {
     struct buf carry;       /* that input, from carry_off on */
     size_t carry_off;
     struct list end_link; /* loop->ending */
-    unsigned cuts;        /* turn.h: how often it was cut short */
+    unsigned cuts;        /* turn.h: how greedy it is */
     bool resuming;        /* the session has been given all of `carry` */
     uv_poll_t poll;
     char peer[CONN_ADDR_BYTES];

@@ -76,7 +76,7 @@ static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *hea
     (void) f;
     if (h2->ending)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    if (q->bytes >= NET_OUT_HIGH_BYTES) {
+    if (q->bytes >= turn__round_bytes(&h2->sc->conn)) {
         h2->blocked = true;
         return NGHTTP2_ERR_WOULDBLOCK;
     }

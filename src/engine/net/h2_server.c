@@ -113,7 +113,7 @@ static bool take_frames(struct h2_server *h2)
     const uint8_t *p;
     ssize_t n;
 
-    while (q->bytes < NET_OUT_HIGH_BYTES) {
+    while (q->bytes < turn__round_bytes(&h2->sc->conn)) {
         n = nghttp2_session_mem_send(h2->session, &p);
         if (n == 0)
             return true;
@@ -125,7 +125,7 @@ static bool take_frames(struct h2_server *h2)
 }
 
 /* Steps are taken in the rounds of connections that wait in `owing` only: however many have
- * something to compress, a turn is no longer than NET_LATER_US and a step for all of them. */
+ * something to compress, a turn is longer by one step more than by other output. */
 static void deflate_step(struct h2_server *h2)
 {
     if (h2->deflate_turn && !list_empty(&h2->deflating))

@@ -284,12 +284,12 @@ static void resume_pending(struct http1 *h)
 static bool on_output(struct conn *c)
 {
     struct http1 *h = ((struct server_conn *) c->session)->http1;
-    size_t n;
+    size_t n, most = turn__round_bytes(c);
 
     turn__slice_begin(c);
     resume_pending(h);
     do {
-        n = (size_t) MIN(h->out.bytes, (uint64_t) (NET_OUT_HIGH_BYTES - c->out.bytes));
+        n = (size_t) MIN(h->out.bytes, (uint64_t) (most - c->out.bytes));
         if (body_take(&h->out, &c->out, n) != BODY_TAKEN) {
             conn__doom(c, ERR_NOMEM);
             return false;
@@ -298,7 +298,7 @@ static bool on_output(struct conn *c)
             http__drained(&h->busy->req);
         if (h->state == HTTP1_BUSY && h->request_ended && h->out.bytes == 0 && !c->close_soon)
             next_request(h);
-    } while (h->out.bytes > 0 && c->out.bytes < NET_OUT_HIGH_BYTES && c->state == CONN_OPEN &&
+    } while (h->out.bytes > 0 && c->out.bytes < most && c->state == CONN_OPEN &&
              !turn__slice_over(c->loop));
     return h->out.bytes > 0;
 }

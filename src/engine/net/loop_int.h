@@ -77,6 +77,7 @@ struct loop {
     uint64_t turn;       /* counts them */
     mono_ns slice_end;   /* of the connection whose requests are being begun */
     mono_ns modest_ns;   /* when one that asks for little was served last */
+    unsigned later_kind; /* turn.c: which of carried, owing and ending is first in turn */
     struct list carried; /* connections with input that waits; struct conn.carry_link */
     size_t carried_bytes;
     struct list owing;  /* connections that have written their part; struct conn.dirty_link */

@@ -124,6 +124,9 @@ void net_limits_default(struct net_limits *l);
 /* We stop taking frames out of a session while so much of it waits for the socket. */
 #define NET_OUT_HIGH_BYTES (256u << 10)
 
+/* The same for a greedy connection, while a modest one is near. */
+#define NET_OUT_GREEDY_BYTES (64u << 10)
+
 /* Pieces at least this long are written from where they lie (writev), shorter ones are copied. */
 #define NET_OUT_REF_BYTES 4096
 
@@ -136,23 +139,29 @@ void net_limits_default(struct net_limits *l);
 
 /* ---- turns: turn.h ---- */
 
-/* How long the requests of one connection are begun before the others have their turn: a batch of a
- * hundred small ones fits, and who asks for much at once delays the others by no more. */
+/* How long the requests of one connection are begun before the others have their turn, and how long
+ * in a turn all those together that were cut short before, or owe output, or end: among their
+ * like, because short slices cost writes. */
 #define NET_SLICE_US 500
-
-/* A connection whose requests were cut short NET_CUTS_GREEDY times while it was sent more of them
- * has shorter slices as long as there are modest ones, NET_MODEST_US after the last of these had
- * something to say.  Among its like it has whole slices, because short ones cost writes. */
-#define NET_CUTS_GREEDY 8
-#define NET_CUTS_MAX 16
-#define NET_SLICE_GREEDY_US 100
-#define NET_MODEST_US 10000
-
-/* And how long in a turn all those together that were cut short before, or owe output, or end. */
 #define NET_LATER_US 200
 
+/* As long as a modest connection is near, NET_MODEST_US after the last of these had something to
+ * say: a batch of a hundred small requests fits, and who asks for more delays it by a fraction of
+ * what an answer takes. */
+#define NET_MODEST_US 10000
+#define NET_SLICE_MODEST_US 200
+#define NET_SLICE_GREEDY_US 100
+
+/* Who is greedy.  A slice that was cut short and a round of output that left some cost a connection
+ * NET_CUT, what was handled within one slice gives 1 back.  A new connection has to show that it is
+ * modest, and others are as careful as if it were. */
+#define NET_CUT 2u
+#define NET_CUTS_GREEDY 4
+#define NET_CUTS_NEW 6
+#define NET_CUTS_MAX 16
+
 /* How long a turn takes new connections from one listener. */
-#define NET_ACCEPT_US 200
+#define NET_ACCEPT_US 50
 
 /* Frames that begin no request (pings, settings, windows) are taken so many bytes at a time. */
 #define NET_FEED_BYTES (4u << 10)

@@ -33,6 +33,16 @@ static bool none_waits(const struct loop *l)
     return list_empty(&l->carried) && list_empty(&l->owing) && list_empty(&l->ending);
 }
 
+/* One of them, of each kind in turn. */
+static void run_one(struct loop *l)
+{
+    static bool (*const kinds[])(struct loop *) = {run_carried, run_owing, run_ending};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (kinds[l->later_kind++ % ARRAY_LEN(kinds)](l))
+            return;
+}
+
 void turn__run_later(struct loop *l)
 {
     mono_ns until;
@@ -40,6 +50,10 @@ void turn__run_later(struct loop *l)
 
     if (LIKELY(none_waits(l)))
         return;
+    if (turn__modest_near(l)) {
+        run_one(l);
+        return;
+    }
     until = clock_mono_ns(l->clock) + (mono_ns) NET_LATER_US * 1000;
     do {
         any = run_carried(l);

@@ -2,21 +2,24 @@
  *
  * What one connection asks for is time in which all others wait, so each has a part of a turn:
  *
- *   slice   its requests are begun for NET_SLICE_US (NET_SLICE_GREEDY_US, when it has asked for
- *           much for a while and others ask for little).  Between two of them a session looks
- * whether that is over (turn__slice_over); then it gives the rest of its input back (conn__carry)
- *           and the connection waits among `carried`, its socket unread: the client's kernel holds
- *           what comes next.
+ *   slice   its requests are begun for NET_SLICE_US.  Between two of them a session looks whether
+ *           that is over (turn__slice_over); then it gives the rest of its input back
+ *           (conn__carry), and the connection waits among `carried`, its socket unread: the
+ *           client's kernel holds what comes next.
  *   round   it writes NET_OUT_HIGH_BYTES and a frame.  If there is more, or the socket takes more
  *           after a pause, it waits among `owing`.
  *
  *        sockets ----> each that is readable: read, slice, round
- *        later   ----> first of `carried`: slice, round; first of `owing`: round; first of
- * `ending`: a slice for ending its calls; again, NET_LATER_US long tasks, hooks, writes
+ *        later   ----> the first of `carried`: slice, round; of `owing`: round; of `ending`: a
+ *                      slice for ending its calls; again, for NET_LATER_US
+ *        then tasks, hooks, writes
  *
- * So a connection that asks for little is served in the turn in which its request is read, and a
- * turn is NET_LATER_US longer for all greedy connections together, but for the one request that was
- * being served when the time was over: no service is interrupted.
+ * Whoever asks for much again and again is greedy (NET_CUTS_GREEDY), and so is who has just come.
+ * While others ask for little (turn__modest_near), a greedy one yields: it reads and writes only
+ * as one of `carried` and `owing`, slices and rounds are short, and a turn has one of them, each
+ * kind after the other.  So a modest connection is served in the turn in which its request is
+ * read, and all others together make that turn longer by one short slice or round, but for the one
+ * request that was being served when the time was over: no service is interrupted.
  *
  * Threads: the loop's.
  */
@@ -30,29 +33,46 @@ static inline bool turn__is_greedy(const struct conn *c)
     return c->cuts >= NET_CUTS_GREEDY;
 }
 
+static inline bool turn__modest_near(const struct loop *l)
+{
+    return l->now < l->modest_ns + (mono_ns) NET_MODEST_US * 1000;
+}
+
+/* It reads and writes only as one of those in `carried` and `owing`. */
+static inline bool turn__yields(const struct conn *c)
+{
+    return turn__is_greedy(c) && turn__modest_near(c->loop);
+}
+
 static inline void turn__slice_begin(struct conn *c)
 {
     struct loop *l = c->loop;
-    bool shorter = turn__is_greedy(c) && l->now < l->modest_ns + (mono_ns) NET_MODEST_US * 1000;
+    mono_ns us = NET_SLICE_US;
 
-    l->slice_end = clock_mono_ns(l->clock) +
-                   (mono_ns) (shorter ? NET_SLICE_GREEDY_US : NET_SLICE_US) * 1000;
+    if (turn__modest_near(l))
+        us = turn__is_greedy(c) ? NET_SLICE_GREEDY_US : NET_SLICE_MODEST_US;
+    l->slice_end = clock_mono_ns(l->clock) + us * 1000;
+}
+
+/* What a round of output may gather. */
+static inline size_t turn__round_bytes(const struct conn *c)
+{
+    return turn__yields(c) ? NET_OUT_GREEDY_BYTES : NET_OUT_HIGH_BYTES;
 }
 
 /* All that was read was handled within one slice. */
 static inline void turn__was_modest(struct conn *c)
 {
-    if (c->cuts == 0)
+    if (c->cuts <= NET_CUTS_NEW)
         c->loop->modest_ns = c->loop->now;
-    else
+    if (c->cuts > 0)
         c->cuts--;
 }
 
-/* What was carried was cut short once more. */
+/* A slice was cut short, or a round left some output. */
 static inline void turn__was_cut(struct conn *c)
 {
-    if (c->cuts < NET_CUTS_MAX)
-        c->cuts++;
+    c->cuts = MIN(c->cuts + NET_CUT, (unsigned) NET_CUTS_MAX);
 }
 
 static inline bool turn__slice_over(const struct loop *l)
