@@ -1,21 +1,25 @@
 """What it costs that a member joins a cluster full of data: time, memory of both, and the puts meanwhile.
 
-A lone member is filled; then, while puts go on at a steady pace, a learner joins, whom the log cannot serve, and is
-sent the data file. The puts are those of h2load: two seconds at a time at rest, and again until the new one is at the leader's
-revision.
+A cluster is filled; then puts go on at a steady pace, in turn with nothing else (at rest) and while a learner joins, whom the log
+cannot serve, and is sent the data file. A rest takes as long as the join before it. Before it the learner is stopped, removed and
+deleted, and the disk is given time. The puts are those of h2load that begin between the learner's start and its reaching the
+leader's revision. Each join is compared with the rests before and after it together, for a machine that is shared has better and
+worse minutes; what counts is the median of the rounds.
 
 Memory is what no file stands behind (RssAnon of /proc/PID/status), sampled every 10 ms. Pages of the mapped data file are the
 kernel's to take back and are printed, not judged. The sender may grow by 64 MB above what it had with the puts alone; the
 receiver's most may be 64 MB above what it has when it is there, which is the index of what it was sent.
 
     tests/bench/join.py                          # 200 MB
-    tests/bench/join.py --megabytes 2000 --rps 2000 --folder /a/disk
-    tests/bench/join.py --program DIR            # another etcd, for both
+    tests/bench/join.py --megabytes 2000 --rps 2000 --folder /a/disk --where
+    tests/bench/join.py --program DIR            # another etcd, for all
 """
 import argparse
 import os
 import pathlib
 import re
+import shutil
+import statistics
 import sys
 import tempfile
 import threading
@@ -29,6 +33,7 @@ sys.path.insert(0, str(ROOT / 'tests/e2e'))
 from cluster_lib import Cluster, log_lines  # noqa: E402
 from conftest import Messages  # noqa: E402
 from load import Load, percentile  # noqa: E402
+from where import Where, disk_of  # noqa: E402
 from wire import put  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get('KETCH_BIN', ROOT / 'bin'))
@@ -36,9 +41,10 @@ FLAGS = ['--snapshot-count', '1000', '--snapshot-catchup-entries', '100', '--quo
 STEPS = ['starting an etcd server', 'receiving database snapshot', 'received and saved database snapshot', 'applying snapshot',
          'applySnapshot: opened snapshot backend', 'applied snapshot']
 PER_TXN = 100
-REST_SECONDS = 3
-SLICE_SECONDS, SLICES_AT_REST = 2, 5
-JOIN_SECONDS_MAX = 600
+LEAD_SECONDS, SLICE_SECONDS = 1, 2
+QUIET_BYTES, QUIET_SECONDS_MAX = 2_000_000, 60
+LOOK_SECONDS = 0.2
+REST_SECONDS_MIN, MB_A_SECOND, JOIN_SECONDS_MAX = 6, 60, 600
 CONNECTIONS = 20
 P99_MUST, GROWTH_MB_MUST = 1.25, 64
 
@@ -52,27 +58,38 @@ def fill(member, megabytes, value):
 
 
 class Puts(threading.Thread):
-    """Slices of load one after another, until `over` or for so many slices; all their times together."""
+    """Slices of load one after another, from a second before `with` is entered to its end; of them those that begin inside."""
 
-    def __init__(self, member, folder, rps, slices=None):
+    def __init__(self, member, folder, rps):
         super().__init__(daemon=True)
         self.server = types.SimpleNamespace(url=f'http://{member.endpoint}', folder=folder)
-        self.rps, self.slices, self.over = rps // CONNECTIONS, slices, threading.Event()
-        self.ms, self.failed, self.seconds = [], 0, 0
+        self.rps, self.over = rps // CONNECTIONS, threading.Event()
+        self.calls, self.failed = [], 0
 
     def run(self):
-        while not self.over.is_set() and self.slices != 0:
+        while not self.over.is_set():
             load = Load(self.server, 'KV/Put', put(b'probe', b'p' * 256), connections=CONNECTIONS, seconds=SLICE_SECONDS,
                         rps=self.rps).wait(may_fail=True)
-            self.ms += load.times_ms
+            self.calls += load.calls
             self.failed += load.failed
-            self.seconds += SLICE_SECONDS
-            self.slices = self.slices and self.slices - 1
-        self.ms.sort()
+
+    def __enter__(self):
+        self.start()
+        time.sleep(LEAD_SECONDS)
+        self.began = time.time()
+        return self
+
+    def __exit__(self, *_):
+        ended = time.time()
+        self.over.set()
+        self.join()
+        self.ms = sorted(ms for at, ms in self.calls if self.began <= at < ended)
+        self.seconds = ended - self.began
+        self.p99 = percentile(self.ms, 99)
 
     def text(self):
-        return (f'{len(self.ms) / self.seconds:.0f}/s, p50 {percentile(self.ms, 50):.2f}, p99 {percentile(self.ms, 99):.2f}, '
-                f'worst {self.ms[-1]:.1f} ms')
+        return (f'{len(self.ms) / self.seconds:.0f}/s, p50 {percentile(self.ms, 50):.2f}, p99 {self.p99:.2f}, '
+                f'worst {self.ms[-1]:.1f} ms, failed: {self.failed}')
 
 
 def memory_mb(member):
@@ -89,54 +106,107 @@ class Peaks(threading.Thread):
         super().__init__(daemon=True)
         self.members, self.over = members, threading.Event()
         self.peaks = {m: (0, 0) for m in members}
-        self.when = {}  # the anonymous peak
 
     def run(self):
         while not self.over.wait(0.01):
             for m in self.members:
                 try:
-                    now = memory_mb(m)
-                    if now[1] > self.peaks[m][1]:
-                        self.when[m] = time.strftime('%S') + f'{time.time() % 1:.3f}'[1:]
-                    self.peaks[m] = tuple(map(max, self.peaks[m], now))
+                    self.peaks[m] = tuple(map(max, self.peaks[m], memory_mb(m)))
                 except (OSError, KeyError, AttributeError):  # not there yet
                     pass
 
-    def end(self):
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
         self.over.set()
         self.join()
-        return self.peaks
 
 
-def at_rest(first, folder, rps):
-    """Puts before anybody joins, and the most memory meanwhile."""
-    peaks, puts = Peaks([first]), Puts(first, folder, rps, SLICES_AT_REST)
-    peaks.start()
-    puts.start()
-    puts.join()
-    return puts, peaks.end()[first]
+def is_at(member, revision):
+    """Before it has the data a question about its status may be answered late, or not."""
+    if 'applied snapshot' not in member.log_text():
+        return False
+    status = member.status()
+    return status is not None and status.header.revision >= revision
 
 
-def joins(cluster, first, program, folder, rps):
-    """Puts while a learner joins, the most memory of both meanwhile, and how long it took."""
-    puts = Puts(first, folder, rps)
-    puts.start()
-    new = cluster.add(program / 'etcd', first, learner=True)
-    new.flags += FLAGS
-    new.use(program / 'etcd')
-    begin = time.monotonic()
-    new.start(wait=False)
-    peaks = Peaks([first, new])
-    peaks.start()
-    goal = first.status().header.revision
-    while (new.status() is None or new.status().header.revision < goal) and time.monotonic() - begin < JOIN_SECONDS_MAX:
-        time.sleep(0.05)
-    took = time.monotonic() - begin
-    puts.over.set()
-    most = peaks.end()
-    puts.join()
-    assert new.status() is not None and new.status().header.revision >= goal, 'it is not there yet'
-    return new, puts, most, peaks.when, took
+def quiet(folder):
+    """Until what is written and what was removed no longer keeps the disk busy."""
+    os.sync()
+    end, last = time.monotonic() + QUIET_SECONDS_MAX, None
+    while time.monotonic() < end:
+        now = disk_of(folder)[0]
+        if last is not None and now - last < QUIET_BYTES:
+            return
+        last = now
+        time.sleep(1)
+
+
+class Bench:
+    def __init__(self, cluster, folder, a):
+        self.cluster, self.folder, self.a = cluster, folder, a
+        self.first = cluster.leader()
+        self.seconds = max(a.megabytes / MB_A_SECOND, REST_SECONDS_MIN)  # of a rest: the last join's
+        self.more = {'sender': [], 'receiver': []}
+
+    def where(self):
+        return Where([self.first, *self.cluster.followers_of(self.first)], self.folder) if self.a.where else None
+
+    def rests(self):
+        """Puts while nobody joins, and the sender's most memory."""
+        quiet(self.folder)
+        with Puts(self.first, self.folder, self.a.rps) as puts, Peaks([self.first]) as memory:
+            where = self.where()
+            time.sleep(self.seconds)
+            told = where and where.text()
+        print(f'at rest:   {puts.text()}', *([told] if told else []), sep='\n', flush=True)
+        return puts, memory.peaks[self.first][1]
+
+    def joins(self):
+        """Puts while a learner joins, and the sender's most memory."""
+        quiet(self.folder)
+        new = self.cluster.add(self.a.program / 'etcd', self.first, learner=True)
+        new.flags += FLAGS
+        new.use(self.a.program / 'etcd')
+        with Puts(self.first, self.folder, self.a.rps) as puts, Peaks([self.first, new]) as memory:
+            where = self.where()
+            began = time.monotonic()
+            new.start(wait=False)
+            goal = self.first.status().header.revision
+            while not is_at(new, goal):
+                assert time.monotonic() - began < JOIN_SECONDS_MAX, 'it is not there yet'
+                time.sleep(LOOK_SECONDS)
+            self.seconds = time.monotonic() - began
+            told = where and where.text()
+        print(f'meanwhile: {puts.text()}', *([told] if told else []), sep='\n', flush=True)
+        after, most = memory_mb(new), memory.peaks
+        print(f'  joined in {self.seconds:.2f} s; receiver: up to {most[new][1]:.0f} MB anonymous ({most[new][0]:.0f} resident), '
+              f'{after[1]:.0f} ({after[0]:.0f}) afterwards; sender: up to {most[self.first][1]:.0f} ({most[self.first][0]:.0f})')
+        self.more['receiver'].append(most[new][1] - after[1])
+        print_steps(new)
+        self.remove(new)
+        return puts, most[self.first][1]
+
+    def remove(self, new):
+        new.channel.close()
+        new.kill()
+        self.first.grpc('etcdserverpb.Cluster/MemberRemove')(ID=new.id)
+        self.cluster.members.remove(new)
+        shutil.rmtree(self.folder / new.name)
+
+    def rounds(self):
+        """The ratio of each round."""
+        ratios, rest = [], self.rests()
+        for _ in range(self.a.rounds):
+            before, meanwhile, rest = rest, self.joins(), self.rests()
+            assert self.cluster.leader() is self.first, 'another member leads now'
+            p99_at_rest = percentile(sorted(before[0].ms + rest[0].ms), 99)
+            ratios.append(meanwhile[0].p99 / p99_at_rest)
+            self.more['sender'].append(meanwhile[1] - max(before[1], rest[1]))
+            print(f'p99 of a put meanwhile / at rest before and after: {ratios[-1]:.2f}', flush=True)
+        return ratios
 
 
 def verdict(what, got, most):
@@ -146,33 +216,23 @@ def verdict(what, got, most):
 def print_steps(new):
     page = urllib.request.urlopen(f'http://{new.endpoint}/metrics').read().decode()
     took = {k: float(v) for k, v in re.findall(r'^etcd_snap_db_(save_total|fsync)_duration_seconds_sum (\S+)$', page, re.M)}
-    print(f'receiver: file written in {took["save_total"]:.2f} s, of which its last sync took {took["fsync"]:.2f}')
+    print(f'  receiver: file written in {took["save_total"]:.2f} s, of which its last sync took {took["fsync"]:.2f}')
     steps = [x for x in log_lines(new) if x.get('msg') in STEPS]
-    print('receiver: ' + ', '.join(f'{x["ts"][17:23]} {x["msg"]}' for x in steps))
+    print('  receiver: ' + ', '.join(f'{x["ts"][17:23]} {x["msg"]}' for x in steps))
     assert sum(x['msg'] == 'applied snapshot' for x in steps) == 1, steps
 
 
 def run(a, folder):
     with Cluster([a.program / 'etcd'] * a.members, folder, a.program / 'etcdctl', Messages(folder), FLAGS) as c:
-        first = c.leader()
+        b = Bench(c, folder, a)
         began = time.monotonic()
-        fill(first, a.megabytes, a.value)
-        print(f'data file {first.status().dbSize / 1e6:.0f} MB, filled in {time.monotonic() - began:.0f} s', flush=True)
-        time.sleep(REST_SECONDS)
-        rest, before = at_rest(first, folder, a.rps)
-        print(f'puts at rest: {rest.text()}', flush=True)
-        new, puts, most, when, took = joins(c, first, a.program, folder, a.rps)
-        print(f'puts meanwhile: {puts.text()}, failed: {puts.failed}\njoined in {took:.2f} s')
-        time.sleep(REST_SECONDS)
-        after = memory_mb(new)
-        print(f'sender: up to {before[1]:.0f} MB anonymous ({before[0]:.0f} resident) before, '
-              f'{most[first][1]:.0f} ({most[first][0]:.0f}) meanwhile')
-        print(f'receiver: up to {most[new][1]:.0f} MB anonymous ({most[new][0]:.0f} resident), at {when[new]}; '
-              f'{after[1]:.0f} ({after[0]:.0f}) afterwards')
-        print_steps(new)
-        verdict('p99 of a put meanwhile / at rest', percentile(puts.ms, 99) / percentile(rest.ms, 99), P99_MUST)
-        verdict('sender, MB more', most[first][1] - before[1], GROWTH_MB_MUST)
-        verdict('receiver, MB more than afterwards', most[new][1] - after[1], GROWTH_MB_MUST)
+        fill(b.first, a.megabytes, a.value)
+        print(f'data file {b.first.status().dbSize / 1e6:.0f} MB, filled in {time.monotonic() - began:.0f} s', flush=True)
+        ratios = b.rounds()
+    print(f'{a.rounds} rounds, ratios ' + ', '.join(f'{r:.2f}' for r in ratios))
+    verdict('p99 of a put meanwhile / at rest, median', statistics.median(ratios), P99_MUST)
+    verdict('sender, MB more', max(b.more['sender']), GROWTH_MB_MUST)
+    verdict('receiver, MB more than afterwards', max(b.more['receiver']), GROWTH_MB_MUST)
 
 
 def main():
@@ -181,11 +241,14 @@ def main():
     p.add_argument('--value', type=int, default=4000)
     p.add_argument('--members', type=int, default=3)
     p.add_argument('--rps', type=int, default=200)
+    p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--where', action='store_true', help='also what members, threads and the disk did')
     p.add_argument('--program', type=pathlib.Path, default=BIN)
-    p.add_argument('--folder', help='where the data directories are made (twice the megabytes and the logs)')
+    p.add_argument('--folder', help='where the data directories are made (twice the megabytes and the logs for each)')
     a = p.parse_args()
     with tempfile.TemporaryDirectory(prefix='join-', dir=a.folder) as folder:
         run(a, pathlib.Path(folder))
 
 
-main()
+if __name__ == '__main__':
+    main()

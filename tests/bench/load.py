@@ -56,7 +56,9 @@ class Load:
         self.took_s = float(number) * UNITS[unit] / 1000
         self.data_bytes = int(re.search(r'traffic: .*\((\d+)\) data', out)[1])
         self.rate = self.done / (self.seconds or self.took_s)
-        self.times_ms = sorted(int(line.split('\t')[2]) / 1000 for line in open(self.log))  # start, status, microseconds
+        calls = [line.split('\t') for line in open(self.log)]  # start in microseconds since 1970, status, microseconds
+        self.calls = [(int(c[0]) / 1e6, int(c[2]) / 1000) for c in calls]  # when it began, ms
+        self.times_ms = sorted(ms for _, ms in self.calls)
         self.p50_ms, self.p99_ms = (percentile(self.times_ms, q) for q in (50, 99))
 
 

@@ -3,7 +3,8 @@
  *
  *     head queued --> pieces asked of the node --> queued --> ... --> the empty piece: body ends
  *          ^                                       |                      |
- *          '-- few bytes wait to be sent ----------'                      '--> the answer
+ *          '-- few bytes wait to be sent,                                 '--> the answer
+ *              and a rest is over while others write (snapshot_pace.h)
  *
  * What is asked for and what waits for the socket are together no more than
  * PEER_SNAPSHOT_QUEUED_BYTES and a piece.  Whatever ends it, the node is told once, when no request
@@ -12,7 +13,10 @@
 #include "base/alloc.h"
 #include "edge/peer/peer_int.h"
 #include "edge/peer/snapshot_head.h"
+#include "edge/peer/snapshot_pace.h"
 #include "obs/gofmt.h"
+
+#define NS_PER_MS INT64_C(1000000)
 
 struct snapshot_out;
 
@@ -38,6 +42,8 @@ struct snapshot_out {
     uint64_t bytes;
     mono_ns began;
     struct loop_timer late;
+    struct loop_timer rest;
+    struct snapshot_pace pace;
     struct peer_snapshot_metrics metrics;
 };
 
@@ -47,6 +53,7 @@ static void snapshot_free(struct snapshot_out *x)
 {
     ASSERT(x->out == NULL); /* P5 */
     ASSERT(!loop_timer_active(&x->late));
+    ASSERT(!loop_timer_active(&x->rest));
     list_remove(&x->link);
     node_sent(x->ps->node, x->s, x->ok);
     mem_free(x);
@@ -76,6 +83,7 @@ static void over(struct snapshot_out *x, const char *why)
     x->out = NULL;
     x->ok = why == NULL;
     loop_timer_stop(x->ps->loop, &x->late);
+    loop_timer_stop(x->ps->loop, &x->rest);
     log_end(x, why);
     metric_add(x->metrics.under_way, -1);
     metric_inc(why == NULL ? x->metrics.success : x->metrics.failures);
@@ -169,6 +177,8 @@ static void piece_done(struct node_request *r)
 
     o->asked = false;
     x->asked--;
+    if (x->asked == 0)
+        snapshot_pace_came(&x->pace, loop_now_ns(x->ps->loop));
     if (x->out == NULL && x->asked == 0)
         snapshot_free(x);
     else if (x->out != NULL && p == NULL)
@@ -187,24 +197,57 @@ static void ask(struct snapshot_out *x, struct out_piece *o)
                                     .done = piece_done,
                                     .snapshot = x->s->copy};
     x->asked++;
+    snapshot_pace_asked(&x->pace, loop_now_ns(x->ps->loop));
     node_submit(x->ps->node, &o->node);
+}
+
+static raft_index applied(const struct snapshot_out *x)
+{
+    struct node_status st;
+
+    node_status(x->ps->node, &st);
+    return st.applied;
+}
+
+static void on_rested(struct loop_timer *t)
+{
+    pull(CONTAINER_OF(t, struct snapshot_out, rest));
+}
+
+/* How many pieces may be on their way from the node now; 0: there will be another pull. */
+static size_t pieces_now(struct snapshot_out *x)
+{
+    mono_ns now = loop_now_ns(x->ps->loop), rest_ns = x->pace.due - now;
+
+    if (loop_timer_active(&x->rest))
+        return 0;
+    if (!snapshot_pace_is_beside(&x->pace, applied(x), now))
+        return PEER_SNAPSHOT_ASKED_MAX;
+    if (x->asked > 0)
+        return 0;
+    if (rest_ns <= 0)
+        return 1;
+    if (loop_timer_start(x->ps->loop, &x->rest, rest_ns / NS_PER_MS + 1) != 0)
+        mem_exhausted("the timer of a snapshot");
+    return 0;
 }
 
 static void pull(struct snapshot_out *x)
 {
-    size_t waiting;
+    size_t waiting, most;
 
     if (x->out == NULL || x->whole)
         return;
     wait_for(x, PEER_SNAPSHOT_STALL_MS);
+    most = pieces_now(x);
     waiting = http_out_queued_bytes(x->out) + x->asked * NODE_SNAPSHOT_PIECE_BYTES;
-    for (size_t i = 0; i < PEER_SNAPSHOT_ASKED_MAX && waiting < PEER_SNAPSHOT_QUEUED_BYTES; i++) {
+    for (size_t i = 0; i < most && waiting < PEER_SNAPSHOT_QUEUED_BYTES; i++) {
         if (x->pieces[i].asked)
             continue;
         ask(x, &x->pieces[i]);
         waiting += NODE_SNAPSHOT_PIECE_BYTES;
     }
-    if (x->asked == 0) /* or what comes back pulls */
+    if (x->asked == 0 && most > 0) /* or what comes back pulls */
         http_out_on_writable(x->out, PEER_SNAPSHOT_QUEUED_BYTES, on_writable);
 }
 
@@ -254,6 +297,8 @@ static void send(struct peer_server *ps, struct node_sending *s)
     x->bytes = raft_message_size(&s->m) + node_snapshot_bytes(s->copy);
     x->began = loop_now_ns(ps->loop);
     loop_timer_init(&x->late, on_late);
+    loop_timer_init(&x->rest, on_rested);
+    snapshot_pace_init(&x->pace, applied(x), x->began);
     x->metrics = peer__snapshot_metrics(ps, PEER_SENT, p->hex);
     metric_add(x->metrics.under_way, 1);
     list_push(&ps->snapshots.sending, &x->link);

@@ -22,9 +22,9 @@
 
 #define SNAP_FILE_BYTES_MAX ((size_t) 64 << 20) /* of a .snap file; real ones are a few KB */
 #define SNAP_PATH_BYTES 4096
-#define SNAP_DB_WRITE_BACK_BYTES                                                          \
-    ((uint64_t) 4 << 20)                      /* received between two calls to write back \
-                                               */
+/* Received between two calls to write back: little enough that a sync of the log, which waits for
+ * what is ahead of it, hardly notices. */
+#define SNAP_DB_WRITE_BACK_BYTES ((uint64_t) 512 << 10)
 #define SNAP_V2_BYTES_MAX ((size_t) 16 << 20) /* of the membership payload */
 
 /* ---- .snap files ---- */
