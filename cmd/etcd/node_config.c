@@ -2,6 +2,7 @@
 
 #include "edge/server/server.h"
 #include "engine/wal/wal.h"
+#include "node/node_limits.h"
 #include "sys/disk.h"
 
 static enum node_level level_of(const struct config *c)
@@ -33,7 +34,7 @@ struct node_config node_config_of(const struct config *c)
         .snapshot_count = c->snapshot_count == 0 ? 10000 : c->snapshot_count,
         .catchup_entries = c->snapshot_catchup_entries,
         .quota_bytes = c->quota_backend_bytes,
-        .request_bytes_max = (size_t) c->max_request_bytes,
+        .request_bytes_max = (size_t) MIN(c->max_request_bytes, (uint64_t) NODE_REQUEST_BYTES_MAX),
         .batch_interval_ms = c->backend_batch_interval == 0 ? 100
                                                             : c->backend_batch_interval / 1000000,
         .batch_ops_max = c->backend_batch_limit == 0 ? 10000 : (size_t) c->backend_batch_limit,

@@ -39,6 +39,10 @@
 /* Memory to decode one entry in: at least this, for the log may hold entries that were allowed to
  * be larger than today's --max-request-bytes. */
 #define NODE_ENTRY_ARENA_BYTES_MIN ((size_t) 256 << 20)
+/* A request of a client, whatever --max-request-bytes allows: the log and the streams between
+ * members take no entry of more than 512 MiB. */
+#define NODE_REQUEST_BYTES_MAX ((size_t) 511 << 20)
+
 /* A proposal of the member's own, which is not a client's: --max-request-bytes says nothing of it.
  */
 #define NODE_OWN_BODY_BYTES_MAX ((size_t) 4 << 20)

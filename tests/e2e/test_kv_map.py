@@ -1,4 +1,5 @@
 """Key-value: what etcd's own tests of ranges, puts, deletes and transactions ask of one member."""
+import subprocess
 import threading
 
 import grpc
@@ -318,6 +319,20 @@ def test_limits_of_a_request(start_server, tmp_path):
         code, text = api.refused('Put', key=b'k', value=b'v' * (12 << 20))
         assert code == 'RESOURCE_EXHAUSTED' and text.startswith('grpc: received message larger than max')
         assert api.Range(key=b'k').kvs[0].version == 1
+    with start_server(tmp_path / 'huge', f'--max-request-bytes={200 << 20}') as s, Api(s) as api:
+        api.put(b'k', bytes(80 << 20))
+        assert len(api.Range(key=b'k').kvs[0].value) == 80 << 20
+    with start_server(tmp_path / 'small', '--max-request-bytes=0') as s, Api(s) as api:
+        assert api.refused('Put', key=b'k', value=b'v') == too_large
+        assert [kv.key for kv in api.merged(prefix=True).kvs] == [b'k']
+
+
+def test_many_large_requests_at_once(server, ketch_bin):
+    """150 puts of a megabyte at once on one connection, whose pieces come by turns: none is refused."""
+    p = subprocess.run([ketch_bin / 'benchmark', '--endpoints', server.endpoint, '--conns=1', '--clients=150', 'put',
+                        '--total=150', '--val-size=1000000'], capture_output=True, text=True, timeout=100)
+    assert p.returncode == 0 and 'Error' not in p.stdout, p.stdout + p.stderr
+    assert server.grpc('etcdserverpb.KV/Range')(key=b'k').header.revision == 151
 
 
 def test_headers_are_honest(api):

@@ -31,6 +31,10 @@ static int limits_of(const struct config *c, struct net_limits *l, struct err *e
     net_limits_default(l);
     l->recv_message_bytes_max = (uint32_t) request + (512u << 10);
     /* Room for the message, its decoded form, and an answer of that order. */
+    /* One message of the greatest size, whatever else comes at the same time. */
+    l->conn_held_bytes_max = MAX(l->conn_held_bytes_max, (size_t) l->recv_message_bytes_max);
+    l->server_held_bytes_max = MAX(l->server_held_bytes_max,
+                                   2 * (size_t) l->recv_message_bytes_max);
     l->call_arena_bytes_max = MAX((size_t) ARENA_BYTES_MIN, (size_t) request * 8);
     l->concurrent_streams_max = (uint32_t) c->max_concurrent_streams;
     l->keepalive_enforced = c->grpc_keepalive_min_time > 0;

@@ -214,7 +214,7 @@ void election_observe(struct call *c, struct bytes message)
     }
     o->call = c;
     o->io = call_io(c);
-    buf_init(&o->leader, (size_t) call_server(c)->config->max_request_bytes);
+    buf_init(&o->leader, LOOK_BYTES_MAX); /* it may be older than today's --max-request-bytes */
     call_set_user(c, o);
     call_on_cancel(c, canceled);
     call_on_writable(c, OBSERVE_QUEUED_LOW, writable);

@@ -106,7 +106,8 @@ bool wstream_full(const struct wstream *s)
 
 static size_t fragment_limit(const struct server *srv)
 {
-    return (size_t) srv->config->max_request_bytes + WATCH_FRAGMENT_EXTRA_BYTES;
+    return (size_t) MIN(srv->config->max_request_bytes, (uint64_t) NET_SEND_MESSAGE_BYTES_MAX / 2) +
+           WATCH_FRAGMENT_EXTRA_BYTES;
 }
 
 /* As many events as fit below the limit, at least one. */

@@ -140,19 +140,28 @@ void call__begin(struct call *c)
         c->method->open(c);
 }
 
+/* A connection has a part of the limit for itself, and of what all connections leave free once more
+ * as much as it holds: a client that sends a hundred large requests at once on one connection is
+ * served as long as nobody else needs the room.  `all` is what is held with this message. */
+static bool may_hold(const struct call *c, uint64_t all)
+{
+    const struct net_limits *lim = server__limits(c->sc);
+
+    if (all > lim->server_held_bytes_max)
+        return false;
+    return c->h2->held_bytes <= MAX(lim->conn_held_bytes_max, lim->server_held_bytes_max - all);
+}
+
 /* Memory for the message whose head has come; false: refused. */
 static bool message_alloc(struct call *c, size_t here)
 {
-    const struct net_limits *lim = server__limits(c->sc);
     struct net_server *s = c->sc->sl->server;
     uint32_t n = c->in.length;
 
     if (here < n) {
         c->held_bytes = n;
         c->h2->held_bytes += n;
-        if (atomic_fetch_add_explicit(&s->held_bytes, n, memory_order_relaxed) + n >
-                lim->server_held_bytes_max ||
-            c->h2->held_bytes > lim->conn_held_bytes_max) {
+        if (!may_hold(c, atomic_fetch_add_explicit(&s->held_bytes, n, memory_order_relaxed) + n)) {
             call__fail(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED,
                        "grpc: too many bytes of unfinished messages");
             return false;

@@ -255,7 +255,8 @@ NODISCARD int mvcc_txn_read_traced(const struct mvcc_view *v, const Etcdserverpb
 
 /* RangeStream: chunks of a growing number of keys, all at the revision of the first.  The view
  * stays pinned from first to last.  *ret_last says that this chunk carries header, more and count;
- * the others carry kvs alone. */
+ * the others carry kvs alone.  Chunks aim at max_request_bytes, whatever it is (0: few keys each).
+ */
 struct mvcc_range_stream {
     const struct mvcc_view *view;
     const Etcdserverpb__RangeRequest *request;

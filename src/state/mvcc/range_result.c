@@ -189,7 +189,6 @@ void mvcc_range_stream_init(struct mvcc_range_stream *t, const struct mvcc_view 
                                     .next = *r,
                                     .max_request_bytes = max_request_bytes,
                                     .chunk_limit = STREAM_FIRST_CHUNK};
-    ASSERT(max_request_bytes > 0);
     if (t->next.revision <= 0)
         t->next.revision = v->state.revision;
     t->next.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY; /* see sort_chunk */
@@ -202,7 +201,7 @@ static void stream_next_limit(struct mvcc_range_stream *t)
         return;
     if (t->last_chunk_bytes < t->max_request_bytes / 2)
         t->chunk_limit *= 2;
-    else if (t->last_chunk_bytes > t->max_request_bytes * 2)
+    else if (t->last_chunk_bytes / 2 > t->max_request_bytes)
         t->chunk_limit = MAX(t->chunk_limit / 2, (int64_t) 1);
 }
 

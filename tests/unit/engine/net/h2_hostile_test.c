@@ -629,32 +629,66 @@ static void too_many_streams(void **state)
     close(fd);
 }
 
-/* Messages that are begun and not finished count against a limit, whatever length they claim. */
-static void unfinished_messages(void **state)
+/* Sends the heads of n calls, each with the first byte of a message that claims 0x1fffff bytes. */
+static void begin_messages(int fd, uint32_t n)
 {
-    struct raw_got *f = xmem_alloc(sizeof *f);
     struct buf b;
-    char *got;
-    int fd;
 
-    (void) state;
-    options.limits.conn_held_bytes_max = 5000000;
-    serve();
-    fd = hello();
     buf_init(&b, SIZE_MAX);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         raw_request(&b, 2 * i + 1, "/t.T/Echo", 0);
         raw_frame(&b, RAW_DATA, 0, 2 * i + 1, "\0\0\x1f\xff\xff.", 6);
     }
     assert_true(raw_send(fd, b.p, b.len));
+    buf_done(&b);
+}
+
+static void expect_refusal(int fd, uint32_t id)
+{
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    char *got;
+
     assert_true(raw_await(fd, RAW_HEADERS, f));
-    assert_int_equal(f->id, 5);
+    assert_int_equal(f->id, id);
     got = fields(f);
     assert_non_null(strstr(got, "grpc-status: 8\n"));
     mem_free(got);
-    buf_done(&b);
     mem_free(f);
+}
+
+/* Messages that are begun and not finished count against a limit, whatever length they claim. */
+static void unfinished_messages(void **state)
+{
+    int fd;
+
+    (void) state;
+    options.limits.conn_held_bytes_max = 5000000;
+    options.limits.server_held_bytes_max = 7000000;
+    serve();
+    fd = hello();
+    begin_messages(fd, 3);
+    expect_refusal(fd, 5);
     close(fd);
+}
+
+/* A connection may hold more than its part as long as the others leave as much free; one that comes
+ * later has its own part. */
+static void unfinished_messages_in_free_room(void **state)
+{
+    int fd, other;
+
+    (void) state;
+    options.limits.conn_held_bytes_max = 2500000;
+    options.limits.server_held_bytes_max = 13000000;
+    serve();
+    fd = hello();
+    begin_messages(fd, 4);
+    expect_refusal(fd, 7); /* the fourth of 2 MiB: 8.4 MB held would leave 4.6 */
+    other = hello();
+    begin_messages(other, 2);
+    expect_refusal(other, 3); /* 4.2 MB, where 2.5 are free */
+    close(fd);
+    close(other);
 }
 
 static void send_heads(int fd, uint32_t from, uint32_t n)
@@ -878,6 +912,7 @@ int main(void)
         T(large_headers),
         T(too_many_streams),
         T(unfinished_messages),
+        T(unfinished_messages_in_free_room),
         T(requests_that_do_not_end),
         T(heads_of_open_streams),
         T(refusals_that_nobody_reads),

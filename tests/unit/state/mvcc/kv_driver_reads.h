@@ -41,7 +41,7 @@ static inline void check_stream_on(struct driver *d, const struct mvcc_view *v, 
     want = naive_range(&d->m, &plain, rev, compact);
     want.no_lease = r->keys_only &&
                     r->sort_target != ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
-    mvcc_range_stream_init(&t, v, r, 1 + take(d) * 8);
+    mvcc_range_stream_init(&t, v, r, take(d) * 8);
     while (!last) {
         Etcdserverpb__RangeStreamResponse *x;
         struct naive_list chunk;
