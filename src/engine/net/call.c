@@ -1,161 +1,17 @@
+/* call.c -- how a call ends, by its service, its client or its deadline; and what its service sees
+ * of it. */
 #define _GNU_SOURCE
 #include "engine/net/call.h"
 
 #include <sys/un.h>
 
-#include "base/alloc.h"
 #include "engine/net/addr.h"
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
 #include "engine/net/opening.h"
 
-static void on_deadline(struct loop_timer *t);
-
-/* ---- memory ---- */
-
-/* The arena begins with the room inside the call. */
-static void arena_seed(struct call *c, size_t bytes_max)
-{
-    arena_init(&c->arena, bytes_max);
-    c->arena.next = c->room;
-    c->arena.end = c->room + sizeof c->room;
-}
-
-void call__widen(struct call *c)
-{
-    struct loop *l = c->sc->conn.loop;
-    struct list *x;
-
-    if (c->more != NULL)
-        return;
-    x = list_pop(&l->rooms_free);
-    if (x != NULL)
-        l->rooms_free_n--;
-    c->more = x == NULL ? mem_alloc(sizeof *c->more) : CONTAINER_OF(x, union call_room, link);
-    if (c->more == NULL)
-        return;
-    c->arena.next = c->more->bytes;
-    c->arena.end = c->more->bytes + sizeof c->more->bytes;
-}
-
-static void room_drop(struct loop *l, union call_room *r)
-{
-    if (r == NULL)
-        return;
-    if (l->rooms_free_n < LOOP_ROOMS_POOLED_MAX) {
-        list_push_front(&l->rooms_free, &r->link);
-        l->rooms_free_n++;
-    } else {
-        mem_free(r);
-    }
-}
-
-struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id)
-{
-    struct loop *l = sc->conn.loop;
-    struct list *x = list_pop(&l->calls_free);
-    struct call *c = x == NULL ? mem_alloc(sizeof *c) : CONTAINER_OF(x, struct call, link);
-
-    if (x != NULL)
-        l->calls_free_n--;
-    if (c == NULL)
-        return NULL;
-    memset(c, 0, offsetof(struct call, room));
-    c->sc = sc;
-    server__conn_ref(sc);
-    c->h2 = h2;
-    c->id = id;
-    c->stream_open = true;
-    c->timeout_ns = -1;
-    c->fields_end = &c->fields;
-    c->started_ns = l->now;
-    list_init(&c->link);
-    list_init(&c->writable_link);
-    list_init(&c->deflate_link);
-    loop_timer_init(&c->deadline, on_deadline);
-    buf_init(&c->backlog, server__limits(sc)->stream_window_bytes);
-    arena_seed(c, server__limits(sc)->call_arena_bytes_max);
-    if (h2 != NULL) {
-        c->queued_bytes = &h2->queued_bytes;
-        list_push(&h2->calls, &c->link);
-        h2->calls_n++;
-    }
-    loop__count(&sc->sl->counters.calls_open, 1);
-    return c;
-}
-
-void call__maybe_free(struct call *c)
-{
-    struct loop *l = c->sc->conn.loop;
-    struct server_conn *sc = c->sc;
-
-    if (c->stream_open || c->owned || c->http != NULL)
-        return;
-    ASSERT(c->out.head == NULL); /* invariant 14 */
-    ASSERT(list_empty(&c->link));
-    ASSERT(list_empty(&c->writable_link));
-    ASSERT(list_empty(&c->deflate_link));
-    loop__uncount(&sc->sl->counters.calls_open, 1);
-    loop_timer_stop(l, &c->deadline);
-    call__message_drop(c);
-    buf_done(&c->backlog);
-    arena_done(&c->arena);
-    room_drop(l, c->more);
-    sc->head_bytes -= c->head_bytes;
-    if (l->calls_free_n < LOOP_CALLS_POOLED_MAX) {
-        list_push_front(&l->calls_free, &c->link);
-        l->calls_free_n++;
-    } else {
-        mem_free(c);
-    }
-    server__conn_unref(sc);
-}
-
-void call__pool_drop(struct loop *l)
-{
-    struct list *x;
-
-    while ((x = list_pop(&l->calls_free)) != NULL)
-        mem_free(CONTAINER_OF(x, struct call, link));
-    while ((x = list_pop(&l->rooms_free)) != NULL)
-        mem_free(CONTAINER_OF(x, union call_room, link));
-    l->calls_free_n = l->rooms_free_n = 0;
-}
-
-/* ---- the outgoing side ---- */
-
-/* Keeps the connection's sum in step with a change of the body. */
-static void queued_moved(struct call *c, uint64_t held_before)
-{
-    *c->queued_bytes += c->out.held_bytes - held_before;
-}
-
-static void body_drop(struct call *c)
-{
-    *c->queued_bytes -= c->out.held_bytes;
-    body_clear(&c->out);
-}
-
-enum body_taken call__take(struct call *c, struct outq *q, size_t n)
-{
-    uint64_t before = c->out.held_bytes;
-    enum body_taken rc = body_take(&c->out, q, n);
-
-    queued_moved(c, before);
-    if (c->above_mark && call__unsent(c) < c->writable_mark) {
-        c->above_mark = false;
-        if (list_empty(&c->writable_link))
-            list_push(&c->h2->writable, &c->writable_link);
-    }
-    return rc;
-}
-
-void call__run_writable(struct call *c)
-{
-    if (c->owned && c->stream_open && c->on_writable != NULL)
-        c->on_writable(c);
-}
+/* ---- the end ---- */
 
 /* The reader of a call from within the process takes the text as it is. */
 static char *status_text(struct call *c, struct bytes t)
@@ -240,7 +96,7 @@ void call__stream_closed(struct call *c)
     list_remove(&c->link);
     list_remove(&c->writable_link);
     call__deflate_drop(c);
-    body_drop(c);
+    call__body_drop(c);
     call__message_drop(c);
     opening__end(c);
     loop_timer_stop(c->sc->conn.loop, &c->deadline);
@@ -262,7 +118,22 @@ void call__stream_closed(struct call *c)
         call__maybe_free(c);
 }
 
-static void on_deadline(struct loop_timer *t)
+void call__end(struct call *c, int code, const char *text)
+{
+    if (!c->answered)
+        call__answer(c, 200, code, text);
+    release(c);
+}
+
+void call_finish(struct call *c, int code, const char *message)
+{
+    ASSERT(c->owned);
+    ASSERT(code >= 0);
+    ASSERT(code <= GRPC_STATUS_LAST);
+    call__end(c, code, message);
+}
+
+void call__on_deadline(struct loop_timer *t)
 {
     struct call *c = CONTAINER_OF(t, struct call, deadline);
 
@@ -386,208 +257,4 @@ void call_on_cancel(struct call *c, void (*fn)(struct call *c, enum call_cancel_
 enum call_cancel_reason call_canceled(const struct call *c)
 {
     return c->canceled;
-}
-
-static uint64_t pieces_bytes(const struct net_piece *v, size_t vn)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < vn; i++)
-        n += v[i].bytes.n;
-    return n;
-}
-
-static void message_counted(struct call *c, uint64_t n)
-{
-    c->bytes_out += n;
-    loop__count(&c->sc->sl->counters.grpc_bytes_out, n);
-}
-
-/* Takes `z`: a message, compressed; NULL: there was no memory for it. */
-static bool queue_deflated(struct call *c, struct arena *a, struct payload *z)
-{
-    uint8_t head[GRPC_HEAD_BYTES];
-    struct net_piece piece;
-    bool added;
-
-    if (z == NULL)
-        return false;
-    piece = net_piece_counted(z);
-    grpc_head_put(head, GRPC_COMPRESSED, (uint32_t) z->bytes);
-    added = body_add(&c->out, a, bytes_of(head, sizeof head), &piece, 1);
-    payload_unref(z);
-    return added;
-}
-
-/* Queues a message, unless it is too large; a: as body_add. */
-static int queue(struct call *c, struct arena *a, const struct net_piece *v, size_t vn)
-{
-    uint64_t n = pieces_bytes(v, vn);
-    uint64_t before = c->out.held_bytes;
-    uint8_t head[GRPC_HEAD_BYTES];
-    bool added;
-
-    if (n > NET_SEND_MESSAGE_BYTES_MAX)
-        return ERR_LIMIT;
-    grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
-    if (UNLIKELY(c->gzip) && call__deflates_later(c, n))
-        added = call__deflate_later(c, v, vn, n);
-    else if (UNLIKELY(c->gzip) && n > 0)
-        added = queue_deflated(c, a, call__deflate(v, vn, n));
-    else
-        added = body_add(&c->out, a, bytes_of(head, sizeof head), v, vn);
-    if (!added)
-        return ERR_NOMEM;
-    queued_moved(c, before);
-    message_counted(c, n);
-    return 0;
-}
-
-static bool queue_deflated_pull(struct call *c, struct arena *a, uint64_t n,
-                                const struct net_pull *pull)
-{
-    bool added = queue_deflated(c, a, call__deflate_pull(n, pull));
-
-    if (added && pull->done != NULL)
-        pull->done(pull->arg);
-    return added;
-}
-
-static int queue_pull(struct call *c, struct arena *a, uint64_t n, const struct net_pull *pull)
-{
-    uint64_t before = c->out.held_bytes;
-    uint8_t head[GRPC_HEAD_BYTES];
-    bool added;
-
-    if (n > NET_SEND_MESSAGE_BYTES_MAX)
-        return ERR_LIMIT;
-    grpc_head_put(head, GRPC_PLAIN, (uint32_t) n);
-    if (UNLIKELY(c->gzip) && call__deflates_later(c, n))
-        added = call__deflate_pull_later(c, n, pull);
-    else if (UNLIKELY(c->gzip) && n > 0 && n <= CALL_DEFLATED_BYTES_MAX)
-        added = queue_deflated_pull(c, a, n, pull);
-    else
-        added = body_add_pull(&c->out, a, bytes_of(head, sizeof head), n, pull);
-    if (!added)
-        return ERR_NOMEM;
-    queued_moved(c, before);
-    message_counted(c, n);
-    return 0;
-}
-
-static bool nobody_listens(const struct call *c)
-{
-    return c->answered || !c->stream_open;
-}
-
-/* The end of a call by its service: tells the hooks even when nobody listens. */
-static void end(struct call *c, int code, const char *text)
-{
-    if (!c->answered)
-        call__answer(c, 200, code, text);
-    release(c);
-}
-
-/* The end of a call whose answer of n bytes could not be queued; in grpc-go's words. */
-static void end_unsent(struct call *c, uint64_t n)
-{
-    char text[96];
-
-    snprintf(text, sizeof text, "grpc: trying to send message larger than max (%" PRIu64 " vs. %u)",
-             n, NET_SEND_MESSAGE_BYTES_MAX);
-    end(c, GRPC_STATUS_RESOURCE_EXHAUSTED, n > NET_SEND_MESSAGE_BYTES_MAX ? text : "out of memory");
-}
-
-void call_reply(struct call *c, const struct net_piece *v, size_t vn)
-{
-    ASSERT(c->owned);
-    if (nobody_listens(c) || queue(c, &c->arena, v, vn) == 0)
-        end(c, GRPC_STATUS_OK, NULL);
-    else
-        end_unsent(c, pieces_bytes(v, vn));
-}
-
-void call_reply_pull(struct call *c, uint64_t bytes, struct net_pull pull)
-{
-    ASSERT(c->owned);
-    if (!nobody_listens(c) && queue_pull(c, &c->arena, bytes, &pull) == 0) {
-        end(c, GRPC_STATUS_OK, NULL);
-        return;
-    }
-    if (pull.done != NULL)
-        pull.done(pull.arg);
-    end_unsent(c, bytes);
-}
-
-void call_finish(struct call *c, int code, const char *message)
-{
-    ASSERT(c->owned);
-    ASSERT(code >= 0);
-    ASSERT(code <= GRPC_STATUS_LAST);
-    end(c, code, message);
-}
-
-/* After a message was queued on a stream. */
-static void stream_queued(struct call *c)
-{
-    if (c->on_writable != NULL && call__unsent(c) >= c->writable_mark)
-        c->above_mark = true;
-    if (c->local != NULL)
-        call_local__wake(c->local);
-    else if (c->headers_sent)
-        h2_server__resume(c);
-    else
-        h2_server__submit_headers(c);
-}
-
-static int may_send(const struct call *c)
-{
-    ASSERT(c->owned);
-    if (nobody_listens(c))
-        return ERR_CANCELED;
-    return *c->queued_bytes >= server__limits(c->sc)->conn_queued_bytes_max ? ERR_LIMIT : 0;
-}
-
-int call_send(struct call *c, const struct net_piece *v, size_t vn)
-{
-    int rc = may_send(c);
-
-    if (rc == 0)
-        rc = queue(c, NULL, v, vn);
-    if (rc == 0)
-        stream_queued(c);
-    return rc;
-}
-
-int call_send_pull(struct call *c, uint64_t bytes, struct net_pull pull)
-{
-    int rc = may_send(c);
-
-    if (rc == 0)
-        rc = queue_pull(c, NULL, bytes, &pull);
-    if (rc == 0)
-        stream_queued(c);
-    else if (pull.done != NULL)
-        pull.done(pull.arg);
-    return rc;
-}
-
-void call_send_headers(struct call *c)
-{
-    ASSERT(c->owned);
-    if (!nobody_listens(c) && !c->headers_sent && c->local == NULL)
-        h2_server__submit_headers(c);
-}
-
-size_t call_queued_bytes(const struct call *c)
-{
-    return (size_t) call__unsent(c);
-}
-
-void call_on_writable(struct call *c, size_t below_bytes, void (*fn)(struct call *c))
-{
-    ASSERT(c->owned);
-    c->on_writable = fn;
-    c->writable_mark = below_bytes;
-    c->above_mark = fn != NULL && call__unsent(c) >= below_bytes;
 }

@@ -8,8 +8,8 @@
  *   ----------------------> OPEN -----------------------------------------> (gone)
  *                            |                                                ^
  *                            | reset, connection lost, deadline               | call_finish
- *                            v                                                | (says nothing any
- * more) CANCELED -------------------------------------------+
+ *                            v                                                | (says nothing)
+ *                         CANCELED -------------------------------------------+
  *
  * When the client goes or the deadline passes, the cancel callback runs once.  It need not end the
  * call; it only tells the service that nobody waits any more.

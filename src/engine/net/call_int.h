@@ -3,10 +3,11 @@
  * Two sides hold a call: the HTTP/2 stream (stream_open) and the service (owned).  It goes back to
  * the loop's pool when neither does.
  *
- *   stream_open  owned     what it is
- *   yes          no        headers or a unary message are coming; or answered and the answer is
- * leaving yes          yes       with the service no           yes       canceled; the service has
- * not ended it yet no           no        in the pool
+ *   stream_open  owned  what it is
+ *   yes          no     headers or a unary message are coming; or answered, and the answer leaves
+ *   yes          yes    with the service
+ *   no           yes    canceled; the service has not ended it yet
+ *   no           no     in the pool
  *
  * `answered` says that the status is decided: by the service, or for it when its time was over.
  *
@@ -144,6 +145,8 @@ union call_room {
     struct list link; /* loop.rooms_free */
 };
 
+/* ---- call_pool.c ---- */
+
 /* From the pool of the loop; NULL without memory.  h2 NULL: the caller sets the other end. */
 struct call *call__new(struct h2_server *h2, struct server_conn *sc, int32_t id);
 void call__maybe_free(struct call *c);
@@ -152,11 +155,7 @@ void call__pool_drop(struct loop *l);
 /* More room, for a message or for a long head, once.  Without memory the arena will say so. */
 void call__widen(struct call *c);
 
-/* A copy of a header field behind those that are there. */
-NODISCARD bool call__keep_field(struct call *c, struct bytes name, struct bytes value);
-
-/* call_local.c: its reader is told, later in this turn, that the call has moved. */
-void call_local__wake(struct call_local *l);
+/* ---- call.c ---- */
 
 /* The stream is gone: the service hears of it if it still holds the call. */
 void call__stream_closed(struct call *c);
@@ -170,12 +169,24 @@ void call__answer(struct call *c, int http_status, int code, const char *text);
 /* Ends the call from this side, with a status and whoever holds it. */
 void call__fail(struct call *c, int http_status, int code, const char *text);
 
+/* The end by its service, which lets go of it: tells the hooks even when nobody listens. */
+void call__end(struct call *c, int code, const char *text);
+
+void call__on_deadline(struct loop_timer *t); /* of call.deadline */
+
+/* h2_request.c: a copy of a header field behind those that are there. */
+NODISCARD bool call__keep_field(struct call *c, struct bytes name, struct bytes value);
+
+/* ---- call_input.c ---- */
+
 /* The head is complete. */
 void call__begin(struct call *c);
 /* Bytes of the request's body. */
 void call__input(struct call *c, const uint8_t *p, size_t n);
 /* END_STREAM. */
 void call__input_end(struct call *c);
+/* Forgets a message that is not complete. */
+void call__message_drop(struct call *c);
 
 /* ---- call_gzip.c ---- */
 
@@ -217,12 +228,16 @@ static inline uint64_t call__unsent(const struct call *c)
     return c->out.bytes + c->deflating_bytes;
 }
 
-/* Forgets a message that is not complete. */
-void call__message_drop(struct call *c);
+/* ---- call_output.c ---- */
 
 /* Takes n bytes of the body for a DATA frame into q; tells on_writable later. */
 enum body_taken call__take(struct call *c, struct outq *q, size_t n);
 /* Runs on_writable if it is due. */
 void call__run_writable(struct call *c);
+/* Forgets what has not left; the connection's sum is adjusted. */
+void call__body_drop(struct call *c);
+
+/* call_local.c: its reader is told, later in this turn, that the call has moved. */
+void call_local__wake(struct call_local *l);
 
 #endif

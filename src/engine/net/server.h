@@ -104,8 +104,9 @@ struct net_listen {
 
 /* Takes the address.  *ret_port (may be NULL) is the port.
  *
- *   ERR_NET_ADDR_IN_USE   "listen tcp 127.0.0.1:2379: bind: address already in use", as etcd says
- * it ERR_NET_RESOLVE, ERR_PERMISSION, ERR_INVALID, ERR_IO */
+ *   ERR_NET_ADDR_IN_USE   in etcd's words: "listen tcp 127.0.0.1:2379: bind: address already in
+ * use" ERR_NET_RESOLVE, ERR_PERMISSION, ERR_INVALID, ERR_IO
+ */
 NODISCARD int net_server_listen(struct net_server *s, const struct net_listen *where,
                                 uint16_t *ret_port, struct err *e);
 
