@@ -127,16 +127,36 @@ struct watch_io {
     uint64_t term;        /* for headers; as of the last batch */
 };
 
+/* Everything here is called on the stream's loop. */
+
 /* ---- watch.c ---- */
 
-void wstream_fail(struct wstream *s, int code,
-                  const char *text); /* ends the call, then the stream */
-void wstream_settle(
-    struct wstream *s); /* closes and frees what can be; the stream may be gone after it */
+/* Ends the call, then the stream, which stays until a task of the loop has run. */
+void wstream_fail(struct wstream *s, int code, const char *text);
+/* Closes and frees what can be; the stream may be gone after it. */
+void wstream_settle(struct wstream *s);
+void wstream_progress_begin(struct wstream *s); /* from now on: progress now and then */
+
+/* ---- watch_requests.c ---- */
+
+/* Does what a message of the client asks for; `q` is borrowed.  The stream may have failed. */
+void wstream_request(struct wstream *s, const Etcdserverpb__WatchRequest *q);
+/* Sends what is owed to creations, as far as it is known (W3). */
+void wwatch_owe(struct wstream *s);
+
+/* ---- watch_hub.c ---- */
+
+/* The hub is asked to take the watch, or to let it go: JOINING, LEAVING.  Without memory to ask for
+ * the latter the stream fails. */
 void wwatch_join(struct wwatch *w);
-void wwatch_drop(
-    struct wwatch *w); /* no more is said about it; freed at once or when its request returns */
-void wwatch_owe(struct wstream *s); /* sends what is owed to creations, as far as it is known */
+void wwatch_leave(struct wwatch *w);
+/* No more is said about it; freed at once, or when its request returns. */
+void wwatch_drop(struct wwatch *w);
+void wwatch_forget_name(struct wwatch *w); /* its id may be used again */
+void wwatch_end_span(struct wwatch *w);
+void wstream_progress(struct wstream *s);      /* asks for what is in progress_wanted */
+void wstream_progress_each(struct wstream *s); /* for all watches that want it, one by one */
+void wstream_close_hub(struct wstream *s);     /* once; the last request of the stream */
 
 /* ---- watch_notes.c ---- */
 
