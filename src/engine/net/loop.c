@@ -120,6 +120,17 @@ static bool turn_settle(struct loop *l)
     return false;
 }
 
+/* There is no later turn: what waits for one, such as the last words of a connection that yields,
+ * leaves now. */
+static void settle_all(struct loop *l)
+{
+    turn_settle(l);
+    while (!list_empty(&l->carried) || !list_empty(&l->owing) || !list_empty(&l->ending)) {
+        turn__run_later(l);
+        turn_settle(l);
+    }
+}
+
 void loop__turn_end(struct loop *l)
 {
     bool settled;
@@ -257,7 +268,7 @@ void loop_free(struct loop *l)
     if (l == NULL)
         return;
     ASSERT(!atomic_load(&l->running));
-    turn_settle(l);
+    settle_all(l);
     ASSERT(list_empty(&l->dirty));
     ASSERT(list_empty(&l->owing));
     ASSERT(list_empty(&l->carried));
