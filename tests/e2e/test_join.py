@@ -5,13 +5,12 @@ import re
 import shutil
 import socket
 import struct
-import subprocess
 import threading
 
 import pytest
 
 from cluster_lib import Cluster, log_lines
-from conftest import has_address_sanitizer
+from preload_lib import preload
 from test_cluster import member_list, put
 
 
@@ -190,15 +189,11 @@ class Dns(threading.Thread):
 @pytest.fixture
 def dns_environment(ketch_bin, tmp_path, monkeypatch):
     """Programs started from now on ask the name server at this port."""
-    if has_address_sanitizer(ketch_bin / 'etcd'):
-        pytest.skip('a preloaded library and AddressSanitizer do not go together')
-    source, library = tmp_path / 'dns.c', tmp_path / 'dns.so'
-    source.write_text(SHIM)
-    subprocess.run(['cc', '-shared', '-fPIC', '-o', library, source, '-ldl'], check=True)
+    environment = preload(ketch_bin / 'etcd', tmp_path, SHIM)
 
     def use(port):
-        monkeypatch.setenv('LD_PRELOAD', str(library))
-        monkeypatch.setenv('DNS_PORT', str(port))
+        for name, value in {**environment, 'DNS_PORT': str(port)}.items():
+            monkeypatch.setenv(name, value)
     return use
 
 

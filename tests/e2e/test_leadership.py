@@ -1,6 +1,5 @@
 """Who leads, and when: a disk that hangs, and the first election."""
 import os
-import subprocess
 import threading
 import time
 import urllib.error
@@ -10,32 +9,8 @@ import grpc
 import pytest
 
 from cluster_lib import Cluster, log_lines
-from conftest import has_address_sanitizer
+from preload_lib import hanging_disk
 from test_cluster import get, put
-
-HANG = r'''
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-/* As the system's; but while the file $HANG is there, a durable write to a write-ahead log never ends. */
-ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
-{
-    ssize_t (*real)(int, const struct iovec *, int, off_t, int) =
-        (ssize_t(*)(int, const struct iovec *, int, off_t, int)) dlsym(RTLD_NEXT, "pwritev2");
-    char link[64], path[4096] = "";
-
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (flags != 0 && readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/wal/") != NULL)
-        while (access(getenv("HANG"), F_OK) == 0)
-            usleep(10000);
-    return real(fd, v, n, at, flags);
-}
-'''
 
 
 @pytest.fixture
@@ -46,14 +21,10 @@ def cluster_of(ketch_bin, messages, tmp_path):
 
 
 @pytest.fixture
-def hanging_disk(ketch_bin, tmp_path):
+def hanging_log(ketch_bin, tmp_path):
     """The environment that makes a program's log hang, and the file that does it."""
-    if has_address_sanitizer(ketch_bin / 'etcd'):
-        pytest.skip('a preloaded library and AddressSanitizer do not go together')
-    source, library = tmp_path / 'hang.c', tmp_path / 'hang.so'
-    source.write_text(HANG)
-    subprocess.run(['cc', '-shared', '-fPIC', '-o', library, source, '-ldl'], check=True)
-    return {'LD_PRELOAD': str(library), 'HANG': str(tmp_path / 'hang')}, tmp_path / 'hang'
+    hang = tmp_path / 'hang'
+    return hanging_disk(ketch_bin / 'etcd', tmp_path, '/wal/', hang), hang
 
 
 def start_with(member, env):
@@ -78,9 +49,9 @@ def readyz(member):
         return e.code, e.read().decode()
 
 
-def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_disk):
+def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_log):
     """While one disk hangs another member leads and serves; the hanging one is not ready and loses nothing; then it follows."""
-    env, hang = hanging_disk
+    env, hang = hanging_log
     with cluster_of([ketch_bin / 'etcd'] * 3) as c:
         victim = c.leader()
         victim.kill()

@@ -1,14 +1,13 @@
 """A snapshot that comes to a member whose disk is slow, and ends in the moments that a fast disk leaves no time for."""
 import socket
 import struct
-import subprocess
 import urllib.request
 
 import pytest
 
 from cluster_lib import Cluster
-from conftest import has_address_sanitizer
-from test_snapshot_post import PIECE, QUEUE, SLOW, SNAPSHOT, head, message
+from preload_lib import slow_disk
+from test_snapshot_post import PIECE, QUEUE, SNAPSHOT, head, message
 
 BODY = bytes(PIECE)
 
@@ -16,12 +15,8 @@ BODY = bytes(PIECE)
 @pytest.fixture
 def slow_member(ketch_bin, messages, tmp_path, monkeypatch):
     """Each piece of a file that is received takes 50 ms to be written."""
-    if has_address_sanitizer(ketch_bin / 'etcd'):
-        pytest.skip('a preloaded library and AddressSanitizer do not go together')
-    source, library = tmp_path / 'slow.c', tmp_path / 'slow.so'
-    source.write_text(SLOW.replace('usleep(10000)', 'usleep(50000)'))
-    subprocess.run(['cc', '-shared', '-fPIC', '-o', library, source, '-ldl'], check=True)
-    monkeypatch.setenv('LD_PRELOAD', str(library))
+    for name, value in slow_disk(ketch_bin / 'etcd', tmp_path, '/snap/tmp', us=50000).items():
+        monkeypatch.setenv(name, value)
     with Cluster([ketch_bin / 'etcd'], tmp_path, ketch_bin / 'etcdctl', messages) as c:
         m = c.members[0]
         m.cluster, m.id = '%x' % m.status().header.cluster_id, m.status().header.member_id

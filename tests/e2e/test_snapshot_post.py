@@ -1,13 +1,12 @@
 """POST /raft/snapshot by somebody who is no member, or does not know the protocol: answered as a real one does, and without harm."""
 import http.client
 import struct
-import subprocess
 import urllib.request
 
 import pytest
 
 from cluster_lib import Cluster, log_lines
-from conftest import has_address_sanitizer
+from preload_lib import slow_disk
 
 HEARTBEAT, SNAPSHOT = 8, 7
 
@@ -159,40 +158,13 @@ def test_a_leader_of_a_later_term_sends_another(ketch_bin, messages, tmp_path):
         m.wait_for(lambda: not coming())
 
 
-SLOW = r'''
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-/* As the system's, but it takes its time for a file that is being received. */
-ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
-{
-    ssize_t (*real)(int, const struct iovec *, int, off_t, int) =
-        (ssize_t(*)(int, const struct iovec *, int, off_t, int)) dlsym(RTLD_NEXT, "pwritev2");
-    char link[64], path[4096] = "";
-
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/snap/tmp") != NULL)
-        usleep(10000);
-    return real(fd, v, n, at, flags);
-}
-'''
-
-
 PIECE = 256 << 10  # what a receiver hands on at once
 QUEUE = 8          # and how many of them may wait for the disk
 
 
 def test_an_end_that_comes_before_all_is_written(ketch_bin, messages, tmp_path, monkeypatch):
     """A snapshot is there, whole, while all its pieces wait for the disk: nobody waits for more of it, and the member goes on."""
-    if has_address_sanitizer(ketch_bin / 'etcd'):
-        pytest.skip('a preloaded library and AddressSanitizer do not go together')
-    source, library = tmp_path / 'slow.c', tmp_path / 'slow.so'
-    source.write_text(SLOW)
-    subprocess.run(['cc', '-shared', '-fPIC', '-o', library, source, '-ldl'], check=True)
+    environment = slow_disk(ketch_bin / 'etcd', tmp_path, '/snap/tmp', us=10000)
     flags = ['--snapshot-count', '100', '--snapshot-catchup-entries', '10', '--backend-batch-limit', '10']
     with Cluster([ketch_bin / 'etcd'], tmp_path, ketch_bin / 'etcdctl', messages, flags) as c:
         first = c.members[0]
@@ -201,7 +173,8 @@ def test_an_end_that_comes_before_all_is_written(ketch_bin, messages, tmp_path, 
             first.grpc('etcdserverpb.KV/Put')(key=b'%d' % n, value=bytes(4000))
             n += 1
         new = c.add(ketch_bin / 'etcd', first, learner=True)
-        monkeypatch.setenv('LD_PRELOAD', str(library))
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         new.start()
         c.agree()
         saved = [x for x in log_lines(new) if x['msg'] == 'received and saved database snapshot']
