@@ -4,6 +4,7 @@
 
 #include "engine/net/h2_server.h"
 #include "engine/net/server_int.h"
+#include "engine/net/turn.h"
 
 #define STREAM_PARTS 200
 #define STREAM_PART_BYTES 20000
@@ -487,6 +488,24 @@ static void resumed_in_order(void **state)
     bare_done(&x);
 }
 
+/* A connection that yields, and is to close when all is written, does so when its loop is freed: no
+ * turn comes in which it would be its turn. */
+static void closes_with_its_loop(void **state)
+{
+    struct bare x;
+
+    (void) state;
+    bare_init(&x);
+    feed(&x, "GET /hello HTTP/1.1\r\n");
+    assert_true(turn__yields(&x.sc->conn));
+    feed(&x, "Host: h\r\n\r\n");
+    conn__close_soon(&x.sc->conn);
+    assert_false(list_empty(&x.loop->owing));
+    loop_free(x.loop);
+    assert_int_equal(x.server->loops[0].counters.connections_open, 0);
+    net_server_free(x.server);
+}
+
 /* A server that cuts its connections leaves a plain request to its handler, which may answer in the
  * same turn. */
 static void cut_before_the_answer(void **state)
@@ -530,6 +549,7 @@ int main(void)
         T(plain_over_http2),
         T(answered_while_paused),
         cmocka_unit_test(resumed_in_order),
+        cmocka_unit_test(closes_with_its_loop),
         cmocka_unit_test(cut_before_the_answer),
     };
 
