@@ -498,7 +498,6 @@ static void closes_with_its_loop(void **state)
     bare_init(&x);
     feed(&x, "GET /hello HTTP/1.1\r\n");
     assert_true(turn__yields(&x.sc->conn));
-    feed(&x, "Host: h\r\n\r\n");
     conn__close_soon(&x.sc->conn);
     assert_false(list_empty(&x.loop->owing));
     loop_free(x.loop);
