@@ -19,6 +19,10 @@ NODISCARD int thread_start(const char *name, void (*fn)(void *arg), void *arg, s
                            struct err *e);
 void thread_join(struct thread *t); /* frees it; NULL is accepted */
 
+/* From now on the calling thread has about a tenth of the time where another one wants the same
+ * processor. */
+void thread_give_way(void);
+
 /* From now on the calling thread runs when no other one of the machine wants to, nearly. */
 void thread_stand_back(void);
 

@@ -435,6 +435,16 @@ static void teardown(struct conn *c)
     }
 }
 
+/* Not before the step of a handshake that is away is home (invariant 19); that flushes again. */
+static bool wait_for_tls(struct conn *c)
+{
+    if (c->tls == NULL || !tls_conn__is_away(c))
+        return false;
+    if (c->polling)
+        uv_poll_stop(&c->poll);
+    return true;
+}
+
 /* Everything has been written: say so, and wait a little for the other side to do the same. */
 static void linger(struct conn *c)
 {
@@ -470,6 +480,6 @@ void conn__flush(struct conn *c)
         owe(c);
     } else if (c->state == CONN_OPEN && c->close_soon && conn__unwritten(c) == 0 && !c->lingering)
         linger(c);
-    if (c->state == CONN_DOOMED)
+    if (c->state == CONN_DOOMED && !wait_for_tls(c))
         teardown(c);
 }

@@ -5,7 +5,7 @@
 #include "engine/net/call_int.h"
 #include "engine/net/conn.h"
 #include "engine/net/loop_int.h"
-#include "engine/net/tls_conn.h"
+#include "engine/net/tls_worker.h"
 #include "engine/net/turn.h"
 
 /* Work that makes more work within one turn: after so many rounds the sockets get their turn. */
@@ -28,7 +28,6 @@ void loop__turn_begin(struct loop *l)
         return;
     l->awake = true;
     atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
-    l->shakes = 0;
     l->turn++;
     refresh_now(l);
 }
@@ -275,6 +274,7 @@ void loop_free(struct loop *l)
     ASSERT(list_empty(&l->ending));
     ASSERT(list_empty(&l->shake_waiting));
     loop_timer_stop(l, &l->shake_timer);
+    tls_worker__free(l->tls_worker);
     ASSERT(heap_min(&l->timers) == NULL); /* invariant 15: its owner is freed, or will be */
     call__pool_drop(l);
     uv_close((uv_handle_t *) &l->async, NULL);

@@ -24,6 +24,7 @@
 #define LOOP_ROOMS_POOLED_MAX 1024 /* of two */
 
 struct conn;
+struct tls_worker;
 
 struct loop_signal {
     struct loop_signal *next;
@@ -90,10 +91,10 @@ struct loop {
     uint8_t *plain_buf;  /* NET_READ_BYTES: decrypted input */
     uint8_t *stage_buf;  /* NET_RECORD_BYTES: pieces on their way into one record */
     uint8_t *seal_buf;   /* LOOP_SEAL_BYTES: records of one round */
-    unsigned shakes;     /* steps of handshakes in this turn */
-    struct list shaking; /* of clients, begun and not finished, the oldest first; tls_conn.c */
+    struct list shaking; /* of clients, begun and not finished, the oldest first; tls_queue.c */
     size_t shaking_n;
-    struct list shake_waiting; /* to make their next step */
+    struct list shake_waiting;     /* for their next step to be made */
+    struct tls_worker *tls_worker; /* makes them; NULL until the first client that has TLS */
     struct loop_timer shake_timer;
 
     struct list calls_free; /* struct call.link; call.c */

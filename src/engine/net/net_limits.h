@@ -182,9 +182,9 @@ void net_limits_default(struct net_limits *l);
 /* etcd gives a handshake 10 s. */
 #define NET_HANDSHAKE_MS (10 * 1000)
 
-/* Steps of handshakes per turn of a loop, a millisecond each with an RSA key: so a storm of new
- * connections delays those that are open by no more. */
-#define NET_HANDSHAKES_PER_TURN_MAX 1
+/* Steps of handshakes that a loop's worker is given at a time, a millisecond each with an RSA key:
+ * enough that it need not wait for the loop, and no more, because who is next is decided late. */
+#define NET_HANDSHAKES_AWAY_MAX 4
 
 /* Handshakes of one loop that were begun and not finished, about 40 KiB each.  Further ones wait;
  * one that has been quiet for so long makes room, because who means it needs milliseconds. */

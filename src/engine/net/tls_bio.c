@@ -1,7 +1,7 @@
 /* tls_bio.c -- OpenSSL's end of the socket: it reads what was received and writes records to
- * `wire`, from memory to memory. */
+ * `wire`, or to what a step of a handshake brings home, from memory to memory. */
 #define _GNU_SOURCE
-#include "engine/net/tls_conn_int.h"
+#include "engine/net/tls_worker.h"
 
 static int bio_read(BIO *b, char *out, size_t n, size_t *ret_n)
 {
@@ -23,9 +23,10 @@ static int bio_read(BIO *b, char *out, size_t n, size_t *ret_n)
 static int bio_write(BIO *b, const char *p, size_t n, size_t *ret_n)
 {
     struct tls_conn *t = BIO_get_data(b);
+    bool ok = t->step != NULL ? buf_add(&t->step->out, p, n) : outq_add(&t->wire, p, n);
 
     BIO_clear_retry_flags(b);
-    if (!outq_add(&t->wire, p, n))
+    if (!ok)
         return 0;
     *ret_n = n;
     return 1;

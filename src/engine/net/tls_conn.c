@@ -5,9 +5,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/alloc.h"
-#include "engine/net/tls_conn_int.h"
-
-#define WHY_BYTES 512
+#include "engine/net/tls_worker.h"
 
 /* The type of a record that begins a handshake. */
 #define RECORD_HANDSHAKE 22
@@ -40,14 +38,12 @@ static bool name_the_server(struct tls_conn *t, const struct tls_attach *a)
            X509_VERIFY_PARAM_set1_host(p, host, 0) == 1;
 }
 
-static void shake(struct tls_conn *t);
-
 int tls_conn__attach(struct conn *c, const struct tls_attach *a)
 {
     struct tls_conn *t;
 
     ASSERT(c->state == CONN_NEW);
-    if (!loop__tls_buffers(c->loop))
+    if (!loop__tls_buffers(c->loop) || (a->tls->options.server && !tls_worker__start(c->loop)))
         return ERR_NOMEM;
     t = mem_calloc(1, sizeof *t);
     if (t == NULL)
@@ -70,7 +66,7 @@ int tls_conn__attach(struct conn *c, const struct tls_attach *a)
         return ERR_NOMEM;
     }
     SSL_set_connect_state(t->ssl);
-    shake(t);
+    tls_shake__here(t);
     return 0;
 }
 
@@ -78,6 +74,7 @@ void tls_conn__free(struct tls_conn *t)
 {
     if (t == NULL)
         return;
+    ASSERT(t->state != TLS_AWAY); /* invariant 19 */
     tls_queue__leave(t);
     if (t->san != NULL)
         san_check_cancel(t->san);
@@ -121,6 +118,7 @@ static void tell_rejected(struct tls_conn *t, const char *why, bool hung_up)
 /* `alert`: what OpenSSL has to say about it is on the wire and may leave. */
 void tls_conn__reject(struct tls_conn *t, const char *why, bool hung_up, bool alert)
 {
+    ASSERT(t->state != TLS_AWAY); /* invariant 19 */
     if (t->state == TLS_FAILED)
         return;
     tls_queue__leave(t);
@@ -136,20 +134,13 @@ void tls_conn__reject(struct tls_conn *t, const char *why, bool hung_up, bool al
         conn__doom(t->conn, ERR_NET_PROTOCOL);
 }
 
-/* Why the handshake failed. */
-static void failure_text(struct tls_conn *t, char *out, size_t n)
+/* It ends; if a step is away, when that is home. */
+static void lose(struct tls_conn *t, const char *why)
 {
-    char why[WHY_BYTES];
-    long result = SSL_get_verify_result(t->ssl);
-
-    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
-        result != X509_V_OK) {
-        snprintf(out, n, "tls: failed to verify certificate: %s",
-                 tls__verify_text(result, t->bad, t->host, why, sizeof why));
-        ERR_clear_error();
-    } else {
-        tls__error_text(out, n);
-    }
+    if (t->state != TLS_AWAY)
+        tls_conn__reject(t, why, false, false);
+    else if (t->step->lost[0] == '\0')
+        snprintf(t->step->lost, sizeof t->step->lost, "%s", why);
 }
 
 void tls_conn__eof(struct conn *c)
@@ -158,6 +149,8 @@ void tls_conn__eof(struct conn *c)
 
     if (t->state == TLS_OPEN)
         c->ops->eof(c);
+    else if (t->state == TLS_AWAY)
+        conn__pause_reading(c, true); /* what came before may be all that was missing */
     else
         tls_conn__reject(t, "EOF", true, false);
 }
@@ -167,7 +160,7 @@ void tls_conn__late(struct conn *c)
     char why[CONN_ADDR_BYTES + 32];
 
     snprintf(why, sizeof why, "read tcp %s: i/o timeout", c->peer);
-    tls_conn__reject(c->tls, why, false, false);
+    lose(c->tls, why);
 }
 
 void tls_conn__reset(struct conn *c)
@@ -177,89 +170,7 @@ void tls_conn__reset(struct conn *c)
     if (c->tls->state == TLS_OPEN)
         return;
     snprintf(why, sizeof why, "read tcp %s: read: connection reset by peer", c->peer);
-    tls_conn__reject(c->tls, why, false, false);
-}
-
-/* ---- the handshake ---- */
-
-static void read_plain(struct tls_conn *t);
-
-static void become_open(struct tls_conn *t)
-{
-    const unsigned char *alpn = NULL;
-    unsigned alpn_n = 0;
-
-    SSL_get0_alpn_selected(t->ssl, &alpn, &alpn_n);
-    tls_queue__leave(t);
-    t->state = TLS_OPEN;
-    conn__dirty(t->conn); /* the session may have waited with its output */
-    t->ops->ready(t->conn, alpn_n == 2 && memcmp(alpn, "h2", 2) == 0);
-}
-
-static void on_san_checked(void *user, bool ok, const char *why)
-{
-    struct tls_conn *t = user;
-    struct buf held = t->held;
-
-    t->san = NULL;
-    if (t->conn->state != CONN_OPEN)
-        return;
-    if (!ok) {
-        tls_conn__reject(t, why, false, false);
-        return;
-    }
-    buf_init(&t->held, NET_READ_BYTES);
-    conn__pause_reading(t->conn, false);
-    become_open(t);
-    t->in = held.p;
-    t->in_n = held.len;
-    read_plain(t);
-    buf_done(&held);
-}
-
-/* The handshake is done; the server's rules for its clients are not. */
-static void check_client(struct tls_conn *t)
-{
-    const struct tls_options *o = &t->tls->options;
-    char why[WHY_BYTES];
-    int ok = tls__client_allowed(t->tls, t->crl, t->ssl, why, sizeof why) ? 1 : 0;
-    X509 *cert = SSL_get0_peer_certificate(t->ssl);
-
-    if (ok == 1 && o->check_san && cert != NULL)
-        ok = san_check(t->conn->loop, cert, t->conn->peer, on_san_checked, t, &t->san, why,
-                       sizeof why);
-    if (ok == 0) {
-        tls_conn__reject(t, why, false, false);
-        return;
-    }
-    if (ok == 1) {
-        become_open(t);
-        return;
-    }
-    t->state = TLS_CHECKING;
-    conn__pause_reading(t->conn, true);
-    if (!buf_add(&t->held, t->in, t->in_n))
-        conn__doom(t->conn, ERR_LIMIT);
-    t->in_n = 0;
-}
-
-static void shake(struct tls_conn *t)
-{
-    char why[WHY_BYTES];
-    int rc;
-
-    ERR_clear_error();
-    rc = SSL_do_handshake(t->ssl);
-    if (t->wire.bytes > 0)
-        conn__dirty(t->conn);
-    if (rc == 1 && t->tls->options.server) {
-        check_client(t);
-    } else if (rc == 1) {
-        become_open(t);
-    } else if (SSL_get_error(t->ssl, rc) != SSL_ERROR_WANT_READ) {
-        failure_text(t, why, sizeof why);
-        tls_conn__reject(t, why, false, true);
-    }
+    lose(c->tls, why);
 }
 
 /* ---- input ---- */
@@ -283,7 +194,7 @@ static size_t decrypt(struct tls_conn *t, uint8_t *out, int *ret_error)
 
 static void broken(struct tls_conn *t)
 {
-    char why[WHY_BYTES];
+    char why[TLS_WHY_BYTES];
 
     tls__error_text(why, sizeof why);
     if (t->ops->broken != NULL)
@@ -330,21 +241,11 @@ static bool hello(struct tls_conn *t, const uint8_t *p, size_t n)
     return true;
 }
 
-void tls_conn__step(struct tls_conn *t, const uint8_t *p, size_t n)
+void tls_conn__read(struct tls_conn *t)
 {
     struct conn *c = t->conn;
 
-    if (t->ssl == NULL) {
-        if (!tls_conn__ssl_begin(t)) {
-            conn__doom(c, ERR_NOMEM);
-            return;
-        }
-        SSL_set_accept_state(t->ssl);
-    }
-    t->in = p;
-    t->in_n = n;
-    if (t->state == TLS_SHAKING)
-        shake(t);
+    ASSERT(t->state != TLS_AWAY); /* invariant 19 */
     if (t->state == TLS_OPEN && c->state == CONN_OPEN)
         read_plain(t);
     ASSERT(t->in_n == 0 || t->state != TLS_OPEN || c->state != CONN_OPEN);
@@ -358,23 +259,32 @@ void tls_conn__input(struct conn *c, const uint8_t *p, size_t n)
 
     if (c->state != CONN_OPEN || t->state == TLS_FAILED || n == 0)
         return;
-    if (t->state == TLS_CHECKING || t->state == TLS_WAITING) {
+    if (t->state == TLS_CHECKING || t->state == TLS_WAITING || t->state == TLS_AWAY) {
         if (!buf_add(&t->held, p, n))
             conn__doom(c, ERR_LIMIT);
+        conn__pause_reading(c, true);
         return;
     }
     if (t->state == TLS_SHAKING && t->tls->options.server) {
-        if (t->ssl == NULL && !hello(t, p, n))
-            return;
-        if (!tls_queue__enter(t, p, n))
-            return;
+        if (t->ssl != NULL || hello(t, p, n))
+            tls_queue__enter(t, p, n);
+        return;
     }
-    tls_conn__step(t, p, n);
+    t->in = p;
+    t->in_n = n;
+    if (t->state == TLS_SHAKING)
+        tls_shake__here(t);
+    tls_conn__read(t);
 }
 
 bool tls_conn__is_open(const struct conn *c)
 {
     return c->tls->state == TLS_OPEN;
+}
+
+bool tls_conn__is_away(const struct conn *c)
+{
+    return c->tls->state == TLS_AWAY;
 }
 
 char *tls_conn__common_name(const struct conn *c)

@@ -16,7 +16,14 @@
  *      FAILED <--------------------------------------------+                 FAILED
  *
  * The handshakes of clients take turns (tls_queue.c); the bytes of one whose turn it is not are
- * held (WAITING).
+ * held (WAITING).  Their steps are made by a thread of the loop's (tls_worker.h): AWAY.
+ *
+ *               bytes            turn           step made
+ *     SHAKING --------> WAITING -------> AWAY ------------> SHAKING, or as above
+ *
+ * While it is away nobody else touches what OpenSSL has; bytes that come are held, and what ends
+ * the connection (the time for the handshake, a reset, a server that stops) takes effect when the
+ * step is home.
  *
  * Until OPEN the session is neither given input nor asked for output.  A failed one says its alert
  * and goes (conn__close_soon).
@@ -62,6 +69,8 @@ void tls_conn__late(struct conn *c);
 void tls_conn__reset(struct conn *c);
 
 bool tls_conn__is_open(const struct conn *c);
+/* Another thread is at work for it: it may not be freed.  It is flushed once it may. */
+bool tls_conn__is_away(const struct conn *c);
 
 /* Turns all of c->out into records.  False: no memory. */
 NODISCARD bool tls_conn__seal(struct conn *c);

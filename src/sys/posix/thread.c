@@ -13,6 +13,8 @@
 
 #include "base/alloc.h"
 
+/* Each step is 1.25 times less of what a processor has: sched(7). */
+#define NICE_TENTH 10
 #define NICE_LEAST 19
 
 struct thread {
@@ -64,13 +66,22 @@ void thread_join(struct thread *t)
     mem_free(t);
 }
 
+/* Of the one thread, on Linux.  Where that is refused, it merely runs as others do. */
+static bool be_nice(int how)
+{
+    return setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid), how) == 0;
+}
+
+void thread_give_way(void)
+{
+    (void) be_nice(NICE_TENTH);
+}
+
 void thread_stand_back(void)
 {
     struct sched_param none = {0};
 
-    /* Both concern the one thread on Linux.  Where they are refused, it merely runs as others do.
-     */
-    if (setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid), NICE_LEAST) == 0)
+    if (be_nice(NICE_LEAST))
         sched_setscheduler(0, SCHED_BATCH, &none);
 }
 

@@ -1,4 +1,8 @@
+#define _GNU_SOURCE
 #include "sys/thread.h"
+
+#include <errno.h>
+#include <sys/resource.h>
 
 #include "lib/cm.h"
 #include "sys/random.h"
@@ -51,6 +55,43 @@ static void a_wait_ends_after_its_time(void **state)
     assert_true(clock_mono_ns(clock_posix()) - before >= 2000000);
 }
 
+static int nice_of_caller(void)
+{
+    errno = 0;
+    return getpriority(PRIO_PROCESS, 0);
+}
+
+static void give_way(void *ret_nice)
+{
+    thread_give_way();
+    *(int *) ret_nice = nice_of_caller();
+}
+
+static void stand_back(void *ret_nice)
+{
+    thread_stand_back();
+    *(int *) ret_nice = nice_of_caller();
+}
+
+/* A thread that makes itself less important does so alone: those beside it and those that are
+ * started later are as they were. */
+static void less_important_alone(void **state)
+{
+    void (*const how[])(void *) = {give_way, stand_back};
+    int before = nice_of_caller(), nice[2] = {0};
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        struct thread *t;
+
+        assert_int_equal(thread_start("nice", how[i], &nice[i], &t, NULL), 0);
+        thread_join(t);
+        assert_int_equal(nice_of_caller(), before);
+    }
+    assert_true(nice[0] > before);
+    assert_true(nice[1] > nice[0]);
+}
+
 /* A seed gives one sequence, and numbers below a bound stay below it. */
 static void seeded_random_repeats(void **state)
 {
@@ -72,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wakes_are_not_lost),
         cmocka_unit_test(a_wait_ends_after_its_time),
+        cmocka_unit_test(less_important_alone),
         cmocka_unit_test(seeded_random_repeats),
     };
 
