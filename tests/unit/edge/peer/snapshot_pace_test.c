@@ -54,8 +54,8 @@ static void the_least_rate_is_kept(void **state)
 static void rests_are_as_long_as_pieces_take(void **state)
 {
     (void) state;
-    assert_in_range(pieces_in_a_second(MS / 10, 0), 625, 626);
-    assert_in_range(pieces_in_a_second(MS / 10, MS), 600, 626);
+    assert_in_range(pieces_in_a_second(MS / 50, 0), 781, 783);
+    assert_in_range(pieces_in_a_second(MS / 50, MS), 780, 783);
 }
 
 /* A long stand still is not made up for with a burst: one interval at most. */
