@@ -7,6 +7,9 @@ static const char *const stream_paths[PEER_STREAMS] = {"message", "msgapp"};
 /* Words of an answer that are not 200. */
 #define REASON_BYTES 128
 
+/* Of a message that brings no entries and is let in although others fill the memory. */
+#define SHORT_BYTES 4096
+
 /* ---- what comes ---- */
 
 static void release(struct node_message *x)
@@ -19,10 +22,20 @@ static void release(struct node_message *x)
     peer__unref(p);
 }
 
+/* Bytes bound what brings entries, and whatever is long: behind one large entry heartbeats go on,
+ * or it would cost the leader its office. */
+static bool has_room(const struct peer *p, const struct node_message *x, size_t bytes)
+{
+    if (atomic_load(&p->received) >= PEER_QUEUE_MAX)
+        return false;
+    if (x->m.entries_n == 0 && bytes <= SHORT_BYTES)
+        return true;
+    return atomic_load(&p->received_bytes) <= PEER_QUEUE_BYTES_MAX;
+}
+
 bool peer__received(struct peer *p, struct node_message *x, size_t bytes)
 {
-    if (atomic_load(&p->received) >= PEER_QUEUE_MAX ||
-        atomic_load(&p->received_bytes) > PEER_QUEUE_BYTES_MAX) {
+    if (!has_room(p, x, bytes)) {
         LOG_WARN(
             p->ps->o.log,
             "dropped internal Raft message since receiving buffer is full (overloaded network)",

@@ -140,9 +140,7 @@ void call__begin(struct call *c)
         c->method->open(c);
 }
 
-/* A connection has a part of the limit for itself, and of what all connections leave free once more
- * as much as it holds: a client that sends a hundred large requests at once on one connection is
- * served as long as nobody else needs the room.  `all` is what is held with this message. */
+/* See NET_CONN_HELD_BYTES_MAX.  `all` is what is held of all connections, this message included. */
 static bool may_hold(const struct call *c, uint64_t all)
 {
     const struct net_limits *lim = server__limits(c->sc);

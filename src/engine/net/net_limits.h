@@ -17,7 +17,7 @@ struct net_limits {
     size_t conn_queued_bytes_max;    /* answers that one connection has not taken yet */
     size_t conn_head_bytes_max;      /* header fields of all open requests of a connection */
     size_t server_opening_bytes_max; /* requests that have begun and are not whole, of all */
-    size_t conn_held_bytes_max;      /* messages that one connection has begun and not finished */
+    size_t conn_held_bytes_max;      /* messages begun and not finished: a connection's own part */
     size_t server_held_bytes_max;    /* the same of all connections */
     uint32_t stream_window_bytes;    /* HTTP/2 receive window of a stream */
     uint32_t conn_window_bytes;      /* HTTP/2 receive window of a connection */
@@ -83,6 +83,9 @@ void net_limits_default(struct net_limits *l);
 /* A thousand watchers with 64 KiB each; beyond it call_send refuses and new calls are refused. */
 #define NET_CONN_QUEUED_BYTES_MAX (64u << 20)
 
+/* Messages on their way and not whole: what a connection has for itself.  Beyond it, it may have as
+ * much of NET_SERVER_HELD_BYTES_MAX as is then left free: a hundred large requests at once on one
+ * connection are no attack while nobody else needs the room. */
 #define NET_CONN_HELD_BYTES_MAX (64u << 20)
 #define NET_SERVER_HELD_BYTES_MAX (512u << 20)
 
