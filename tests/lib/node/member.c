@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 
 #define STEP_NS INT64_C(1000000)
+#define MESSAGE_BYTES_MAX ((size_t) 64 << 20)
 
 static mono_ns sim_mono(struct clock *c)
 {
@@ -37,18 +38,37 @@ static void deliver(struct node_sink *s, struct node_request *first)
     }
 }
 
-void member_init(struct member *m, struct disk *disk, uint64_t seed)
+static void release(struct node_message *x)
+{
+    arena_done(&x->arena);
+    payload_unref(x->block);
+    mem_free(x);
+}
+
+struct node_message *member_message(const struct raft_message *m)
+{
+    struct node_message *x = xmem_calloc(1, sizeof *x);
+    struct err e = ERR_INIT;
+
+    arena_init(&x->arena, MESSAGE_BYTES_MAX);
+    x->block = payload_new(raft_message_size(m));
+    raft_message_put(m, x->block->data);
+    x->release = release;
+    if (raft_message_get(bytes_of(x->block->data, x->block->bytes), &x->arena, &x->m, &e) != 0)
+        abort();
+    for (size_t i = 0; i < x->m.entries_n; i++)
+        x->m.entries[i].owner = x->block;
+    return x;
+}
+
+struct node_config member_config(const char *data_dir)
 {
     static const char *const names[] = {"m"}, *const urls[] = {"http://localhost:2380"};
     static const char *const clients[] = {"http://localhost:2379"};
 
-    *m = (struct member){.disk = disk};
-    random_seeded_init(&m->chance, seed);
-    m->clock = (struct clock){sim_mono, sim_wall};
-    m->now = STEP_NS;
-    m->cfg = (struct node_config){
+    return (struct node_config){
         .name = "m",
-        .data_dir = "/data",
+        .data_dir = data_dir,
         .cluster_token = "etcd-cluster",
         .initial_names = names,
         .initial_urls = urls,
@@ -72,6 +92,15 @@ void member_init(struct member *m, struct disk *disk, uint64_t seed)
         .level = NODE_LEVEL_3_7,
         .wal_segment_bytes = 256 * 1024,
     };
+}
+
+void member_init(struct member *m, struct disk *disk, uint64_t seed)
+{
+    *m = (struct member){.disk = disk};
+    random_seeded_init(&m->chance, seed);
+    m->clock = (struct clock){sim_mono, sim_wall};
+    m->now = STEP_NS;
+    m->cfg = member_config("/data");
 }
 
 int member_open(struct member *m, struct err *e)

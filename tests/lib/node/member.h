@@ -9,6 +9,7 @@
 #include <setjmp.h>
 
 #include "node/node.h"
+#include "node/transport.h"
 
 struct member {
     struct disk *disk;
@@ -34,6 +35,12 @@ struct call {
     struct node_request r;
     bool answered;
 };
+
+/* What a new member that is alone is configured with: all of it static but `data_dir`. */
+struct node_config member_config(const char *data_dir);
+
+/* The message as another member's would come from the wire; the node frees it. */
+struct node_message *member_message(const struct raft_message *m);
 
 void member_init(struct member *m, struct disk *disk, uint64_t seed);
 

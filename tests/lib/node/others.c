@@ -3,32 +3,7 @@
 #include "base/alloc.h"
 #include "node/node_int.h"
 
-#define MESSAGE_BYTES_MAX ((size_t) 64 << 20)
-
 /* ---- to the member ---- */
-
-static void release(struct node_message *x)
-{
-    arena_done(&x->arena);
-    payload_unref(x->block);
-    mem_free(x);
-}
-
-static void hand_in(struct others *o, const struct raft_message *m)
-{
-    struct node_message *x = xmem_calloc(1, sizeof *x);
-    struct err e = ERR_INIT;
-
-    arena_init(&x->arena, MESSAGE_BYTES_MAX);
-    x->block = payload_new(raft_message_size(m));
-    raft_message_put(m, x->block->data);
-    x->release = release;
-    if (raft_message_get(bytes_of(x->block->data, x->block->bytes), &x->arena, &x->m, &e) != 0)
-        abort();
-    for (size_t i = 0; i < x->m.entries_n; i++)
-        x->m.entries[i].owner = x->block;
-    node_receive(o->m.node, x);
-}
 
 void others_say(struct others *o, int which, const struct raft_message *m)
 {
@@ -36,7 +11,7 @@ void others_say(struct others *o, int which, const struct raft_message *m)
 
     x.from = o->id[which];
     x.to = o->m.node->member_id;
-    hand_in(o, &x);
+    node_receive(o->m.node, member_message(&x));
 }
 
 /* ---- from the member ---- */
@@ -84,7 +59,7 @@ static void answer(struct others *o, const struct raft_message *m)
     default:
         return;
     }
-    hand_in(o, &a);
+    node_receive(o->m.node, member_message(&a));
 }
 
 static void on_send(void *ctx, const struct raft_message *m, size_t n)

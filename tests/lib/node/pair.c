@@ -3,7 +3,6 @@
 #include "base/alloc.h"
 
 #define STEP_NS INT64_C(1000000)
-#define MESSAGE_BYTES_MAX ((size_t) 64 << 20)
 
 static struct pair_side *other(struct pair_side *s)
 {
@@ -11,29 +10,6 @@ static struct pair_side *other(struct pair_side *s)
 }
 
 /* ---- messages ---- */
-
-static void release(struct node_message *x)
-{
-    arena_done(&x->arena);
-    payload_unref(x->block);
-    mem_free(x);
-}
-
-static struct node_message *copy(const struct raft_message *m)
-{
-    struct node_message *x = xmem_calloc(1, sizeof *x);
-    struct err e = ERR_INIT;
-
-    arena_init(&x->arena, MESSAGE_BYTES_MAX);
-    x->block = payload_new(raft_message_size(m));
-    raft_message_put(m, x->block->data);
-    x->release = release;
-    if (raft_message_get(bytes_of(x->block->data, x->block->bytes), &x->arena, &x->m, &e) != 0)
-        abort();
-    for (size_t i = 0; i < x->m.entries_n; i++)
-        x->m.entries[i].owner = x->block;
-    return x;
-}
 
 static void on_send(void *ctx, const struct raft_message *m, size_t n)
 {
@@ -44,7 +20,7 @@ static void on_send(void *ctx, const struct raft_message *m, size_t n)
 
         if (to->pair->cut || !to->up || m[i].to != to->id)
             continue;
-        x = copy(&m[i]);
+        x = member_message(&m[i]);
         x->link.next = NULL;
         node_receive(to->m.node, x);
     }
@@ -90,7 +66,7 @@ static void on_snapshot(void *ctx, struct node_sending *s)
     }
     p->snapshot = (struct pair_snapshot){
         .sending = s,
-        .message = copy(&s->m),
+        .message = member_message(&s->m),
         .receiving = node_receiving_new(p->side[1].m.node, s->m.snapshot->meta.index)};
 }
 
@@ -104,7 +80,7 @@ static void snapshot_over(struct pair *p, const char *why)
     } else {
         p->failed++;
         snprintf(p->why, sizeof p->why, "%s", why);
-        release(x.message);
+        x.message->release(x.message);
     }
     if (p->side[1].up)
         node_receiving_free(x.receiving);

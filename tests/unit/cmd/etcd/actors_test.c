@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "etcd/actors.h"
+#include "lib/node/member.h"
 
 /* ---- files that hang ---- */
 
@@ -163,30 +164,8 @@ static void request_free(struct request *q)
 
 static struct world *world_new(void)
 {
-    static const char *const names[] = {"m"}, *const urls[] = {"http://localhost:2380"};
     struct world *w = test_calloc(1, sizeof *w);
-    struct node_config cfg = {
-        .name = "m",
-        .cluster_token = "etcd-cluster",
-        .initial_names = names,
-        .initial_urls = urls,
-        .initial_n = 1,
-        .peer_urls = urls,
-        .peer_urls_n = 1,
-        .client_urls = urls,
-        .client_urls_n = 1,
-        .tick_ms = 100,
-        .election_ticks = 10,
-        .snapshot_count = 10000,
-        .catchup_entries = 5000,
-        .request_bytes_max = 1572864,
-        .batch_interval_ms = 100,
-        .batch_ops_max = 10000,
-        .compaction_batch = 1000,
-        .compaction_sleep_ms = 10,
-        .level = NODE_LEVEL_3_7,
-        .wal_segment_bytes = 256 * 1024,
-    };
+    struct node_config cfg;
     struct node_env env = {.random = random_posix(),
                            .clock = clock_posix(),
                            .wake = actors_wake,
@@ -200,7 +179,7 @@ static struct world *world_new(void)
     w->ops.open = gated_open;
     w->disk.ops = &w->ops;
     env.disk = &w->disk;
-    cfg.data_dir = w->dir;
+    cfg = member_config(w->dir);
     actors_init(&w->actors);
     assert_int_equal(node_open(&cfg, &env, clock_mono_ns(clock_posix()),
                                clock_wall_ms(clock_posix()), &w->node, &e),
