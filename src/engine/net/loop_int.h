@@ -96,6 +96,7 @@ struct loop {
     struct list shake_waiting;     /* for their next step to be made */
     struct tls_worker *tls_worker; /* makes them; NULL until the first client that has TLS */
     struct loop_timer shake_timer;
+    uint64_t shake_turn; /* the turn in which the loop itself made a step last */
 
     struct list calls_free; /* struct call.link; call.c */
     size_t calls_free_n;

@@ -265,7 +265,7 @@ void tls_conn__input(struct conn *c, const uint8_t *p, size_t n)
         conn__pause_reading(c, true);
         return;
     }
-    if (t->state == TLS_SHAKING && t->tls->options.server) {
+    if (t->state == TLS_SHAKING && t->tls->options.server && !tls_shake__may_be_here(t)) {
         if (t->ssl != NULL || hello(t, p, n))
             tls_queue__enter(t, p, n);
         return;

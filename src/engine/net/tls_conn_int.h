@@ -78,6 +78,8 @@ enum tls_outcome tls_shake__step(struct tls_conn *t, char why[TLS_WHY_BYTES]);
 
 /* One step over t->in and what follows. */
 void tls_shake__here(struct tls_conn *t);
+/* A client's next step may be made here, which is then counted: a small one, and one in a turn. */
+NODISCARD bool tls_shake__may_be_here(struct tls_conn *t);
 /* The same over t->held, on the worker, which has room for it. */
 void tls_shake__away(struct tls_conn *t);
 
