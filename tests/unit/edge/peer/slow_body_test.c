@@ -7,7 +7,7 @@
 #define REQUEST_MS 400
 
 /* A listener without a node, which only a whole message would need; and a connection to it. */
-static struct peer_server *listening(struct raw *w)
+static struct peer_server *listen_to(struct raw *w, int *ret_fd)
 {
     static const struct net_listen where = {.host = "127.0.0.1"};
     const struct peer_options o = {.listen = &where,
@@ -21,12 +21,12 @@ static struct peer_server *listening(struct raw *w)
     assert_int_equal(peer_new(&o, &ps, &e), 0);
     assert_int_equal(peer_start(ps, &e), 0);
     w->port = peer_port(ps);
+    *ret_fd = raw_connect(w);
     return ps;
 }
 
-static void end(struct peer_server *ps, int fd, struct buf *got)
+static void end(struct peer_server *ps, int fd)
 {
-    buf_done(got);
     close(fd);
     peer_stop(ps);
     peer_free(ps);
@@ -48,8 +48,8 @@ static void post_head(int fd, const char *path)
 static void a_snapshot_may_be_slow(void **state)
 {
     struct raw w;
-    struct peer_server *ps = listening(&w);
-    int fd = raw_connect(&w);
+    int fd;
+    struct peer_server *ps = listen_to(&w, &fd);
     struct buf got;
 
     (void) state;
@@ -60,15 +60,16 @@ static void a_snapshot_may_be_slow(void **state)
     raw_read(fd, &got, "(unexpected EOF)\n");
     assert_int_equal(strncmp(buf_cstr(&got), "HTTP/1.1 400 ", 13), 0);
     assert_non_null(strstr(buf_cstr(&got), "failed to decode raft message (unexpected EOF)\n"));
-    end(ps, fd, &got);
+    buf_done(&got);
+    end(ps, fd);
 }
 
 /* Any other request does not. */
 static void a_message_may_not(void **state)
 {
     struct raw w;
-    struct peer_server *ps = listening(&w);
-    int fd = raw_connect(&w);
+    int fd;
+    struct peer_server *ps = listen_to(&w, &fd);
     struct buf got;
 
     (void) state;
@@ -76,7 +77,8 @@ static void a_message_may_not(void **state)
     post_head(fd, "/raft");
     raw_read(fd, &got, NULL);
     assert_int_equal(got.len, 0);
-    end(ps, fd, &got);
+    buf_done(&got);
+    end(ps, fd);
 }
 
 /* One whose sender goes in the middle of it leaves nothing behind (which the leak checker looks
@@ -84,15 +86,13 @@ static void a_message_may_not(void **state)
 static void a_message_may_be_cut(void **state)
 {
     struct raw w;
-    struct peer_server *ps = listening(&w);
-    int fd = raw_connect(&w);
+    int fd;
+    struct peer_server *ps = listen_to(&w, &fd);
 
     (void) state;
     post_head(fd, "/raft");
     poll(NULL, 0, REQUEST_MS / 4);
-    close(fd);
-    peer_stop(ps);
-    peer_free(ps);
+    end(ps, fd);
 }
 
 int main(void)
