@@ -113,6 +113,7 @@ void node_end_waits(struct node *n)
 {
     atomic_store(&n->waits_over, true);
     node__wake(n, NODE_APPLY);
+    node__wake(n, NODE_STORE);
 }
 
 void node_stop(struct node *n)

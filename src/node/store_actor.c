@@ -138,17 +138,17 @@ static bool step(struct node *n, struct store_job *j, mono_ns now)
 }
 
 /* A compaction and a defragmentation exclude each other: the first in line goes on, others like it
- * wait. */
+ * wait, but for a defragmentation that will not be made any more. */
 static void step_all(struct node *n, mono_ns now)
 {
-    bool long_work = false;
+    bool over = atomic_load(&n->waits_over), long_work = false;
 
     LIST_EACH_SAFE (x, &n->store.work) {
         struct store_job *j = CONTAINER_OF(x, struct store_job, queue);
-        bool is_long = j->work == STORE_WORK_COMPACTION ||
-                       (j->work == STORE_WORK_REQUEST && j->request->kind == NODE_REQ_DEFRAGMENT);
+        bool is_defrag = j->work == STORE_WORK_REQUEST && j->request->kind == NODE_REQ_DEFRAGMENT;
+        bool is_long = j->work == STORE_WORK_COMPACTION || is_defrag;
 
-        if (is_long && long_work)
+        if (is_long && long_work && !(is_defrag && over))
             continue;
         long_work |= is_long;
         list_remove(x);

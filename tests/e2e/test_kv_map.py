@@ -322,7 +322,7 @@ def test_limits_of_a_request(start_server, tmp_path):
     with start_server(tmp_path / 'huge', f'--max-request-bytes={200 << 20}') as s, Api(s) as api:
         api.put(b'k', bytes(80 << 20))
         assert len(api.Range(key=b'k').kvs[0].value) == 80 << 20
-    with start_server(tmp_path / 'small', '--max-request-bytes=0') as s, Api(s) as api:
+    with start_server(tmp_path / 'small', '--max-request-bytes=0', '--max-concurrent-streams=0') as s, Api(s) as api:
         assert api.refused('Put', key=b'k', value=b'v') == too_large
         assert [kv.key for kv in api.merged(prefix=True).kvs] == [b'k']
 

@@ -36,7 +36,9 @@ static int limits_of(const struct config *c, struct net_limits *l, struct err *e
     l->server_held_bytes_max = MAX(l->server_held_bytes_max,
                                    2 * (size_t) l->recv_message_bytes_max);
     l->call_arena_bytes_max = MAX((size_t) ARENA_BYTES_MIN, (size_t) request * 8);
-    l->concurrent_streams_max = (uint32_t) c->max_concurrent_streams;
+    l->concurrent_streams_max = c->max_concurrent_streams == 0 /* as for grpc-go: no limit */
+                                    ? UINT32_MAX
+                                    : (uint32_t) c->max_concurrent_streams;
     l->keepalive_enforced = c->grpc_keepalive_min_time > 0;
     l->keepalive_min_ms = c->grpc_keepalive_min_time / 1000000;
     if (c->grpc_keepalive_interval > 0)

@@ -17,6 +17,7 @@ static struct member *filled(struct simdisk *disk)
     struct err e = ERR_INIT;
 
     member_init(m, simdisk_disk(disk), 1);
+    m->cfg.compaction_batch = 10; /* so that one is not over in a few steps */
     assert_int_equal(member_open(m, &e), 0);
     assert_true(member_run(m, 3000, NULL));
     for (size_t i = 0; i < PUTS_EACH; i++) {
@@ -101,6 +102,31 @@ static void a_stop_breaks_off_defragmentations(void **state)
     broken_off(NODE_REQ_DEFRAGMENT);
 }
 
+/* Nor does a defragmentation that waits for a compaction to end, which takes as long. */
+static void a_stop_breaks_off_a_defragmentation_behind_a_compaction(void **state)
+{
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = filled(disk);
+    Etcdserverpb__CompactionRequest compact = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
+    struct call *c;
+
+    (void) state;
+    compact.revision = RECORDS / PUTS_EACH;
+    call_free(member_propose(m, 7, &compact.base));
+    turns(m, 5); /* it has begun */
+    c = submit(m, NODE_REQ_DEFRAGMENT);
+    turns(m, 5);
+    assert_false(c->answered);
+    node_end_waits(m->node);
+    turns(m, 1);
+    assert_true(c->answered);
+    assert_int_equal(c->r.result.err, API_STOPPED);
+    call_free(c);
+    member_close(m);
+    test_free(m);
+    simdisk_free(disk);
+}
+
 /* Nor for hashes of the key space. */
 static void a_stop_breaks_off_hashes_of_the_key_space(void **state)
 {
@@ -144,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_breaks_off_defragmentations),
+        cmocka_unit_test(a_stop_breaks_off_a_defragmentation_behind_a_compaction),
         cmocka_unit_test(a_stop_breaks_off_hashes_of_the_key_space),
         cmocka_unit_test(a_stop_breaks_off_hashes_of_the_file),
         cmocka_unit_test(a_stop_answers_a_late_change_of_membership),
