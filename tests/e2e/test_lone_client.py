@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from cluster_lib import Cluster
-from test_leadership import get, hanging_disk, put, start_with  # noqa: F401 (a fixture)
+from test_leadership import get, hanging_log, put, start_with  # noqa: F401 (a fixture)
 
 PUTS = 50
 TRIES = 40
@@ -58,9 +58,9 @@ def test_puts_of_one_client_wake_nobody(lone):
     other.close()
 
 
-def test_a_hung_disk_holds_up_only_who_writes(lone, hanging_disk):  # noqa: F811
+def test_a_hung_disk_holds_up_only_who_writes(lone, hanging_log):  # noqa: F811
     """While the lone client's put waits for a disk that hangs, others on the same thread read, look at leases and at pages."""
-    env, hang = hanging_disk
+    env, hang = hanging_log
     start_with(lone, env)
     lone.wait_for(lone.is_healthy, 20)
     put_without_waking_the_core(lone)
