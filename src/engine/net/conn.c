@@ -42,7 +42,7 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     list_init(&c->carry_link);
     list_init(&c->end_link);
     buf_init(&c->carry, NET_CARRY_BYTES_MAX);
-    c->owes = c->resuming = false;
+    c->owes = c->resuming = c->yielded = false;
     c->wrote_turn = 0;
     c->cuts = NET_CUTS_NEW;
     c->wrote_bytes = c->carry_off = 0;
@@ -143,8 +143,11 @@ void conn__carry(struct conn *c, const uint8_t *p, size_t n)
 
 void conn__resume(struct conn *c)
 {
+    bool yielded = c->yielded && c->carry.len == 0;
+
     ASSERT(!carries(c));
-    if (c->carry.len == 0) { /* it has yielded */
+    c->yielded = false;
+    if (yielded) {
         if (c->state == CONN_OPEN && !c->read_paused)
             read_some(c);
     } else if (c->state == CONN_OPEN && !c->lingering) {
@@ -217,6 +220,7 @@ static void read_some(struct conn *c)
 static void yield(struct conn *c)
 {
     ASSERT(c->carry.len == 0);
+    c->yielded = true;
     list_push(&c->loop->carried, &c->carry_link);
     poll_update(c);
 }

@@ -87,6 +87,7 @@ struct conn {
     struct list end_link; /* loop->ending */
     unsigned cuts;        /* turn.h: how greedy it is */
     bool resuming;        /* the session has been given all of `carry` */
+    bool yielded; /* it is in `carried` for its socket to be read, and carries nothing yet */
     uv_poll_t poll;
     char peer[CONN_ADDR_BYTES];
 };

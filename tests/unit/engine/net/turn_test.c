@@ -336,6 +336,31 @@ static void newcomers_share(void **state)
     close(modest);
 }
 
+/* A slice that is over when the last bytes have been taken leaves a request to be begun: it is,
+ * also when nothing more comes. */
+static void cut_behind_the_last_byte(void **state)
+{
+    int modest = connect_modest(), fd = connect_h2();
+    struct buf b, m;
+
+    (void) state;
+    buf_init(&b, SIZE_MAX);
+    buf_init(&m, 64);
+    raw_request(&b, 1, "/t.T/Ask", 0);
+    raw_request(&b, 3, "/t.T/Ask", 0);
+    add_message(&m, 0, 0);
+    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 3, m.p, m.len);
+    buf_consume(&m, m.len);
+    add_message(&m, 0, 1);
+    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1, m.p, m.len);
+    send_all(fd, &b);
+    turn_until_begun(0, 2);
+    buf_done(&m);
+    buf_done(&b);
+    close(fd);
+    close(modest);
+}
+
 /* Who has asked for much for a while has shorter slices, but only while another one asks for
  * little. */
 static void short_slices_beside_modest_ones(void **state)
@@ -584,6 +609,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_slice_each, begin, end),
         cmocka_unit_test_setup_teardown(greedy_ones_share, begin, end),
         cmocka_unit_test_setup_teardown(newcomers_share, begin, end),
+        cmocka_unit_test_setup_teardown(cut_behind_the_last_byte, begin, end),
         cmocka_unit_test_setup_teardown(what_is_carried_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(gone_while_it_carries, begin, end),
         cmocka_unit_test_setup_teardown(the_end_takes_turns, begin, end),
