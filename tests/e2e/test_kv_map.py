@@ -1,4 +1,5 @@
 """Key-value: what etcd's own tests of ranges, puts, deletes and transactions ask of one member."""
+import re
 import subprocess
 import threading
 
@@ -331,8 +332,9 @@ def test_many_large_requests_at_once(server, ketch_bin):
     """150 puts of a megabyte at once on one connection, whose pieces come by turns: none is refused."""
     p = subprocess.run([ketch_bin / 'benchmark', '--endpoints', server.endpoint, '--conns=1', '--clients=150', 'put',
                         '--total=150', '--val-size=1000000'], capture_output=True, text=True, timeout=100)
-    assert p.returncode == 0 and 'Error' not in p.stdout, p.stdout + p.stderr
-    assert server.grpc('etcdserverpb.KV/Range')(key=b'k').header.revision == 151
+    errors = set(re.findall(r'^  \[\d+\]\t(.*)', p.stdout, re.M)) - {'etcdserver: request timed out'}  # a slow machine is no refusal
+    assert p.returncode == 0 and 'Summary:' in p.stdout and not errors, p.stdout + p.stderr
+    server.wait_for(lambda: server.grpc('etcdserverpb.KV/Range')(key=b'k').header.revision == 151, 60)
 
 
 def test_headers_are_honest(api):
