@@ -49,10 +49,15 @@ static uint64_t pieces_bytes(const struct net_piece *v, size_t vn)
     return n;
 }
 
-static void message_counted(struct call *c, uint64_t n)
+/* A message of n bytes was added to the body, which held so much before; or there was no memory. */
+static int queued(struct call *c, bool added, uint64_t n, uint64_t held_before)
 {
+    if (!added)
+        return ERR_NOMEM;
+    queued_moved(c, held_before);
     c->bytes_out += n;
     loop__count(&c->sc->sl->counters.grpc_bytes_out, n);
+    return 0;
 }
 
 /* Takes `z`: a message, compressed; NULL: there was no memory for it. */
@@ -88,11 +93,7 @@ static int queue(struct call *c, struct arena *a, const struct net_piece *v, siz
         added = queue_deflated(c, a, call__deflate(v, vn, n));
     else
         added = body_add(&c->out, a, bytes_of(head, sizeof head), v, vn);
-    if (!added)
-        return ERR_NOMEM;
-    queued_moved(c, before);
-    message_counted(c, n);
-    return 0;
+    return queued(c, added, n, before);
 }
 
 static bool queue_deflated_pull(struct call *c, struct arena *a, uint64_t n,
@@ -120,11 +121,7 @@ static int queue_pull(struct call *c, struct arena *a, uint64_t n, const struct 
         added = queue_deflated_pull(c, a, n, pull);
     else
         added = body_add_pull(&c->out, a, bytes_of(head, sizeof head), n, pull);
-    if (!added)
-        return ERR_NOMEM;
-    queued_moved(c, before);
-    message_counted(c, n);
-    return 0;
+    return queued(c, added, n, before);
 }
 
 static bool nobody_listens(const struct call *c)
