@@ -1,20 +1,15 @@
+/* conn.c -- the life of a connection: what its socket is watched for, the end of its turn, and its
+ * own end. */
 #define _GNU_SOURCE
-#include "engine/net/conn.h"
+#include "engine/net/conn_int.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "engine/net/tls_conn.h"
 #include "engine/net/turn.h"
-
-#define IOV_MAX_USED 64
-
-/* Records of a handshake that wait leave together with the session's first output. */
-#define JOIN_BYTES 4096
 
 /* etcd's listeners ask for a TCP keepalive every 30 s. */
 #define TCP_KEEPALIVE_S 30
@@ -98,131 +93,19 @@ void conn__socket_options(int fd)
 
 /* ---- the socket ---- */
 
-static void poll_update(struct conn *c);
-static void flush_fresh(struct conn *c);
-static void read_some(struct conn *c);
-
-static bool carries(const struct conn *c)
-{
-    return !list_empty(&c->carry_link);
-}
-
-static void carry_add(struct conn *c, const uint8_t *p, size_t n)
-{
-    if (!buf_add(&c->carry, p, n))
-        conn__doom(c, c->carry.len + n > c->carry.bytes_max ? ERR_LIMIT : ERR_NOMEM);
-    else
-        c->loop->carried_bytes += n;
-}
-
-static void carry_drop(struct conn *c)
-{
-    ASSERT(c->carry_off <= c->carry.len);
-    ASSERT(c->loop->carried_bytes >= c->carry.len - c->carry_off); /* invariant 13 */
-    c->loop->carried_bytes -= c->carry.len - c->carry_off;
-    buf_done(&c->carry);
-    buf_init(&c->carry, NET_CARRY_BYTES_MAX);
-    c->carry_off = 0;
-    list_remove(&c->carry_link);
-    poll_update(c);
-}
-
-void conn__carry(struct conn *c, const uint8_t *p, size_t n)
-{
-    ASSERT(!carries(c)); /* invariant 10 */
-    list_push(&c->loop->carried, &c->carry_link);
-    if (c->resuming) {
-        ASSERT(p + n == c->carry.p + c->carry.len);
-        c->loop->carried_bytes -= c->carry.len - n - c->carry_off;
-        c->carry_off = c->carry.len - n;
-    } else {
-        carry_add(c, p, n);
-        poll_update(c);
-    }
-}
-
-void conn__resume(struct conn *c)
-{
-    bool yielded = c->yielded && c->carry.len == 0;
-
-    ASSERT(!carries(c));
-    c->yielded = false;
-    if (yielded) {
-        if (c->state == CONN_OPEN && !c->read_paused)
-            read_some(c);
-    } else if (c->state == CONN_OPEN && !c->lingering) {
-        c->read_ns = c->loop->now;
-        c->resuming = true;
-        turn__slice_begin(c);
-        c->ops->input(c, c->carry.p + c->carry_off, c->carry.len - c->carry_off);
-        c->resuming = false;
-        if (carries(c))
-            turn__was_cut(c);
-    }
-    if (!carries(c))
-        carry_drop(c);
-    flush_fresh(c);
-}
-
-void conn__feed(struct conn *c, const uint8_t *p, size_t n)
-{
-    c->read_ns = c->loop->now;
-    if (c->state != CONN_OPEN)
-        return;
-    if (carries(c)) {
-        carry_add(c, p, n); /* the rest of what TLS had: behind what waits already */
-        return;
-    }
-    turn__slice_begin(c);
-    c->ops->input(c, p, n);
-    if (LIKELY(!carries(c)))
-        turn__was_modest(c);
-    else
-        turn__was_cut(c);
-}
-
-static void socket_broke(struct conn *c, int why)
+void conn__broke(struct conn *c, int why)
 {
     if (c->tls != NULL)
         tls_conn__reset(c);
     conn__doom(c, why);
 }
 
-/* One read per readable event: what is left is reported again, after the others had their turn. */
-static void read_some(struct conn *c)
+void conn__flush_fresh(struct conn *c)
 {
-    struct loop *l = c->loop;
-    size_t much = l->carried_bytes > NET_CARRIED_BYTES_MAX ? NET_READ_LITTLE_BYTES : NET_READ_BYTES;
-    ssize_t n = recv(c->fd, l->read_buf, much, 0);
-
-    loop__count(&l->counters.reads, 1);
-    if (l->reader != c)
-        l->other_readers++;
-    l->reader = c;
-    if (n > 0) {
-        loop__count(&l->counters.bytes_in, (uint64_t) n);
-        if (!c->lingering && c->tls != NULL)
-            tls_conn__input(c, l->read_buf, (size_t) n);
-        else if (!c->lingering)
-            conn__feed(c, l->read_buf, (size_t) n);
-    } else if (n == 0 && c->lingering) {
-        conn__doom(c, 0);
-    } else if (n == 0 && c->tls != NULL) {
-        tls_conn__eof(c);
-    } else if (n == 0) {
-        c->ops->eof(c);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        socket_broke(c, err_from_errno(errno));
-    }
-}
-
-/* What it has to say stays in its socket until it is the first of those that carry. */
-static void yield(struct conn *c)
-{
-    ASSERT(c->carry.len == 0);
-    c->yielded = true;
-    list_push(&c->loop->carried, &c->carry_link);
-    poll_update(c);
+    if (list_empty(&c->dirty_link) || c->owes)
+        return;
+    list_remove(&c->dirty_link);
+    conn__flush(c);
 }
 
 static void on_poll(uv_poll_t *h, int status, int events)
@@ -233,36 +116,22 @@ static void on_poll(uv_poll_t *h, int status, int events)
     if (c->state != CONN_OPEN)
         return;
     if (status < 0) {
-        socket_broke(c, ERR_NET_CONN_RESET);
+        conn__broke(c, ERR_NET_CONN_RESET);
         return;
     }
     if ((events & UV_WRITABLE) != 0) {
         c->want_write = false;
-        poll_update(c);
+        conn__poll_update(c);
         owe(c);
     }
-    if ((events & UV_READABLE) != 0 && !c->read_paused && !carries(c)) {
-        if (turn__yields(c))
-            yield(c);
-        else
-            read_some(c);
-    }
-    flush_fresh(c);
+    if ((events & UV_READABLE) != 0 && !c->read_paused && !conn__carries(c))
+        conn__readable(c);
+    conn__flush_fresh(c);
 }
 
-/* What was answered at once leaves at once, while the session is in the cache; answers that come
- * later in the turn, from tasks and hooks, leave together at its end. */
-static void flush_fresh(struct conn *c)
+void conn__poll_update(struct conn *c)
 {
-    if (list_empty(&c->dirty_link) || c->owes)
-        return;
-    list_remove(&c->dirty_link);
-    conn__flush(c);
-}
-
-static void poll_update(struct conn *c)
-{
-    int events = (c->read_paused || carries(c) ? 0 : UV_READABLE) |
+    int events = (c->read_paused || conn__carries(c) ? 0 : UV_READABLE) |
                  (c->want_write ? UV_WRITABLE : 0);
 
     if (!c->polling || c->state != CONN_OPEN)
@@ -284,95 +153,11 @@ int conn__start(struct conn *c, struct err *e)
         c->polling = true;
     }
     c->state = CONN_OPEN;
-    poll_update(c);
+    conn__poll_update(c);
     return 0;
 }
 
-void conn__pause_reading(struct conn *c, bool pause)
-{
-    if (c->read_paused == pause)
-        return;
-    c->read_paused = pause;
-    poll_update(c);
-}
-
-/* ---- writing ---- */
-
-/* What is to be written to the socket. */
-static struct outq *wire_of(struct conn *c)
-{
-    return c->tls == NULL ? &c->out : tls_conn__wire(c);
-}
-
-size_t conn__unwritten(struct conn *c)
-{
-    return c->out.bytes + (c->tls == NULL ? 0 : tls_conn__wire(c)->bytes);
-}
-
-/* Writes what the queue holds, as much as the socket takes. */
-static void write_some(struct conn *c, struct outq *q)
-{
-    struct iovec iov[IOV_MAX_USED];
-
-    while (q->bytes > 0) {
-        struct msghdr m = {.msg_iov = iov};
-        size_t asked = 0;
-        ssize_t n;
-
-        m.msg_iovlen = (size_t) outq_iov(q, iov, IOV_MAX_USED);
-        for (size_t i = 0; i < m.msg_iovlen; i++)
-            asked += iov[i].iov_len;
-        n = m.msg_iovlen == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                              : sendmsg(c->fd, &m, MSG_NOSIGNAL);
-        loop__count(&c->loop->counters.writes, 1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN) {
-            conn__doom(c, err_from_errno(errno));
-            return;
-        }
-        if (n > 0) {
-            loop__count(&c->loop->counters.bytes_out, (uint64_t) n);
-            c->wrote_bytes += (size_t) n;
-            outq_consume(q, (size_t) n);
-        }
-        if (n < 0 || (size_t) n < asked) {
-            c->want_write = true;
-            return;
-        }
-    }
-}
-
-void conn__write_wire(struct conn *c)
-{
-    if (c->fd >= 0 && c->state == CONN_OPEN && !c->want_write)
-        write_some(c, wire_of(c));
-}
-
-/* One round: take output from the session if nothing is left of the last, write it.  True: there is
- * more and the socket would take it. */
-static bool flush_round(struct conn *c)
-{
-    struct outq *wire = wire_of(c);
-    bool more = true;
-
-    if (c->tls != NULL && !tls_conn__is_open(c)) {
-        more = false; /* the handshake alone talks */
-    } else if (wire->bytes < JOIN_BYTES && c->out.bytes == 0) {
-        if (c->fd >= 0)
-            outq_lend(&c->out, c->loop->out_buf, LOOP_OUT_BYTES);
-        more = c->ops->output(c);
-        if (c->tls != NULL && !tls_conn__seal(c))
-            conn__doom(c, ERR_NOMEM);
-    }
-    if (c->fd >= 0 && c->state == CONN_OPEN)
-        write_some(c, wire);
-    if (!outq_unlend(&c->out) || !outq_unlend(wire))
-        conn__doom(c, ERR_NOMEM);
-    if (c->want_write)
-        poll_update(c);
-    return more && !c->want_write && c->fd >= 0;
-}
+/* ---- the end ---- */
 
 static void on_uv_closed(uv_handle_t *h)
 {
@@ -425,7 +210,7 @@ static void teardown(struct conn *c)
     tls_conn__free(c->tls);
     c->tls = NULL;
     list_remove(&c->dirty_link);
-    carry_drop(c);
+    conn__carry_drop(c);
     outq_done(&c->out);
     if (c->ended) {
         gone(c);
@@ -453,9 +238,9 @@ static bool wait_for_tls(struct conn *c)
 static void linger(struct conn *c)
 {
     if (c->tls != NULL && tls_conn__farewell(c)) {
-        write_some(c, wire_of(c));
+        conn__write_some(c);
         if (c->want_write)
-            poll_update(c); /* again when it is out */
+            conn__poll_update(c); /* again when it is out */
         if (c->want_write || c->state != CONN_OPEN)
             return;
     }
@@ -466,9 +251,11 @@ static void linger(struct conn *c)
     }
     c->lingering = true;
     c->read_paused = false;
-    poll_update(c);
+    conn__poll_update(c);
     list_push(&c->loop->ending, &c->end_link);
 }
+
+/* ---- the turn ---- */
 
 void conn__flush(struct conn *c)
 {
@@ -478,7 +265,7 @@ void conn__flush(struct conn *c)
     c->owes = false;
     turn__writes(c);
     if (c->state == CONN_OPEN && !c->want_write && !c->lingering)
-        more = flush_round(c);
+        more = conn__flush_round(c);
     if (more && c->state == CONN_OPEN) {
         turn__was_cut(c);
         owe(c);
