@@ -3,11 +3,12 @@
 One client puts and another one reads a small key all the time, each waiting for its answer (h2load); beside them an attack of
 several processes comes and goes, some seconds of rest and some of attack in turn.
 
-What is measured is what the server does to the others, not what the attackers' own need of processors does: they run on the last
-processor only and only when nobody else wants it (SCHED_IDLE), as if they came from other machines, and at rest as many processes
-spin there and leave the server alone. They send and take little at a time: within a system call the kernel lets nobody else
-have the processor, and a megabyte is a millisecond. Server and probes run where the kernel likes. So `spinning`, which attacks nobody, has to
-come out at a ratio of about 1: what it is away from that is the noise of the run.
+What is measured is what the server does to the others, not what attackers and others need of the same processors: all of them
+would be on machines of their own (elsewhere.py). So the attackers run on the last processor only and only when nobody else wants
+it, and at rest as many processes spin there and leave the server alone. They send and take little at a time: within a system call
+the kernel lets nobody else have the processor, and a megabyte is a millisecond. The others run as soon as there is something to do
+for them. No processor goes to sleep, at rest and under attack. The server runs where the kernel likes. So `spinning`, which attacks
+nobody, has to come out at a ratio of about 1: what it is away from that is the noise of the run.
 
 Printed for each attack: p50 and p99 of the others at rest and under attack, medians over the rounds; the server's CPU during the
 attack, in cores; and how much its resident memory grew at the most. A goal that was missed is marked.
@@ -34,6 +35,7 @@ import tempfile
 import threading
 import time
 
+import elsewhere
 import load
 import server
 import wire
@@ -250,10 +252,8 @@ def connect_bitwise(address, timeout=None):
 
 
 def forever(attack, port):
-    """On the last processor, and only when nobody else wants it: as if this ran on another machine."""
     socket.create_connection = connect_bitwise
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    elsewhere.run_last()
     while True:
         try:
             attack(port)
@@ -289,6 +289,8 @@ class Others:
     def __enter__(self):
         self.running = [self.client('KV/Put', wire.put(b'probe', PROBE_VALUE), 'put'), self.client('KV/Range', SMALL, 'range')]
         time.sleep(WARM_S)
+        for p in self.running:
+            elsewhere.run_at_once(p.pid)
         return self
 
     def __exit__(self, *_):
@@ -414,7 +416,7 @@ def main():
     else:
         print('| attack | put at rest, ms: p50 / p99 | attacked | ratio of p99 | range at rest | attacked | ratio of p99 | server cores | '
           'memory added, MB | |\n|---|---|---|---|---|---|---|---|---|---|')
-    with tempfile.TemporaryDirectory(prefix='ketch-abuse-', dir=a.folder) as folder:
+    with tempfile.TemporaryDirectory(prefix='ketch-abuse-', dir=a.folder) as folder, elsewhere.Awake(but_last=True):
         for name in a.attack or ATTACKS:
             print(measure_turns(name, a, folder) if a.turns else measure(name, a.program, a, folder), flush=True)
 

@@ -4,7 +4,8 @@ A cluster is filled; then puts go on at a steady pace, in turn with nothing else
 cannot serve, and is sent the data file. A rest takes as long as the join before it. Before it the learner is stopped, removed and
 deleted, and the disk is given time. The puts are those of h2load that begin between the learner's start and its reaching the
 leader's revision. Each join is compared with the rests before and after it together, for a machine that is shared has better and
-worse minutes; what counts is the median of the rounds.
+worse minutes; what counts is the median of the rounds. Clients run as soon as there is something to do for them and no processor
+sleeps, as if clients had machines of their own (elsewhere.py).
 
 Memory is what no file stands behind (RssAnon of /proc/PID/status), sampled every 10 ms. Pages of the mapped data file are the
 kernel's to take back and are printed, not judged. The sender may grow by 64 MB above what it had with the puts alone; the
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ROOT / 'tests/e2e'))
 
 from cluster_lib import Cluster, log_lines  # noqa: E402
 from conftest import Messages  # noqa: E402
+from elsewhere import Awake, run_at_once  # noqa: E402
 from load import Load, percentile  # noqa: E402
 from where import Where, disk_of  # noqa: E402
 from wire import put  # noqa: E402
@@ -69,7 +71,9 @@ class Puts(threading.Thread):
     def run(self):
         while not self.over.is_set():
             load = Load(self.server, 'KV/Put', put(b'probe', b'p' * 256), connections=CONNECTIONS, seconds=SLICE_SECONDS,
-                        rps=self.rps).wait(may_fail=True)
+                        rps=self.rps)
+            run_at_once(load.p.pid)
+            load.wait(may_fail=True)
             self.calls += load.calls
             self.failed += load.failed
 
@@ -246,7 +250,7 @@ def main():
     p.add_argument('--program', type=pathlib.Path, default=BIN)
     p.add_argument('--folder', help='where the data directories are made (twice the megabytes and the logs for each)')
     a = p.parse_args()
-    with tempfile.TemporaryDirectory(prefix='join-', dir=a.folder) as folder:
+    with tempfile.TemporaryDirectory(prefix='join-', dir=a.folder) as folder, Awake():
         run(a, pathlib.Path(folder))
 
 
