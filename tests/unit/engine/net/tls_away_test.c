@@ -26,10 +26,13 @@ static void wait_begun(struct rig *g, size_t n)
         rig_turn(g, 1);
 }
 
-static int dial_and_wait(struct rig *g)
+/* A client whose handshake is away until let_go. */
+static int dial_away(struct rig *g)
 {
-    int fd = dial(g, hello, sizeof hello);
+    int fd;
 
+    hold();
+    fd = dial(g, hello, sizeof hello);
     wait_begun(g, 1);
     return fd;
 }
@@ -56,8 +59,7 @@ static void others_are_served(void **state)
     open_client(&g, NULL, rig_tls.client);
     unary(&g, &o, "/t.T/Who", BYTES_LIT("x"));
     outcome_done(&o);
-    hold();
-    fd = dial_and_wait(&g);
+    fd = dial_away(&g);
     unary(&g, &o, "/t.T/Who", BYTES_LIT("x"));
     assert_int_equal(o.code, 0);
     outcome_done(&o);
@@ -77,8 +79,7 @@ static void too_late_meanwhile(void **state)
 
     (void) state;
     open_server(&g, rig_tls.server, 100);
-    hold();
-    fd = dial_and_wait(&g);
+    fd = dial_away(&g);
     rig_turn(&g, 200);
     assert_int_equal(rejected.count, 0);
     let_go();
@@ -103,8 +104,7 @@ static void gone_meanwhile(void **state)
         int fd;
 
         memset(&rejected, 0, sizeof rejected);
-        hold();
-        fd = dial_and_wait(&g);
+        fd = dial_away(&g);
         if (by_reset)
             close_with_reset(fd);
         else
@@ -129,8 +129,7 @@ static void stopped_meanwhile(void **state)
 
     (void) state;
     open_server(&g, rig_tls.server, 0);
-    hold();
-    fd = dial_and_wait(&g);
+    fd = dial_away(&g);
     net_server_stop(g.server, 10, rig_stopped, &g);
     rig_turn(&g, 50);
     assert_false(g.stopped);
@@ -151,8 +150,7 @@ static void home_to_a_loop_at_rest(void **state)
 
     (void) state;
     open_server(&g, rig_tls.server, 0);
-    hold();
-    fd = dial_and_wait(&g);
+    fd = dial_away(&g);
     close(fd);
     let_go();
     nanosleep(&a_while, NULL);
