@@ -5,8 +5,7 @@
 #include "base/alloc.h"
 #include "engine/net/call_int.h"
 #include "engine/net/gzip.h"
-#include "engine/net/turn.h"
-#include "unit/engine/net/raw.h"
+#include "unit/engine/net/turn_rig.h"
 
 #define FILL_US 100
 #define LONG_BYTES ((size_t) CALL_DEFLATED_BYTES_MAX)
@@ -15,15 +14,11 @@
 #define TURNS 50 /* in which both kinds are looked at */
 #define GREEDY 4
 #define CALLS 3
-#define TURNS_MAX 20000
 
 static struct {
-    struct raw w;
-    mono_ns now;
     size_t filled;
     int pulls; /* begun and not done */
     int asked;
-    bool stopped;
 } t;
 
 struct client {
@@ -38,19 +33,11 @@ static struct client clients[CLIENTS];
 
 /* ---- the server ---- */
 
-static mono_ns fake_mono(struct clock *c)
-{
-    (void) c;
-    return t.now;
-}
-
-static struct clock fake = {.mono = fake_mono};
-
 static bool fill(void *arg, uint8_t *out, size_t n)
 {
     (void) arg;
     memset(out, 'p', n);
-    t.now += (mono_ns) FILL_US * 1000;
+    turns_work(FILL_US);
     t.filled += n;
     return true;
 }
@@ -120,42 +107,16 @@ static const struct net_method methods[] = {
 
 static int begin(void **state)
 {
-    struct net_server_options o = {.loops = &t.w.loop, .loops_n = 1};
-    struct net_listen where = {.host = "127.0.0.1", .serves = NET_SERVES_GRPC};
-    struct err e = ERR_INIT;
-
     (void) state;
     memset(&t, 0, sizeof t);
-    t.now = 1000000000;
-    net_limits_default(&o.limits);
-    assert_int_equal(loop_new("turn", &t.w.loop, &e), 0);
-    t.w.loop->clock = &fake;
-    assert_int_equal(net_server_new(&o, &t.w.server, &e), 0);
-    assert_int_equal(net_server_add(t.w.server, methods, ARRAY_LEN(methods), NULL, &e), 0);
-    assert_int_equal(net_server_listen(t.w.server, &where, &t.w.port, &e), 0);
-    net_server_start(t.w.server);
+    turns_begin(methods, ARRAY_LEN(methods), NULL);
     return 0;
-}
-
-static void turn(void)
-{
-    uv_run(&t.w.loop->uv, UV_RUN_NOWAIT);
-}
-
-static void on_stopped(void *user)
-{
-    *(bool *) user = true;
 }
 
 static int end(void **state)
 {
     (void) state;
-    net_server_stop(t.w.server, 0, on_stopped, &t.stopped);
-    for (int i = 0; i < TURNS_MAX && !t.stopped; i++)
-        turn();
-    assert_true(t.stopped);
-    net_server_free(t.w.server);
-    loop_free(t.w.loop);
+    turns_end();
     assert_int_equal(t.pulls, 0); /* each was told that it is done */
     return 0;
 }
@@ -164,22 +125,9 @@ static int end(void **state)
 
 static void client_open(struct client *x)
 {
-    uint8_t wide[4], window[6] = {0, 4};
-    struct buf b;
-
-    *x = (struct client){.fd = raw_connect(&t.w)};
+    *x = (struct client){.fd = turns_connect()};
     buf_init(&x->in, SIZE_MAX);
     buf_init(&x->messages, SIZE_MAX);
-    be32_put(wide, 0x3fffffff);
-    be32_put(window + 2, 0x3fffffff);
-    buf_init(&b, SIZE_MAX);
-    buf_add_str(&b, RAW_PREFACE);
-    raw_frame(&b, RAW_SETTINGS, 0, 0, window, sizeof window);
-    raw_frame(&b, RAW_WINDOW_UPDATE, 0, 0, wide, sizeof wide);
-    assert_true(raw_send(x->fd, b.p, b.len));
-    buf_done(&b);
-    for (int i = 0; i < TURNS_MAX && recv(x->fd, wide, 1, MSG_PEEK | MSG_DONTWAIT) <= 0; i++)
-        turn();
 }
 
 static void client_close(struct client *x)

@@ -28,21 +28,30 @@ static inline void raw_stopped(void *user)
     loop_stop(user);
 }
 
-static inline void raw_init(struct raw *w, const struct net_method *m, size_t n,
-                            const struct net_server_options *opt)
+/* A server on w->loop, which does not run yet. */
+static inline void raw_serve(struct raw *w, const struct net_method *m, size_t n,
+                             const struct net_server_options *opt)
 {
     struct net_server_options o = *opt;
     struct net_listen where = {.host = "127.0.0.1",
                                .serves = NET_SERVES_GRPC | NET_SERVES_HTTP | NET_SERVES_HTTP2};
     struct err e = ERR_INIT;
 
-    assert_int_equal(loop_new("raw", &w->loop, &e), 0);
     o.loops = &w->loop;
     o.loops_n = 1;
     assert_int_equal(net_server_new(&o, &w->server, &e), 0);
     assert_int_equal(net_server_add(w->server, m, n, NULL, &e), 0);
     assert_int_equal(net_server_listen(w->server, &where, &w->port, &e), 0);
     net_server_start(w->server);
+}
+
+static inline void raw_init(struct raw *w, const struct net_method *m, size_t n,
+                            const struct net_server_options *opt)
+{
+    struct err e = ERR_INIT;
+
+    assert_int_equal(loop_new("raw", &w->loop, &e), 0);
+    raw_serve(w, m, n, opt);
     assert_int_equal(loop_start(w->loop, &e), 0);
 }
 

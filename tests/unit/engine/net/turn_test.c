@@ -1,20 +1,16 @@
 /* Who waits for whom on one loop: greedy connections beside a modest one, on a clock that only the
  * services move.  Client and server are on this thread, and the loop is turned by hand. */
 #define _GNU_SOURCE
-#include "engine/net/turn.h"
-
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 
-#include "base/alloc.h"
-#include "unit/engine/net/raw.h"
+#include "unit/engine/net/turn_rig.h"
 
 #define WORK_US 100
 #define GREEDY_REQUESTS 1000
 #define GREEDY_MAX 8
 #define MODEST 100
-#define TURNS_MAX 20000
 #define DELIVERY_MS 200
 #define ENDED_MAX 32 /* calls of a broken connection, in one turn or two */
 #define ANSWER_BYTES (8u << 20)
@@ -29,28 +25,11 @@
 _Static_assert(NET_LATER_US <= NET_SLICE_US, "a turn has one slice for those that carry");
 
 static struct {
-    struct raw w;
-    mono_ns now;
     uint8_t who[2 * GREEDY_MAX * GREEDY_REQUESTS]; /* whose request was begun, in order */
     size_t n;
     size_t canceled;           /* streams of Chat */
     uint32_t next[MODEST + 1]; /* of each connection */
-    mono_ns step;              /* what a look at the clock takes */
-    bool stopped;
 } t;
-
-static mono_ns fake_mono(struct clock *c)
-{
-    (void) c;
-    return t.now += t.step;
-}
-
-static struct clock fake = {.mono = fake_mono};
-
-static void work(void)
-{
-    t.now += (mono_ns) WORK_US * 1000;
-}
 
 /* A request says whose it is and which one; each takes a while. */
 static void note(struct bytes m)
@@ -60,7 +39,7 @@ static void note(struct bytes m)
     assert_true(t.n < sizeof t.who);
     assert_int_equal(be32_get(m.p + 1), t.next[m.p[0]]++); /* none is lost, none overtakes */
     t.who[t.n++] = m.p[0];
-    work();
+    turns_work(WORK_US);
 }
 
 static void ask(struct call *c, struct bytes m)
@@ -73,7 +52,7 @@ static bool fill(void *arg, uint8_t *out, size_t n)
 {
     (void) arg;
     memset(out, 'b', n);
-    work();
+    turns_work(WORK_US);
     return true;
 }
 
@@ -93,7 +72,7 @@ static void gone(struct call *c, enum call_cancel_reason why)
 {
     (void) why;
     t.canceled++;
-    work();
+    turns_work(WORK_US);
     call_finish(c, 1, NULL);
 }
 
@@ -118,43 +97,16 @@ static const struct net_method methods[] = {
 
 static int begin(void **state)
 {
-    struct net_server_options o = {.http = page, .loops = &t.w.loop, .loops_n = 1};
-    struct net_listen where = {.host = "127.0.0.1", .serves = NET_SERVES_GRPC | NET_SERVES_HTTP};
-    struct err e = ERR_INIT;
-
     (void) state;
     memset(&t, 0, sizeof t);
-    t.now = 1000000000;
-    net_limits_default(&o.limits);
-    assert_int_equal(loop_new("turn", &t.w.loop, &e), 0);
-    t.w.loop->clock = &fake;
-    assert_int_equal(net_server_new(&o, &t.w.server, &e), 0);
-    assert_int_equal(net_server_add(t.w.server, methods, ARRAY_LEN(methods), NULL, &e), 0);
-    assert_int_equal(net_server_listen(t.w.server, &where, &t.w.port, &e), 0);
-    net_server_start(t.w.server);
+    turns_begin(methods, ARRAY_LEN(methods), page);
     return 0;
-}
-
-static void turn(void)
-{
-    uv_run(&t.w.loop->uv, UV_RUN_NOWAIT);
-}
-
-static void on_stopped(void *user)
-{
-    *(bool *) user = true;
 }
 
 static int end(void **state)
 {
     (void) state;
-    net_server_stop(t.w.server, 0, on_stopped, &t.stopped);
-    for (int i = 0; i < TURNS_MAX && !t.stopped; i++)
-        turn();
-    assert_true(t.stopped);
-    net_server_free(t.w.server);
-    assert_int_equal(t.w.loop->carried_bytes, 0);
-    loop_free(t.w.loop);
+    turns_end();
     return 0;
 }
 
@@ -168,40 +120,20 @@ static void send_all(int fd, const struct buf *b)
         usleep(1000);
 }
 
-/* A connection that the server knows to speak HTTP/2, and whose windows are wide. */
-static int connect_h2(void)
-{
-    int fd = raw_connect(&t.w);
-    uint8_t wide[4], window[6] = {0, 4};
-    struct buf b;
-
-    be32_put(wide, 0x3fffffff);
-    be32_put(window + 2, 0x3fffffff);
-    buf_init(&b, SIZE_MAX);
-    buf_add_str(&b, RAW_PREFACE);
-    raw_frame(&b, RAW_SETTINGS, 0, 0, window, sizeof window);
-    raw_frame(&b, RAW_WINDOW_UPDATE, 0, 0, wide, sizeof wide);
-    assert_true(raw_send(fd, b.p, b.len));
-    buf_done(&b);
-    for (int i = 0; i < TURNS_MAX && recv(fd, wide, 1, MSG_PEEK | MSG_DONTWAIT) <= 0; i++)
-        turn(); /* until it has answered with its settings */
-    return fd;
-}
-
-/* One that the server knows to ask for little. */
+/* A connection that the server knows to ask for little. */
 static int connect_modest(void)
 {
     static const uint8_t one[4] = {0, 0, 0, 1};
-    int fd = connect_h2();
+    int fd = turns_connect();
     struct buf b;
 
     buf_init(&b, SIZE_MAX);
     raw_frame(&b, RAW_WINDOW_UPDATE, 0, 0, one, sizeof one);
     for (int i = 0; i < NET_CUTS_NEW; i++) {
-        size_t reads = t.w.loop->counters.reads;
+        size_t reads = turns.w.loop->counters.reads;
 
         send_all(fd, &b);
-        for (int n = 0; n < TURNS_MAX && t.w.loop->counters.reads == reads; n++)
+        for (int n = 0; n < TURNS_MAX && turns.w.loop->counters.reads == reads; n++)
             turn();
     }
     buf_done(&b);
@@ -211,7 +143,7 @@ static int connect_modest(void)
 /* So long nobody had anything to say that those that ask for much are among their like. */
 static void calm(void)
 {
-    t.now += (mono_ns) NET_MODEST_US * 1000;
+    turns_work(NET_MODEST_US);
     turn();
 }
 
@@ -265,7 +197,7 @@ static void turn_until_begun(uint8_t who, size_t n)
  * another connection waits for one slice at most. */
 static void one_slice_each(void **state)
 {
-    int greedy = connect_h2(), modest = connect_modest();
+    int greedy = turns_connect(), modest = connect_modest();
 
     (void) state;
     send_calls(greedy, "/t.T/Ask", 0, 0, GREEDY_REQUESTS);
@@ -286,7 +218,7 @@ static void greedy_ones_share(void **state)
 
     (void) state;
     for (int i = 0; i < GREEDY_MAX; i++)
-        fds[i] = connect_h2();
+        fds[i] = turns_connect();
     for (uint8_t i = 0; i < GREEDY_MAX; i++)
         send_calls(fds[i], "/t.T/Ask", i, 0, GREEDY_REQUESTS);
     for (int i = 0; i < 100; i++)
@@ -319,7 +251,7 @@ static void newcomers_share(void **state)
 
     (void) state;
     for (int i = 0; i < GREEDY_MAX; i++)
-        fds[i] = connect_h2();
+        fds[i] = turns_connect();
     for (uint8_t i = 0; i < GREEDY_MAX; i++)
         send_calls(fds[i], "/t.T/Ask", i, 0, GREEDY_REQUESTS);
     for (uint32_t i = 0; i < 40; i++) {
@@ -340,7 +272,7 @@ static void newcomers_share(void **state)
  * also when nothing more comes. */
 static void cut_behind_the_last_byte(void **state)
 {
-    int modest = connect_modest(), fd = connect_h2();
+    int modest = connect_modest(), fd = turns_connect();
     struct buf b, m;
 
     (void) state;
@@ -365,7 +297,7 @@ static void cut_behind_the_last_byte(void **state)
  * little. */
 static void short_slices_beside_modest_ones(void **state)
 {
-    int greedy = connect_h2(), modest = connect_modest();
+    int greedy = turns_connect(), modest = connect_modest();
     size_t before;
 
     (void) state;
@@ -391,7 +323,7 @@ static void short_slices_beside_modest_ones(void **state)
  * bounded, and the client has to wait. */
 static void what_is_carried_is_bounded(void **state)
 {
-    int fd = connect_h2();
+    int fd = turns_connect();
     uint32_t sent = 0;
     struct buf b;
 
@@ -404,7 +336,7 @@ static void what_is_carried_is_bounded(void **state)
 
         at += n > 0 ? (size_t) n : 0;
         turn();
-        assert_true(t.w.loop->carried_bytes <= NET_READ_BYTES);
+        assert_true(turns.w.loop->carried_bytes <= NET_READ_BYTES);
         while (recv(fd, b.p, 1024, MSG_DONTWAIT) > 0 && at == b.len)
             ;
     }
@@ -417,7 +349,7 @@ static void what_is_carried_is_bounded(void **state)
 static void gone_while_it_carries(void **state)
 {
     struct linger at_once = {.l_onoff = 1};
-    int lost = connect_h2(), open = connect_h2();
+    int lost = turns_connect(), open = turns_connect();
 
     (void) state;
     calm();
@@ -425,7 +357,7 @@ static void gone_while_it_carries(void **state)
     send_calls(open, "/t.T/Ask", 1, 0, GREEDY_REQUESTS);
     turn();
     turn();
-    assert_true(t.w.loop->carried_bytes > 0);
+    assert_true(turns.w.loop->carried_bytes > 0);
     setsockopt(lost, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(lost);
     for (int i = 0; i < 10; i++)
@@ -439,7 +371,7 @@ static size_t calls_open(void)
 {
     struct net_counters n;
 
-    net_server_counters(t.w.server, &n);
+    net_server_counters(turns.w.server, &n);
     return n.calls_open;
 }
 
@@ -447,7 +379,7 @@ static size_t calls_open(void)
  * another connection waits for one of them. */
 static void the_end_takes_turns(void **state)
 {
-    int full = connect_h2(), modest = connect_modest();
+    int full = turns_connect(), modest = connect_modest();
     struct linger at_once = {.l_onoff = 1};
     size_t before;
     struct buf b;
@@ -475,7 +407,7 @@ static void the_end_takes_turns(void **state)
 /* Messages of a stream count as requests; a frame is handed over whole. */
 static void messages_of_a_stream(void **state)
 {
-    int greedy = connect_h2(), modest = connect_modest();
+    int greedy = turns_connect(), modest = connect_modest();
     struct buf b, m;
 
     (void) state;
@@ -501,7 +433,7 @@ static void messages_of_a_stream(void **state)
  * turn, and what follows them is not lost. */
 static void frames_that_ask_for_nothing(void **state)
 {
-    int greedy = connect_h2(), modest = connect_modest();
+    int greedy = turns_connect(), modest = connect_modest();
     struct buf b;
 
     (void) state;
@@ -512,9 +444,9 @@ static void frames_that_ask_for_nothing(void **state)
     add_call(&b, "/t.T/Ask", 0, 0);
     send_all(greedy, &b);
     buf_done(&b);
-    t.step = (mono_ns) NET_SLICE_US * 1000;
+    turns.step = (mono_ns) NET_SLICE_US * 1000;
     turn();
-    assert_in_range(t.w.loop->carried_bytes, 1, 3 * NET_FEED_BYTES + 200);
+    assert_in_range(turns.w.loop->carried_bytes, 1, 3 * NET_FEED_BYTES + 200);
     send_calls(modest, "/t.T/Ask", MODEST, 0, 1);
     turn();
     assert_int_equal(begun(MODEST), 1);
@@ -527,7 +459,7 @@ static void frames_that_ask_for_nothing(void **state)
 /* Requests of HTTP/1 that were sent without waiting for the answers. */
 static void pipelined_requests(void **state)
 {
-    int greedy = raw_connect(&t.w), modest = connect_modest();
+    int greedy = raw_connect(&turns.w), modest = connect_modest();
     size_t before;
 
     (void) state;
@@ -566,7 +498,7 @@ static void large_answers_take_turns(void **state)
 
     (void) state;
     for (int i = 0; i < GREEDY_MAX; i++)
-        fds[i] = connect_h2();
+        fds[i] = turns_connect();
     for (uint8_t i = 0; i < GREEDY_MAX; i++)
         send_calls(fds[i], "/t.T/Fetch", i, 0, 2);
     for (int i = 0; i < 10; i++)
