@@ -1,42 +1,9 @@
 /* full_disk_test.c -- what happens to batches, removals and copies while the disk is full, and how
  * few transactions a compaction needs. */
-#include "lib/cm.h"
-
-#include "base/alloc.h"
-#include "lib/simdisk.h"
-#include "state/store/store.h"
+#include "unit/state/store/store_rig.h"
 
 #define RECORDS 600
 #define VALUE_BYTES 4000
-
-static struct simdisk *sim;
-static struct store *s;
-static struct err e;
-
-static void open_store(void)
-{
-    struct store_config cfg = {.disk = simdisk_disk(sim), .path = "snap/db", .map_bytes = 1 << 26};
-
-    assert_int_equal(store_open(&cfg, &s, &e), 0);
-}
-
-static int setup(void **state)
-{
-    (void) state;
-    e = ERR_INIT;
-    sim = simdisk_new(7);
-    simdisk_put_file(sim, "snap/keep", "", 0); /* makes the directory */
-    open_store();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void) state;
-    store_close(s);
-    simdisk_free(sim);
-    return 0;
-}
 
 static void append(int64_t main)
 {
@@ -66,6 +33,16 @@ static void fill(void)
     assert_int_equal(store_commit(s, &e), 0);
 }
 
+/* The file is filled, the disk full, and a sealed batch has the records 1000 to 1599. */
+static void seal_on_full_disk(void)
+{
+    fill();
+    simdisk_set_full(sim, "snap/db");
+    for (int64_t main = 1000; main < 1600; main++)
+        append(main);
+    assert_true(store_seal(s));
+}
+
 static enum store_keep keep_none(void *ctx, const struct store_record *r)
 {
     (void) ctx;
@@ -78,11 +55,7 @@ static enum store_keep keep_none(void *ctx, const struct store_record *r)
 static void batches_wait_for_room(void **state)
 {
     (void) state;
-    fill();
-    simdisk_set_full(sim, "snap/db");
-    for (int64_t main = 1000; main < 1600; main++)
-        append(main);
-    assert_true(store_seal(s));
+    seal_on_full_disk();
     assert_int_equal(store_commit(s, &e), ERR_NO_SPACE);
     assert_true(store_low_on_space(s));
     assert_int_equal(store_ask_room(s, &e), 0); /* a small file keeps no reserve */
@@ -109,11 +82,7 @@ static void batches_wait_for_room(void **state)
 static void a_power_cut_on_a_full_disk(void **state)
 {
     (void) state;
-    fill();
-    simdisk_set_full(sim, "snap/db");
-    for (int64_t main = 1000; main < 1600; main++)
-        append(main);
-    assert_true(store_seal(s));
+    seal_on_full_disk();
     assert_int_equal(store_commit(s, &e), ERR_NO_SPACE);
     simdisk_crash(sim, SIM_CRASH_TEAR);
     store_close(s);
@@ -131,11 +100,7 @@ static void compaction_makes_room(void **state)
     int refused = 0;
 
     (void) state;
-    fill();
-    simdisk_set_full(sim, "snap/db");
-    for (int64_t main = 1000; main < 1600; main++)
-        append(main);
-    assert_true(store_seal(s));
+    seal_on_full_disk();
     while (!done) {
         int rc = store_commit(s, &e);
 

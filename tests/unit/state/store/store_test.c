@@ -1,38 +1,6 @@
-#include "lib/cm.h"
-
 #include "base/alloc.h"
 #include "engine/bolt/bolt.h"
-#include "lib/simdisk.h"
-#include "state/store/store.h"
-
-static struct simdisk *sim;
-static struct store *s;
-static struct err e;
-
-static void open_store(void)
-{
-    struct store_config cfg = {.disk = simdisk_disk(sim), .path = "snap/db", .map_bytes = 1 << 26};
-
-    assert_int_equal(store_open(&cfg, &s, &e), 0);
-}
-
-static int setup(void **state)
-{
-    (void) state;
-    e = ERR_INIT;
-    sim = simdisk_new(7);
-    simdisk_put_file(sim, "snap/keep", "", 0); /* makes the directory */
-    open_store();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void) state;
-    store_close(s);
-    simdisk_free(sim);
-    return 0;
-}
+#include "unit/state/store/store_rig.h"
 
 static void append(int64_t main, const char *value)
 {
