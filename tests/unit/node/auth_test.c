@@ -1,9 +1,7 @@
 /* Users and roles through the log: who may have what executed, and that it outlives a restart. */
 #include "base/alloc.h"
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
 #include "raft_internal.pb-c.h"
+#include "unit/node/lone.h"
 
 enum {
     OP_PUT = 4,
@@ -31,22 +29,19 @@ static char *str(const char *s)
 
 static struct member *fresh(uint64_t seed)
 {
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m;
 
     disk = simdisk_new(seed);
-    member_init(m, simdisk_disk(disk), seed);
+    m = lone_new(disk, seed);
     m->cfg.simple_tokens = true;
     m->cfg.token_ttl_ns = INT64_C(300000000000);
-    assert_int_equal(member_open(m, NULL), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     return m;
 }
 
 static void end(struct member *m)
 {
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 static enum api_error result_of(struct call *c)
@@ -259,8 +254,7 @@ static void a_restart_keeps_users(void **state)
     (void) state;
     set_up(m);
     member_close(m);
-    assert_int_equal(member_open(m, NULL), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     assert_true(auth_on(node_auth(m->node)));
     assert_int_equal(revision_of(m), 7);
     assert_int_equal(put_as(m, "u", 7, "a", 0), API_OK);

@@ -1,8 +1,6 @@
 /* defrag_first_test.c -- a start that writes the data file anew where enough of it is unused. */
 #include "base/alloc.h"
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
+#include "unit/node/lone.h"
 
 #define KEYS 400
 #define LARGE 100000
@@ -17,13 +15,10 @@ static size_t file_bytes(struct simdisk *disk)
 
 static struct member *open_with(struct simdisk *disk, uint64_t threshold)
 {
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
+    struct member *m = lone_new(disk, 1);
 
-    member_init(m, simdisk_disk(disk), 1);
     m->cfg.defrag_first_bytes = threshold;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     return m;
 }
 

@@ -1,10 +1,8 @@
 /* full_disk_test.c -- a whole member whose disk has no room: nothing stops, nothing is lost, and it
  * ends by itself. */
 #include "base/alloc.h"
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
 #include "state/store/store.h"
+#include "unit/node/lone.h"
 
 #define OP_DELETE_RANGE 5
 #define OP_COMPACTION 7
@@ -14,22 +12,12 @@ static char value[VALUE_BYTES + 1];
 
 static struct member *fresh(struct simdisk *disk, uint64_t seed)
 {
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
+    struct member *m = lone_new(disk, seed);
 
     memset(value, 'v', VALUE_BYTES);
-    member_init(m, simdisk_disk(disk), seed);
     m->cfg.compaction_batch = 20;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     return m;
-}
-
-static void end(struct member *m, struct simdisk *disk)
-{
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
 }
 
 static void reopen(struct member *m)
@@ -69,6 +57,20 @@ static int fill(struct member *m, int from)
         assert_true(from < 20000);
     }
     return from;
+}
+
+/* The data file cannot grow; returns how many puts were taken all the same. */
+static int fill_beyond_the_reserve(struct member *m, struct simdisk *disk)
+{
+    int n;
+
+    put_numbered(m, 0);
+    assert_true(member_run(m, 500, NULL));
+    simdisk_set_full(disk, "snap/db");
+    n = fill(m, 1);
+    for (int i = 0; i < 600; i++) /* more than the reserve holds: some must wait in memory */
+        assert_true(put_numbered(m, n++) > 0);
+    return n;
 }
 
 static enum api_error delete_key(struct member *m, const char *key)
@@ -137,7 +139,7 @@ static void the_log_finds_no_room(void **state)
     reopen(m);
     for (int i = 1; i <= n; i++)
         assert_true(has(m, i));
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* When the data file cannot grow puts are refused while there is a reserve; what was taken before
@@ -149,12 +151,7 @@ static void the_data_file_finds_no_room(void **state)
     int n;
 
     (void) state;
-    put_numbered(m, 0);
-    assert_true(member_run(m, 500, NULL));
-    simdisk_set_full(disk, "snap/db");
-    n = fill(m, 1);
-    for (int i = 0; i < 600; i++) /* more than the reserve holds: some must wait in memory */
-        assert_true(put_numbered(m, n++) > 0);
+    n = fill_beyond_the_reserve(m, disk);
     assert_true(member_run(m, 3000, NULL));
     assert_false(node_quota_fits(m->node, 1));
     assert_true(node_quota_fits(m->node, 0));
@@ -173,7 +170,7 @@ static void the_data_file_finds_no_room(void **state)
     assert_int_equal(put_numbered(m, n), n + 2);
     for (int i = 0; i <= n; i++)
         assert_true(has(m, i));
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* A question that waits for room in the data file is answered at a stop, in whatever order the
@@ -187,12 +184,7 @@ static void a_stop_answers_who_waits_for_room(void **state)
     int n;
 
     (void) state;
-    put_numbered(m, 0);
-    assert_true(member_run(m, 500, NULL));
-    simdisk_set_full(disk, "snap/db");
-    n = fill(m, 1);
-    for (int i = 0; i < 600; i++) /* more than the reserve holds */
-        assert_true(put_numbered(m, n++) > 0);
+    n = fill_beyond_the_reserve(m, disk);
     for (int i = 0; i < STORE_BATCHES_MAX; i++) { /* and more batches than may wait for it */
         assert_true(put_numbered(m, n++) > 0);
         assert_true(member_run(m, 200, NULL));
@@ -209,7 +201,7 @@ static void a_stop_answers_who_waits_for_room(void **state)
     assert_true(c.answered);
     assert_int_equal(c.r.result.err, API_STOPPED);
     arena_free(c.r.arena);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* On a disk that stays full a compaction of the file makes room in it, and puts are taken again. */
@@ -234,40 +226,41 @@ static void compaction_ends_it(void **state)
     node_status(m->node, &st);
     assert_true(st.db_in_use_bytes + 90 * VALUE_BYTES < in_use);
     assert_true(has(m, n - 1));
-    end(m, disk);
+    lone_end(m, disk);
+}
+
+static size_t snapshots(struct member *m)
+{
+    struct err e = ERR_INIT;
+    char **names;
+    size_t n, snaps = 0;
+
+    assert_int_equal(disk_list(m->disk, "/data/member/snap", &names, &n, &e), 0);
+    for (size_t i = 0; i < n; i++)
+        snaps += strstr(names[i], ".snap") != NULL;
+    disk_list_free(names, n);
+    return snaps;
 }
 
 /* A snapshot that finds no room is left out and taken later; the log is kept until then. */
 static void a_snapshot_finds_no_room(void **state)
 {
     struct simdisk *disk = simdisk_new(4);
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
-    char **names;
-    size_t n, snaps = 0;
+    struct member *m = lone_new(disk, 4);
 
     (void) state;
     memset(value, 'v', VALUE_BYTES);
-    member_init(m, simdisk_disk(disk), 4);
     m->cfg.snapshot_count = 10;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     simdisk_set_full(disk, ".snap");
     for (int i = 0; i < 30; i++)
         assert_true(member_put(m, "a", "small") > 0);
     assert_true(member_run(m, 3000, NULL));
-    assert_int_equal(disk_list(simdisk_disk(disk), "/data/member/snap", &names, &n, &e), 0);
-    for (size_t i = 0; i < n; i++)
-        assert_null(strstr(names[i], ".snap"));
-    disk_list_free(names, n);
+    assert_int_equal(snapshots(m), 0);
     simdisk_set_full(disk, NULL);
     assert_true(member_run(m, 20000, NULL));
-    assert_int_equal(disk_list(simdisk_disk(disk), "/data/member/snap", &names, &n, &e), 0);
-    for (size_t i = 0; i < n; i++)
-        snaps += strstr(names[i], ".snap") != NULL;
-    disk_list_free(names, n);
-    assert_true(snaps > 0);
-    end(m, disk);
+    assert_true(snapshots(m) > 0);
+    lone_end(m, disk);
 }
 
 /* However much room there is when it ends, byte for byte: every acknowledged put is there after a
@@ -280,14 +273,11 @@ static void any_amount_of_room(void **state)
     member_may_die();
     for (uint64_t kib = 300; kib < 1800; kib += 53) {
         struct simdisk *disk = simdisk_new(kib);
-        struct member *m = test_malloc(sizeof *m);
-        struct err e = ERR_INIT;
+        struct member *m = lone_new(disk, kib);
         int n = 0;
 
         memset(value, 'v', VALUE_BYTES);
-        member_init(m, simdisk_disk(disk), kib);
-        assert_int_equal(member_open(m, &e), 0);
-        assert_true(member_run(m, 3000, NULL));
+        lone_open(m);
         simdisk_set_full(disk, NULL);
         simdisk_set_capacity(disk, UINT64_C(16777216) + 24576 + kib * 1024);
         while (n < 150 && put_numbered(m, n) > 0)
@@ -301,7 +291,7 @@ static void any_amount_of_room(void **state)
         for (int i = 0; i < n; i++)
             assert_true(has(m, i));
         assert_true(put_numbered(m, n) > 0);
-        end(m, disk);
+        lone_end(m, disk);
     }
     assert_true(refused > 5);
     member_must_live();

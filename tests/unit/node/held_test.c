@@ -1,7 +1,5 @@
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
 #include "node/node_int.h"
+#include "unit/node/lone.h"
 
 static size_t released;
 
@@ -23,20 +21,13 @@ static void propose(struct node_message *x, struct member *m, struct raft_entry 
 static void proposals_without_a_leader_are_held(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_new(disk, 1);
     struct raft_entry e = {.type = RAFT_ENTRY_NORMAL};
     struct node_message x;
-    struct err err = ERR_INIT;
 
     (void) state;
     released = 0;
-    member_init(m, simdisk_disk(disk), 1);
-    m->cfg.initial_names = (const char *const[]){m->cfg.name, "other", "third"};
-    m->cfg.initial_urls = (const char *const[]){m->cfg.initial_urls[0], "http://other:1",
-                                                "http://third:1"};
-    m->cfg.initial_n = 3;
-    assert_int_equal(member_open(m, &err), 0);
-    assert_true(member_run(m, 200, NULL));
+    lone_open_as_one_of_three(m);
     propose(&x, m, &e);
     assert_true(member_run(m, 500, NULL));
     assert_int_equal(m->node->raft.held_n, 1);
@@ -56,26 +47,20 @@ static void proposals_without_a_leader_are_held(void **state)
 static void proposals_are_not_held_for_nothing(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_fresh(disk, 1);
     struct raft_entry e = {.type = RAFT_ENTRY_NORMAL};
     struct node_message x;
     struct node_status before, after;
-    struct err err = ERR_INIT;
 
     (void) state;
     released = 0;
-    member_init(m, simdisk_disk(disk), 1);
-    assert_int_equal(member_open(m, &err), 0);
-    assert_true(member_run(m, 3000, NULL));
     node_status(m->node, &before);
     propose(&x, m, &e);
     assert_true(member_run(m, 200, NULL));
     node_status(m->node, &after);
     assert_int_equal(released, 1);
     assert_int_equal(after.applied, before.applied + 1);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 int main(void)

@@ -1,7 +1,5 @@
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
 #include "node/node_int.h"
+#include "unit/node/lone.h"
 
 #define WORDS \
     "tocommit(9) is out of range [lastIndex(3)]. Was the raft log corrupted, truncated, or lost?"
@@ -16,19 +14,12 @@ static void on_release(struct node_message *x)
 static void a_member_without_its_log_stops(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_new(disk, 1);
     struct node_message x = {.release = on_release};
-    struct err err = ERR_INIT;
 
     (void) state;
     member_may_die();
-    member_init(m, simdisk_disk(disk), 1);
-    m->cfg.initial_names = (const char *const[]){m->cfg.name, "other", "third"};
-    m->cfg.initial_urls = (const char *const[]){m->cfg.initial_urls[0], "http://other:1",
-                                                "http://third:1"};
-    m->cfg.initial_n = 3;
-    assert_int_equal(member_open(m, &err), 0);
-    assert_true(member_run(m, 200, NULL));
+    lone_open_as_one_of_three(m);
     x.m = (struct raft_message){
         .type = RAFT_MSG_HEARTBEAT, .to = m->node->member_id, .from = 7, .term = 5, .commit = 3};
     node_receive(m->node, &x);
@@ -69,13 +60,9 @@ static void say_too_much(struct simdisk *disk)
 static void a_log_without_its_end_is_refused(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = test_malloc(sizeof *m);
-    struct err err = ERR_INIT;
+    struct member *m = lone_fresh(disk, 1);
 
     (void) state;
-    member_init(m, simdisk_disk(disk), 1);
-    assert_int_equal(member_open(m, &err), 0);
-    assert_true(member_run(m, 3000, NULL));
     member_close(m);
     say_too_much(disk);
     for (int force = 0; force < 2; force++) {

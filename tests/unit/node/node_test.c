@@ -1,33 +1,12 @@
 #include "base/alloc.h"
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
-
-/* A member that has published itself and decided its version. */
-static struct member *fresh(struct simdisk *disk, uint64_t seed)
-{
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
-
-    member_init(m, simdisk_disk(disk), seed);
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
-    return m;
-}
-
-static void end(struct member *m, struct simdisk *disk)
-{
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
-}
+#include "unit/node/lone.h"
 
 /* A first start elects itself in term 2, publishes its name and decides the cluster version: four
  * entries, as in etcd, and revision 1. */
 static void a_first_start_is_etcds(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = fresh(disk, 1);
+    struct member *m = lone_fresh(disk, 1);
     struct node_status st;
 
     (void) state;
@@ -41,14 +20,14 @@ static void a_first_start_is_etcds(void **state)
     assert_int_equal(st.cluster_version, 3 << 16 | 7);
     assert_true(st.ready);
     assert_int_equal(mvcc_revision(node_mvcc(m->node)), 1);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* A put is answered with its revision, seen by readers at once, and there after a restart. */
 static void puts_outlive_a_restart(void **state)
 {
     struct simdisk *disk = simdisk_new(2);
-    struct member *m = fresh(disk, 2);
+    struct member *m = lone_fresh(disk, 2);
     struct err e = ERR_INIT;
     char value[64];
     int64_t mod;
@@ -67,7 +46,7 @@ static void puts_outlive_a_restart(void **state)
     assert_string_equal(value, "2");
     assert_int_equal(mod, 3);
     assert_int_equal(member_put(m, "b", "3"), 4);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* Power is cut at every point of a run of puts: after the restart every acknowledged one is there,
@@ -78,7 +57,7 @@ static void nothing_acknowledged_is_lost(void **state)
     member_may_die();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct simdisk *disk = simdisk_new(seed);
-        struct member *m = fresh(disk, seed);
+        struct member *m = lone_fresh(disk, seed);
         int64_t acked[40] = {0}, mod;
         struct err e = ERR_INIT;
         char key[16], value[64];
@@ -103,7 +82,7 @@ static void nothing_acknowledged_is_lost(void **state)
             assert_int_equal(mod, acked[i]);
         }
         assert_true(member_put(m, "after", "x") > (n == 0 ? 1 : acked[n - 1]));
-        end(m, disk);
+        lone_end(m, disk);
     }
     member_must_live();
 }
@@ -117,7 +96,7 @@ static void a_failed_sync_stops_the_member(void **state)
 
     (void) state;
     member_may_die();
-    m = fresh(disk, 3);
+    m = lone_fresh(disk, 3);
     assert_true(member_run(m, 1000, NULL));
     simdisk_fail(disk, SIM_SYNC, 1, ERR_IO, true);
     assert_int_equal(member_put(m, "a", "1"), 0);
@@ -133,7 +112,7 @@ static void a_failed_sync_stops_the_member(void **state)
 static void large_requests_are_refused(void **state)
 {
     struct simdisk *disk = simdisk_new(4);
-    struct member *m = fresh(disk, 4);
+    struct member *m = lone_fresh(disk, 4);
     Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
     uint8_t *big = test_calloc(1, 2 << 20);
     struct call *c;
@@ -147,7 +126,7 @@ static void large_requests_are_refused(void **state)
     call_free(c);
     assert_int_equal(member_put(m, "a", "1"), 2);
     test_free(big);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* A lease that nobody renews takes its keys with it, in one revision, when its time is up and not
@@ -155,7 +134,7 @@ static void large_requests_are_refused(void **state)
 static void leases_end_when_their_time_is_up(void **state)
 {
     struct simdisk *disk = simdisk_new(5);
-    struct member *m = fresh(disk, 5);
+    struct member *m = lone_fresh(disk, 5);
     Etcdserverpb__LeaseGrantRequest grant = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
     Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
     struct call *c;
@@ -191,7 +170,7 @@ static void leases_end_when_their_time_is_up(void **state)
     c = member_propose(m, 4, &put.base);
     assert_int_equal(c->r.result.err, API_LEASE_NOT_FOUND);
     call_free(c);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* A physical compaction answers when the file is rid of what went; older revisions are then
@@ -199,7 +178,7 @@ static void leases_end_when_their_time_is_up(void **state)
 static void compaction_is_physical(void **state)
 {
     struct simdisk *disk = simdisk_new(6);
-    struct member *m = fresh(disk, 6);
+    struct member *m = lone_fresh(disk, 6);
     Etcdserverpb__CompactionRequest compact = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
     struct call *c;
 
@@ -227,7 +206,7 @@ static void compaction_is_physical(void **state)
     c = member_ask(m, NODE_REQ_HASH_KV, 39);
     assert_int_equal(c->r.result.err, API_COMPACTED);
     call_free(c);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* Over the quota a put is told so, the alarm is on, reads and deletes go on, and disarming helps.
@@ -235,19 +214,16 @@ static void compaction_is_physical(void **state)
 static void the_quota_raises_an_alarm(void **state)
 {
     struct simdisk *disk = simdisk_new(7);
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_new(disk, 7);
     Etcdserverpb__AlarmRequest alarm = ETCDSERVERPB__ALARM_REQUEST__INIT;
-    struct err e = ERR_INIT;
     struct node_alarm on[4];
     char big[3000];
     int tries = 0;
     struct call *c;
 
     (void) state;
-    member_init(m, simdisk_disk(disk), 7);
     m->cfg.quota_bytes = 64 * 1024;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     memset(big, 'x', sizeof big - 1);
     big[sizeof big - 1] = '\0';
     while (member_put(m, "a", big) != 0 && tries < 200) {
@@ -266,7 +242,7 @@ static void the_quota_raises_an_alarm(void **state)
     assert_int_equal(((Etcdserverpb__AlarmResponse *) c->r.result.msg)->n_alarms, 1);
     call_free(c);
     assert_int_equal(node_alarms(m->node, on, 4), 0);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* Setting an alarm, and taking it back, is answered by that alarm alone, also in the name of member
@@ -274,7 +250,7 @@ static void the_quota_raises_an_alarm(void **state)
 static void alarms_are_answered_alone(void **state)
 {
     struct simdisk *disk = simdisk_new(17);
-    struct member *m = fresh(disk, 17);
+    struct member *m = lone_fresh(disk, 17);
     Etcdserverpb__AlarmRequest alarm = ETCDSERVERPB__ALARM_REQUEST__INIT;
     static const struct {
         int activate;
@@ -296,14 +272,14 @@ static void alarms_are_answered_alone(void **state)
         assert_int_equal(res->alarms[0]->memberid, steps[i].id);
         call_free(c);
     }
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* The members are one, with the name and URLs that it published. */
 static void the_member_is_listed(void **state)
 {
     struct simdisk *disk = simdisk_new(8);
-    struct member *m = fresh(disk, 8);
+    struct member *m = lone_fresh(disk, 8);
     struct call *c = member_ask(m, NODE_REQ_MEMBER_LIST, 0);
     Etcdserverpb__MemberListResponse *res = (void *) c->r.result.msg;
 
@@ -313,7 +289,7 @@ static void the_member_is_listed(void **state)
     assert_string_equal(res->members[0]->peerurls[0], "http://localhost:2380");
     assert_string_equal(res->members[0]->clienturls[0], "http://localhost:2379");
     call_free(c);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* After every snapshot_count entries a snapshot file is written with its marker, and a start from
@@ -321,18 +297,16 @@ static void the_member_is_listed(void **state)
 static void snapshots_are_taken(void **state)
 {
     struct simdisk *disk = simdisk_new(9);
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_new(disk, 9);
     struct err e = ERR_INIT;
     char **names, value[64];
     size_t n, snaps = 0;
     int64_t mod;
 
     (void) state;
-    member_init(m, simdisk_disk(disk), 9);
     m->cfg.snapshot_count = 50;
     m->cfg.catchup_entries = 20;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     for (int i = 0; i < 200; i++)
         assert_int_equal(member_put(m, "a", "x"), i + 2);
     assert_true(member_run(m, 500, NULL));
@@ -346,7 +320,7 @@ static void snapshots_are_taken(void **state)
     assert_true(member_run(m, 1000, NULL));
     assert_true(member_get(m, "a", value, sizeof value, &mod));
     assert_int_equal(mod, 201);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* Turns all actors but the store's, whose disk hangs, for `ms` milliseconds. */
@@ -364,7 +338,7 @@ static void run_without_store(struct member *m, int ms)
 static void a_snapshot_waits_for_the_data_file(void **state)
 {
     struct simdisk *disk = simdisk_new(12);
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_new(disk, 12);
     Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
     struct err e = ERR_INIT;
     struct call *c[16];
@@ -373,10 +347,8 @@ static void a_snapshot_waits_for_the_data_file(void **state)
 
     (void) state;
     member_may_die();
-    member_init(m, simdisk_disk(disk), 12);
     m->cfg.snapshot_count = 4 + ARRAY_LEN(c) - 1;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     put.key = wire_binary(BYTES_LIT("a"));
     for (size_t i = 0; i < ARRAY_LEN(c); i++) {
         c[i] = member_submit(m, 4, &put.base);
@@ -396,14 +368,14 @@ static void a_snapshot_waits_for_the_data_file(void **state)
     assert_true(member_run(m, 1000, NULL));
     assert_true(member_get(m, "a", value, sizeof value, &mod));
     assert_int_equal(mod, ARRAY_LEN(c) + 1);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* What is submitted while the member stops is answered, with "server stopped" if nothing better. */
 static void a_stop_answers_everybody(void **state)
 {
     struct simdisk *disk = simdisk_new(10);
-    struct member *m = fresh(disk, 10);
+    struct member *m = lone_fresh(disk, 10);
     Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
     struct call *c[20];
 
@@ -427,10 +399,9 @@ static void a_first_start_can_be_cut_short(void **state)
     (void) state;
     for (uint64_t cut = 1; cut <= 80; cut++) {
         struct simdisk *disk = simdisk_new(cut);
-        struct member *m = test_malloc(sizeof *m);
+        struct member *m = lone_new(disk, cut);
         struct err e = ERR_INIT;
 
-        member_init(m, simdisk_disk(disk), cut);
         member_may_die();
         simdisk_cut_after(disk, cut);
         if (member_open(m, &e) == 0) {
@@ -439,10 +410,9 @@ static void a_first_start_can_be_cut_short(void **state)
         }
         member_must_live();
         simdisk_crash(disk, cut % 2 == 0 ? SIM_CRASH_DROP : SIM_CRASH_TEAR);
-        assert_int_equal(member_open(m, &e), 0);
-        assert_true(member_run(m, 3000, NULL));
+        lone_open(m);
         assert_int_equal(member_put(m, "a", "1"), 2);
-        end(m, disk);
+        lone_end(m, disk);
     }
 }
 
@@ -463,7 +433,7 @@ static struct call *submit(struct member *m, enum node_request_kind kind, int64_
 static void waits_end_before_the_stop(void **state)
 {
     struct simdisk *disk = simdisk_new(13);
-    struct member *m = fresh(disk, 13);
+    struct member *m = lone_fresh(disk, 13);
     Etcdserverpb__LeaseGrantRequest grant = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
     Etcdserverpb__AlarmRequest alarm = ETCDSERVERPB__ALARM_REQUEST__INIT;
     Etcdserverpb__CompactionRequest compact = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
@@ -497,7 +467,7 @@ static void waits_end_before_the_stop(void **state)
     assert_int_equal(physical->r.result.err, API_STOPPED);
     call_free(keep_alive);
     call_free(physical);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* A compaction of the file that is under way when the member stops is broken off, and goes on at
@@ -505,9 +475,8 @@ static void waits_end_before_the_stop(void **state)
 static void a_stop_breaks_off_a_compaction(void **state)
 {
     struct simdisk *disk = simdisk_new(14);
-    struct member *m = fresh(disk, 14);
+    struct member *m = lone_fresh(disk, 14);
     Etcdserverpb__CompactionRequest compact = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
-    struct err e = ERR_INIT;
     struct call *c;
 
     (void) state;
@@ -522,11 +491,10 @@ static void a_stop_breaks_off_a_compaction(void **state)
     node_stop(m->node);
     run_without_store(m, 20); /* all others have stopped when the store gives the compaction back */
     member_close(m);
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     assert_int_equal(mvcc_compact_revision(node_mvcc(m->node)), 15);
     assert_int_equal(member_put(m, "b", "x"), 22);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* A snapshot that the store takes when all others have stopped goes into no log any more: its job
@@ -534,16 +502,13 @@ static void a_stop_breaks_off_a_compaction(void **state)
 static void a_stop_leaves_no_snapshot_behind(void **state)
 {
     struct simdisk *disk = simdisk_new(15);
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_new(disk, 15);
     Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
-    struct err e = ERR_INIT;
     struct call *c[12];
 
     (void) state;
-    member_init(m, simdisk_disk(disk), 15);
     m->cfg.snapshot_count = 4 + ARRAY_LEN(c) - 1;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     put.key = wire_binary(BYTES_LIT("a"));
     for (size_t i = 0; i < ARRAY_LEN(c); i++) {
         c[i] = member_submit(m, 4, &put.base);
@@ -555,10 +520,9 @@ static void a_stop_leaves_no_snapshot_behind(void **state)
     run_without_store(m, 20);
     member_close(m);
     assert_true(disk_exists(m->disk, "/data/member/snap/0000000000000002-0000000000000010.snap"));
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     assert_int_equal(member_put(m, "a", "x"), ARRAY_LEN(c) + 2);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* Of databases that leaders have sent those are removed that the member is past, and no other,
@@ -567,14 +531,11 @@ static void a_stop_leaves_no_snapshot_behind(void **state)
 static void received_databases_wait_for_their_snapshots(void **state)
 {
     struct simdisk *disk = simdisk_new(16);
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
+    struct member *m = lone_new(disk, 16);
 
     (void) state;
-    member_init(m, simdisk_disk(disk), 16);
     m->cfg.snapshots_max = 1;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     simdisk_put_file(disk, "/data/member/snap/0000000000000004.snap.db", "x", 1);
     simdisk_put_file(disk, "/data/member/snap/0000000000000100.snap.db", "x", 1);
     simdisk_put_file(disk, "/data/member/snap/0000000000000200.snap.db", "x", 1);
@@ -582,7 +543,7 @@ static void received_databases_wait_for_their_snapshots(void **state)
     assert_false(disk_exists(m->disk, "/data/member/snap/0000000000000004.snap.db"));
     assert_true(disk_exists(m->disk, "/data/member/snap/0000000000000100.snap.db"));
     assert_true(disk_exists(m->disk, "/data/member/snap/0000000000000200.snap.db"));
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* The same seed gives the same bytes on disk: nothing of the outside leaks in. */
@@ -594,7 +555,7 @@ static void the_same_seed_gives_the_same_files(void **state)
     (void) state;
     for (int k = 0; k < 2; k++) {
         struct simdisk *disk = simdisk_new(11);
-        struct member *m = fresh(disk, 11);
+        struct member *m = lone_fresh(disk, 11);
         char key[16];
 
         for (int i = 0; i < 30; i++) {
@@ -619,7 +580,7 @@ static void the_deepest_transaction_is_applied(void **state)
     static Etcdserverpb__TxnRequest txns[WIRE_DEPTH_MAX / 2];
     static Etcdserverpb__RequestOp ops[WIRE_DEPTH_MAX / 2], *op[WIRE_DEPTH_MAX / 2];
     struct simdisk *disk = simdisk_new(11);
-    struct member *m = fresh(disk, 11);
+    struct member *m = lone_fresh(disk, 11);
     Etcdserverpb__Compare compare = ETCDSERVERPB__COMPARE__INIT, *compares = &compare;
     Etcdserverpb__TxnRequest *decoded;
     struct call *c;
@@ -644,7 +605,7 @@ static void the_deepest_transaction_is_applied(void **state)
                      0);
     assert_int_equal(c->r.result.err, API_OK);
     call_free(c);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 int main(void)

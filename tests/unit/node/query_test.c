@@ -1,7 +1,7 @@
 /* What is answered without the log, and what a member asks and proposes of its own accord. */
-#include "lib/cm.h"
 #include "lib/node/others.h"
 #include "node/node_int.h"
+#include "unit/node/lone.h"
 
 #define LEASE 77
 #define LEASES 30
@@ -9,22 +9,12 @@
 
 static struct member *fresh(struct simdisk *disk, uint64_t seed, uint32_t request_bytes_max)
 {
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
+    struct member *m = lone_new(disk, seed);
 
-    member_init(m, simdisk_disk(disk), seed);
     if (request_bytes_max != 0)
         m->cfg.request_bytes_max = request_bytes_max;
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     return m;
-}
-
-static void end(struct member *m, struct simdisk *disk)
-{
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
 }
 
 /* ---- an answer is whole, or there is none ---- */
@@ -103,7 +93,7 @@ static void a_list_is_whole_or_refused(void **state)
     is_whole_or_refused(m, NODE_REQ_MEMBER_LIST, 1);
     is_whole_or_refused(m, NODE_REQ_LEASE_LIST, LEASES);
     is_whole_or_refused(m, NODE_REQ_LEASE_TTL, KEYS);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* ---- the leader is asked ---- */
@@ -170,7 +160,7 @@ static void its_own_proposals_are_no_clients(void **state)
     node_status(m->node, &st);
     assert_true(st.ready);
     assert_int_equal(st.cluster_version, 3 << 16 | 7);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 /* Asking for all leases again and again, with no entry in between, gathers no memory. */
@@ -183,7 +173,7 @@ static void lists_leave_nothing_behind(void **state)
     fill(m);
     assert_int_equal(asked_with(m, NODE_REQ_LEASE_LIST, 1 << 20), LEASES);
     assert_int_equal(m->node->apply.scratch.used_bytes, 0);
-    end(m, disk);
+    lone_end(m, disk);
 }
 
 int main(void)

@@ -1,9 +1,7 @@
 #define _GNU_SOURCE
 #include "base/alloc.h"
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
 #include "node/node_int.h"
+#include "unit/node/lone.h"
 
 #define PUTS (2 * NODE_LOG_ALONE_ENTRIES_MAX)
 
@@ -17,12 +15,8 @@ static int entries(struct node *n, raft_index lo, raft_index hi, struct raft_ent
 /* A lone member that has taken many puts. */
 static struct member *loaded(struct simdisk *disk)
 {
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
+    struct member *m = lone_fresh(disk, 1);
 
-    member_init(m, simdisk_disk(disk), 1);
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
     for (int i = 0; i < PUTS; i++)
         assert_int_equal(member_put(m, "key", "value"), i + 2);
     assert_true(member_run(m, 1000, NULL));
@@ -50,9 +44,7 @@ static void old_entries_are_read_back(void **state)
     assert_int_equal(got.v[0].type, RAFT_ENTRY_CONF_CHANGE);
     assert_non_null(memmem(got.v[got.n - 1].data.p, got.v[got.n - 1].data.n, "value", 5));
     raft_entry_list_done(&got);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 /* What was read for one follower waits a few times while another asks, and then makes room. */
@@ -73,9 +65,7 @@ static void readers_take_turns(void **state)
     assert_int_equal(entries(m->node, 1, 3, &got), 0);
     assert_int_equal(got.n, 3);
     raft_entry_list_done(&got);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 /* A log that was read at a start leaves memory as soon as something is written. */
@@ -93,9 +83,7 @@ static void a_restart_keeps_no_more(void **state)
     assert_true(member_run(m, 1000, NULL));
     assert_true(member_put(m, "and", "another") > 0);
     assert_true(raft_memory_storage_usage(m->node->raft.log).entries <= NODE_LOG_ALONE_ENTRIES_MAX);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 int main(void)

@@ -1,7 +1,5 @@
 #include "base/alloc.h"
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
+#include "unit/node/lone.h"
 
 #define RECORDS 3000 /* more than one step of a copy or of a hash takes */
 #define PUTS_EACH 100
@@ -12,14 +10,11 @@ static char keys[PUTS_EACH][16];
 
 static struct member *filled(struct simdisk *disk)
 {
-    struct member *m = test_malloc(sizeof *m);
+    struct member *m = lone_new(disk, 1);
     Etcdserverpb__TxnRequest txn = ETCDSERVERPB__TXN_REQUEST__INIT;
-    struct err e = ERR_INIT;
 
-    member_init(m, simdisk_disk(disk), 1);
     m->cfg.compaction_batch = 10; /* so that one is not over in a few steps */
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     for (size_t i = 0; i < PUTS_EACH; i++) {
         snprintf(keys[i], sizeof keys[i], "key%zu", i);
         etcdserverpb__put_request__init(&put[i]);
@@ -70,7 +65,6 @@ static void broken_off(enum node_request_kind kind)
 {
     struct simdisk *disk = simdisk_new(1);
     struct member *m = filled(disk);
-    struct err e = ERR_INIT;
     struct call *c[3];
 
     for (size_t i = 0; i < ARRAY_LEN(c); i++)
@@ -87,12 +81,9 @@ static void broken_off(enum node_request_kind kind)
     }
     assert_false(disk_exists(m->disk, "/data/member/snap/db.tmp.defrag"));
     member_close(m);
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
+    lone_open(m);
     assert_int_equal(member_put(m, "a", "x"), RECORDS / PUTS_EACH + 2);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 /* A stop does not wait for the copy of a defragmentation, which takes minutes with gigabytes. */
@@ -122,9 +113,7 @@ static void a_stop_breaks_off_a_defragmentation_behind_a_compaction(void **state
     assert_true(c->answered);
     assert_int_equal(c->r.result.err, API_STOPPED);
     call_free(c);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 /* Nor for hashes of the key space. */
@@ -161,9 +150,7 @@ static void a_stop_answers_a_late_change_of_membership(void **state)
     assert_true(c->answered);
     assert_int_equal(c->r.result.err, API_STOPPED);
     call_free(c);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 int main(void)

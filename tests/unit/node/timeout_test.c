@@ -1,7 +1,5 @@
-#include "lib/cm.h"
-#include "lib/node/member.h"
-#include "lib/simdisk.h"
 #include "node/node_int.h"
+#include "unit/node/lone.h"
 
 #define S INT64_C(1000000000)
 
@@ -17,23 +15,12 @@ static mono_ns active_since(void *ctx, raft_id id)
 
 static const struct node_transport transport = {.active_since = active_since};
 
-static struct member *fresh(struct simdisk *disk)
-{
-    struct member *m = test_malloc(sizeof *m);
-    struct err e = ERR_INIT;
-
-    member_init(m, simdisk_disk(disk), 1);
-    assert_int_equal(member_open(m, &e), 0);
-    assert_true(member_run(m, 3000, NULL));
-    return m;
-}
-
 /* A request that began shortly before this member was elected, within two election timeouts, may
  * have gone to the leader that was lost. */
 static void the_leader_before_may_have_failed(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = fresh(disk);
+    struct member *m = lone_fresh(disk, 1);
 
     (void) state;
     m->node->raft.elected_at = 100 * S; /* the election timeout is 1 s */
@@ -41,9 +28,7 @@ static void the_leader_before_may_have_failed(void **state)
     assert_int_equal(node__timeout_error(m->node, 98 * S + 1), API_TIMEOUT_DUE_TO_LEADER_FAIL);
     assert_int_equal(node__timeout_error(m->node, 98 * S), API_TIMEOUT);
     assert_int_equal(node__timeout_error(m->node, 100 * S), API_TIMEOUT);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 /* Of a leader that has not been heard of since the request began, the connection may be lost; of
@@ -51,7 +36,7 @@ static void the_leader_before_may_have_failed(void **state)
 static void the_connection_may_be_lost(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = fresh(disk);
+    struct member *m = lone_fresh(disk, 1);
     const struct node_transport *old = m->node->env.transport;
     raft_id self = m->node->raft.lead;
 
@@ -70,16 +55,14 @@ static void the_connection_may_be_lost(void **state)
     m->node->raft.lead = self; /* alone, it is connected to all voters */
     assert_int_equal(node__timeout_error(m->node, 50 * S), API_TIMEOUT);
     m->node->env.transport = old;
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 /* A write to the log that takes an election timeout shows in the status, and is over when it is. */
 static void a_log_that_hangs_is_seen(void **state)
 {
     struct simdisk *disk = simdisk_new(1);
-    struct member *m = fresh(disk);
+    struct member *m = lone_fresh(disk, 1);
     struct node_status st;
 
     (void) state;
@@ -95,9 +78,7 @@ static void a_log_that_hangs_is_seen(void **state)
     assert_true(member_run(m, 200, NULL));
     node_status(m->node, &st);
     assert_false(st.log_hangs);
-    member_close(m);
-    test_free(m);
-    simdisk_free(disk);
+    lone_end(m, disk);
 }
 
 int main(void)
