@@ -264,6 +264,19 @@ static inline void fake_start(struct fake *f, uint16_t port)
     snprintf(f->endpoint, sizeof(f->endpoint), "127.0.0.1:%u", f->port);
 }
 
+/* A client of it; the endpoints in `o` are set here. */
+static inline struct ketch_client *fake_client(const struct fake *f, struct ketch_options o)
+{
+    const char *endpoint = f->endpoint;
+    struct ketch_client *client;
+    struct ketch_error e;
+
+    o.endpoints = &endpoint;
+    o.endpoint_count = 1;
+    assert_int_equal(ketch_open(&o, &client, &e), KETCH_OK);
+    return client;
+}
+
 static inline void fake_on_stopped(void *user)
 {
     struct fake *f = user;

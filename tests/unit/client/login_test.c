@@ -14,14 +14,10 @@ struct world {
 static int setup(void **state)
 {
     struct world *w = xmem_calloc(1, sizeof(*w));
-    const char *endpoint;
-    struct ketch_options o = {.endpoints = &endpoint, .endpoint_count = 1};
-    struct ketch_error e;
 
     fake_start(&w->fake, 0);
-    endpoint = w->fake.endpoint;
     w->fake.wants_token = true;
-    assert_int_equal(ketch_open(&o, &w->client, &e), KETCH_OK);
+    w->client = fake_client(&w->fake, (struct ketch_options){0});
     *state = w;
     return 0;
 }

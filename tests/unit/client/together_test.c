@@ -21,15 +21,10 @@ static struct call *_Atomic streams[STREAMS_MAX];
 static int setup(void **state)
 {
     struct world *w = xmem_calloc(1, sizeof(*w));
-    struct ketch_options o = {.endpoint_count = 1, .dial_timeout_ms = 200};
-    const char *endpoint;
-    struct ketch_error e;
 
     memset(streams, 0, sizeof(streams));
     fake_start(&w->fake, 0);
-    endpoint = w->fake.endpoint;
-    o.endpoints = &endpoint;
-    assert_int_equal(ketch_open(&o, &w->client, &e), KETCH_OK);
+    w->client = fake_client(&w->fake, (struct ketch_options){.dial_timeout_ms = 200});
     *state = w;
     return 0;
 }
