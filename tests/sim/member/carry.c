@@ -55,7 +55,7 @@ static void end(struct carrying *c, bool ok)
     sim_cancel(s, &c->look);
     sim_trace(s, c->from, "the snapshot for %u %s", c->to->index + 1,
               ok ? "has arrived" : "is lost");
-    s->result.snapshots += ok;
+    s->result.counts.snapshots += ok;
     payload_unref(c->piece); /* the message stays with who had it last */
     if (sender_lives(c)) {
         node_sent(c->from->node, c->sending, ok);

@@ -18,7 +18,7 @@ struct sim_op *sim_op_new(struct sim *s, uint32_t client)
     op->client = client;
     op->call = s->now;
     h->v[h->n++] = op;
-    s->result.ops++;
+    s->result.counts.ops++;
     return op;
 }
 
@@ -171,8 +171,8 @@ static void finish(struct sim *s, struct sim_op *op, enum sim_status status)
 
     op->status = status;
     op->ret = s->now;
-    s->result.answered += status == SIM_OK;
-    s->result.unknown += status == SIM_UNKNOWN;
+    s->result.counts.answered += status == SIM_OK;
+    s->result.counts.unknown += status == SIM_UNKNOWN;
     if (s->options.trace || s->options.trace_end) {
         model_text(&op->op, text, sizeof text);
         sim_detail(s, NULL, "client %u:%s -> member %u: %s, revision %" PRIu64, op->client + 1,

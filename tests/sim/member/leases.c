@@ -68,7 +68,7 @@ static void check_not_early(struct sim *s, const struct sim_lease *l, sim_ns at,
 void sim_lease_ended(struct sim *s, struct sim_lease *l, int64_t revision, sim_ns at)
 {
     (void) revision;
-    s->result.leases_ended++;
+    s->result.counts.leases_ended++;
     check_not_early(s, l, at, "its keys are gone");
 }
 
@@ -177,7 +177,7 @@ static void grant(struct sim_holder *h, struct sim_member *m)
     h->lease->asked_last = s->now;
     h->give_up = s->now + sim_delay(&s->client_random, 8 * SIM_S);
     r.id = h->lease->id;
-    s->result.leases++;
+    s->result.counts.leases++;
     c = call_new(h, m, NODE_REQ_PROPOSE, on_granted);
     sim_call_body(c, OP_LEASE_GRANT, &r.base);
     sim_call_submit(c);

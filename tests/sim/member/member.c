@@ -437,7 +437,7 @@ void sim_member_crash(struct sim_member *m, enum simdisk_crash_mode mode)
     if (!m->up)
         return;
     m->dying = true;
-    m->sim->result.crashes++;
+    m->sim->result.counts.crashes++;
     sim_trace(m->sim, m, "crashes%s", how[mode]);
     simdisk_crash(m->disk, mode);
     m->expects_io = false;

@@ -45,7 +45,7 @@ static void reconcile(struct sim *s)
         m->reserved = false;
         sim_member_prepare(m, v->members[i].id);
         sim_trace(s, m, "joins");
-        s->result.members_changed++;
+        s->result.counts.members_changed++;
         sim_member_start(m);
     }
     for (uint32_t i = 0; v != NULL && i < SIM_MEMBERS; i++) {
@@ -54,7 +54,7 @@ static void reconcile(struct sim *s)
         if (m->disk == NULL || !m->wanted || !cluster_view_is_removed(v, m->id))
             continue;
         sim_trace(s, m, "is no member any more");
-        s->result.members_changed++;
+        s->result.counts.members_changed++;
         m->wanted = false;
         sim_at(s, sim_delay(&s->operator_random, 2 * SIM_S), retire, m);
     }

@@ -184,7 +184,7 @@ static void play(struct sim *s)
 
         s->now = e->item.key;
         heap_remove(&s->queue, &e->item);
-        if (++s->result.events > SIM_EVENTS_MAX)
+        if (++s->result.counts.events > SIM_EVENTS_MAX)
             sim_fail(s, "more than %" PRIu64 " events: something spins", SIM_EVENTS_MAX);
         e->run(s, e->arg);
         if (e->owned)
@@ -212,6 +212,6 @@ void sim_run(const struct sim_options *o, struct sim_result *ret, struct sim *s)
     running = NULL;
     s->result.faults_n = s->faults_n;
     memcpy(s->result.faults, s->faults, sizeof s->faults);
-    s->result.revisions = (uint64_t) s->revision;
+    s->result.counts.revisions = (uint64_t) s->revision;
     *ret = s->result;
 }

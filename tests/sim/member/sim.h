@@ -388,14 +388,19 @@ struct sim_options {
     bool trace_end; /* the last ones are kept, and printed in the end */
 };
 
+/* What is counted; seeds.h adds it up. */
+struct sim_counts {
+    uint64_t events, ops, answered, unknown, revisions, crashes, members_changed, watched, leases,
+        leases_ended, snapshots;
+};
+
 struct sim_result {
     bool failed;
     char kind[64]; /* the check that failed: the beginning of its text */
     char why[SIM_WHY_BYTES];
     uint64_t hash;
     sim_ns at;
-    uint64_t events, ops, answered, unknown, revisions, crashes, members_changed, watched, leases,
-        leases_ended, snapshots;
+    struct sim_counts counts;
     uint32_t faults_n;
     struct sim_fault faults[SIM_FAULTS_MAX];
 };

@@ -85,7 +85,7 @@ static void take_events(void *arg, int64_t revision, const struct sim_truth_even
     if (k != n)
         sim_fail(s, "watcher %u is told too much of revision %" PRId64, c->index + 1, revision);
     c->next = revision + 1;
-    s->result.watched += n;
+    s->result.counts.watched += n;
 }
 
 static void told_free(struct sim_told *x)

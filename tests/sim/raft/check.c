@@ -91,7 +91,7 @@ static void check_new_leader(struct sim *s, struct sim_member *m)
             sim_fail(s, "leader %" PRIu64 " of term %" PRIu64 " lacks committed entry %" PRIu64,
                      sim_id(m), m->raft->term, i);
     }
-    s->result.elections++;
+    s->result.counts.elections++;
 }
 
 /* ---- 5, 6 ---- */
@@ -137,7 +137,7 @@ static void check_commit(struct sim *s, struct sim_member *m)
     for (raft_index i = commit; i > m->commit_seen; i--)
         check_commit_at(s, m, i);
     if (commit > s->checks.commit_max) {
-        s->result.commits += commit - s->checks.commit_max;
+        s->result.counts.commits += commit - s->checks.commit_max;
         s->checks.commit_max = commit;
     }
     m->commit_seen = commit;
@@ -180,7 +180,7 @@ static void check_read(struct sim *s, struct sim_member *m, const struct raft_re
     ASSERT(x->context.n == sizeof number);
     memcpy(&number, x->context.p, sizeof number);
     ASSERT(number < s->next_read);
-    s->result.reads++;
+    s->result.counts.reads++;
     if (x->index < s->read_floor[number])
         sim_fail(s,
                  "a read at %" PRIu64 " gets index %" PRIu64 ", but %" PRIu64

@@ -180,7 +180,7 @@ static void apply_conf_change(struct sim *s, struct sim_member *m, const struct 
         sim_fail(s, "member %" PRIu64 " cannot apply the change at %" PRIu64 ": %s", sim_id(m),
                  e->index, err.msg);
     sim_trace(s, m, "applied conf change %" PRIu64, e->index);
-    s->result.conf_changes++;
+    s->result.counts.conf_changes++;
     retire_or_revive(s, m, was_member);
 }
 
@@ -202,7 +202,7 @@ static void install_snapshot(struct sim *s, struct sim_member *m, const struct r
         return;
     memcpy(&m->state, x->data.p, sizeof m->state);
     m->applied = x->meta.index;
-    s->result.snapshots++;
+    s->result.counts.snapshots++;
     sim_trace(s, m, "installed snapshot %" PRIu64, x->meta.index);
 }
 
@@ -474,7 +474,7 @@ void sim_member_crash(struct sim *s, struct sim_member *m)
     if (!m->up)
         return;
     sim_trace(s, m, "crashes");
-    s->result.crashes++;
+    s->result.counts.crashes++;
     while (m->store_first != NULL && sim_chance(&s->disk_random, 3) == 0) {
         struct sim_store_job *j = pop_store(m);
 

@@ -337,7 +337,7 @@ static void handle_until(struct sim *s, sim_us end)
 
         s->now = (sim_us) e->item.key;
         heap_remove(&s->queue, &e->item);
-        s->result.events++;
+        s->result.counts.events++;
         handle(s, e);
         payload_unref(e->bytes);
         mem_free(e);

@@ -223,13 +223,18 @@ struct sim_options {
     bool trace;
 };
 
+/* What is counted; seeds.h adds it up. */
+struct sim_counts {
+    uint64_t events, commits, elections, snapshots, conf_changes, crashes, reads;
+};
+
 struct sim_result {
     bool failed;
     const char *kind; /* the check that failed: its text before numbers were put in */
     char why[SIM_WHY_BYTES];
     uint64_t hash;
     sim_us at;
-    uint64_t events, commits, elections, snapshots, conf_changes, crashes, reads;
+    struct sim_counts counts;
 };
 
 /* How this seed's group is set up. */
