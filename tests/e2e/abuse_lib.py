@@ -43,7 +43,7 @@ def flood(port, part, first=h2.frame(h2.SETTINGS), times=400, reads=True):
         if not c.send(part(i) if callable(part) else part):
             break
     if reads:
-        c.s.settimeout(8)
+        c.s.settimeout(30)
         c.read_to_the_end()
     c.s.close()
     return c

@@ -34,7 +34,7 @@ class Caller:
                                            response_deserializer=response.FromString)
         return call, request
 
-    def call(self, method, token=None, timeout=10, header='token', **fields):
+    def call(self, method, token=None, timeout=30, header='token', **fields):
         """The answer of a unary call, or of the first message of one that streams its answers."""
         kind = 'unary_stream' if method.split('/')[1] in ('Snapshot', 'RangeStream', 'Observe') else 'unary_unary'
         call, request = self.callable(method, kind)
@@ -53,7 +53,7 @@ class Caller:
             return e.code().name, e.details()
         return 'OK', ''
 
-    def stream(self, method, token, message, timeout=10):
+    def stream(self, method, token, message, timeout=30):
         """The first answer of a stream to one message, or code and text."""
         call, request = self.callable(method, 'stream_stream')
         answers = call(iter([request(**message)]), timeout=timeout, metadata=metadata(token, 'token'))
@@ -72,7 +72,7 @@ class Caller:
             return got
         return ('canceled', got.cancel_reason) if got.canceled else ('OK', '')
 
-    def stream_open(self, method, token, message, timeout=10):
+    def stream_open(self, method, token, message, timeout=30):
         """As stream, but the client says nothing more without hanging up."""
         import queue
         call, request = self.callable(method, 'stream_stream')

@@ -43,7 +43,7 @@ class Caller:
 
     def run(self, who, args, text=None):
         """The status, and what was said but log lines and what differs from run to run."""
-        p = subprocess.run([self.etcdctl, '--endpoints', self.endpoint, '--command-timeout=20s', *args, *CALLERS[who]],
+        p = subprocess.run([self.etcdctl, '--endpoints', self.endpoint, '--command-timeout=20s', '--dial-timeout=20s', *args, *CALLERS[who]],
                            input=text, env=self.env, capture_output=True, text=True, timeout=60)
         said = [line for line in (p.stdout + p.stderr).replace(self.endpoint, 'ENDPOINT').splitlines()
                 if not line.startswith('{"level"')]

@@ -3,7 +3,7 @@ import json
 import threading
 import time
 
-from conftest import Server, free_ports
+from conftest import START_SECONDS, WAIT_SECONDS, Server, free_ports
 
 
 class Member(Server):
@@ -31,7 +31,7 @@ class Member(Server):
         """The fields of Maintenance.Status, or None."""
         import grpc
         try:
-            return self.grpc('etcdserverpb.Maintenance/Status', timeout=2)()
+            return self.grpc('etcdserverpb.Maintenance/Status', timeout=10)()
         except grpc.RpcError:
             return None
 
@@ -66,10 +66,14 @@ class Cluster:
         return new
 
     def __enter__(self):
-        for m in self.members:
-            m.start(wait=False)
-        for m in self.members:
-            m.wait_for(m.is_healthy, 30)
+        try:
+            for m in self.members:
+                m.start(wait=False)
+            for m in self.members:
+                m.wait_for(m.is_healthy, START_SECONDS)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc):
@@ -82,7 +86,7 @@ class Cluster:
     def running(self):
         return [m for m in self.members if m.is_running()]
 
-    def leader(self, seconds=10):
+    def leader(self, seconds=WAIT_SECONDS):
         """The running member that all running ones call the leader."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -106,7 +110,7 @@ class Cluster:
     def followers(self):
         return self.roles()[1]
 
-    def agree(self, seconds=20):
+    def agree(self, seconds=WAIT_SECONDS):
         """Waits until all running members hold the same revision, and compares their hashes there."""
         end = time.monotonic() + seconds
         while True:

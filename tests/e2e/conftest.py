@@ -18,12 +18,15 @@ import urllib.request
 
 import pytest
 
+from etcdctl_lib import patience
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get('KETCH_BIN', ROOT / 'bin'))
 BUILD = pathlib.Path(os.environ.get('KETCH_BUILD', ROOT / 'build/release'))
 SHARED = pathlib.Path(os.environ.get('KETCH_SHARED', ROOT.parent / 'shared'))
 START_SECONDS = 180  # a sanitizer's build, on a machine that does other things, too
 STOP_SECONDS = 20
+WAIT_SECONDS = 60  # no test fails for a machine that is slow, or away for a while
 
 
 FAILED = pytest.StashKey[bool]()
@@ -96,7 +99,7 @@ class Server:
             return False
 
     @staticmethod
-    def wait_for(condition, seconds=10):
+    def wait_for(condition, seconds=WAIT_SECONDS):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -104,7 +107,9 @@ class Server:
             time.sleep(0.02)
 
     def log_text(self):
-        return pathlib.Path(self.log_path).read_text(errors='replace')
+        """Its lines; the last one may be on its way to the file yet."""
+        text = pathlib.Path(self.log_path).read_text(errors='replace')
+        return text[:text.rfind('\n') + 1]
 
     def kill(self):
         self.process.kill()
@@ -130,12 +135,12 @@ class Server:
 
     def ctl(self, *args, input=None, status=0):
         """Runs etcdctl and returns what it printed."""
-        p = subprocess.run(self.ctl_command(*args), env=self.env, input=input, capture_output=True, text=True,
-                           timeout=60)
+        p = subprocess.run(self.ctl_command(*args), env={**patience(args), **self.env}, input=input, capture_output=True,
+                           text=True, timeout=60)
         assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
         return p.stdout if status == 0 else p.stdout + p.stderr
 
-    def grpc(self, method, timeout=10):
+    def grpc(self, method, timeout=30):
         """A function that calls one unary method: keyword arguments are the request's fields."""
         call, request = self.grpc_call(method)
         return lambda **fields: call(request(**fields), timeout=timeout)

@@ -45,7 +45,7 @@ class Ctl:
         return subprocess.Popen([self.program, *args], env=e, stdin=stdin, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE)
 
-    def run(self, *args, input=None, env=None, endpoints=True, logs=False, timeout=60):
+    def run(self, *args, input=None, env=None, endpoints=True, logs=False, timeout=180):
         p = self.start(*args, env=env, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
                        endpoints=endpoints)
         out, err = p.communicate(input.encode() if isinstance(input, str) else input, timeout)
@@ -80,7 +80,7 @@ def mask(text):
     return text
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, condition

@@ -10,7 +10,7 @@ class Gateway:
     def __init__(self, server):
         self.server, self.ids, self.kept = server, {}, {}
 
-    def open(self, path, body='{}', method='POST', headers=None, timeout=20):
+    def open(self, path, body='{}', method='POST', headers=None, timeout=60):
         c = http.client.HTTPConnection(self.server.endpoint, timeout=timeout)
         c.request(method, path, body, headers or {})
         return c.getresponse()

@@ -136,7 +136,7 @@ class Stream:
     def send(self, request):
         self.requests.put(request.SerializeToString())
 
-    def next(self, seconds=10):
+    def next(self, seconds=60):
         """The next response; None at the end of the stream."""
         return self.arrived.get(timeout=seconds)
 
@@ -164,7 +164,7 @@ class Stream:
     def progress(self):
         self.send(self.rpc.WatchRequest(progress_request=self.rpc.WatchProgressRequest()))
 
-    def events(self, n, seconds=20):
+    def events(self, n, seconds=60):
         """The next n events, of however many responses; more than n is a failure."""
         out = []
         while len(out) < n:

@@ -58,7 +58,7 @@ def request(stream, path, payload, *more):
 class Connection:
     """A socket that has said its preface."""
 
-    def __init__(self, port, first=frame(SETTINGS), timeout=10):
+    def __init__(self, port, first=frame(SETTINGS), timeout=30):
         self.s = socket.create_connection(('127.0.0.1', port), timeout)
         self.s.sendall(PREFACE + first)
         self.rest = b''

@@ -135,7 +135,7 @@ class Collector:
         with self.changed:
             return [s for b in self.batches for s in b]
 
-    def wait(self, condition, seconds=20):
+    def wait(self, condition, seconds=60):
         """The spans, as soon as condition(spans) is true of them."""
         end = time.monotonic() + seconds
         with self.changed:
@@ -147,6 +147,6 @@ class Collector:
                 assert left > 0, f'not so after {seconds} seconds; there are {[s.name for s in spans]}'
                 self.changed.wait(left)
 
-    def named(self, name, n=1, seconds=20):
+    def named(self, name, n=1, seconds=60):
         """The spans of a name, as soon as there are n of them."""
         return [s for s in self.wait(lambda spans: sum(s.name == name for s in spans) >= n, seconds) if s.name == name]

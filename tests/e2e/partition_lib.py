@@ -115,7 +115,7 @@ class CuttableCluster(Cluster):
         self.network.names = {'%x' % m.status().header.member_id: m.name for m in self.members}
         return self
 
-    def leader_among(self, members, seconds=10):
+    def leader_among(self, members):
         """The leader on which all of these agree and that is one of them."""
         def found():
             status = {m: m.status() for m in members}
@@ -123,5 +123,5 @@ class CuttableCluster(Cluster):
                 if s is not None and all(o is not None and o.leader == s.header.member_id for o in status.values()):
                     return m
             return None
-        members[0].wait_for(found, seconds)
-        return found() or self.leader_among(members, seconds)
+        members[0].wait_for(found)
+        return found() or self.leader_among(members)

@@ -25,7 +25,7 @@ def refused(ketch_bin, data_dir, *flags):
     etcd = os.environ.get('KETCH_ETCD', ketch_bin / 'etcd')
     p = subprocess.run([str(etcd), '--data-dir', str(data_dir), '--listen-client-urls', 'http://127.0.0.1:0',
                         '--advertise-client-urls', 'http://127.0.0.1:1', '--listen-peer-urls', 'http://127.0.0.1:0', *flags],
-                       capture_output=True, text=True, timeout=30)
+                       capture_output=True, text=True, timeout=60)
     assert p.returncode == 1, p.stderr
     return p.stdout + p.stderr
 
@@ -106,7 +106,7 @@ def test_paths_without_a_slash_are_nobodys(server):
     channel = grpc.insecure_channel(server.endpoint)
     for path in 'etcdserverpb.KV/Range', '//etcdserverpb.KV/Range', '/etcdserverpb.KV/Range/', '/etcdserverpb.kv/range':
         with pytest.raises(grpc.RpcError) as e:
-            channel.unary_unary(path)(b'', timeout=5)
+            channel.unary_unary(path)(b'', timeout=30)
         assert e.value.code().name in ('UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE'), path
     channel.close()
     assert server.is_healthy()
@@ -139,7 +139,7 @@ def test_revoked_certificates_are_shut_out_of_grpc_too(ketch_bin, messages, tmp_
     s.start(wait=False)
     try:
         with Caller(s, credentials(authority, good)) as c:  # connects with its first call
-            s.wait_for(lambda: 'ready to serve client requests' in s.log_text(), 20)
+            s.wait_for(lambda: 'ready to serve client requests' in s.log_text())
             assert c.outcome(KV + 'Put', key=b'a', value=b'1') == ('OK', '')
         with Caller(s, credentials(authority, revoked)) as c:
             assert c.outcome(KV + 'Range', key=b'a')[0] == 'UNAVAILABLE'

@@ -54,7 +54,7 @@ def test_kill_at_random_moments(start_server, ketch_bin, bolt_check, tmp_path):
             time.sleep(rng.uniform(0.02, 0.5))
             s.kill()
             for w in writers:
-                w.join(10)
+                w.join(60)
                 assert not w.is_alive()
                 acked.update(w.acked)
                 written += len(w.acked)

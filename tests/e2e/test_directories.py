@@ -114,5 +114,5 @@ def test_level_3_7_is_kept(start_server, tmp_path):
         s.wait_for(lambda: json.loads(s.ctl('endpoint', 'status', '-w', 'json'))[0]['Status'].get('storageVersion')
                    == '3.7.0')
     with start_server(tmp_path / 'd', LEVEL, wait=False) as low:
-        assert low.process.wait(10) == 1
+        assert low.process.wait(60) == 1
         assert 'invalid downgrade; server version is lower than determined cluster version' in low.log_text()

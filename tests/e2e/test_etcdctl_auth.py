@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from etcdctl_lib import Ctl, mask
+from etcdctl_lib import Ctl, mask, patience
 
 NUL = '\0'
 
@@ -205,13 +205,13 @@ def test_long_running_commands_log_in(ctl, tmp_path):
 def test_terminal_shows_no_password(ctl):
     """On a terminal the prompt is shown and what is typed is not, and the terminal is as it was afterwards."""
     master, slave = pty.openpty()
-    p = subprocess.Popen([ctl.program, 'user', 'add', 'u1'], env=ctl.env, stdin=slave, stdout=slave, stderr=slave)
+    p = subprocess.Popen([ctl.program, 'user', 'add', 'u1'], env={**patience([]), **ctl.env}, stdin=slave, stdout=slave, stderr=slave)
     seen = b''
     for prompt in [b'Password of u1: ', b'again for confirmation: ']:
         while not seen.endswith(prompt):
             seen += os.read(master, 1024)
         os.write(master, b'hush\n')
-    assert p.wait(20) == 0
+    assert p.wait(60) == 0
     while not seen.endswith(b'User u1 created\r\n'):
         seen += os.read(master, 1024)
     assert b'hush' not in seen

@@ -21,7 +21,7 @@ def test_perf(ctl):
     pair = ctl.json('get', PERF, '--prefix', '--limit=1')['kvs'][0]
     assert (len(pair['key']), len(pair['value'])) == ((276 + 2) // 3 * 4, (1024 + 2) // 3 * 4)
     p.send_signal(signal.SIGINT)
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=60)
     assert err == b''
     assert re.fullmatch(
         rf'Compacting with revision (\d+)\nCompacted with revision \1\nDefragmenting "{ctl.endpoint}"\n'

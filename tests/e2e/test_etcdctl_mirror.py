@@ -85,7 +85,7 @@ def test_destination_goes_away(two):
         source('put', 'while', '2')
         source('del', 'before')
         server.start()
-        wait_until(lambda: content(dest) == {'while': '2'}, 20)
+        wait_until(lambda: content(dest) == {'while': '2'})
         assert p.poll() is None
 
 

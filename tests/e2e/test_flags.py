@@ -49,7 +49,7 @@ def run(program, tmp_path):
     def call(*args, **variables):
         env = {k: v for k, v in os.environ.items() if not k.startswith('ETCD_')}
         p = subprocess.run([program, *args], env={**env, **variables}, cwd=tmp_path, capture_output=True, text=True,
-                           timeout=30)
+                           timeout=60)
         return p.returncode, p.stdout + p.stderr
 
     return call
@@ -172,7 +172,7 @@ def started_line(program, folder, args, variables):
         if 'ready to serve client requests' in text:
             break
     p.terminate()
-    p.communicate(timeout=20)
+    p.communicate(timeout=60)
     assert p.returncode == -15
     return line
 

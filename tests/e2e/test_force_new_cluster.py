@@ -12,7 +12,7 @@ def lost_cluster(ketch_bin, messages, tmp_path):
             left = c.members[0]
             for i in range(20):
                 left.grpc('etcdserverpb.KV/Put')(key=b'k%d' % i, value=b'v')
-            left.wait_for(lambda: added(c, etcd, left), 15)
+            left.wait_for(lambda: added(c, etcd, left))
             revision = c.agree()
             for m in c.running():
                 m.kill()

@@ -36,12 +36,12 @@ class Proxy:
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-        assert self.process.wait(20) == -signal.SIGTERM, self.log.read_text()
+        assert self.process.wait(60) == -signal.SIGTERM, self.log.read_text()
 
     def page(self, path, context=None, scheme='http'):
         """(status, body)"""
         try:
-            with urllib.request.urlopen(f'{scheme}://{self.endpoint}{path}', timeout=10, context=context) as r:
+            with urllib.request.urlopen(f'{scheme}://{self.endpoint}{path}', timeout=30, context=context) as r:
                 return r.status, r.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()
@@ -167,7 +167,7 @@ class Watching:
         self.rpc, self.requests = messages.rpc, queue.Queue()
         call = self.channel.stream_stream('/etcdserverpb.Watch/Watch', request_serializer=lambda r: r.SerializeToString(),
                                           response_deserializer=messages.rpc.WatchResponse.FromString)
-        self.answers = call(iter(self.requests.get, None), metadata=metadata, timeout=60)
+        self.answers = call(iter(self.requests.get, None), metadata=metadata, timeout=300)
 
     def ask(self, **what):
         self.requests.put(self.rpc.WatchRequest(**what))
@@ -412,7 +412,7 @@ def test_tls(start_server, start_proxy, ketch_bin, tmp_path):
             assert 'gRPC proxy server TLS' in p.log.read_text()
     named = subprocess.run([ketch_bin / 'etcd', 'grpc-proxy', 'start', '--listen-addr', '127.0.0.1:0', '--cert',
                             str(pair.cert), '--key', str(pair.key), '--cacert', str(ca.cert)], capture_output=True,
-                           text=True, timeout=20)
+                           text=True, timeout=60)
     assert named.returncode == 1
     assert f'cert has non empty Common Name (server): {pair.cert}' in named.stderr
 
@@ -460,7 +460,7 @@ WRONG = [
 
 def outcome(program, args, port, folder):
     p = subprocess.run([str(program), 'grpc-proxy', *(a.format(port=port) for a in args)], capture_output=True,
-                       text=True, timeout=20, cwd=folder)
+                       text=True, timeout=60, cwd=folder)
     err = [line for line in p.stderr.splitlines() if not line.startswith('{"level"')]
     return p.returncode, err[:1], 'Usage:' in p.stdout + p.stderr
 

@@ -90,7 +90,7 @@ class Watcher(threading.Thread):
                 s = api.watch()
                 s.ask(key=b'k', prefix=True, start_revision=self.last + 1, progress_notify=True, prev_kv=True,
                       **self.fields)
-                while not self.done() and self.take(s.next(30)):
+                while not self.done() and self.take(s.next()):
                     pass
                 s.close()
 
@@ -190,13 +190,13 @@ def test_history(start_server, tmp_path):
             s.start()
         stop.set()
         for t in clients:
-            t.join(30)
+            t.join(60)
         with Api(s) as api:
             api.put(KEYS[0], b'last but one')
             last = api.DeleteRange(key=KEYS[0]).header.revision
             for w in watchers:
                 w.until = last
-                w.join(30)
+                w.join(60)
                 assert not w.is_alive()
             s2 = api.watch()
             s2.create(key=b'k', prefix=True, start_revision=1, prev_kv=True)

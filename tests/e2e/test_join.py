@@ -25,10 +25,10 @@ def said(member, text):
     return [x for x in log_lines(member) if x['msg'] == text]
 
 
-def end_of_start(member, seconds=20):
+def end_of_start(member):
     """The status and the last words of a start that fails."""
     member.start(wait=False)
-    status = member.process.wait(seconds)
+    status = member.process.wait(60)
     return status, log_lines(member)[-1].get('error', '')
 
 
@@ -63,7 +63,7 @@ def test_a_member_that_lost_its_directory_and_joins_stops(cluster_of, ketch_bin,
         shutil.rmtree(victim.data_dir)
         victim.command += ['--initial-cluster-state', 'existing']
         victim.start(wait=False)
-        assert victim.process.wait(20) == 2
+        assert victim.process.wait(60) == 2
         last = next(x for x in log_lines(victim) if x['level'] == 'panic')
         assert re.fullmatch(r'tocommit\(\d+\) is out of range \[lastIndex\(0\)\]. '
                             r'Was the raft log corrupted, truncated, or lost\?', last['msg'])

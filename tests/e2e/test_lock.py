@@ -28,20 +28,20 @@ def keys(server, prefix):
 def test_two_contenders(server):
     """The second has the lock when the first lets go, not before, with a key of its lease."""
     first, second = lease(server), lease(server)
-    held = begin(server, LOCK, name=b'a', lease=first).result(5)
+    held = begin(server, LOCK, name=b'a', lease=first).result(30)
     waiting = begin(server, LOCK, name=b'a', lease=second)
     wait_until(lambda: len(keys(server, 'a/')) == 2)
     with pytest.raises(grpc.FutureTimeoutError):
         waiting.result(0.3)
     released = server.grpc(UNLOCK)(key=held.key)
-    got = waiting.result(5)
+    got = waiting.result(30)
     assert got.key.decode() == f'a/{second:x}'
     assert got.header.revision >= released.header.revision
 
 
 def test_canceled_contender(server):
     """One that cancels leaves no key behind."""
-    begin(server, LOCK, name=b'c', lease=lease(server)).result(5)
+    begin(server, LOCK, name=b'c', lease=lease(server)).result(30)
     waiting = begin(server, LOCK, name=b'c', lease=lease(server))
     wait_until(lambda: len(keys(server, 'c/')) == 2)
     waiting.cancel()
@@ -50,8 +50,8 @@ def test_canceled_contender(server):
 
 def test_holder_expires(server):
     """A holder whose lease is not renewed is followed by who waits; the call itself renews nothing."""
-    begin(server, LOCK, name=b'e', lease=lease(server, ttl=2)).result(5)
-    got = begin(server, LOCK, name=b'e', lease=lease(server)).result(15)
+    begin(server, LOCK, name=b'e', lease=lease(server, ttl=2)).result(30)
+    got = begin(server, LOCK, name=b'e', lease=lease(server)).result(30)
     assert keys(server, 'e/') == [got.key.decode()]
 
 
@@ -59,7 +59,7 @@ def test_contenders_survive_a_restart(start_server, tmp_path):
     """Locks are keys: a member that was killed still knows who holds one, and who is next may wait anew."""
     with start_server(tmp_path / 'data') as s:
         holder, other = lease(s), lease(s)
-        held = begin(s, LOCK, name=b'r', lease=holder).result(5)
+        held = begin(s, LOCK, name=b'r', lease=holder).result(30)
         s.channel.close()
         s.channel = None
         s.kill()
@@ -68,7 +68,7 @@ def test_contenders_survive_a_restart(start_server, tmp_path):
         wait_until(lambda: len(keys(s, 'r/')) == 2)
         assert not waiting.done()
         s.grpc(UNLOCK)(key=held.key)
-        assert waiting.result(5).key.decode() == f'r/{other:x}'
+        assert waiting.result(30).key.decode() == f'r/{other:x}'
 
 
 def test_election(server):
@@ -79,13 +79,13 @@ def test_election(server):
     reader = threading.Thread(target=lambda: collect(stream, seen))
     reader.start()
     first, second = lease(server), lease(server)
-    leader = begin(server, CAMPAIGN, name=b'v', lease=first, value=b'one').result(5).leader
+    leader = begin(server, CAMPAIGN, name=b'v', lease=first, value=b'one').result(30).leader
     waiting = begin(server, CAMPAIGN, name=b'v', lease=second, value=b'two')
     wait_until(lambda: len(keys(server, 'v/')) == 2)
     server.grpc('v3electionpb.Election/Proclaim')(leader=leader, value=b'uno')
     assert server.grpc('v3electionpb.Election/Leader')(name=b'v').kv.value == b'uno'
     server.grpc('v3electionpb.Election/Resign')(leader=leader)
-    assert waiting.result(5).leader.lease == second
+    assert waiting.result(30).leader.lease == second
     wait_until(lambda: len(seen) == 3)
     stream.cancel()
     reader.join()

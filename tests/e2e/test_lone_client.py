@@ -53,7 +53,7 @@ def test_puts_of_one_client_wake_nobody(lone):
     for i in range(PUTS):
         put(lone, b'a', b'x')
     for p in pending:
-        p.result(timeout=20)
+        p.result(timeout=60)
     assert lone.status().header.revision == revision + 2 * PUTS
     other.close()
 
@@ -62,20 +62,20 @@ def test_a_hung_disk_holds_up_only_who_writes(lone, hanging_log):  # noqa: F811
     """While the lone client's put waits for a disk that hangs, others on the same thread read, look at leases and at pages."""
     env, hang = hanging_log
     start_with(lone, env)
-    lone.wait_for(lone.is_healthy, 20)
+    lone.wait_for(lone.is_healthy)
     put_without_waking_the_core(lone)
     hang.touch()
-    stuck = threading.Thread(target=lambda: put(lone, b'stuck', b'1', timeout=30))
+    stuck = threading.Thread(target=lambda: put(lone, b'stuck', b'1', timeout=60))
     stuck.start()
     first = lone.channel
     lone.channel = grpc.insecure_channel(lone.endpoint, options=[('grpc.use_local_subchannel_pool', 1)])
     for serializable in (False, True):
         assert get(lone, b'a', serializable=serializable)
     assert not lone.grpc('etcdserverpb.Lease/LeaseLeases')().leases
-    with urllib.request.urlopen(f'http://{lone.endpoint}/metrics', timeout=5) as r:
+    with urllib.request.urlopen(f'http://{lone.endpoint}/metrics', timeout=30) as r:
         assert b'etcd_server_has_leader 1' in r.read()
     call, request = lone.grpc_call('etcdserverpb.KV/Put')
-    later = call.future(request(key=b'later', value=b'1'), timeout=30)
+    later = call.future(request(key=b'later', value=b'1'), timeout=60)
     with pytest.raises(grpc.FutureTimeoutError):
         later.result(timeout=0.3)
     hang.unlink()

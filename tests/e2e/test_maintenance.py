@@ -24,7 +24,7 @@ def fill(s, rounds=range(ROUNDS)):
     put = s.messages.rpc.PutRequest
     for n in rounds:
         ops = [op(request_put=put(key=b'k%d' % k, value=value(k, n))) for k in range(KEYS)]
-        revision = txn(request(success=ops), timeout=10).header.revision
+        revision = txn(request(success=ops), timeout=60).header.revision
     return revision
 
 
@@ -57,7 +57,7 @@ class Job(threading.Thread):
             self.failure = e
 
     def end(self):
-        self.join(90)
+        self.join(180)
         assert not self.is_alive()
         if self.failure is not None and not (self.mortal and isinstance(self.failure, grpc.RpcError)):
             raise self.failure

@@ -21,7 +21,7 @@ ALL = dict(key=b'', from_key=True)
 def get(server, path):
     """Status and body of a page."""
     try:
-        with urllib.request.urlopen(f'http://{server.endpoint}{path}', timeout=10) as r:
+        with urllib.request.urlopen(f'http://{server.endpoint}{path}', timeout=30) as r:
             return r.status, r.read().decode()
     except urllib.error.HTTPError as e:
         return e.code, e.read().decode()
@@ -115,13 +115,14 @@ def test_snapshot(server, api):
     """A snapshot is the file and at its end the SHA-256 of all before; breaking one off harms nothing."""
     for i in range(30):
         api.put(b'k%d' % i, b'v' * 100000)
+    server.wait_for(lambda: api.Status().storageVersion == '3.7.0')
     cut = api.chunks('Snapshot')
     next(cut)
     cut.cancel()
     with pytest.raises(grpc.RpcError) as e:
         list(cut)
     assert e.value.code() == grpc.StatusCode.CANCELLED
-    for timeout in (0.0001, 20):
+    for timeout in (0.0001, 60):
         try:
             pieces = list(api.chunks('Snapshot', timeout=timeout))
         except grpc.RpcError as e:
@@ -233,7 +234,7 @@ def test_an_older_data_file_is_refused(start_server, tmp_path):
         s.wait_for(lambda: 'saved snapshot' in s.log_text())
     shutil.copy(tmp_path / 'old', db)
     with start_server(tmp_path / 'd', '--snapshot-count=50', wait=False) as s:
-        assert s.process.wait(10) in (1, 2)
+        assert s.process.wait(60) in (1, 2)
         assert "failed to find database snapshot file (snap: snapshot file doesn't exist)" in s.log_text()
 
 
@@ -261,4 +262,4 @@ def test_flags_on_their_way_out(start_server, tmp_path):
         assert '"v2-deprecation":"write-only"' in log
         assert '"snapshot-catchup-entries":777' in log
     with start_server(tmp_path / 'd', '--v2-deprecation=not-yet', wait=False) as s:
-        assert s.process.wait(10) != 0
+        assert s.process.wait(60) != 0

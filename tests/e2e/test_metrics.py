@@ -13,7 +13,7 @@ REAL = pathlib.Path(__file__).with_name('metrics_of_3_7_1.txt')
 
 def page(server):
     """Families by name: type, labels, buckets, all as the file writes them; and the page."""
-    with urllib.request.urlopen(f'http://{server.endpoint}/metrics', timeout=10) as r:
+    with urllib.request.urlopen(f'http://{server.endpoint}/metrics', timeout=30) as r:
         text = r.read().decode()
     types = dict(re.findall(r'^# TYPE (\S+) (\S+)$', text, re.M))
     labels, buckets = {}, {}

@@ -47,7 +47,7 @@ def test_a_leader_alone_serves_nobody(members_of):
         assert refused(lambda: read(old, b'a', 1)) and refused(lambda: put(old, b'perhaps', b'1', timeout=1))
         assert get(old, b'a', serializable=True) == b'1'
         c.network.heal()
-        old.wait_for(lambda: old.status().leader == new.status().header.member_id, 15)
+        old.wait_for(lambda: old.status().leader == new.status().header.member_id)
         assert get(old, b'a') == b'2' and c.leader() is new
         put(old, b'a', b'3')
         c.agree()
@@ -61,10 +61,10 @@ def test_a_follower_alone_disturbs_nobody(members_of):
         c.network.isolate(alone.name)
         for i in range(20):
             put(leader, b'k%d' % i, b'v')
-        alone.wait_for(lambda: alone.status().leader == 0, 10)
+        alone.wait_for(lambda: alone.status().leader == 0)
         assert refused(lambda: read(alone, b'k1', 1)) and refused(lambda: put(alone, b'a', b'1', timeout=1))
         c.network.heal()
-        alone.wait_for(lambda: alone.status().leader == leader.status().header.member_id, 15)
+        alone.wait_for(lambda: alone.status().leader == leader.status().header.member_id)
         assert get(alone, b'k19') == b'v'
         assert leader.status().raftTerm == term and c.leader() is leader
         c.agree()
@@ -77,11 +77,11 @@ def test_two_halves_wait(members_of):
         half = [c.members[0], c.members[1]]
         c.network.isolate(*(m.name for m in half))
         for m in c.members:
-            m.wait_for(lambda m=m: m.status().leader == 0, 10)
+            m.wait_for(lambda m=m: m.status().leader == 0)
         for m in (c.members[0], c.members[2]):
             assert refused(lambda: put(m, b'a', b'2', timeout=1)) and refused(lambda: read(m, b'a', 1))
         c.network.heal()
-        leader = c.leader(15)
+        leader = c.leader()
         put(c.followers_of(leader)[0], b'b', b'1')
         assert all(get(m, b'b') == b'1' for m in c.members)
         c.agree()
@@ -93,19 +93,19 @@ def test_one_way_cuts(members_of):
         leader, (a, b) = c.roles()
         term = leader.status().raftTerm
         c.network.set_cuts({(leader.name, a.name)})
-        a.wait_for(lambda: a.status().leader == 0, 10)
+        a.wait_for(lambda: a.status().leader == 0)
         for i in range(10):
             put(leader, b'k%d' % i, b'v')
             time.sleep(0.1)
         assert leader.status().raftTerm == term and get(b, b'k9') == b'v' and refused(lambda: read(a, b'k9', 1))
         c.network.heal()
-        a.wait_for(lambda: a.status().leader == leader.status().header.member_id, 15)
+        a.wait_for(lambda: a.status().leader == leader.status().header.member_id)
         c.network.set_cuts({(a.name, leader.name), (b.name, leader.name)})
-        new = c.leader_among([a, b], 15)
+        new = c.leader_among([a, b])
         put(new, b'now', b'1')
         assert refused(lambda: read(leader, b'now', 1))
         c.network.heal()
-        leader.wait_for(lambda: leader.status().leader != 0, 15)
+        leader.wait_for(lambda: leader.status().leader != 0)
         assert get(leader, b'now') == b'1'
         c.agree()
 
@@ -152,9 +152,9 @@ def test_a_flapping_network(members_of):
             c.network.set_cuts(chance.sample(pairs, chance.randint(0, 4)))
             time.sleep(chance.uniform(0.05, 0.8))
         c.network.heal()
-        c.leader(15)
+        c.leader()
         healed = [x.reads for x in counters]
-        c.members[0].wait_for(lambda: all(x.reads > n + 5 for x, n in zip(counters, healed)), 15)
+        c.members[0].wait_for(lambda: all(x.reads > n + 5 for x, n in zip(counters, healed)))
         for x in counters:
             x.over = True
         for x in counters:

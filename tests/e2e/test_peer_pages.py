@@ -11,7 +11,7 @@ from test_cluster import member_list, put
 
 def ask(member, method, path, body=None, **fields):
     """Status, header fields and body of one answer of the peer port."""
-    c = http.client.HTTPConnection('127.0.0.1', member.peer_port, timeout=15)
+    c = http.client.HTTPConnection('127.0.0.1', member.peer_port, timeout=60)
     c.request(method, path, body, {k.replace('_', '-'): v for k, v in fields.items()})
     r = c.getresponse()
     answer = r.status, dict((k.lower(), v) for k, v in r.getheaders()), r.read().decode()
@@ -115,11 +115,11 @@ def test_promotion_through_a_follower(cluster_of, ketch_bin, request, leader_is)
                 promote(member_id)
             assert e.value.details() == text
         new.start()
-        new.wait_for(lambda: promoted(promote, new.id), 20)
-        new.wait_for(new.is_healthy, 20)
+        new.wait_for(lambda: promoted(promote, new.id))
+        new.wait_for(new.is_healthy)
         assert not any(m.isLearner for m in member_list(follower).values())
         follower.grpc('etcdserverpb.Cluster/MemberRemove')(ID=new.id)
-        new.process.wait(10)
+        new.process.wait(60)
 
 
 def promoted(promote, member_id):
@@ -145,7 +145,7 @@ def test_members_that_do_not_lead_answer_promotions(cluster_of, ketch_bin):
             status, _, body = ask(follower, 'POST', f'/members/promote/{new.id}')
             return status == 200 and json.loads(body)
 
-        new.wait_for(done, 20)
+        new.wait_for(done)
         assert body_members(ask(follower, 'GET', '/members')) == {'m1', 'm2', 'm3'}
         put(new, b'a', b'b')
         c.agree()
@@ -177,7 +177,7 @@ def test_a_promotion_brings_its_token_along(cluster_of, ketch_bin, request, lead
 
 def ask_on(member, answered):
     """One question after the other on a connection, as long as they are answered."""
-    c = http.client.HTTPConnection('127.0.0.1', member.peer_port, timeout=15)
+    c = http.client.HTTPConnection('127.0.0.1', member.peer_port, timeout=60)
     try:
         while True:
             c.request('GET', '/downgrade/enabled')
@@ -198,7 +198,7 @@ def test_questions_do_not_hold_up_a_stop(cluster_of, ketch_bin):
             askers = [threading.Thread(target=ask_on, args=(m, answered), daemon=True) for _ in range(6)]
             for a in askers:
                 a.start()
-            assert answered.wait(10)
+            assert answered.wait(60)
             m.stop()
             for a in askers:
                 a.join()

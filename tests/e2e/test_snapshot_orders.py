@@ -29,7 +29,7 @@ def chunk(part):
 
 def begin(m):
     """A connection on which more pieces have been sent than may wait for the disk, one of which has been written."""
-    s = socket.create_connection(('127.0.0.1', m.peer_port), timeout=20)
+    s = socket.create_connection(('127.0.0.1', m.peer_port), timeout=60)
     s.sendall(b'POST /raft/snapshot HTTP/1.1\r\nHost: x\r\nX-Server-From: 1234\r\nX-Server-Version: 3.7.0\r\n'
               b'X-Min-Cluster-Version: 3.0.0\r\nX-Etcd-Cluster-ID: ' + m.cluster.encode() +
               b'\r\nTransfer-Encoding: chunked\r\n\r\n' + chunk(head(message(SNAPSHOT, m.id, 1000, term=100))))

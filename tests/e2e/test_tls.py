@@ -11,6 +11,7 @@ import time
 import pytest
 
 from conftest import START_SECONDS, free_ports, whoever_leads
+from etcdctl_lib import patience
 from tls_lib import Authority, Pair, TlsServer, alpn_of, openssl, tls_cluster
 
 
@@ -51,7 +52,7 @@ def curl(server, *args, pair=None):
     """Body, then a line with status and HTTP version; or the exit status of curl."""
     shown = [] if pair is None else ['--cert', str(pair.cert), '--key', str(pair.key)]
     p = subprocess.run(['curl', '-s', '-S', '--cacert', str(server.authority.cert), *shown, '-w', '\n%{http_code} %{http_version}',
-                        *args], capture_output=True, text=True, timeout=20)
+                        *args], capture_output=True, text=True, timeout=60)
     return p.stdout if p.returncode == 0 else p.returncode
 
 
@@ -109,9 +110,9 @@ def test_etcdctl(start, authority, pairs, programs, kind):
     with start('--trusted-ca-file', authority.cert) as s:
         for endpoint in (s.client, s.endpoint, f'https://localhost:{s.client_port}'):
             run = subprocess.run([str(ctl), '--endpoints', endpoint, *pairs[1].ctl(authority.cert), 'put', 'k', 'v'],
-                                 capture_output=True, text=True)
+                                 capture_output=True, text=True, env={**os.environ, **patience([])})
             assert run.stdout == 'OK\n', run.stderr
-        by_environment = dict(os.environ, ETCDCTL_CACERT=str(authority.cert), ETCDCTL_CERT=str(pairs[1].cert),
+        by_environment = dict(os.environ, **patience([]), ETCDCTL_CACERT=str(authority.cert), ETCDCTL_CERT=str(pairs[1].cert),
                               ETCDCTL_KEY=str(pairs[1].key), ETCDCTL_ENDPOINTS=s.client)
         run = subprocess.run([str(ctl), 'get', 'k'], env=by_environment, capture_output=True, text=True)
         assert run.stdout == 'k\nv\n', run.stderr
@@ -154,7 +155,7 @@ def test_refused_starts(ketch_bin, tmp_path, authority, pairs):
     for i, (flags, want) in enumerate(table):
         more = [] if '--listen-client-urls' in flags else plain
         p = subprocess.run([str(ketch_bin / 'etcd'), '--data-dir', str(tmp_path / f'd{i}'), '--listen-peer-urls', 'http://127.0.0.1:0',
-                            *more, *map(str, flags)], capture_output=True, text=True, timeout=20)
+                            *more, *map(str, flags)], capture_output=True, text=True, timeout=60)
         assert p.returncode == 1 and want in p.stderr, (flags, p.stderr[-600:])
 
 
@@ -239,7 +240,8 @@ def test_one_port_for_both(ketch_bin, messages, tmp_path, authority, pairs):
     try:
         for url in (s.client, f'http://{s.endpoint}'):
             assert curl(s, f'{url}/version').endswith('200 2' if url == s.client else '200 1.1')
-            p = subprocess.run([str(s.ctl_path), '--endpoints', url, '--cacert', str(authority.cert), 'put', 'k', 'v'], capture_output=True, text=True)
+            p = subprocess.run([str(s.ctl_path), '--endpoints', url, '--cacert', str(authority.cert), 'put', 'k', 'v'],
+                               capture_output=True, text=True, env={**os.environ, **patience([])})
             assert p.stdout == 'OK\n', p.stderr
         assert s.lines('scheme is http or unix while key and cert files are present; ignoring key and cert files')
     finally:
@@ -257,11 +259,12 @@ def test_unix_sockets(ketch_bin, messages, tmp_path, authority, pairs, programs,
     s.command[s.command.index('--listen-peer-urls') + 1] = 'http://127.0.0.1:0'
     with open(s.log_path, 'ab') as log:
         s.process = subprocess.Popen(s.command, stdout=log, stderr=log, cwd=tmp_path)
-    s.wait_for(s.is_healthy, 30)
+    s.wait_for(s.is_healthy, START_SECONDS)
     try:
         for url in urls:
             trust = ['--cacert', str(authority.cert)] if url.startswith('unixs') else []
-            p = subprocess.run([str(ctl), '--endpoints', url, *trust, 'put', 'k', 'v'], cwd=tmp_path, capture_output=True, text=True)
+            p = subprocess.run([str(ctl), '--endpoints', url, *trust, 'put', 'k', 'v'], cwd=tmp_path, capture_output=True, text=True,
+                               env={**os.environ, **patience([])})
             assert p.stdout == 'OK\n', (url, p.stderr)
     finally:
         s.stop()
@@ -304,7 +307,7 @@ def test_files_are_replaced_under_load(start, authority, pairs, tmp_path):
         def meanwhile():
             before = [a.answers for a in askers]
             put(key=b'k', value=b'v')
-            s.wait_for(lambda: all(a.answers > b + 3 for a, b in zip(askers, before)), 20)
+            s.wait_for(lambda: all(a.answers > b + 3 for a, b in zip(askers, before)))
 
         meanwhile()
         for _ in range(5):
@@ -350,7 +353,7 @@ def test_auto_tls(ketch_bin, messages, tmp_path, authority, programs, then):
         return p.returncode == 0
 
     s.start(wait=False)
-    s.wait_for(healthy, 30)
+    s.wait_for(healthy)
     s.stop()
     text = openssl('x509', '-in', own.cert, '-noout', '-text', '-ext', 'subjectAltName,keyUsage,extendedKeyUsage,basicConstraints')
     assert 'O = etcd' in text and 'IP Address:127.0.0.1' in text and 'CA:TRUE' in text and 'secp521r1' in text
@@ -365,7 +368,7 @@ def test_auto_tls(ketch_bin, messages, tmp_path, authority, programs, then):
     s.client = again.client
     again.start(wait=False)
     try:
-        again.wait_for(healthy, 30)
+        again.wait_for(healthy)
     finally:
         again.kill()
     assert (again.data_dir / 'fixtures/client/cert.pem').read_bytes() == before

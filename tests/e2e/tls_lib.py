@@ -103,7 +103,7 @@ class TlsServer(Server):
             c.load_cert_chain(str(pair.cert), str(pair.key))
         return c
 
-    def get(self, path, context=None, timeout=5):
+    def get(self, path, context=None, timeout=30):
         """Status and body over a connection of its own, HTTP/1.1."""
         with socket.create_connection(('127.0.0.1', self.client_port), timeout) as plain:
             with (context or self.context()).wrap_socket(plain, server_hostname='127.0.0.1') as s:
@@ -141,7 +141,7 @@ class TlsServer(Server):
     def s_client(self, *args, port=None, input=''):
         """openssl s_client; returns all that it printed."""
         p = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port or self.client_port}', '-CAfile',
-                            str(self.authority.cert), *map(str, args)], input=input, capture_output=True, text=True, timeout=20)
+                            str(self.authority.cert), *map(str, args)], input=input, capture_output=True, text=True, timeout=60)
         return p.stdout + p.stderr
 
 

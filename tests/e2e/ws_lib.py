@@ -10,7 +10,7 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
 class WebSocket:
-    def __init__(self, port, path, headers=(), method='GET', timeout=20):
+    def __init__(self, port, path, headers=(), method='GET', timeout=60):
         self.socket = socket.create_connection(('127.0.0.1', port), timeout)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f'{method} {path} HTTP/1.1', 'Host: x', 'Connection: keep-alive, Upgrade', 'Upgrade: WebSocket',
