@@ -11,6 +11,7 @@ from abuse_lib import FLOODS, PUT, RANGE, WATCH, WIDE, flood, head_frames, hpack
 from conftest import has_sanitizer
 from tls_lib import Authority, TlsServer
 
+LOOK_SECONDS = 0.01
 GROWTH_MAX = 64 << 20  # bytes of resident memory, for each attack
 SANITIZED = 8  # times as many where a sanitizer keeps memory that was freed, or notes who touched which
 
@@ -20,7 +21,7 @@ class Others(threading.Thread):
 
     def __init__(self, server):
         super().__init__(daemon=True)
-        self.put = server.grpc('etcdserverpb.KV/Put', timeout=10)
+        self.put = server.grpc('etcdserverpb.KV/Put', timeout=30)
         self.put(key=b'warm', value=b'up')
         self.over, self.seconds, self.failed = False, [], None
 
@@ -53,11 +54,13 @@ class Watched:
         return self
 
     def look(self):
-        while not self.over.wait(0.01):
+        self.away, looked = 0, time.monotonic()  # the longest that nothing ran here, which is nobody's fault
+        while not self.over.wait(LOOK_SECONDS):
             self.peak = max(self.peak, resident(self.server.process.pid))
+            self.away, looked = max(self.away, time.monotonic() - looked - LOOK_SECONDS), time.monotonic()
 
     def __exit__(self, kind, *rest):
-        enough, end = len(self.others.seconds) + 5, time.monotonic() + 10
+        enough, end = len(self.others.seconds) + 5, time.monotonic() + 60
         while len(self.others.seconds) < enough and time.monotonic() < end and self.others.is_alive():
             time.sleep(0.01)
         self.others.over = True
@@ -71,7 +74,7 @@ class Watched:
         allowed = GROWTH_MAX * (SANITIZED if has_sanitizer(self.server.command[0]) else 1)
         assert self.peak - self.before < allowed, f'{self.before >> 20} MiB became {self.peak >> 20}'
         slow = sorted(self.others.seconds)[int(len(self.others.seconds) * 0.95)]
-        assert slow < 1, f'others waited {slow:.3f} s'
+        assert slow - self.away < 1, f'others waited {slow:.3f} s; the machine was away for {self.away:.3f} s'
 
 
 @pytest.mark.parametrize('kind', FLOODS)
@@ -87,7 +90,7 @@ def test_floods_end_the_connection(server, kind):
 
 def test_frames_of_unknown_kinds(server):
     """They are passed over, as HTTP/2 demands, and cost no more than the reading of their bytes."""
-    with Watched(server), h2.Connection(server.client_port, timeout=5) as c:
+    with Watched(server), h2.Connection(server.client_port) as c:
         for _ in range(100):
             assert c.send(h2.frame(77) * 1000)
         assert c.send(h2.request(1, PUT, b'\x0a\x01k\x12\x01v'))
@@ -198,12 +201,12 @@ def test_bytes_that_mean_nothing(server):
     with Watched(server):
         held = []
         for n in range(300):
-            s = socket.create_connection(('127.0.0.1', server.client_port), 5)
+            s = socket.create_connection(('127.0.0.1', server.client_port), 30)
             s.sendall(begun[n % len(begun)])
             held.append(s)
         for text in noise:
             for lead in (b'', h2.PREFACE, h2.PREFACE + h2.frame(h2.SETTINGS)):
-                with socket.create_connection(('127.0.0.1', server.client_port), 5) as s:
+                with socket.create_connection(('127.0.0.1', server.client_port), 30) as s:
                     s.sendall(lead + text)
         for s in held:
             s.close()
@@ -220,13 +223,13 @@ def test_handshakes_that_never_end(ketch_bin, messages, tmp_path):
         with Watched(s):
             held = []
             for n in range(1500):
-                c = socket.create_connection(('127.0.0.1', s.client_port), 5)
+                c = socket.create_connection(('127.0.0.1', s.client_port), 30)
                 c.sendall([hello, hello[:40], b'', hello][n % 4])
                 held.append(c)
             for _ in range(50):
-                with socket.create_connection(('127.0.0.1', s.client_port), 5) as c:
+                with socket.create_connection(('127.0.0.1', s.client_port), 30) as c:
                     c.sendall(os.urandom(2000))
-                with socket.create_connection(('127.0.0.1', s.client_port), 5) as c:
+                with socket.create_connection(('127.0.0.1', s.client_port), 30) as c:
                     c.sendall(hello + os.urandom(2000))
             assert s.get('/health', timeout=30)[0] == 200  # new connections are let in meanwhile
             for c in held:
