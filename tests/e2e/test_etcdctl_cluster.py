@@ -46,10 +46,11 @@ def test_lease_grant_revoke_list(ctl):
 
 def test_lease_time_to_live(ctl):
     """What is left of a lease, with and without keys, and of one that is gone."""
+    began = time.monotonic()
     lease = ctl('lease', 'grant', '200').split()[1]
     ctl('put', 'k1', 'v', '--lease=' + lease)
-    assert re.fullmatch(rf'lease {lease} granted with TTL\(200s\), remaining\((200|199)s\)\n',
-                        ctl('lease', 'timetolive', lease))
+    left = re.fullmatch(rf'lease {lease} granted with TTL\(200s\), remaining\((\d+)s\)\n', ctl('lease', 'timetolive', lease))
+    assert int(left[1]) <= 200 <= int(left[1]) + 1 + time.monotonic() - began
     assert ctl('lease', 'timetolive', lease, '--keys').endswith('s), attached keys([k1])\n')
     ttl = ctl.json('lease', 'timetolive', lease)
     assert list(ttl)[4:] == ['id', 'ttl', 'granted-ttl', 'keys']
@@ -64,14 +65,14 @@ def test_lease_keep_alive(ctl):
     """One renewal; renewals until the lease is gone; a lease that never was."""
     lease = ctl('lease', 'grant', '3').split()[1]
     assert ctl('lease', 'keep-alive', '--once', lease) == f'lease {lease} keepalived with TTL(3)\n'
+    began = time.monotonic()
     p = ctl.start('lease', 'keep-alive', lease)
-    time.sleep(2.6)
+    lines = [p.stdout.readline().decode() for _ in range(3)]  # of three seconds: it would have ended without
     ctl('lease', 'revoke', lease)
-    out = p.communicate(timeout=10)[0].decode()
-    lines = out.splitlines()
-    assert lines[-1] == f'lease {lease} expired or revoked.'
-    assert lines[:-1] == [f'lease {lease} keepalived with TTL(3)'] * (len(lines) - 1)
-    assert len(lines) in (3, 4)
+    lines += p.communicate(timeout=60)[0].decode().splitlines(True)
+    assert lines[-1] == f'lease {lease} expired or revoked.\n'
+    assert lines[:-1] == [f'lease {lease} keepalived with TTL(3)\n'] * (len(lines) - 1)
+    assert len(lines) <= 2 + time.monotonic() - began  # one a second
     assert p.returncode == 0
     assert ctl('lease', 'keep-alive', '1234abcd') == 'lease 000000001234abcd expired or revoked.\n'
     ctl.fails(2, 'Error: etcdserver: requested lease not found\n', 'lease', 'keep-alive', '--once', '1234abcd')
@@ -148,7 +149,7 @@ def test_endpoint_health(ctl, server):
     assert [list(health[0]), health[0]['health']] == [['endpoint', 'health', 'took'], True]
     dead = dead_endpoint()
     both = f'--endpoints={server.endpoint},{dead}'
-    r = ctl.run('endpoint', 'health', both, '--command-timeout=1s', endpoints=False)
+    r = ctl.run('endpoint', 'health', both, '--command-timeout=4s', endpoints=False)
     assert r.status == 1
     assert mask(r.out) == f'{server.endpoint} is healthy: successfully committed proposal: took = T\n'
     assert r.err == (f'{dead} is unhealthy: failed to commit proposal: context deadline exceeded\n'
@@ -202,10 +203,10 @@ def test_defrag(ctl, server):
     assert re.fullmatch(rf'Finished defragmenting etcd member\[{server.endpoint}\]. took [0-9.]+m?s\n', ctl('defrag'))
     assert f'member[http://{server.endpoint}]' in ctl('defrag', '--cluster')
     dead = dead_endpoint()
-    r = ctl.run('defrag', f'--endpoints={dead},{server.endpoint}', '--command-timeout=1s', endpoints=False)
+    r = ctl.run('defrag', f'--endpoints={dead},{server.endpoint}', '--command-timeout=4s', endpoints=False)
     assert r.status == 1
-    assert re.fullmatch(rf'Failed to defragment etcd member\[{dead}\]. took 1[0-9.]*s. \(context deadline exceeded\)\n',
-                        r.err)
+    took = re.fullmatch(rf'Failed to defragment etcd member\[{dead}\]. took ([0-9.]+)s. \(context deadline exceeded\)\n', r.err)
+    assert 4 <= float(took[1]) < 20
     assert r.out.startswith('Finished')
 
 
@@ -255,8 +256,8 @@ def test_unreachable(ctl):
     """A dead endpoint is waited for until --command-timeout; the reason is logged once."""
     dead = '--endpoints=' + dead_endpoint()
     began = time.monotonic()
-    r = ctl.run('get', 'a', dead, '--command-timeout=1s', endpoints=False, logs=True)
-    assert 0.9 < time.monotonic() - began < 3
+    r = ctl.run('get', 'a', dead, '--command-timeout=3s', endpoints=False, logs=True)
+    assert 3 <= time.monotonic() - began < 20  # not for as long as may be dialled
     assert r.status == 1
     log, error = r.err.splitlines()
     assert error == 'Error: context deadline exceeded'

@@ -24,7 +24,7 @@ def line(p):
 def end(p, which=signal.SIGINT):
     """Sends a signal; the status and what was written since."""
     p.send_signal(which)
-    out, err = p.communicate(timeout=20)
+    out, err = p.communicate(timeout=60)
     return p.returncode, out.decode(), err.decode()
 
 
@@ -70,7 +70,7 @@ def test_two_contenders(ctl):
 
 def test_dead_holder(ctl):
     """A holder that is killed keeps the lock until its lease has run out, then the next has it."""
-    first = ctl.start('lock', 'dead', '--ttl', '2')
+    first = ctl.start('lock', 'dead', '--ttl', '4')
     line(first)
     second = ctl.start('lock', 'dead')
     wait_until(lambda: len(keys(ctl, 'dead')) == 2)
@@ -82,12 +82,12 @@ def test_dead_holder(ctl):
 
 def test_lease_kept_alive(ctl):
     """A lock is held for longer than its lease's time; when the lease is revoked, it says so."""
-    p = ctl.start('lock', 'alive', '--ttl', '2')
+    p = ctl.start('lock', 'alive', '--ttl', '5')
     key = line(p)
-    time.sleep(5)
+    time.sleep(6.5)
     assert keys(ctl, 'alive') == [key]
     ctl('lease', 'revoke', key.split('/')[1])
-    out, err = p.communicate(timeout=20)
+    out, err = p.communicate(timeout=60)
     assert (p.returncode, err.decode()) == (1, 'Error: session expired\n')
 
 
@@ -104,14 +104,16 @@ def test_lock_with_command(ctl):
     assert keys(ctl, 'c') == []
 
 
-def test_command_keeps_running(ctl):
+def test_command_keeps_running(ctl, tmp_path):
     """A signal to lock alone does not end its command, and the lease is kept alive meanwhile."""
-    p = ctl.start('lock', 'run', '--ttl', '2', '--', 'sh', '-c', 'echo begin; sleep 4; echo end')
+    over = tmp_path / 'over'
+    p = ctl.start('lock', 'run', '--ttl', '5', '--', 'sh', '-c', f'echo begin; until [ -e {over} ]; do sleep 0.1; done; echo end')
     assert line(p) == 'begin'
     p.send_signal(signal.SIGTERM)
-    time.sleep(3)
+    time.sleep(6)
     assert len(keys(ctl, 'run')) == 1
-    out, err = p.communicate(timeout=20)
+    over.touch()
+    out, err = p.communicate(timeout=60)
     assert (p.returncode, out, err) == (0, b'end\n', b'')
     assert keys(ctl, 'run') == []
 
@@ -122,7 +124,7 @@ def test_commands_take_turns(ctl):
     add = f'n=$({ctl.program} get n --print-value-only); {ctl.program} put n $((n + 1)) >/dev/null'
     many = [ctl.start('lock', 'turn', '--', 'sh', '-c', add) for _ in range(8)]
     for p in many:
-        assert (p.communicate(timeout=50), p.returncode) == ((b'', b''), 0)
+        assert (p.communicate(timeout=180), p.returncode) == ((b'', b''), 0)
     assert ctl('get', 'n', '--print-value-only') == '8\n'
 
 
@@ -160,7 +162,7 @@ def test_elect(ctl):
     assert led[1] == 'p2'
     assert (line(listener), line(listener)) == led
     ctl('lease', 'revoke', led[0].split('/')[1])
-    out, err = second.communicate(timeout=20)
+    out, err = second.communicate(timeout=60)
     assert (second.returncode, err.decode()) == (1, 'Error: elect: session expired\n')
     for p in (listener, late):
         assert end(p)[0] == 0
