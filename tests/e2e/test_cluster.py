@@ -39,7 +39,7 @@ def test_every_member_writes_and_reads(three):
     assert three.agree() == 4
     leader = three.leader()
     assert [m.status().leader for m in three.members] == [leader.status().header.member_id] * 3
-    leader.wait_for(lambda: {m.status().storageVersion for m in three.members} == {'3.7.0'}, 15)
+    leader.wait_for(lambda: {m.status().storageVersion for m in three.members} == {'3.7.0'})
 
 
 def test_one_member_down_is_no_matter_and_two_are(three):
@@ -49,7 +49,9 @@ def test_one_member_down_is_no_matter_and_two_are(three):
     a, b = three.followers()
     b.kill()
     put(a, b'a', b'2')
-    three.leader().kill()
+    for m in three.running():
+        if m is not a:
+            m.kill()
     with pytest.raises(grpc.RpcError):
         put(a, b'a', b'3', timeout=3)
     assert get(a, b'a', serializable=True) in (b'2', b'1')
@@ -64,7 +66,7 @@ def test_a_removal_during_the_stop(three):
     leader.process.terminate()
     leader.wait_for(lambda: 'received signal; shutting down' in leader.log_text())
     leader.process.send_signal(signal.SIGUSR2)  # which it sends itself then
-    assert leader.process.wait(20) == -signal.SIGTERM
+    assert leader.process.wait(60) == -signal.SIGTERM
 
 
 def test_acknowledged_writes_survive_kills(three):
@@ -103,7 +105,7 @@ def test_a_cluster_starts_again(three):
         m.channel = None
         m.start(wait=False)
     for m in three.members:
-        m.wait_for(m.is_healthy, 30)
+        m.wait_for(m.is_healthy)
     assert three.agree() == revision
     put(three.members[0], b'again', b'1')
     assert three.agree() == revision + 1
@@ -117,7 +119,7 @@ def test_members_of_both_kinds_agree(new_cluster, ketch_bin, real_bin, ours):
         led = set()
         writer = Writer(c, 'w-')
         writer.start()
-        for i in range(12):
+        for i in range(40):  # who is elected is chance: one in a thousand runs needs more than twelve
             leader = c.leader()
             led.add(leader.name)
             if len(led) == 3:
@@ -155,11 +157,11 @@ def test_a_member_joins_learns_and_votes(new_cluster, ketch_bin, request, newcom
             first.grpc('etcdserverpb.Cluster/MemberPromote')(ID=new.id)
         assert e.value.details() == 'etcdserver: can only promote a learner member which is in sync with leader'
         new.start()
-        new.wait_for(lambda: new.status().isLearner, 20)
+        new.wait_for(lambda: new.status().isLearner)
         c.agree()
         answer = first.grpc('etcdserverpb.Cluster/MemberPromote')(ID=new.id)
         assert [m.isLearner for m in answer.members] == [False, False]
-        new.wait_for(new.is_healthy, 10)
+        new.wait_for(new.is_healthy)
         put(new, b'through', b'new')
         assert get(first, b'through') == b'new'
         assert set(member_list(new)) == {'m1', 'm2'}
@@ -170,7 +172,7 @@ def test_members_come_and_go(three, ketch_bin):
     """A fourth member is added and another removed, which ends with status 0; its id is remembered."""
     import grpc
     leader = three.leader()
-    leader.wait_for(lambda: try_add(three, ketch_bin, leader), 15)  # refused while connections are young
+    leader.wait_for(lambda: try_add(three, ketch_bin, leader))  # refused while connections are young
     new = three.members[-1]
     new.start()
     put(new, b'a', b'1')
@@ -178,7 +180,7 @@ def test_members_come_and_go(three, ketch_bin):
     gone_id = member_list(leader)[gone.name].ID
     answer = leader.grpc('etcdserverpb.Cluster/MemberRemove')(ID=gone_id)
     assert gone_id not in [m.ID for m in answer.members] and len(answer.members) == 3
-    assert gone.process.wait(10) == 0
+    assert gone.process.wait(60) == 0
     assert 'the member has been permanently removed from the cluster' in gone.log_text()
     with pytest.raises(grpc.RpcError) as e:
         leader.grpc('etcdserverpb.Cluster/MemberRemove')(ID=gone_id)
@@ -201,11 +203,11 @@ def test_a_removed_leader_hands_over(three):
     """The leader removes itself: the others elect another, and go on."""
     leader = three.leader()
     put(leader, b'a', b'1')
-    leader.wait_for(lambda: removed_itself(leader), 15)
+    leader.wait_for(lambda: removed_itself(leader))
     follower = three.followers_of(leader)[0]
     follower.wait_for(lambda: 'removed remote peer' in follower.log_text())  # before, it gives the put to a leader that is gone
     put(follower, b'now', b'1')  # neither lost with the old leader nor refused
-    assert leader.process.wait(10) == 0
+    assert leader.process.wait(60) == 0
     put(three.running()[0], b'b', b'2')
     assert len(member_list(three.running()[0])) == 2
     three.agree()
@@ -258,16 +260,17 @@ def test_a_leader_that_stops_hands_over(three):
     writer.start()
     time.sleep(0.5)
     leader.stop()
-    left = three.leader(2)
+    left = three.leader()
     time.sleep(0.5)
     writer.stop()
     writer.check(left)
     assert 'leadership transfer finished' in leader.log_text()
+    assert any('received MsgTimeoutNow from' in m.log_text() for m in three.running())
 
 
 def keep_alive(member, lease):
     call, request = member.grpc_call('etcdserverpb.Lease/LeaseKeepAlive', 'stream_stream')
-    return next(call(iter([request(ID=lease)]), timeout=10))
+    return next(call(iter([request(ID=lease)]), timeout=30))
 
 
 def test_leases_are_known_through_every_member(three):
@@ -276,9 +279,11 @@ def test_leases_are_known_through_every_member(three):
         grant = m.grpc('etcdserverpb.Lease/LeaseGrant')(TTL=60)
         m.grpc('etcdserverpb.KV/Put')(key=b'l%d' % i, value=b'v', lease=grant.ID)
         for other in three.members:
+            begin = time.monotonic()
             assert keep_alive(other, grant.ID).TTL == 60
             ttl = other.grpc('etcdserverpb.Lease/LeaseTimeToLive')(ID=grant.ID, keys=True)
-            assert 58 <= ttl.TTL <= 60 and ttl.grantedTTL == 60 and list(ttl.keys) == [b'l%d' % i]
+            assert 58 <= ttl.TTL + (time.monotonic() - begin) and ttl.TTL <= 60
+            assert ttl.grantedTTL == 60 and list(ttl.keys) == [b'l%d' % i]
         three.members[(i + 1) % 3].grpc('etcdserverpb.Lease/LeaseRevoke')(ID=grant.ID)
         for other in three.members:
             assert keep_alive(other, grant.ID).TTL == 0
@@ -296,7 +301,7 @@ def test_leases_outlive_their_leader_and_end(three):
     leader.kill()
     left = three.leader()
     while left.grpc('etcdserverpb.KV/Range')(key=b'k').kvs:
-        assert time.monotonic() - begin < 20
+        assert time.monotonic() - begin < 60
         time.sleep(0.1)
     assert time.monotonic() - begin >= 4
     three.agree()
@@ -313,6 +318,8 @@ def test_leases_between_members_of_both_kinds(new_cluster, ketch_bin, real_bin, 
             leader.grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=target.status().header.member_id)
         grant = c.members[2].grpc('etcdserverpb.Lease/LeaseGrant')(TTL=60)
         for m in c.members:
+            begin = time.monotonic()
             assert keep_alive(m, grant.ID).TTL == 60
-            assert 58 <= m.grpc('etcdserverpb.Lease/LeaseTimeToLive')(ID=grant.ID).TTL <= 60
+            left = m.grpc('etcdserverpb.Lease/LeaseTimeToLive')(ID=grant.ID).TTL
+            assert 58 <= left + (time.monotonic() - begin) and left <= 60
         assert (c.leader() is ours) == ours_leads
