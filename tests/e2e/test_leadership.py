@@ -1,7 +1,6 @@
 """Who leads, and when: a disk that hangs, and the first election."""
 import os
 import threading
-import time
 import urllib.error
 import urllib.request
 
@@ -43,7 +42,7 @@ def said(member, text):
 
 def readyz(member):
     try:
-        with urllib.request.urlopen(f'http://{member.endpoint}/readyz?verbose', timeout=5) as r:
+        with urllib.request.urlopen(f'http://{member.endpoint}/readyz?verbose', timeout=30) as r:
             return r.status, r.read().decode()
     except urllib.error.HTTPError as e:
         return e.code, e.read().decode()
@@ -57,7 +56,7 @@ def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_log
         victim.kill()
         victim.channel = None
         start_with(victim, env)
-        victim.wait_for(victim.is_healthy, 20)
+        victim.wait_for(victim.is_healthy)
         if c.leader() is not victim:
             c.leader().grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=victim.status().header.member_id)
         assert c.leader() is victim
@@ -66,16 +65,15 @@ def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_log
         hang.touch()
         stuck = threading.Thread(target=lambda: try_put(victim), daemon=True)
         stuck.start()
-        began = time.monotonic()
-        others[0].wait_for(lambda: others[0].status().leader in [m.status().header.member_id for m in others], 10)
-        assert time.monotonic() - began < 4  # an election timeout, and no election
+        others[0].wait_for(lambda: others[0].status().leader in [m.status().header.member_id for m in others])
         assert said(victim, "the leader's disk hangs: handing over")
+        assert any('received MsgTimeoutNow from' in m.log_text() for m in others)  # nobody had to find out
         put(others[0], b'a', b'2')
         assert get(others[1], b'a') == b'2'
         status, text = readyz(victim)
         assert status == 503 and '[-]linearizable_read failed: no write to the log has finished' in text
         hang.unlink()
-        victim.wait_for(lambda: readyz(victim)[0] == 200, 10)
+        victim.wait_for(lambda: readyz(victim)[0] == 200)
         assert get(victim, b'a') == b'2' and said(victim, 'writes to the log finish again')
         put(victim, b'a', b'3')
         stuck.join()
@@ -84,7 +82,7 @@ def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_log
 
 def try_put(member):
     try:
-        put(member, b'stuck', b'1', timeout=20)
+        put(member, b'stuck', b'1', timeout=60)
     except grpc.RpcError:
         pass
 
@@ -94,6 +92,10 @@ def test_members_that_are_connected_wait_less_for_their_first_election(cluster_o
     """Once connected, members that start take all but two ticks of the election timeout at once, unless told not to."""
     with cluster_of([ketch_bin / 'etcd'] * 3, '--initial-election-tick-advance=' + str(advance).lower(),
                     '--election-timeout', '2000', '--heartbeat-interval', '200') as c:
-        forwarded = [x for m in c.members for x in said(m, 'initialized peer connections; fast-forwarding election ticks')]
-        assert bool(forwarded) == advance
-        assert all(x['forward-ticks'] == 8 and x['active-remote-members'] == 2 for x in forwarded)
+        def forwarded():
+            return [x for m in c.members for x in said(m, 'initialized peer connections; fast-forwarding election ticks')]
+
+        if advance:
+            c.members[0].wait_for(forwarded)  # lines are written behind
+        assert bool(forwarded()) == advance
+        assert all(x['forward-ticks'] == 8 and x['active-remote-members'] == 2 for x in forwarded())
