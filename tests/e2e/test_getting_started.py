@@ -42,11 +42,17 @@ def is_free(port):
 
 
 def free_suffix(taken):
-    """Four digits that make a free port alone and behind 1, 2 and 3."""
+    """Four digits that make a free port alone and behind 1, 2 and 3: none that the kernel gives to whoever asks for any, nor one of
+    those of the first processes of pytest (conftest.py)."""
     while True:
-        n = random.randrange(4000, 9999)
+        n = random.randrange(1100, 2000)
         if n not in taken and all(is_free(n + k * 10000) for k in range(4)):
             return n
+
+
+def with_port(text, old, new):
+    """Where it is a port, alone or behind 1, 2 or 3: the digits of an id are not."""
+    return re.sub(rf'(?<![0-9a-f])([123]?){old}(?![0-9a-f])', rf'\g<1>{new}', text)
 
 
 def sections():
@@ -81,7 +87,7 @@ class Shell:
     def run(self, block):
         """Runs it with -e; what it prints on both streams."""
         for port, free in self.ports.items():
-            block = block.replace(port, str(free))
+            block = with_port(block, port, free)
         self.output.unlink(missing_ok=True)
         os.mkfifo(str(self.output) + '.done')
         try:
@@ -95,7 +101,7 @@ class Shell:
         text = self.output.read_text() if self.output.exists() else ''
         assert done, f'the commands failed:\n{block}\n--- they printed:\n{text}'
         for port, free in self.ports.items():
-            text = text.replace(str(free), port)
+            text = with_port(text, free, port)
         return text
 
     def wait(self, fd):

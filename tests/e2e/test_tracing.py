@@ -13,6 +13,7 @@ import time
 
 import grpc
 import pytest
+from conftest import free_ports
 from otel_lib import Collector
 
 TABLE = pathlib.Path(__file__).parent / 'traces_of_3_7_1.txt'
@@ -60,7 +61,7 @@ class Caller:
         if raw is not None:
             call = self.server.channel.unary_unary('/' + method)
         try:
-            return call(request(**fields) if raw is None else raw, timeout=10, metadata=metadata)
+            return call(request(**fields) if raw is None else raw, timeout=30, metadata=metadata)
         except grpc.RpcError as e:
             return e
 
@@ -252,7 +253,7 @@ def test_a_collector_that_is_slow_or_refuses(traced, collector, monkeypatch):
 
     def slow(request, context):
         called.set()
-        go_on.wait(20)
+        go_on.wait(60)
         return b''
 
     def refuse(request, context):
@@ -263,7 +264,7 @@ def test_a_collector_that_is_slow_or_refuses(traced, collector, monkeypatch):
         put = lambda metadata=(): caller.call('etcdserverpb.KV/Put', metadata=metadata, key=b'k', value=b'v')
         collector.answer = slow
         put()
-        assert called.wait(20)
+        assert called.wait(60)
         revisions = [put().header.revision for _ in range(100)]
         assert revisions == list(range(revisions[0], revisions[0] + 100))
         assert metric(s, DROPPED) >= 200 - 64 - 32
@@ -283,7 +284,7 @@ def test_a_collector_that_is_slow_or_refuses(traced, collector, monkeypatch):
 
 def test_a_collector_that_is_away_and_comes_back(traced):
     """A batch is tried again for a while: a collector that starts late loses nothing that the queue holds."""
-    with Collector() as c:
+    with Collector(free_ports(1)[0]) as c:  # of those that nobody is given while it is free
         pass
     with traced(c.address, 0) as s:
         caller = Caller(s)
@@ -334,12 +335,12 @@ def test_what_is_no_collector(traced, answer, close):
             caller = Caller(s)
             put = lambda: caller.call('etcdserverpb.KV/Put', key=b'k', value=b'v').header.revision
             put()
-            assert impostor.came.wait(20)
+            assert impostor.came.wait(60)
             revisions = [put() for _ in range(50)]
             assert revisions == list(range(revisions[0], revisions[0] + 50))
             begin = time.monotonic()
             s.stop()
-            assert time.monotonic() - begin < 5
+            assert time.monotonic() - begin < 9  # an export may else take ten
     finally:
         impostor.end()
 
