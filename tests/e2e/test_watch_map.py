@@ -7,6 +7,7 @@ import urllib.request
 import grpc
 import pytest
 
+from conftest import Server
 from grpc_lib import Api, shown
 
 ALL = dict(key=b'', from_key=True)
@@ -112,11 +113,12 @@ def test_cancel(api, watch, start):
 
 def test_created_among_puts(api):
     """Watches that are created while puts go on see every revision after that of their creation, once, in order."""
-    seen = []
+    created, seen = [], []
 
     def follow():
         w = api.watch()
         at = w.create(**ALL).header.revision
+        created.append(at)
         revisions = []
         while not revisions or revisions[-1] < 32:
             revisions += [e.kv.mod_revision for e in w.next().events]
@@ -131,9 +133,10 @@ def test_created_among_puts(api):
             for t in threads[4:]:
                 t.start()
             time.sleep(0.1)
+    Server.wait_for(lambda: len(created) == 8)
     api.put(b'k')
     for t in threads:
-        t.join(20)
+        t.join(60)
     assert len(seen) == 8
     for at, revisions in seen:
         assert revisions == list(range(at + 1, 33))
@@ -243,18 +246,18 @@ def test_progress_by_the_clock(start_server, tmp_path):
         with_progress.create(key=b'k', progress_notify=True)
         without.create(key=b'k')
         revision = api.put(b'other')
-        r = with_progress.next(5)
+        r = with_progress.next(30)
         while r.header.revision < revision:
-            r = with_progress.next(5)
+            r = with_progress.next(30)
         assert (r.watch_id, r.header.revision, len(r.events)) == (0, revision, 0)
         assert without.silent(0.5)
         revision = api.put(b'k')
-        r = with_progress.next(5)
+        r = with_progress.next(30)
         while not r.events:
             assert r.header.revision < revision
-            r = with_progress.next(5)
+            r = with_progress.next(30)
         assert shown(r.events) == shown(without.events(1)) == [('PUT', b'k', b'v', revision)]
-        assert not with_progress.next(5).events
+        assert not with_progress.next(30).events
         with_progress.close()
         without.close()
 
@@ -364,7 +367,7 @@ def test_watches_are_given_back(server, api):
     with Api(server) as other:
         for _ in range(50):
             other.watch().create(key=b'k')
-        assert watchers() == (50, 50)
+        server.wait_for(lambda: watchers() == (50, 50))  # the stream before may not have gone yet
     server.wait_for(lambda: watchers() == (0, 0))
     for _ in range(50):         # cancelled and closed at once, in whatever order that arrives
         w = api.watch()
@@ -393,10 +396,10 @@ def test_large_reads_do_not_hold_up_events(start_server, tmp_path):
         w.create(key=b'k', progress_notify=True)
         for i in range(10):
             api.put(b'k')
-            r = w.next(5)
+            r = w.next(30)
             while not r.events:
-                r = w.next(5)
-            assert not w.next(5).events     # a progress response between two events
+                r = w.next(30)
+            assert not w.next(30).events     # a progress response between two events
         stop.set()
         for t in readers:
             t.join()
@@ -433,9 +436,9 @@ def test_streams_at_a_stop(start_server, tmp_path):
         revision = api.put(b'k')
         w.events(1)
         s.process.terminate()
-        assert w.next(15) is None and k.next(15) is None
+        assert w.next(30) is None and k.next(30) is None
         assert w.end[0] == k.end[0] == 'UNAVAILABLE'
-        s.process.wait(10)
+        s.process.wait(60)
     with start_server(tmp_path / 'd') as s, Api(s) as api:
         w = api.watch()
         w.create(key=b'k', start_revision=revision + 1)
