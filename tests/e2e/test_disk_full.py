@@ -56,6 +56,12 @@ def take_room(folder, leave):
     return path
 
 
+def has_next_segment(data):
+    """The log's next segment is made ahead, and has all its room."""
+    path = data / 'member/wal/0.tmp'
+    return path.exists() and path.stat().st_blocks * 512 >= 60 * MB
+
+
 def put_until_refused(put, prefix, most):
     """What was acknowledged: key to revision."""
     acked = {}
@@ -69,7 +75,7 @@ def put_until_refused(put, prefix, most):
     pytest.fail(f'{most} puts of {len(VALUE)} bytes went through')
 
 
-def wait_for_put(put, seconds=15):
+def wait_for_put(put, seconds=60):
     end = time.monotonic() + seconds
     while True:
         try:
@@ -94,7 +100,7 @@ def test_disk_full(start_server, small_disk, bolt_check):
     a start on the full disk lose nothing; with room again, puts are taken by the same process."""
     data = small_disk / 'd'
     with start_server(data) as s:
-        time.sleep(1)  # the next segment of the log is made
+        s.wait_for(lambda: has_next_segment(data))
         ballast = take_room(small_disk, FREE_MB * MB)
         put = s.grpc('etcdserverpb.KV/Put')
         acked = put_until_refused(put, 'a', FS_MB * 2)
@@ -131,7 +137,7 @@ def test_defragment_without_room(start_server, small_disk, bolt_check):
         put = s.grpc('etcdserverpb.KV/Put')
         for i in range(80):
             put(key=b'k%d' % i, value=VALUE)
-        time.sleep(1)
+        s.wait_for(lambda: has_next_segment(data))
         ballast = take_room(small_disk, 20 * MB)
         with pytest.raises(grpc.RpcError, match='No space left on device'):
             s.grpc('etcdserverpb.Maintenance/Defragment', timeout=60)()

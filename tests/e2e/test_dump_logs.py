@@ -4,6 +4,7 @@ import re
 import shutil
 import stat
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -25,6 +26,7 @@ def written_by(ketch_bin, folder, etcd):
     s = Server(etcd, folder / 'd', [], folder / 'log', ketch_bin / 'etcdctl', object.__new__(Messages))
     s.start()
     try:
+        s.wait_for(lambda: b'not_decided' not in urllib.request.urlopen(f'http://{s.endpoint}/version', timeout=30).read())
         s.ctl('put', 'k1', 'v1')
         s.ctl('put', 'k2', 'a"b\x01é')
         s.ctl('del', 'k1')

@@ -49,6 +49,8 @@ def sample_of(ketch_bin, folder, etcd, *flags):
     s.start()
     try:
         fill(s)
+        if etcd == ketch_bin / 'etcd':
+            s.wait_for(lambda: '"storageVersion":"3.7.0"' in s.ctl('endpoint', 'status', '-w', 'json'))
         return Sample(s, folder)
     finally:
         s.stop()
@@ -419,7 +421,7 @@ def test_a_running_server_keeps_its_lock(utl, start_server, tmp_path):
             r = utl(*args, '--timeout', '200ms', status=2)
             assert r.err.endswith('panic: failed to open database\n'), r
             assert json.loads(r.logs[-1].split('\t')[4]) == {'path': 'd/member/snap/db', 'error': 'timeout'}
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25  # without the flag each takes 10
         s.ctl('put', 'k9', 'v9')
 
 
