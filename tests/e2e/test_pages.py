@@ -60,7 +60,7 @@ def test_alarms(pair):
 def test_cpu_profile(start_server, tmp_path):
     """/debug/pprof: a profile that has samples of the time in which the member worked; one at a time; off unless asked for."""
     with start_server(tmp_path / 'd', '--enable-pprof') as s:
-        g, done = Gateway(s), threading.Event()
+        g, done, refused = Gateway(s), threading.Event(), threading.Event()
 
         def work():
             other = Gateway(s)
@@ -72,7 +72,7 @@ def test_cpu_profile(start_server, tmp_path):
         answers = []
 
         def profile():
-            while not answers:  # the other may have been first
+            while not answers or not refused.is_set():  # the other may have been first, or too late
                 with Gateway(s).open('/debug/pprof/profile?seconds=2', None, 'GET') as r:
                     answers.extend([r.read()] if r.status == 200 else [])
 
@@ -81,7 +81,9 @@ def test_cpu_profile(start_server, tmp_path):
 
         def busy():
             with g.open('/debug/pprof/profile?seconds=1', None, 'GET') as got:
-                return got.read() == b'Could not enable CPU profiling: cpu profiling already in use\n'
+                if got.read() == b'Could not enable CPU profiling: cpu profiling already in use\n':
+                    refused.set()
+                return refused.is_set()
 
         s.wait_for(busy)
         r.join()
