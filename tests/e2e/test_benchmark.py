@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from etcdctl_lib import patience
+
 SUMMARY = ['Total', 'Slowest', 'Fastest', 'Average', 'Stddev', 'Requests/sec']
 READ_ALL = {'key': b'\0', 'range_end': b'\0'}
 
@@ -17,7 +19,7 @@ class Benchmark:
 
     def run(self, *args, status=0, **env):
         p = subprocess.run([str(self.program), '--endpoints', self.server.endpoint, *args], capture_output=True,
-                           text=True, timeout=60, env={**os.environ, **env})
+                           text=True, timeout=300, env={**os.environ, **env})
         assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
         return p
 
@@ -254,7 +256,7 @@ def test_login(ketch_bin, start_server, real_bin, tmp_path):
     with start_server(tmp_path / 'real.data', etcd=real_bin / 'etcd') as s:
         bench = Benchmark(ketch_bin / 'benchmark', s)
         for line in 'user add root:pw', 'role add root', 'user grant-role root root', 'auth enable':
-            subprocess.run([real_bin / 'etcdctl', '--endpoints', s.endpoint, *line.split()], check=True)
+            subprocess.run([real_bin / 'etcdctl', '--endpoints', s.endpoint, *line.split()], check=True, env={**os.environ, **patience([])})
         assert reports(bench('put --total 10 --conns 2 --user root:pw'))[0]['results'] == 10
         assert '\nError distribution:\n  [3]\tetcdserver: user name is empty\n' in bench('put --total 3')
         assert 'authentication failed' in bench.run('put', '--user', 'root:wrong', status=1).stderr

@@ -10,12 +10,14 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHEET = pathlib.Path(os.environ.get('KETCH_SHARED', ROOT.parent / 'shared')) / 'reference/walkthrough.md'
-STREAM_SECONDS = 1.5
+STREAM_SECONDS = 3
+COMMIT_SECONDS = 2
 
 MASKS = [
     (r'("(?:cluster_id|member_id|leader|raft_term|raftTerm|raftIndex|raftAppliedIndex|dbSize|dbSizeInUse|'
@@ -88,7 +90,7 @@ class Runner:
                 f'cd "{self.tmp}"\n{command}\n')
 
     def run(self, command):
-        p = subprocess.run(['bash', '-c', self.script(command)], env=self.env, timeout=30, capture_output=True)
+        p = subprocess.run(['bash', '-c', self.script(command)], env=self.env, timeout=120, capture_output=True)
         return p.returncode, p.stdout, p.stderr
 
     def start(self, command):
@@ -102,11 +104,18 @@ class Runner:
                                     text=True).stdout.split():
             if int(child) != p.pid:
                 os.kill(int(child), signal.SIGINT)
-        out, err = p.communicate(timeout=10)
+        out, err = p.communicate(timeout=60)
         return p.returncode, out, err
 
+    def wait_for_watchers(self, n):
+        """Until the server has so many: a watch says nothing when it begins."""
+        def are_there():
+            with urllib.request.urlopen(f'http://{self.server.endpoint}/metrics', timeout=30) as r:
+                return f'\netcd_debugging_mvcc_watcher_total {n}\n' in r.read().decode()
+        self.server.wait_for(are_there)
+
     def copy_db(self):
-        time.sleep(0.5)
+        time.sleep(COMMIT_SECONDS)
         shutil.copy(pathlib.Path(self.server.data_dir) / 'member/snap/db', pathlib.Path(self.tmp) / 'db')
 
 
@@ -135,7 +144,7 @@ def walk(runner, real_tool):
 
     live = todo[21:25]
     watches = [runner.start(s.command) for s in live]
-    time.sleep(STREAM_SECONDS)
+    runner.wait_for_watchers(len(live))
     for command, want in (('e put /keys/1 value-1c', b'OK\n'), ('e put /keys/1 value-1d', b'OK\n'),
                           ('e del /keys/1', b'1\n')):
         assert runner.run(command)[:2] == (0, want)
@@ -145,13 +154,14 @@ def walk(runner, real_tool):
 
     for s in todo[25:27]:
         p = runner.start(s.command)
+        runner.wait_for_watchers(1)
         time.sleep(STREAM_SECONDS)
         compare(s, real_tool, runner.stop(p), check_status=False)
     for s in todo[27:37]:
         compare(s, real_tool, runner.run(s.command))
 
     p = runner.start(todo[37].command)
-    time.sleep(STREAM_SECONDS)
+    runner.wait_for_watchers(1)
     changed = r'e put /registry/vm.codeconnect.vmworld.com/vmgroups/default/vg-1 "{\"kind\":\"VmGroup\",\"label\":1}"'
     assert runner.run(changed)[0] == 0
     time.sleep(STREAM_SECONDS)
