@@ -1,6 +1,7 @@
 """The steps of a run: what each sends to both servers, and how the answers are compared."""
 import random
 import subprocess
+import time
 
 import grpc
 
@@ -88,7 +89,9 @@ class Run(WatchSteps, ServerSteps, ServiceSteps):
         """Calls both, compares, remembers what the state has become; our answer."""
         path = '/' + full(name)
         body = request.SerializeToString() if sent is None else sent
+        began = time.monotonic()
         real, ours = [s.unary(path, body, self.compression) for s in self.sides]
+        self.known.apart = max(self.known.apart, time.monotonic() - began)
         self.requests += 1
         cls = self.response_class(name)
         if real != ours and not self.known.agree(request, cls, real, ours):

@@ -3,7 +3,7 @@ import subprocess
 
 import pair
 
-CTL_SECONDS = 30
+CTL_SECONDS = 60
 
 
 class ServerSteps:
