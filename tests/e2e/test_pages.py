@@ -74,7 +74,9 @@ def test_cpu_profile(start_server, tmp_path):
         def profile():
             while not answers or not refused.is_set():  # the other may have been first, or too late
                 with Gateway(s).open('/debug/pprof/profile?seconds=2', None, 'GET') as r:
-                    answers.extend([r.read()] if r.status == 200 else [])
+                    got = r.read()
+                    if r.status == 200 and got[40:48] != bytes(8):  # a machine that is stolen from may have counted no tick
+                        answers.append(got)
 
         r = threading.Thread(target=profile)
         r.start()
