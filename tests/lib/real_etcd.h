@@ -138,7 +138,7 @@ static UNUSED void real_wait_healthy(void)
 {
     char out[256];
 
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 600; i++) {
         if (real_ctl("endpoint health", out, sizeof out) == 0)
             return;
         usleep(100000);

@@ -161,7 +161,7 @@ static void keeps_deadlines(void **state)
     w->fake.silent = true;
     assert_int_equal(put(w, 80, &revision, &e), KETCH_DEADLINE_EXCEEDED);
     assert_string_equal(e.text, "context deadline exceeded");
-    assert_in_range(clock_mono_ms(clock_posix()) - began, 75, 2000);
+    assert_in_range(clock_mono_ms(clock_posix()) - began, 75, 20000);
     assert_int_equal(put(w, -1, &revision, &e), KETCH_DEADLINE_EXCEEDED);
     assert_int_equal(w->fake.calls, 1);
 }

@@ -61,7 +61,7 @@ static long metric(const char *name)
 
 static void wait_open_transactions(long at_most)
 {
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < 2000; i++) {
         if (metric("etcd_mvcc_db_open_read_transactions") <= at_most)
             return;
         pause_ms(10);
