@@ -31,6 +31,12 @@ case "$*" in *--listen-peer-urls*) ;; *) set -- --listen-peer-urls http://127.0.
 exec {etcd} "$@"
 """
 
+# etcdctl, with time for a slow machine where the line says nothing of it.
+WITH_PATIENCE = """#!/bin/sh
+case "$*" in *-timeout*) ;; *) set -- --command-timeout=30s --dial-timeout=30s "$@" ;; esac
+exec {etcdctl} "$@"
+"""
+
 
 def is_free(port):
     with socket.socket() as s:
@@ -79,7 +85,9 @@ class Shell:
         env['ETCDCTL_ENDPOINTS'] = f'127.0.0.1:{ports["2379"]}'
         (folder / 'bin').mkdir()
         (folder / 'bin/etcd').write_text(WITH_PORTS.format(client=ports['2379'], peer=ports['2380'], etcd=bin_dir / 'etcd'))
-        (folder / 'bin/etcd').chmod(0o755)
+        (folder / 'bin/etcdctl').write_text(WITH_PATIENCE.format(etcdctl=bin_dir / 'etcdctl'))
+        for name in 'etcd', 'etcdctl':
+            (folder / 'bin' / name).chmod(0o755)
         self.ports, self.output = ports, folder / 'output'
         self.process = subprocess.Popen(['bash', '-m'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, cwd=folder, env=env, text=True, start_new_session=True)
