@@ -86,7 +86,9 @@ static void check_requests(struct node *n)
     ASSERT(list_empty(&a->later));
     ASSERT(list_empty(&a->awaited));
     ASSERT(list_empty(&a->physical));
+    ASSERT(mpsc_empty(&n->work.requests));
     ASSERT(list_empty(&n->work.queue));
+    ASSERT(list_empty(&n->work.pieces));
     ASSERT(!ra->out.any);
     ASSERT(!a->out.any);
     ASSERT(!n->store.out.any);

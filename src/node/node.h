@@ -147,8 +147,8 @@ void node_end_waits(struct node *n);
 
 /* Any thread.  From now on requests fail with API_STOPPED; what is queued is answered.  Then the
  * driver runs the actors until node_stopped says true and nobody submits any more or waits for an
- * answer (snapshots apart: transport.h), joins its threads and calls node_close, which commits what
- * is applied and releases the directory. */
+ * answer, joins its threads and calls node_close, which commits what is applied and releases the
+ * directory. */
 void node_stop(struct node *n);
 bool node_stopped(struct node *n);
 void node_close(struct node *n); /* NULL is accepted */

@@ -12,7 +12,6 @@
 #include "node/measure.h"
 
 struct node_receiving {
-    struct node *node;
     raft_index index;
     struct snap_db *db; /* NULL: nothing has come yet, or it is over */
     _Atomic uint64_t bytes;
@@ -21,12 +20,11 @@ struct node_receiving {
     struct err err;
 };
 
-struct node_receiving *node_receiving_new(struct node *n, raft_index index)
+struct node_receiving *node_receiving_new(raft_index index)
 {
     struct node_receiving *v = xmem_calloc(1, sizeof *v);
 
     ASSERT(index > 0);
-    v->node = n;
     v->index = index;
     return v;
 }
@@ -40,10 +38,7 @@ void node_receiving_free(struct node_receiving *v)
 {
     if (v == NULL)
         return;
-    if (v->db != NULL) { /* nobody is left who would take an ABORT */
-        ASSERT(node_stopped(v->node));
-        snap_db_abort(v->db);
-    }
+    ASSERT(v->db == NULL); /* an END has named it, or it was removed */
     mem_free(v);
 }
 
@@ -61,10 +56,20 @@ static void fail(struct node *n, struct node_request *r)
     node__fail_text(n, &n->work.out, r, GRPC_UNKNOWN, r->receiving->err.msg);
 }
 
+/* A member that stops does not wait for what its leader has yet to send. */
+static int check_goes_on(struct node *n, struct node_receiving *v)
+{
+    if (v->over)
+        return ERR_CANCELED;
+    if (atomic_load(&n->stopping))
+        return err_set(&v->err, ERR_CANCELED, "the member stops");
+    return 0;
+}
+
 static void take_piece(struct node *n, struct node_request *r)
 {
     struct node_receiving *v = r->receiving;
-    int rc = v->over ? ERR_CANCELED : 0;
+    int rc = check_goes_on(n, v);
 
     if (rc == 0 && v->db == NULL) {
         v->began = node__measure_now(n);
@@ -105,7 +110,7 @@ static void end(struct node *n, struct node_request *r)
 {
     struct node_receiving *v = r->receiving;
     mono_ns began = node__measure_now(n);
-    int rc = v->over ? ERR_CANCELED : 0;
+    int rc = check_goes_on(n, v);
 
     ASSERT(r->message->m.type == RAFT_MSG_SNAP);
     ASSERT(r->message->m.snapshot->meta.index == v->index);

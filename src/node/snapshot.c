@@ -122,8 +122,13 @@ int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_ma
 void node__snapshot_piece(struct node *n, struct node_request *r)
 {
     struct node_snapshot *s = r->snapshot;
-    struct payload *p = payload_new(NODE_SNAPSHOT_PIECE_BYTES);
+    struct payload *p;
 
+    if (atomic_load(&n->stopping)) { /* it does not wait for whoever takes gigabytes */
+        node__fail(n, &n->work.out, r, API_STOPPED);
+        return;
+    }
+    p = payload_new(NODE_SNAPSHOT_PIECE_BYTES);
     if (p == NULL) {
         node__fail_text(n, &n->work.out, r, GRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;

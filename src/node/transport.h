@@ -95,7 +95,7 @@ void node_report_removed(struct node *n);
  * the other messages, in pieces, and neither side ever holds more of it than a few pieces.
  *
  *      sender                                      receiver
- *      send_snapshot(ctx, s)                       v = node_receiving_new(n, index)
+ *      send_snapshot(ctx, s)                       v = node_receiving_new(index)
  *        NODE_REQ_SNAPSHOT_PIECE s->copy    -->      NODE_REQ_RECEIVE_PIECE  v, piece
  *        ... until a piece is empty         -->      ... as often as there are pieces
  *                                           -->      NODE_REQ_RECEIVE_END    v, the MsgSnap
@@ -129,9 +129,9 @@ void node_sent(struct node *n, struct node_sending *s, bool ok);
  *
  * A failed PIECE or END has removed everything, and says why (the text lives as long as
  * `receiving`); later ones fail, too.  Behind an END, an ABORT, or a failure the caller frees it.
- * When the node has stopped, no request comes back any more, and freeing removes what has come. */
+ * From node_stop on PIECE and END fail, and so do the pieces that are asked for at the sender. */
 struct node_receiving;
-struct node_receiving *node_receiving_new(struct node *n, raft_index index);
+struct node_receiving *node_receiving_new(raft_index index);
 uint64_t node_receiving_bytes(const struct node_receiving *v); /* taken so far */
 /* No request about it is under way.  NULL is accepted. */
 void node_receiving_free(struct node_receiving *v);

@@ -111,7 +111,7 @@ int peer_start(struct peer_server *p, struct err *e)
 
 static void stopped(void *user)
 {
-    loop_stop(((struct peer_server *) user)->loop);
+    peer__snapshots_end_loop(user);
 }
 
 /* On the loop: connections of ours first, or the servers at their other ends would be waited for.

@@ -68,8 +68,10 @@ NODISCARD int peer_first_check(struct peer_server *p, int64_t timeout_ms, struct
 
 NODISCARD int peer_start(struct peer_server *p, struct err *e);
 
-void peer_stop(struct peer_server *p); /* NULL is accepted; stopped ones too */
-void peer_free(struct peer_server *p); /* NULL is accepted; after the node was closed */
+/* Behind node_stop, while the actors go on: returns when the node has no request of it any more.
+ * Snapshots under way are broken off.  NULL is accepted; stopped ones, too. */
+void peer_stop(struct peer_server *p);
+void peer_free(struct peer_server *p); /* NULL is accepted; before the node is closed */
 
 /* ---- joining ---- */
 

@@ -124,6 +124,7 @@ struct peer_snapshots {
     struct mpsc back;
     struct loop_task take_back;
     _Atomic bool back_posted;
+    bool ends_loop; /* when nothing of them is with the node any more */
 };
 
 enum peer_direction { PEER_SENT, PEER_RECEIVED };
@@ -218,17 +219,17 @@ bool peer__is_post(struct http_req *r);
 
 /* ---- snapshots: snapshot_send.c, snapshot_receive.c, snapshots.c ---- */
 void peer__snapshots_open(struct peer_server *ps);
-void peer__snapshots_stop(struct peer_server *ps);  /* on the loop, which goes on for a while */
-void peer__snapshots_close(struct peer_server *ps); /* the loop and the node have ended */
+void peer__snapshots_stop(struct peer_server *ps); /* on the loop, which goes on for a while */
+/* On the loop, behind the stop: it ends when the node has given back what was asked about them. */
+void peer__snapshots_end_loop(struct peer_server *ps);
+void peer__snapshots_close(struct peer_server *ps); /* the loop has ended */
 struct peer_snapshot_metrics
 peer__snapshot_metrics(struct peer_server *ps, enum peer_direction direction, const char *other);
 void peer__snapshots_take(struct peer_server *ps);
 void peer__sendings_give_up(struct peer *p, const char *why);
 void peer__sendings_stop(struct peer_server *ps);
-void peer__sendings_free(struct peer_server *ps);
 void peer__snapshot_page(struct http_req *r, struct peer_server *ps);
 void peer__comings_stop(struct peer_server *ps);
-void peer__comings_free(struct peer_server *ps);
 void peer__answer_taken(struct http_req *r, const struct peer_server *ps); /* 204 */
 /* From somebody who was removed, or to somebody else: what is wrong with it, else NULL.  Answered
  * with 500 as by etcd (whose 403 never leaves it): a sender that has not heard yet who lives here

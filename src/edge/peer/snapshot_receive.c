@@ -55,9 +55,9 @@ static void piece_free(struct in_piece *p)
 static void snapshot_free(struct snapshot_in *x)
 {
     ASSERT(x->req == NULL); /* P5 */
+    ASSERT(!x->closing);
+    ASSERT(list_empty(&x->pieces));
     ASSERT(!loop_timer_active(&x->silence));
-    LIST_EACH_SAFE (l, &x->pieces)
-        piece_free(CONTAINER_OF(l, struct in_piece, link));
     list_remove(&x->link);
     x->ps->snapshots.coming_n--;
     payload_unref(x->piece);
@@ -309,7 +309,7 @@ static void begin_data(struct snapshot_in *x)
     end_earlier_terms(x);
     x->index = x->message->m.snapshot->meta.index;
     x->message->release = release;
-    x->receiving = node_receiving_new(x->ps->node, x->index);
+    x->receiving = node_receiving_new(x->index);
     metric_add(peer__snapshot_metrics(x->ps, PEER_RECEIVED, x->from).under_way, 1);
     LOG_INFO(x->ps->o.log, "receiving database snapshot", F_STR("local-member-id", x->ps->hex),
              F_STR("remote-snapshot-sender-id", x->from),
@@ -427,11 +427,4 @@ void peer__comings_stop(struct peer_server *ps)
             give_up(x);
         }
     }
-}
-
-/* Requests that the node still has will not come back. */
-void peer__comings_free(struct peer_server *ps)
-{
-    LIST_EACH_SAFE (l, &ps->snapshots.coming)
-        snapshot_free(CONTAINER_OF(l, struct snapshot_in, link));
 }

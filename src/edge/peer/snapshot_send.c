@@ -52,6 +52,7 @@ struct snapshot_out {
 static void snapshot_free(struct snapshot_out *x)
 {
     ASSERT(x->out == NULL); /* P5 */
+    ASSERT(x->asked == 0);
     ASSERT(!loop_timer_active(&x->late));
     ASSERT(!loop_timer_active(&x->rest));
     list_remove(&x->link);
@@ -337,11 +338,4 @@ void peer__sendings_stop(struct peer_server *ps)
         if (x->out != NULL)
             give_up(x, "the member stops");
     }
-}
-
-/* Requests that the node still has will not come back. */
-void peer__sendings_free(struct peer_server *ps)
-{
-    LIST_EACH_SAFE (l, &ps->snapshots.sending)
-        snapshot_free(CONTAINER_OF(l, struct snapshot_out, link));
 }

@@ -36,6 +36,14 @@ static void on_deliver(struct node_sink *s, struct node_request *first)
         loop_post(ps->loop, &ps->snapshots.take_back);
 }
 
+static void end_loop_when_idle(struct peer_server *ps)
+{
+    struct peer_snapshots *x = &ps->snapshots;
+
+    if (x->ends_loop && list_empty(&x->sending) && list_empty(&x->coming))
+        loop_stop(ps->loop);
+}
+
 static void on_back(struct loop_task *t)
 {
     struct peer_server *ps = CONTAINER_OF(t, struct peer_server, snapshots.take_back);
@@ -47,6 +55,7 @@ static void on_back(struct loop_task *t)
         next = x->next;
         r->done(r);
     }
+    end_loop_when_idle(ps);
 }
 
 /* ---- life ---- */
@@ -71,12 +80,18 @@ void peer__snapshots_stop(struct peer_server *ps)
     peer__comings_stop(ps);
 }
 
+void peer__snapshots_end_loop(struct peer_server *ps)
+{
+    ps->snapshots.ends_loop = true;
+    end_loop_when_idle(ps);
+}
+
 void peer__snapshots_close(struct peer_server *ps)
 {
-    on_back(&ps->snapshots.take_back);
-    peer__snapshots_take(ps); /* which are given up */
-    peer__sendings_free(ps);
-    peer__comings_free(ps);
+    peer__snapshots_take(ps);                /* which are given up */
+    ASSERT(mpsc_empty(&ps->snapshots.back)); /* P5 */
+    ASSERT(list_empty(&ps->snapshots.sending));
+    ASSERT(list_empty(&ps->snapshots.coming));
 }
 
 /* ---- numbers ---- */

@@ -67,7 +67,7 @@ static void on_snapshot(void *ctx, struct node_sending *s)
     p->snapshot = (struct pair_snapshot){
         .sending = s,
         .message = member_message(&s->m),
-        .receiving = node_receiving_new(p->side[1].m.node, s->m.snapshot->meta.index)};
+        .receiving = node_receiving_new(s->m.snapshot->meta.index)};
 }
 
 static void snapshot_over(struct pair *p, const char *why)

@@ -136,7 +136,7 @@ static bool begin_there(struct carrying *c)
         return false;
     c->to_life = c->to->life;
     c->to->carryings++;
-    c->receiving = node_receiving_new(c->to->node, c->sending->m.snapshot->meta.index);
+    c->receiving = node_receiving_new(c->sending->m.snapshot->meta.index);
     return true;
 }
 

@@ -478,7 +478,7 @@ static void what_does_not_fit_is_refused(void **state)
     pair_add(&p, PAIR_LEARNER);
     assert_true(pair_start(&p));
     for (int i = 0; i < 2; i++) {
-        v = node_receiving_new(p.side[1].m.node, 7);
+        v = node_receiving_new(7);
         if (i == 0)
             call_free(receive(&p, NODE_REQ_RECEIVE_PIECE, v, junk, NULL));
         c = receive(&p, NODE_REQ_RECEIVE_END, v, NULL, m);
@@ -491,7 +491,7 @@ static void what_does_not_fit_is_refused(void **state)
         node_receiving_free(v);
         assert_int_equal(files_with(&p, "tmp"), 0);
     }
-    v = node_receiving_new(p.side[1].m.node, 7);
+    v = node_receiving_new(7);
     call_free(receive(&p, NODE_REQ_RECEIVE_PIECE, v, junk, NULL));
     assert_int_equal(files_with(&p, "tmp"), 1);
     assert_int_equal(node_receiving_bytes(v), junk->bytes);

@@ -153,6 +153,79 @@ static void a_stop_answers_a_late_change_of_membership(void **state)
     lone_end(m, disk);
 }
 
+/* A piece of a snapshot that comes; the call's memory apart, all is the test's. */
+static struct call *submit_piece(struct member *m, enum node_request_kind kind,
+                                 struct node_receiving *v, struct node_snapshot *s,
+                                 struct payload *piece)
+{
+    struct call *c = xmem_calloc(1, sizeof *c);
+
+    c->r = (struct node_request){.kind = kind,
+                                 .sink = &m->sink,
+                                 .arena = arena_new((size_t) 1 << 16),
+                                 .receiving = v,
+                                 .snapshot = s,
+                                 .piece = piece};
+    node_submit(m->node, &c->r);
+    return c;
+}
+
+/* A leader sends faster than the disk takes, so that pieces always wait: a stop refuses them, and
+ * does not wait until all of it has come. */
+static void a_stop_breaks_off_a_snapshot_that_comes(void **state)
+{
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = lone_fresh(disk, 1);
+    struct node_receiving *v = node_receiving_new(1000);
+    struct payload *piece = payload_new(1000);
+    struct call *c[3];
+    bool refused = false;
+    size_t next = 0;
+
+    (void) state;
+    memset(piece->data, 0x5a, piece->bytes);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        c[i] = submit_piece(m, NODE_REQ_RECEIVE_PIECE, v, NULL, piece);
+    node_stop(m->node);
+    for (int i = 0; i < 100 && !node_stopped(m->node); i++) {
+        turns(m, 1);
+        while (c[next] != NULL && c[next]->answered) {
+            refused = refused || c[next]->r.result.code != GRPC_OK;
+            call_free(c[next]);
+            c[next] = refused ? NULL : submit_piece(m, NODE_REQ_RECEIVE_PIECE, v, NULL, piece);
+            next = (next + 1) % ARRAY_LEN(c);
+        }
+    }
+    assert_true(refused);
+    assert_true(node_stopped(m->node));
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        assert_null(c[i]);
+    node_receiving_free(v); /* which has no file any more */
+    payload_unref(piece);
+    lone_end(m, disk);
+}
+
+/* A member that takes a snapshot as fast as it is read is not waited for by a stop. */
+static void a_stop_breaks_off_a_snapshot_that_leaves(void **state)
+{
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = filled(disk);
+    struct call *asked = submit(m, NODE_REQ_SNAPSHOT), *piece;
+
+    (void) state;
+    turns(m, 3);
+    assert_true(asked->answered);
+    node_stop(m->node);
+    piece = submit_piece(m, NODE_REQ_SNAPSHOT_PIECE, NULL, asked->r.result.snapshot, NULL);
+    turns(m, 3);
+    assert_true(piece->answered);
+    assert_int_equal(piece->r.result.err, API_STOPPED);
+    call_free(piece);
+    node_snapshot_free(asked->r.result.snapshot);
+    call_free(asked);
+    lone_end(m, disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +234,8 @@ int main(void)
         cmocka_unit_test(a_stop_breaks_off_hashes_of_the_key_space),
         cmocka_unit_test(a_stop_breaks_off_hashes_of_the_file),
         cmocka_unit_test(a_stop_answers_a_late_change_of_membership),
+        cmocka_unit_test(a_stop_breaks_off_a_snapshot_that_comes),
+        cmocka_unit_test(a_stop_breaks_off_a_snapshot_that_leaves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
