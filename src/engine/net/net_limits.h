@@ -128,7 +128,7 @@ void net_limits_default(struct net_limits *l);
 #define NET_OUT_HIGH_BYTES (256u << 10)
 
 /* The same for a greedy connection, while a modest one is near. */
-#define NET_OUT_GREEDY_BYTES (64u << 10)
+#define NET_OUT_GREEDY_BYTES (32u << 10)
 
 /* Pieces at least this long are written from where they lie (writev), shorter ones are copied. */
 #define NET_OUT_REF_BYTES 4096
@@ -153,7 +153,7 @@ void net_limits_default(struct net_limits *l);
  * what an answer takes. */
 #define NET_MODEST_US 10000
 #define NET_SLICE_MODEST_US 200
-#define NET_SLICE_GREEDY_US 100
+#define NET_SLICE_GREEDY_US 50
 
 /* Who is greedy.  A slice that was cut short and a round of output that left some cost a connection
  * NET_CUT, what was handled within one slice gives 1 back.  A new connection has to show that it is

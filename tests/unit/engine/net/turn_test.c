@@ -7,7 +7,7 @@
 
 #include "unit/engine/net/turn_rig.h"
 
-#define WORK_US 100
+#define WORK_US 50
 #define GREEDY_REQUESTS 1000
 #define GREEDY_MAX 8
 #define MODEST 100
