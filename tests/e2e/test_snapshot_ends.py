@@ -139,7 +139,7 @@ def test_a_snapshot_beside_writes_leaves_with_rests(new_cluster, ketch_bin, tmp_
 
 
 def threads_and_files(member):
-    """Of the process: names of its threads; what it has open under its directory, and how many sockets."""
+    """Of the process: names of its threads, and what it has open under its directory but its log."""
     proc = pathlib.Path(f'/proc/{member.process.pid}')
     files = []
     for fd in (proc / 'fd').iterdir():
@@ -164,6 +164,7 @@ def test_a_receiver_of_the_other_kind_is_killed(new_cluster, ketch_bin, request,
         away.channel = None
         put_until_log_is_gone(leader, b'x' * 200_000)
         before = threads_and_files(leader)
+        reads = metric(leader, 'etcd_mvcc_db_open_read_transactions') + 1  # a view goes with the next write
         snap = away.data_dir / 'member' / 'snap'
         for i in range(int(os.environ.get('KETCH_KILLS', 3))):
             half = set(snap.glob('tmp*'))
@@ -176,5 +177,7 @@ def test_a_receiver_of_the_other_kind_is_killed(new_cluster, ketch_bin, request,
         away.wait_for(lambda: not any(snap.glob('tmp*')))
         if sender == 'ours':
             leader.wait_for(lambda: metric(leader, 'etcd_network_snapshot_send_inflights_total') == 0)
+            put_many(leader, 5, prefix=b'then')
+            leader.wait_for(lambda: metric(leader, 'etcd_mvcc_db_open_read_transactions') <= reads)
             leader.wait_for(lambda: threads_and_files(leader) == before)
             assert metric(leader, 'etcd_network_snapshot_send_success') >= 1
