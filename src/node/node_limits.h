@@ -24,8 +24,7 @@
 #define NODE_LOG_READ_BYTES ((size_t) 4 << 20) /* read back at once, for several messages */
 /* What was read for one follower waits while others ask so often. */
 #define NODE_LOG_READ_PATIENCE 3
-#define NODE_LOG_READ_KEEP 1000   /* apply jobs until what was read is dropped unused */
-#define NODE_TICKS_AT_ONCE_MAX 10 /* after a pause, so many ticks and no more */
+#define NODE_LOG_READ_KEEP 1000 /* apply jobs until what was read is dropped unused */
 #define NODE_READ_RETRY_NS INT64_C(500000000)
 /* Kept of the log for what consensus stores when no further segment can be made. */
 #define NODE_LOG_LAST_BYTES (UINT64_C(8) << 20)

@@ -169,6 +169,27 @@ static void a_leader_removes_itself_while_its_log_is_slow(void **state)
     test_free(o);
 }
 
+/* A follower that stood still for two election timeouts, as a machine does that is stolen, has
+ * heard of its leader a moment ago as far as it can tell: it asks for no election and agrees to
+ * none. */
+static void time_that_was_not_lived_is_no_silence_of_the_leader(void **state)
+{
+    struct others *o = following(5);
+    struct raft_message ask = {.type = RAFT_MSG_PRE_VOTE, .term = 10, .index = 3, .log_term = 1};
+
+    (void) state;
+    o->m.now += INT64_C(2000000000);
+    others_settle(o);
+    others_say(o, 1, &ask);
+    others_settle(o);
+    assert_true(member_run(&o->m, 300, NULL));
+    assert_int_equal(others_got(o, RAFT_MSG_PRE_VOTE_RESP, NULL), 0);
+    assert_int_equal(others_got(o, RAFT_MSG_PRE_VOTE, NULL), 0);
+    assert_true(member_run(&o->m, 3000, NULL)); /* a silence that it did live through is one */
+    assert_true(others_got(o, RAFT_MSG_PRE_VOTE, NULL) > 0);
+    end(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +197,7 @@ int main(void)
         cmocka_unit_test(promises_that_wait_end_with_the_member),
         cmocka_unit_test(a_commit_index_travels_with_the_entries),
         cmocka_unit_test(a_leader_removes_itself_while_its_log_is_slow),
+        cmocka_unit_test(time_that_was_not_lived_is_no_silence_of_the_leader),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
