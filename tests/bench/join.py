@@ -4,8 +4,8 @@ A cluster is filled; then puts go on at a steady pace, in turn with nothing else
 cannot serve, and is sent the data file. A rest takes as long as the join before it. Before it the learner is stopped, removed and
 deleted, and the disk is given time. The puts are those of h2load that begin between the learner's start and its reaching the
 leader's revision. Each join is compared with the rests before and after it together, for a machine that is shared has better and
-worse minutes; what counts is the median of the rounds. Clients run as soon as there is something to do for them and no processor
-sleeps, as if clients had machines of their own (elsewhere.py).
+worse minutes; what counts is the median of the rounds. Clients run as soon as there is something to do for them, as if they
+had machines of their own (elsewhere.py). Processors may sleep: kept awake, they serve three members at rest worse, not better.
 
 Memory is what no file stands behind (RssAnon of /proc/PID/status), sampled every 10 ms. Pages of the mapped data file are the
 kernel's to take back and are printed, not judged. The sender may grow by 64 MB above what it had with the puts alone; the
@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT / 'tests/e2e'))
 
 from cluster_lib import Cluster, log_lines  # noqa: E402
 from conftest import Messages  # noqa: E402
-from elsewhere import Awake, run_at_once  # noqa: E402
+from elsewhere import run_at_once  # noqa: E402
 from load import Load, percentile  # noqa: E402
 from where import Where, disk_of  # noqa: E402
 from wire import put  # noqa: E402
@@ -250,7 +250,7 @@ def main():
     p.add_argument('--program', type=pathlib.Path, default=BIN)
     p.add_argument('--folder', help='where the data directories are made (twice the megabytes and the logs for each)')
     a = p.parse_args()
-    with tempfile.TemporaryDirectory(prefix='join-', dir=a.folder) as folder, Awake():
+    with tempfile.TemporaryDirectory(prefix='join-', dir=a.folder) as folder:
         run(a, pathlib.Path(folder))
 
 
