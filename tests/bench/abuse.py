@@ -22,7 +22,6 @@ attack, in cores; and how much its resident memory grew at the most. A goal that
 is what a request that comes at the wrong moment waits for, at the least.
 """
 import argparse
-import multiprocessing
 import os
 import pathlib
 import socket
@@ -261,21 +260,8 @@ def forever(attack, port):
             time.sleep(0.01)
 
 
-class Attack:
-    """While it is entered so many processes do that."""
-
-    def __init__(self, fn, processes, port):
-        self.processes = [multiprocessing.Process(target=forever, args=(fn, port), daemon=True) for _ in range(processes)]
-
-    def __enter__(self):
-        for p in self.processes:
-            p.start()
-
-    def __exit__(self, *_):
-        for p in self.processes:
-            p.kill()
-        for p in self.processes:
-            p.join()
+def attacking(fn, processes, port):
+    return elsewhere.Processes(forever, [(fn, port)] * processes)
 
 
 # ---- the others ----
@@ -346,7 +332,7 @@ def measure(name, program, a, folder):
         with Others(s, folder, enable_users(s) if name in WITH_USERS else None) as others:
             for i in range(a.rounds):
                 for under in ([False, True] if i % 2 == 0 else [True, False]):
-                    with Attack(fn if under else spinning, processes, s.port):
+                    with attacking(fn if under else spinning, processes, s.port):
                         phases[under].append(Phase(s, a.seconds))
                     time.sleep(a.calm if under else 0)
         alive = s.p.poll() is None
@@ -378,7 +364,7 @@ def measure_turns(name, a, folder):
     preloaded.file.unlink(missing_ok=True)
     with server.Server(str(preloaded.program), folder, tls=name in OVER_TLS) as s:
         load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
-        with Others(s, folder, enable_users(s) if name in WITH_USERS else None), Attack(*ATTACKS[name], s.port):
+        with Others(s, folder, enable_users(s) if name in WITH_USERS else None), attacking(*ATTACKS[name], s.port):
             time.sleep(WARM_S)
             before = len(preloaded.microseconds())
             time.sleep(a.rounds * a.seconds)
@@ -416,7 +402,7 @@ def main():
     else:
         print('| attack | put at rest, ms: p50 / p99 | attacked | ratio of p99 | range at rest | attacked | ratio of p99 | server cores | '
           'memory added, MB | |\n|---|---|---|---|---|---|---|---|---|---|')
-    with tempfile.TemporaryDirectory(prefix='ketch-abuse-', dir=a.folder) as folder, elsewhere.Awake(but_last=True):
+    with tempfile.TemporaryDirectory(prefix='ketch-abuse-', dir=a.folder) as folder, elsewhere.awake():
         for name in a.attack or ATTACKS:
             print(measure_turns(name, a, folder) if a.turns else measure(name, a.program, a, folder), flush=True)
 

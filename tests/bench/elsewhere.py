@@ -5,7 +5,7 @@ virtual machine's processor which sleeps is woken up when the host likes.
 
     run_at_once(pid)     clients whose waiting is measured: they run as soon as there is something to do for them
     run_last()           those who merely make work: on the last processor, when nobody else wants it
-    with Awake(): ...    no processor sleeps; `but_last` where somebody runs last, and would get half of what is left
+    with awake(): ...    no processor sleeps but the last one, for who spins there would take half of what is left to who runs last
 """
 import multiprocessing
 import os
@@ -39,19 +39,22 @@ def spin_on(processor):
         pass
 
 
-class Awake:
-    """`but_last`: the last processor is left to who runs last."""
+class Processes:
+    """While it is entered these run."""
 
-    def __init__(self, but_last=False):
-        which = processors()[:-1] if but_last else processors()
-        self.processes = [multiprocessing.Process(target=spin_on, args=(p,), daemon=True) for p in which]
+    def __init__(self, target, args_of_each):
+        self.all = [multiprocessing.Process(target=target, args=args, daemon=True) for args in args_of_each]
 
     def __enter__(self):
-        for p in self.processes:
+        for p in self.all:
             p.start()
 
     def __exit__(self, *_):
-        for p in self.processes:
+        for p in self.all:
             p.kill()
-        for p in self.processes:
+        for p in self.all:
             p.join()
+
+
+def awake():
+    return Processes(spin_on, [(p,) for p in processors()[:-1]])
