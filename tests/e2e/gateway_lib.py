@@ -4,6 +4,13 @@ import json
 import re
 
 
+def with_ports(text, names):
+    """The text with names instead of ports, where they are ports: the digits of an id may be those of one."""
+    for port, name in names.items():
+        text = re.sub(rf'(?<!\w){port}(?!\w)', name, text)
+    return text
+
+
 class Gateway:
     """Requests to one server; ids that differ from cluster to cluster become N1, N2, ... in what it returns."""
 
@@ -23,7 +30,7 @@ class Gateway:
     def plain(self, text):
         """The text with ids and ports replaced, and without what Go's library varies from build to build: blanks."""
         text = re.sub(r'(?<=[\]}"\de]), (?=["{\[])', ',', text).replace('proto:\xa0', 'proto: ')
-        text = text.replace(str(self.server.client_port), 'CLIENT').replace(str(self.server.peer_port), 'PEER')
+        text = with_ports(text, {self.server.client_port: 'CLIENT', self.server.peer_port: 'PEER'})
         return re.sub(r'\d{15,}', lambda m: self.ids.setdefault(m[0], f'N{len(self.ids) + 1}'), text)
 
     def step(self, path, body, keep=None):

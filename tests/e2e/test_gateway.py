@@ -11,7 +11,7 @@ import pytest
 
 from conftest import has_address_sanitizer
 
-from gateway_lib import Gateway
+from gateway_lib import Gateway, with_ports
 from ws_lib import CLOSE, PING, PONG, TEXT, WebSocket
 
 
@@ -171,6 +171,11 @@ def pair(start_server, reference, tmp_path):
     level = [] if same else ['--emulated-version=3.5']
     with start_server(tmp_path / 'ours', *level) as ours, start_server(tmp_path / 'theirs', etcd=program) as theirs:
         yield Gateway(ours), Gateway(theirs), same
+
+
+def test_ports_have_names_and_ids_keep_their_digits():
+    text = '{"cluster_id":"14842379068965178418","peerURLs":["http://127.0.0.1:23790","http://h:123790"]} port 23790'
+    assert with_ports(text, {23790: 'PEER'}) == text.replace('1:23790', '1:PEER').replace('port 23790', 'port PEER')
 
 
 def test_every_route(pair):

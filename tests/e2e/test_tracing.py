@@ -14,6 +14,7 @@ import time
 import grpc
 import pytest
 from conftest import free_ports
+from gateway_lib import with_ports
 from otel_lib import Collector
 
 TABLE = pathlib.Path(__file__).parent / 'traces_of_3_7_1.txt'
@@ -148,7 +149,7 @@ class Lines:
         self.server, self.numbers = server, {}
 
     def plain(self, text):
-        text = text.replace(str(self.server.client_port), 'PORT').replace(repr('\xa0')[1:-1], ' ')
+        text = with_ports(text, {self.server.client_port: 'PORT'}).replace(repr('\xa0')[1:-1], ' ')
         text = re.sub(r'l/[0-9a-f]{16}', 'l/LEASE', text)
         if 'l/LEASE' in text:  # etcd's transaction reads who was first, ours does so afterwards
             text = re.sub(r"'(success|failure)_len': \d", r"'\1_len': N", text)
