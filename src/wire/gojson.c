@@ -10,53 +10,52 @@ static size_t sequence(struct bytes s)
     return n <= s.n && utf8_valid(bytes_of(s.p, n)) ? n : 0;
 }
 
-static bool add_ascii(struct buf *b, char c)
+static void add_ascii(struct buf *out, uint8_t c, bool html)
 {
-    switch (c) {
-    case '"':
-        return buf_add_str(b, "\\\"");
-    case '\\':
-        return buf_add_str(b, "\\\\");
-    case '\b':
-        return buf_add_str(b, "\\b");
-    case '\f':
-        return buf_add_str(b, "\\f");
-    case '\n':
-        return buf_add_str(b, "\\n");
-    case '\r':
-        return buf_add_str(b, "\\r");
-    case '\t':
-        return buf_add_str(b, "\\t");
-    case '<':
-    case '>':
-    case '&':
-        return buf_printf(b, "\\u%04x", (unsigned) c);
-    default:
-        return (unsigned char) c < 0x20 ? buf_printf(b, "\\u%04x", (unsigned) c)
-                                        : buf_add_char(b, c);
+    static const char escaped[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+
+    for (size_t i = 0; i + 1 < sizeof escaped; i += 2) {
+        if (c == (uint8_t) escaped[i]) {
+            buf_printf(out, "\\%c", escaped[i + 1]);
+            return;
+        }
     }
+    if (c < 0x20 || (html && (c == '<' || c == '>' || c == '&')))
+        buf_printf(out, "\\u%04x", c);
+    else
+        buf_add_char(out, (char) c);
 }
 
-bool gojson_add_string(struct buf *b, struct bytes s)
+/* `bad` stands for what is no UTF-8. */
+static bool add_string(struct buf *out, struct bytes s, bool html, const char *bad)
 {
-    buf_add_char(b, '"');
+    buf_add_char(out, '"');
     while (s.n > 0) {
         size_t n = s.p[0] < 0x80 ? 1 : sequence(s);
 
         if (s.p[0] < 0x80)
-            add_ascii(b, (char) s.p[0]);
+            add_ascii(out, s.p[0], html);
         else if (n == 0)
-            buf_add_str(b, "\\ufffd");
-        else if (n == 3 && s.p[0] == 0xe2 && s.p[1] == 0x80 && (s.p[2] | 1) == 0xa9)
-            buf_printf(b, "\\u20%02x", s.p[2] == 0xa8 ? 0x28u : 0x29u);
+            buf_add_str(out, bad);
+        else if (html && n == 3 && s.p[0] == 0xe2 && s.p[1] == 0x80 && (s.p[2] | 1) == 0xa9)
+            buf_printf(out, "\\u20%02x", s.p[2] == 0xa8 ? 0x28u : 0x29u);
         else
-            buf_add(b, s.p, n);
+            buf_add(out, s.p, n);
         n = MAX(n, (size_t) 1);
-        s.p += n;
-        s.n -= n;
+        s = bytes_of(s.p + n, s.n - n);
     }
-    buf_add_char(b, '"');
-    return !b->failed;
+    buf_add_char(out, '"');
+    return !out->failed;
+}
+
+bool gojson_add_string(struct buf *b, struct bytes s)
+{
+    return add_string(b, s, true, "\\ufffd");
+}
+
+bool json_add_string(struct buf *out, struct bytes s, bool html)
+{
+    return add_string(out, s, html, "\xef\xbf\xbd");
 }
 
 bool gojson_add_strings(struct buf *b, const char *const *v, size_t n, bool null_when_empty)

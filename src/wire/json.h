@@ -104,7 +104,4 @@ bool json_write_part(struct json_write *w, struct bytes in, struct buf *out);
 /* It is complete. */
 bool json_write_end(struct json_write *w, struct buf *out);
 
-/* Appends s as a quoted string; bytes that are not UTF-8 become U+FFFD. */
-bool json_add_string(struct buf *out, struct bytes s, bool html);
-
 #endif

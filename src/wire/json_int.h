@@ -1,4 +1,4 @@
-/* json_int.h -- tokens of JSON text, for json_read.c.  Private to wire. */
+/* json_int.h -- tokens of JSON text, and what they stand for, for json_read.c.  Private to wire. */
 #ifndef KETCH_WIRE_JSON_INT_H
 #define KETCH_WIRE_JSON_INT_H
 

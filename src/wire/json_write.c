@@ -9,6 +9,7 @@
 #include "wire/json.h"
 
 #include "base/alloc.h"
+#include "wire/gojson.h"
 #include "wire/pb.h"
 #include "wire/wire.h"
 
@@ -39,52 +40,7 @@ void json_write_done(struct json_write *w)
     w->cap = w->depth = 0;
 }
 
-/* ---- strings ---- */
-
-/* Bytes of the well-formed UTF-8 sequence that s begins with; 0 when it begins with none. */
-static size_t sequence(struct bytes s)
-{
-    size_t n = s.p[0] < 0xe0 ? 2 : s.p[0] < 0xf0 ? 3 : 4;
-
-    return n <= s.n && utf8_valid(bytes_of(s.p, n)) ? n : 0;
-}
-
-static void add_ascii(struct buf *out, uint8_t c, bool html)
-{
-    static const char escaped[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-
-    for (size_t i = 0; i + 1 < sizeof escaped; i += 2) {
-        if (c == (uint8_t) escaped[i]) {
-            buf_printf(out, "\\%c", escaped[i + 1]);
-            return;
-        }
-    }
-    if (c < 0x20 || (html && (c == '<' || c == '>' || c == '&')))
-        buf_printf(out, "\\u%04x", c);
-    else
-        buf_add_char(out, (char) c);
-}
-
-bool json_add_string(struct buf *out, struct bytes s, bool html)
-{
-    buf_add_char(out, '"');
-    while (s.n > 0) {
-        size_t n = s.p[0] < 0x80 ? 1 : sequence(s);
-
-        if (s.p[0] < 0x80)
-            add_ascii(out, s.p[0], html);
-        else if (n == 0)
-            buf_add_str(out, "\xef\xbf\xbd");
-        else if (html && n == 3 && s.p[0] == 0xe2 && s.p[1] == 0x80 && (s.p[2] | 1) == 0xa9)
-            buf_printf(out, "\\u20%02x", s.p[2] == 0xa8 ? 0x28u : 0x29u);
-        else
-            buf_add(out, s.p, n);
-        n = MAX(n, (size_t) 1);
-        s = bytes_of(s.p + n, s.n - n);
-    }
-    buf_add_char(out, '"');
-    return !out->failed;
-}
+/* ---- base64 ---- */
 
 static void add_base64(struct json_write *w, struct bytes in, struct buf *out)
 {

@@ -4,6 +4,7 @@
  * GATEWAY_QUEUED_BYTES to take: a range of any length passes through, and a stream's method sees
  * that its client is slow. */
 #include "edge/server/gateway_int.h"
+#include "wire/gojson.h"
 
 /* ---- heads ---- */
 
