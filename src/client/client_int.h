@@ -5,7 +5,7 @@
  *   login      a token, and a new one when it is refused    (login.c)
  *   call       a unary call with its time and attempts      (call.c)
  *   stream     a call with many answers                     (stream.c)
- *   watch      watchers over one or two streams             (watch.c)
+ *   watch      watchers over one or two streams             (watch_int.h)
  *   keep_alive a lease kept alive over a stream of its own  (keepalive.c)
  */
 #ifndef KETCH_CLIENT_CLIENT_INT_H
