@@ -1,4 +1,5 @@
 """The steps of a run: what each sends to both servers, and how the answers are compared."""
+import contextlib
 import random
 import subprocess
 import time
@@ -89,9 +90,8 @@ class Run(WatchSteps, ServerSteps, ServiceSteps):
         """Calls both, compares, remembers what the state has become; our answer."""
         path = '/' + full(name)
         body = request.SerializeToString() if sent is None else sent
-        began = time.monotonic()
-        real, ours = [s.unary(path, body, self.compression) for s in self.sides]
-        self.known.apart = max(self.known.apart, time.monotonic() - began)
+        with self.timed():
+            real, ours = [s.unary(path, body, self.compression) for s in self.sides]
         self.requests += 1
         cls = self.response_class(name)
         if real != ours and not self.known.agree(request, cls, real, ours):
@@ -100,6 +100,13 @@ class Run(WatchSteps, ServerSteps, ServiceSteps):
         if ours.code == 0 and cls.DESCRIPTOR.name in WRITES:
             self.state.revision = max(self.state.revision, cls.FromString(ours.body).header.revision)
         return ours
+
+    @contextlib.contextmanager
+    def timed(self):
+        """The same is asked of both servers: what they know of times differs by as long as that takes."""
+        began = time.monotonic()
+        yield
+        self.known.apart = max(self.known.apart, time.monotonic() - began)
 
     def ours_alone(self, rule, name, request, expected):
         """What only 3.7 can be asked: the answer must be one of `expected`, pairs of code and text."""

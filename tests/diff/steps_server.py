@@ -1,8 +1,12 @@
 """Steps that stop the servers, fill them up, or ask them by etcdctl."""
+import os
+import shutil
 import subprocess
 
+import generate
 import pair
 
+patience = pair.conftest.patience
 CTL_SECONDS = 60
 
 
@@ -23,6 +27,17 @@ class ServerSteps:
             s.restart_with(*flags)
         self.start()
         self.known.restarted = True
+
+    def begin_anew(self):
+        """Both with an empty directory: what they had differs by chance, and what comes is compared as ever."""
+        for w in [*self.watches, self.sentinel]:
+            w.close()
+        for s in self.sides:
+            s.kill()
+            shutil.rmtree(s.server.data_dir)
+            s.restart_with()
+        self.state, self.compacting = generate.State(), False
+        self.start()
 
     # -- no room
 
@@ -72,7 +87,8 @@ class ServerSteps:
     def etcdctl(self, program, side, args):
         """Status, output and errors, the log lines and the address left out."""
         endpoint = side.server.endpoint
-        p = subprocess.run([str(program), '--endpoints', endpoint, *args], capture_output=True, timeout=CTL_SECONDS)
+        p = subprocess.run([str(program), '--endpoints', endpoint, *args], capture_output=True, timeout=CTL_SECONDS,
+                           env={**os.environ, **patience(args)})
         out, err = (x.decode(errors='replace').replace(endpoint, 'ENDPOINT') for x in (p.stdout, p.stderr))
         if args[:2] == ['lease', 'list'] and self.known.restarted:
             out = ''.join(sorted(out))      # leases of one length come in any order
