@@ -47,13 +47,13 @@ def is_free(port):
             return False
 
 
-def free_suffix(taken):
-    """Four digits that make a free port alone and behind 1, 2 and 3: none that the kernel gives to whoever asks for any, nor one of
-    those of the first processes of pytest (conftest.py)."""
-    while True:
-        n = random.randrange(1100, 2000)
-        if n not in taken and all(is_free(n + k * 10000) for k in range(4)):
-            return n
+def free_ports_for(ports):
+    """For each of the page's ports four digits that make a free port alone and behind 1, 2 and 3: none that the kernel gives to whoever
+    asks for any, nor one of those of the first processes of pytest (conftest.py), nor a number that the page has."""
+    there = set(re.findall(r'\d+', PAGE.read_text()))
+    candidates = (n for n in random.sample(range(1100, 2000), 900)
+                  if not there & {str(n + k * 10000) for k in range(4)} and all(is_free(n + k * 10000) for k in range(4)))
+    return dict(zip(ports, candidates))
 
 
 def with_port(text, old, new):
@@ -145,9 +145,7 @@ def test_section(ketch_bin, tmp_path, title, blocks):
     missing = [needs for _, needs, _ in blocks if needs and not shutil.which(needs)]
     if missing:
         pytest.skip(f'skipped: {", ".join(missing)} is not installed')
-    client = free_suffix([])
-    ports = {'2379': client, '2380': free_suffix([client]), '9090': free_suffix([client])}
-    shell = Shell(tmp_path, ketch_bin, ports)
+    shell = Shell(tmp_path, ketch_bin, free_ports_for(['2379', '2380', '9090']))
     try:
         printed = ''
         for kind, _, text in blocks:
@@ -158,6 +156,13 @@ def test_section(ketch_bin, tmp_path, title, blocks):
                 assert re.fullmatch(pattern_of(text), got), f'{title}: the page says\n{text}\nbut it printed\n{printed}'
     finally:
         shell.close()
+
+
+def test_ports_of_a_section_are_different():
+    """They were drawn one by one, and two of them were the same in one run of nine hundred."""
+    for _ in range(20):
+        ports = free_ports_for(range(500))
+        assert len(set(ports.values())) == 500
 
 
 def test_every_block_is_of_a_known_kind():
