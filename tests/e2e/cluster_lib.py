@@ -5,6 +5,11 @@ import time
 
 from conftest import START_SECONDS, WAIT_SECONDS, Server, free_ports
 
+# Who leads goes on leading though its disk, which others use, too, keeps it waiting for a second or two.  Members that are connected
+# do not wait so long for their first election, but two of them would (first_ticks.c).
+STEADY = ('--election-timeout', '5000')
+PROMPT = ('--election-timeout', '1000')  # etcd's own: for tests in which leaders are lost
+
 
 class Member(Server):
     """One member: its name and its peer URL are in everybody's --initial-cluster."""
@@ -40,9 +45,11 @@ class Member(Server):
 
 
 class Cluster:
-    """Members named m1, m2, ...; `etcds` says which program each is."""
+    """Members named m1, m2, ...; `etcds` says which program each is.  STEADY, if they are three and `flags` say nothing else."""
 
     def __init__(self, etcds, folder, ctl, messages, flags=()):
+        if len(etcds) > 2 and '--election-timeout' not in flags:
+            flags = [*flags, *STEADY]
         ports = free_ports(2 * len(etcds))
         pairs = [(ports[2 * i], ports[2 * i + 1]) for i in range(len(etcds))]
         text = ','.join(f'm{i + 1}=http://127.0.0.1:{p[1]}' for i, p in enumerate(pairs))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cluster_lib import Cluster, Writer
+from cluster_lib import PROMPT, Cluster, Writer
 
 KILLS = 6
 
@@ -19,6 +19,13 @@ def new_cluster(ketch_bin, messages, tmp_path):
 @pytest.fixture
 def three(new_cluster, ketch_bin):
     with new_cluster([ketch_bin / 'etcd'] * 3) as c:
+        yield c
+
+
+@pytest.fixture
+def mortal(new_cluster, ketch_bin):
+    """Three that elect another leader soon."""
+    with new_cluster([ketch_bin / 'etcd'] * 3, *PROMPT) as c:
         yield c
 
 
@@ -42,14 +49,14 @@ def test_every_member_writes_and_reads(three):
     leader.wait_for(lambda: {m.status().storageVersion for m in three.members} == {'3.7.0'})
 
 
-def test_one_member_down_is_no_matter_and_two_are(three):
+def test_one_member_down_is_no_matter_and_two_are(mortal):
     """Without a majority nothing is written or read but serializable; with it again, everything goes on."""
     import grpc
-    put(three.members[0], b'a', b'1')
-    a, b = three.followers()
+    put(mortal.members[0], b'a', b'1')
+    a, b = mortal.followers()
     b.kill()
     put(a, b'a', b'2')
-    for m in three.running():
+    for m in mortal.running():
         if m is not a:
             m.kill()
     with pytest.raises(grpc.RpcError):
@@ -69,28 +76,28 @@ def test_a_removal_during_the_stop(three):
     assert leader.process.wait(60) == -signal.SIGTERM
 
 
-def test_acknowledged_writes_survive_kills(three):
+def test_acknowledged_writes_survive_kills(mortal):
     """Under load any member is killed with SIGKILL and started again: nothing acknowledged is lost, the members agree.
 
     What a follower had handed to a leader that is killed is lost, and its client hears nothing for as long as it has
     patience, as with a real etcd; all the patience of two such losses in a row would be most of the bound below."""
-    writers = [Writer(three, f'w{i}-', patience=1) for i in range(3)]
+    writers = [Writer(mortal, f'w{i}-', patience=1) for i in range(3)]
     for w in writers:
         w.start()
     for i in range(KILLS):
-        victim = three.leader() if i % 2 == 0 else three.followers()[i % 2]
+        victim = mortal.leader() if i % 2 == 0 else mortal.followers()[i % 2]
         time.sleep(0.3)
         victim.kill()
         time.sleep(0.5)
         victim.start()
     for w in writers:
         w.stop()
-    three.agree()
+    mortal.agree()
     for w in writers:
-        for m in three.members:
+        for m in mortal.members:
             w.check(m)
     assert max(g for w in writers for g in w.gaps) < 10
-    for m in three.members:  # a line that etcd knows, but does not write for each batch
+    for m in mortal.members:  # a line that etcd knows, but does not write for each batch
         assert 'missing from unstable log' not in m.log_text()
 
 
@@ -115,7 +122,7 @@ def test_a_cluster_starts_again(three):
 def test_members_of_both_kinds_agree(new_cluster, ketch_bin, real_bin, ours):
     """Ours and real ones in one cluster, each of them leader in turn, hold bit-identical keys."""
     etcds = [ketch_bin / 'etcd'] * ours + [real_bin / 'etcd'] * (3 - ours)
-    with new_cluster(etcds) as c:
+    with new_cluster(etcds, *PROMPT) as c:
         led = set()
         writer = Writer(c, 'w-')
         writer.start()
@@ -199,18 +206,18 @@ def try_add(cluster, ketch_bin, through):
     return True
 
 
-def test_a_removed_leader_hands_over(three):
+def test_a_removed_leader_hands_over(mortal):
     """The leader removes itself: the others elect another, and go on."""
-    leader = three.leader()
+    leader = mortal.leader()
     put(leader, b'a', b'1')
     leader.wait_for(lambda: removed_itself(leader))
-    follower = three.followers_of(leader)[0]
+    follower = mortal.followers_of(leader)[0]
     follower.wait_for(lambda: 'removed remote peer' in follower.log_text())  # before, it gives the put to a leader that is gone
     put(follower, b'now', b'1')  # neither lost with the old leader nor refused
     assert leader.process.wait(60) == 0
-    put(three.running()[0], b'b', b'2')
-    assert len(member_list(three.running()[0])) == 2
-    three.agree()
+    put(mortal.running()[0], b'b', b'2')
+    assert len(member_list(mortal.running()[0])) == 2
+    mortal.agree()
 
 
 def removed_itself(leader):
@@ -265,7 +272,7 @@ def test_a_leader_that_stops_hands_over(three):
     writer.stop()
     writer.check(left)
     assert 'leadership transfer finished' in leader.log_text()
-    assert any('received MsgTimeoutNow from' in m.log_text() for m in three.running())
+    left.wait_for(lambda: any('received MsgTimeoutNow from' in m.log_text() for m in three.running()))
 
 
 def keep_alive(member, lease):
@@ -291,20 +298,20 @@ def test_leases_are_known_through_every_member(three):
             assert not other.grpc('etcdserverpb.KV/Range')(key=b'l%d' % i).kvs
 
 
-def test_leases_outlive_their_leader_and_end(three):
+def test_leases_outlive_their_leader_and_end(mortal):
     """When the leader dies the next one times the leases anew: none ends early, and all end."""
-    leader = three.leader()
-    grant = three.followers()[0].grpc('etcdserverpb.Lease/LeaseGrant')(TTL=4)
+    leader = mortal.leader()
+    grant = mortal.followers()[0].grpc('etcdserverpb.Lease/LeaseGrant')(TTL=4)
     begin = time.monotonic()
     leader.grpc('etcdserverpb.KV/Put')(key=b'k', value=b'v', lease=grant.ID)
     time.sleep(1)
     leader.kill()
-    left = three.leader()
+    left = mortal.leader()
     while left.grpc('etcdserverpb.KV/Range')(key=b'k').kvs:
         assert time.monotonic() - begin < 60
         time.sleep(0.1)
     assert time.monotonic() - begin >= 4
-    three.agree()
+    mortal.agree()
 
 
 @pytest.mark.parametrize('ours_leads', [True, False])

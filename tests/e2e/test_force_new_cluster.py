@@ -1,7 +1,7 @@
 """--force-new-cluster: what a lost cluster's last member does with its directory."""
 import pytest
 
-from cluster_lib import Cluster
+from cluster_lib import PROMPT, Cluster
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def lost_cluster(ketch_bin, messages, tmp_path):
             for m in c.running():
                 m.kill()
             left.channel = None
+            left.flags += PROMPT  # alone it waits for all of the time
             return c, left, revision
     return make
 
@@ -49,7 +50,7 @@ def test_one_member_goes_on_alone(lost_cluster, ketch_bin, request, before):
         assert members(left) == ['m1']
         put = left.grpc('etcdserverpb.KV/Put')(key=b'alone', value=b'v')
         assert put.header.revision == revision + 1
-        assert 'forcing restart member' in left.log_text()
+        left.wait_for(lambda: 'forcing restart member' in left.log_text())
         left.kill()
         left.channel = None
         left.use(etcd)

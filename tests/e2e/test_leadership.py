@@ -7,7 +7,7 @@ import urllib.request
 import grpc
 import pytest
 
-from cluster_lib import Cluster, log_lines
+from cluster_lib import PROMPT, Cluster, log_lines
 from preload_lib import hanging_disk
 from test_cluster import get, put
 
@@ -51,7 +51,7 @@ def readyz(member):
 def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_log):
     """While one disk hangs another member leads and serves; the hanging one is not ready and loses nothing; then it follows."""
     env, hang = hanging_log
-    with cluster_of([ketch_bin / 'etcd'] * 3) as c:
+    with cluster_of([ketch_bin / 'etcd'] * 3, *PROMPT) as c:
         victim = c.leader()
         victim.kill()
         victim.channel = None
@@ -66,15 +66,16 @@ def test_a_leader_whose_disk_hangs_hands_over(cluster_of, ketch_bin, hanging_log
         stuck = threading.Thread(target=lambda: try_put(victim), daemon=True)
         stuck.start()
         others[0].wait_for(lambda: others[0].status().leader in [m.status().header.member_id for m in others])
-        assert said(victim, "the leader's disk hangs: handing over")
-        assert any('received MsgTimeoutNow from' in m.log_text() for m in others)  # nobody had to find out
+        victim.wait_for(lambda: said(victim, "the leader's disk hangs: handing over"))  # lines are written behind
+        victim.wait_for(lambda: any('received MsgTimeoutNow from' in m.log_text() for m in others))  # nobody had to find out
         put(others[0], b'a', b'2')
         assert get(others[1], b'a') == b'2'
         status, text = readyz(victim)
         assert status == 503 and '[-]linearizable_read failed: no write to the log has finished' in text
         hang.unlink()
         victim.wait_for(lambda: readyz(victim)[0] == 200)
-        assert get(victim, b'a') == b'2' and said(victim, 'writes to the log finish again')
+        assert get(victim, b'a') == b'2'
+        victim.wait_for(lambda: said(victim, 'writes to the log finish again'))
         put(victim, b'a', b'3')
         stuck.join()
         c.agree()

@@ -13,7 +13,7 @@ import time
 import grpc
 import pytest
 
-from cluster_lib import Cluster, Writer
+from cluster_lib import PROMPT, Cluster, Writer
 from conftest import BIN
 from test_cluster import get, put
 
@@ -21,7 +21,7 @@ LONG = os.environ.get('KETCH_LONG') == '1'
 KILLS = 100
 LEADERS = 50 if LONG else 1
 STOPS = 30 if LONG else 2
-MORE = 8  # of either, where the ones before do not say it: votes may be split, and a machine be away for a while
+MORE = 30  # of either, where the ones before do not say it: votes may be split, and a machine be away for a while
 OPERATIONS = 100_000 if LONG else 1_500
 REALS = os.environ.get('KETCH_REALS', 'default').split(':')
 
@@ -99,7 +99,7 @@ def report(what, seconds):
 def test_any_member_is_killed_under_load(cluster_of, ketch_bin):
     """SIGKILL of members at random under load: nothing acknowledged is lost, and all hold the same keys."""
     chance = random.Random(1)
-    with cluster_of([ketch_bin / 'etcd'] * 3) as c:
+    with cluster_of([ketch_bin / 'etcd'] * 3, *PROMPT) as c:
         writers = [Writer(c, f'w{i}-') for i in range(3)]
         for w in writers:
             w.start()
@@ -124,7 +124,7 @@ def test_any_member_is_killed_under_load(cluster_of, ketch_bin):
 def test_a_killed_leader_is_followed_soon(cluster_of, ketch_bin):
     """From the leader's SIGKILL to the next acknowledged write, at default timers."""
     gaps = []
-    with cluster_of([ketch_bin / 'etcd'] * 3) as c:
+    with cluster_of([ketch_bin / 'etcd'] * 3, *PROMPT) as c:
         ps = probers(c)
         while not are_enough(gaps, LEADERS, 2.5):
             leader = c.leader()
