@@ -25,8 +25,7 @@ BIN = pathlib.Path(os.environ.get('KETCH_BIN', ROOT / 'bin'))
 BUILD = pathlib.Path(os.environ.get('KETCH_BUILD', ROOT / 'build/release'))
 SHARED = pathlib.Path(os.environ.get('KETCH_SHARED', ROOT.parent / 'shared'))
 START_SECONDS = 180  # a sanitizer's build, on a machine that does other things, too
-STOP_SECONDS = 20
-WAIT_SECONDS = 60  # no test fails for a machine that is slow, or away for a while
+STOP_SECONDS = WAIT_SECONDS = 60  # no test fails for a machine that is slow, or away for a while
 
 
 FAILED = pytest.StashKey[bool]()

@@ -81,7 +81,8 @@ def test_the_periodic_check_finds_a_spoiled_member(cluster_of, ketch_bin):
         fill(c)
         leader = c.leader()
         leader.wait_for(lambda: any(x['number-of-peers-checked'] == 2 for x in said(leader, 'finished peer corruption check')))
-        assert alarms(leader) == set() and said(leader, 'enabled corruption checking')
+        assert alarms(leader) == set()
+        leader.wait_for(lambda: said(leader, 'enabled corruption checking'))
         victim = spoil_a_follower(c)
         victim.start(wait=False)  # the alarm may be there before anybody sees it healthy
         victim.wait_for(lambda: said(victim, 'ready to serve client requests')[1:])
@@ -153,7 +154,7 @@ def test_a_spoiled_member_does_not_start(cluster_of, ketch_bin):
         honest.stop()
         honest.channel = None
         honest.start()
-        assert said(honest, 'initial corruption checking passed; no corruption')
+        honest.wait_for(lambda: said(honest, 'initial corruption checking passed; no corruption'))
         victim = spoil_a_follower(c)
         victim.start(wait=False)
         assert victim.process.wait(60) == 1

@@ -113,7 +113,7 @@ def test_a_downgrade_of_three_and_back(cluster_of, ketch_bin):
             restart(m, '--emulated-version', '3.6')
         for m in c.members:
             m.wait_for(lambda m=m: ask(m, 'GET', '/downgrade/enabled')[2] == 'false')
-        assert any(said(m, 'the cluster has been downgraded') for m in c.members)
+        leader.wait_for(lambda: any(said(m, 'the cluster has been downgraded') for m in c.members))
         wait_versions(c, '3.6.0')
         put(a, b'a', b'3')
         for m in (a, b, leader):

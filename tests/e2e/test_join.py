@@ -121,7 +121,8 @@ def test_members_meet_in_another_etcd(cluster_of, ketch_bin, start_server, tmp_p
             c.members[2].stop()
             c.members[2].channel = None
             c.members[2].start()
-            assert said(c.members[2], 'discovery token is ignored since cluster already initialized; valid logs are found')
+            c.members[2].wait_for(lambda: said(
+                c.members[2], 'discovery token is ignored since cluster already initialized; valid logs are found'))
             c.agree()
         keys = meeting.grpc('etcdserverpb.KV/Range')(key=b'/_etcd/registry/tok/members/', range_end=b'/_etcd/registry/tok/members0').kvs
         assert [kv.value for kv in sorted(keys, key=lambda kv: kv.value)] == [

@@ -255,6 +255,7 @@ def test_flags_on_their_way_out(start_server, tmp_path):
     """Deprecated flags are taken with a warning; what was enforced is shown in the start log; not-yet is refused."""
     with start_server(tmp_path / 'd', '--max-snapshots=3', '--v2-deprecation=write-only-drop-data',
                       '--snapshot-catchup-entries=777') as s:
+        s.wait_for(lambda: '"snapshot-catchup-entries":777' in s.log_text())
         log = s.log_text()
         assert '--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8' in log
         assert ('--v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, '

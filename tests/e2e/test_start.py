@@ -142,7 +142,7 @@ def test_two_may_listen_on_one_port_if_both_say_so(start_server, tmp_path):
     url = f'--listen-metrics-urls=http://127.0.0.1:{port}'
     with start_server(tmp_path / 'a', url, '--socket-reuse-port'):
         with start_server(tmp_path / 'b', url, '--socket-reuse-port') as second:
-            assert second.is_healthy()
+            second.wait_for(second.is_healthy)
         with start_server(tmp_path / 'c', url, wait=False) as third:
             assert third.process.wait(60) == 1
             assert f'listen tcp 127.0.0.1:{port}: bind: address already in use' in third.log_text()

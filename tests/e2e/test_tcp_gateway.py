@@ -169,7 +169,7 @@ def test_a_cluster_behind_it(server, gateway):
     assert watch.stdout.readline() == b'PUT\n'
     watch.kill()
     watch.communicate()
-    assert server.is_healthy()
+    server.wait_for(server.is_healthy)
 
 
 def test_two_hundred_connections(gateway):

@@ -87,7 +87,7 @@ def test_clients_of_every_kind(start, authority, pairs):
         assert curl(s, f'http://{s.endpoint}/version') == 52  # an empty answer
 
         for bad, why in ((other, 'tls: failed to verify certificate: x509: certificate signed by unknown authority'),
-                         (late, f'x509: certificate has expired or is not yet valid: current time {time.strftime("%Y")}'),
+                         (late, f'x509: certificate has expired or is not yet valid: current time {time.strftime("%Y", time.gmtime())}'),
                          (False, "tls: client didn't provide a certificate")):
             with pytest.raises((OSError, AssertionError)):
                 s.get('/health', s.context(bad))
@@ -99,6 +99,7 @@ def test_clients_of_every_kind(start, authority, pairs):
             assert bare.recv(100)[:1] in (b'', b'\x15')  # nothing, or an alert
         s.wait_for(lambda: any('first record does not look like a TLS handshake' in x['error']
                                for x in s.lines('rejected connection on client endpoint')))
+        s.wait_for(lambda: s.lines('serving client traffic securely'))
         assert s.lines('serving client traffic securely')[0]['traffic'] == 'grpc+http'
 
 
@@ -243,7 +244,7 @@ def test_one_port_for_both(ketch_bin, messages, tmp_path, authority, pairs):
             p = subprocess.run([str(s.ctl_path), '--endpoints', url, '--cacert', str(authority.cert), 'put', 'k', 'v'],
                                capture_output=True, text=True, env={**os.environ, **patience([])})
             assert p.stdout == 'OK\n', p.stderr
-        assert s.lines('scheme is http or unix while key and cert files are present; ignoring key and cert files')
+        s.wait_for(lambda: s.lines('scheme is http or unix while key and cert files are present; ignoring key and cert files'))
     finally:
         s.stop()
 
@@ -330,7 +331,7 @@ def test_files_are_replaced_under_load(start, authority, pairs, tmp_path):
         meanwhile()
         mine.cert.write_text('half a certificate')  # the last good one stays in use, and a line says so
         meanwhile()
-        assert s.lines('failed to create peer certificate')
+        s.wait_for(lambda: s.lines('failed to create peer certificate'))
         for a in askers:
             a.over = True
         for a in askers:
