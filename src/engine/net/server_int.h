@@ -81,10 +81,14 @@ struct net_server {
     _Atomic bool start_posted;
 };
 
+/* ---- server_methods.c ---- */
+
 /* NULL: unknown. */
 const struct method_slot *server__method(const struct net_server *s, struct bytes path);
 /* Whether any method of the service is known: "etcdserverpb.KV". */
 bool server__has_service(const struct net_server *s, struct bytes service);
+
+/* ---- server_conn.c ---- */
 
 /* On the loop of sl: takes the socket.  `peer` is the text of its address. */
 void server__accepted(struct server_loop *sl, struct listener *ls, int fd, const char *peer);
@@ -103,7 +107,17 @@ void server__conn_unref(struct server_conn *sc);
 void server__conn_closed(struct server_conn *sc);
 void server__conn_free(struct conn *c);
 
-/* listener.c: all listeners of a server; they live on the first loop. */
+/* ---- server_stop.c ---- */
+
+/* A connection has gone, or the loop was told to stop: whether it was the last. */
+void server__loop_drained(struct server_loop *sl);
+/* Tasks and timer of a server that stops (net_server_new makes them). */
+void server__on_stop(struct loop_task *t);
+void server__on_stopped(struct loop_task *t);
+void server__grace_over(struct loop_timer *t);
+
+/* ---- listener.c: all listeners of a server; they live on the first loop. ---- */
+
 void listener__closed(struct listener *ls); /* any loop: one connection less */
 const struct net_listen *listener__where(const struct listener *ls); /* its serves and TLS */
 void listener__start_all(struct net_server *s);
