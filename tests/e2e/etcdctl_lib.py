@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
 
 
@@ -78,6 +79,39 @@ def mask(text):
     ]:
         text = re.sub(pattern, to, text)
     return text
+
+
+class Away(threading.Thread):
+    """Looks all the time; the longest that it could not, which is nobody's fault."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.over, self.seconds = threading.Event(), 0.0
+        self.start()
+
+    def run(self):
+        looked = time.monotonic()
+        while not self.over.wait(0.05):
+            self.seconds, looked = max(self.seconds, time.monotonic() - looked), time.monotonic()
+
+    def stop(self):
+        self.over.set()
+        self.join()
+        return self.seconds
+
+
+def undisturbed(act, seconds=1, times=10):
+    """What is about times that a machine may sleep through: what act() finds counts if nothing stood still for so many seconds."""
+    for _ in range(times):
+        away = Away()
+        try:
+            return act()
+        except Exception:
+            if away.stop() < seconds:
+                raise
+        finally:
+            away.stop()
+    raise AssertionError(f'the machine was away for {seconds} seconds in each of {times} runs')
 
 
 def wait_until(condition, seconds=60):

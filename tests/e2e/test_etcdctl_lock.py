@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from etcdctl_lib import Ctl, wait_until
+from etcdctl_lib import Ctl, undisturbed, wait_until
 
 
 @pytest.fixture
@@ -82,13 +82,16 @@ def test_dead_holder(ctl):
 
 def test_lease_kept_alive(ctl):
     """A lock is held for longer than its lease's time; when the lease is revoked, it says so."""
-    p = ctl.start('lock', 'alive', '--ttl', '5')
-    key = line(p)
-    time.sleep(6.5)
-    assert keys(ctl, 'alive') == [key]
-    ctl('lease', 'revoke', key.split('/')[1])
-    out, err = p.communicate(timeout=60)
-    assert (p.returncode, err.decode()) == (1, 'Error: session expired\n')
+    def hold():
+        p = ctl.start('lock', 'alive', '--ttl', '5')
+        key = line(p)
+        time.sleep(6.5)
+        assert keys(ctl, 'alive') == [key]
+        ctl('lease', 'revoke', key.split('/')[1])
+        out, err = p.communicate(timeout=60)
+        assert (p.returncode, err.decode()) == (1, 'Error: session expired\n')
+
+    undisturbed(hold)
 
 
 def test_lock_with_command(ctl):
@@ -107,15 +110,20 @@ def test_lock_with_command(ctl):
 def test_command_keeps_running(ctl, tmp_path):
     """A signal to lock alone does not end its command, and the lease is kept alive meanwhile."""
     over = tmp_path / 'over'
-    p = ctl.start('lock', 'run', '--ttl', '5', '--', 'sh', '-c', f'echo begin; until [ -e {over} ]; do sleep 0.1; done; echo end')
-    assert line(p) == 'begin'
-    p.send_signal(signal.SIGTERM)
-    time.sleep(6)
-    assert len(keys(ctl, 'run')) == 1
-    over.touch()
-    out, err = p.communicate(timeout=60)
-    assert (p.returncode, out, err) == (0, b'end\n', b'')
-    assert keys(ctl, 'run') == []
+
+    def hold():
+        over.unlink(missing_ok=True)
+        p = ctl.start('lock', 'run', '--ttl', '5', '--', 'sh', '-c', f'echo begin; until [ -e {over} ]; do sleep 0.1; done; echo end')
+        assert line(p) == 'begin'
+        p.send_signal(signal.SIGTERM)
+        time.sleep(6)
+        held = keys(ctl, 'run')
+        over.touch()
+        out, err = p.communicate(timeout=60)
+        assert (len(held), p.returncode, out, err) == (1, 0, b'end\n', b'')
+        assert keys(ctl, 'run') == []
+
+    undisturbed(hold)
 
 
 def test_commands_take_turns(ctl):

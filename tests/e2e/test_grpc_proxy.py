@@ -385,7 +385,9 @@ def test_registration(server, start_proxy, ketch_bin):
             return sorted(u for m in ctl.json('member', 'list')['members'] for u in m['clientURLs'])
 
         wait_until(lambda: listed() == sorted([one.endpoint, two.endpoint]))
-        key, value = server.ctl('get', f'svc/{one.endpoint}').splitlines()
+        found = []
+        wait_until(lambda: found.append(server.ctl('get', f'svc/{one.endpoint}').splitlines()) or found[-1])  # of a second's life
+        key, value = found[-1]
         assert json.loads(value).keys() == {'Op', 'Addr', 'Metadata'}
         assert json.loads(json.loads(value)['Metadata']) == {'name': socket.gethostname()}
         two.stop()

@@ -80,6 +80,7 @@ def test_election(server):
     reader.start()
     first, second = lease(server), lease(server)
     leader = begin(server, CAMPAIGN, name=b'v', lease=first, value=b'one').result(30).leader
+    wait_until(lambda: len(seen) == 1)  # or it may come too late for the first
     waiting = begin(server, CAMPAIGN, name=b'v', lease=second, value=b'two')
     wait_until(lambda: len(keys(server, 'v/')) == 2)
     server.grpc('v3electionpb.Election/Proclaim')(leader=leader, value=b'uno')

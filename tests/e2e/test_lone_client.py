@@ -1,4 +1,5 @@
 """One client that makes one call after the other: its I/O thread does the node's work itself, and holds up nobody by that."""
+import contextlib
 import pathlib
 import threading
 import urllib.request
@@ -7,7 +8,8 @@ import grpc
 import pytest
 
 from cluster_lib import Cluster
-from test_leadership import get, hanging_log, put, start_with  # noqa: F401 (a fixture)
+from preload_lib import hanging_disk, quick_disk
+from test_leadership import get, put, start_with
 
 PUTS = 50
 TRIES = 40
@@ -25,8 +27,9 @@ def core_sleeps(member):
     """How often the threads that else run the node have gone to sleep."""
     n = 0
     for task in pathlib.Path(f'/proc/{member.process.pid}/task').iterdir():
-        if (task / 'comm').read_text().startswith('core-'):
-            n += int((task / 'status').read_text().split('\nvoluntary_ctxt_switches:')[1].split()[0])
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            if (task / 'comm').read_text().startswith('core-'):
+                n += int((task / 'status').read_text().split('\nvoluntary_ctxt_switches:')[1].split()[0])
     return n
 
 
@@ -41,9 +44,10 @@ def put_without_waking_the_core(member):
     pytest.fail('the core was woken for each put')
 
 
-def test_puts_of_one_client_wake_nobody(lone):
+def test_puts_of_one_client_wake_nobody(lone, ketch_bin, tmp_path):
     """The thread that has read a put writes the log, applies and answers; a second client ends that, and loses nothing."""
-    lone.start()
+    start_with(lone, quick_disk(ketch_bin / 'etcd', tmp_path))
+    lone.wait_for(lone.is_healthy)
     put_without_waking_the_core(lone)
     revision = lone.status().header.revision
     other = grpc.insecure_channel(lone.endpoint, options=[('grpc.use_local_subchannel_pool', 1)])
@@ -58,10 +62,10 @@ def test_puts_of_one_client_wake_nobody(lone):
     other.close()
 
 
-def test_a_hung_disk_holds_up_only_who_writes(lone, hanging_log):  # noqa: F811
+def test_a_hung_disk_holds_up_only_who_writes(lone, ketch_bin, tmp_path):
     """While the lone client's put waits for a disk that hangs, others on the same thread read, look at leases and at pages."""
-    env, hang = hanging_log
-    start_with(lone, env)
+    hang = tmp_path / 'hang'
+    start_with(lone, hanging_disk(ketch_bin / 'etcd', tmp_path, '/wal/', hang, QUICK=1))
     lone.wait_for(lone.is_healthy)
     put_without_waking_the_core(lone)
     hang.touch()
