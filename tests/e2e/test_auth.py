@@ -368,8 +368,9 @@ def set_up_everywhere(cluster):
                dict(permType=1, key=b'a'), token=root)
         c.auth('UserGrantRole', root, user=f'u{i}', role=f'r{i}')
         c.auth('UserAdd', root, name=f'cn{i}', options=dict(no_password=True))
-    callers[0].auth('RoleRevokePermission', root, role='r1', key=b'a')
-    callers[1].auth('UserDelete', root, name='cn0')
+    # A token from whoever is asked with it: a real one may not know the newest of another yet.
+    callers[0].auth('RoleRevokePermission', callers[0].login('root'), role='r1', key=b'a')
+    callers[1].auth('UserDelete', callers[1].login('root'), name='cn0')
     return callers, root
 
 
