@@ -1,4 +1,5 @@
 /* server_methods.c -- the table of methods: which service answers a path. */
+#define _GNU_SOURCE
 #include "base/alloc.h"
 #include "engine/net/server_int.h"
 
