@@ -155,6 +155,46 @@ static uint64_t read_range(const struct mvcc_view *v, const Etcdserverpb__RangeR
     return bytes;
 }
 
+/* The key behind the first 500. */
+static struct bytes first_keys_end(const struct mvcc_view *v, char ret[32])
+{
+    Etcdserverpb__RangeRequest r = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    struct mvcc_range *g;
+    struct bytes b;
+
+    r.key = wire_binary(BYTES_LIT("0"));
+    r.range_end = wire_binary(BYTES_LIT("z"));
+    r.limit = 501;
+    if (mvcc_range(v, &r, &arena, &g) != 0)
+        exit(1);
+    while (mvcc_range_next(g, &b))
+        ;
+    memcpy(ret, b.p + 2, b.p[1]); /* field 1, the key, is short */
+    b = bytes_of(ret, b.p[1]);
+    arena_reset(&arena);
+    return b;
+}
+
+/* A range of the first 500 keys, sorted. */
+static void sorted_pages(const struct mvcc_view *v, Etcdserverpb__RangeRequest r)
+{
+    static const char *const names[] = {"500 by key, down, per key", "500 by version, per key",
+                                        "500 by creation, per key", "500 by revision, per key",
+                                        "500 by value, per key"};
+    char end_key[32];
+
+    r.limit = 0;
+    r.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
+    r.range_end = wire_binary(first_keys_end(v, end_key));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        r.sort_target = (Etcdserverpb__RangeRequest__SortTarget) i;
+        begin(names[i]);
+        for (int n = 0; n < 1000; n++)
+            read_range(v, &r);
+        end(1000 * 500);
+    }
+}
+
 static void ranges(uint64_t keys)
 {
     struct mvcc_reader *reader = mvcc_reader_new(kv);
@@ -189,6 +229,7 @@ static void ranges(uint64_t keys)
     for (uint64_t i = 0; i < 500; i++)
         read_range(v, &r);
     end(500 * 1000);
+    sorted_pages(v, r);
     r.limit = 0;
     begin("range of all, per key");
     read_range(v, &r);

@@ -239,6 +239,27 @@ NODISCARD int mvcc_range(const struct mvcc_view *v, const Etcdserverpb__RangeReq
  * with mvcc_range_next. */
 NODISCARD int mvcc_range_traced(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *r,
                                 struct arena *a, struct trace_steps *t, struct mvcc_range **ret);
+
+/* The same in steps, for who has other things to do: it is begun, and stepped until it is ready.
+ * The view, the request and t stay until then.  A range that is given up needs no end.
+ *
+ * `units` of work are done, or a few more: one is what it takes to look at a key or to compare two
+ * (some 20 ns, more where memory is cold); values that are found and compared cost many.
+ * MVCC_RANGE_STEP is for who looks at a clock between steps.  After an error g is no longer used.
+ */
+#define MVCC_RANGE_STEP 256
+NODISCARD int mvcc_range_begin(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *r,
+                               struct arena *a, struct trace_steps *t, struct mvcc_range **ret);
+NODISCARD int mvcc_range_step(struct mvcc_range *g, uint64_t units, bool *ret_ready);
+
+/* What is ahead of one that was begun and not stepped yet.  At an older revision both are guessed
+ * from the keys that live. */
+struct mvcc_range_ahead {
+    uint64_t keys;  /* that are looked at, at the most; 0: it is ready */
+    uint64_t bytes; /* of the arena, for lists; the number of keys without a limit */
+};
+void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret);
+
 const struct mvcc_range_info *mvcc_range_info(const struct mvcc_range *g);
 /* The next encoded KeyValue; valid until the call after it.  False: all have been given. */
 bool mvcc_range_next(struct mvcc_range *g, struct bytes *ret_kv);

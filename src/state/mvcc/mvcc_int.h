@@ -229,17 +229,43 @@ enum range_form {
     RANGE_STRIPPED, /* stored KeyValues without their value */
 };
 
-/* A key at a revision. */
+/* A key at a revision, and what it is sorted by. */
 struct range_ref {
-    const struct key_entry *entry;
+    union {
+        const struct key_entry *entry;
+        const uint8_t *record; /* instead of it, when sorted by value */
+    };
     struct key_revision rev;
     union {
-        int64_t number;    /* what is sorted by */
-        const uint8_t *kv; /* sorted by value: the record, rev.value_bytes long */
+        int64_t number;
+        struct {
+            uint32_t value_at; /* where in the record */
+            uint32_t value_n;
+        };
     };
 };
 
+_Static_assert(sizeof(struct range_ref) == 32, "what a key in a list costs is a promise");
+
+/* It is the entry's newest revision, of which the index knows all but the value. */
+static inline bool range_ref_is_newest(const struct range_ref *ref)
+{
+    return ref->rev.main == ref->entry->mod_main &&
+           ref->rev.sub_tombstone == ref->entry->mod_sub_tombstone;
+}
+
 enum range_source { RANGE_NONE, RANGE_ONE, RANGE_WALK, RANGE_REFS, RANGE_COPIES };
+
+/* What is done next, in the order in which it is done; which of them, depends on the request. */
+enum range_phase {
+    RANGE_COUNTS,   /* the keys at an older revision, one by one */
+    RANGE_COLLECTS, /* references */
+    RANGE_SORTS,
+    RANGE_MEASURES, /* the answer */
+    RANGE_READY,
+};
+
+struct range_list;
 
 struct mvcc_range {
     struct mvcc_range_info info;
@@ -251,12 +277,26 @@ struct mvcc_range {
     uint64_t given; /* KeyValues handed out since the last rewind */
     struct index_cursor cursor;
     struct store_cursor *records;
-    struct range_ref *refs; /* RANGE_ONE, RANGE_REFS */
-    struct mvcc_kvs copies; /* RANGE_COPIES */
-    uint8_t *made;          /* room for the longest KeyValue made from the index, or stripped */
+    struct range_ref *one;   /* RANGE_ONE */
+    struct range_list *list; /* RANGE_REFS, and on the way there */
+    struct mvcc_kvs copies;  /* RANGE_COPIES */
+    uint8_t *made;           /* room for the longest KeyValue made from the index, or stripped */
     struct arena *arena;
+
+    /* Until it is ready. */
+    enum range_phase phase;
+    const Etcdserverpb__RangeRequest *request;
+    struct trace_steps *trace;
+    uint64_t measured; /* KeyValues */
+    size_t longest;    /* of them */
 };
 
+/* Begins a range; single keys are ready then.  All else is done in steps. */
+int range_begin(const struct kv_state *st, const Etcdserverpb__RangeRequest *r, struct arena *a,
+                struct trace_steps *t, struct mvcc_range *g);
+/* Up to `units` of work: mvcc_range_step. */
+int range_step(struct mvcc_range *g, uint64_t units);
+/* Both, to its end. */
 int range_run(const struct kv_state *st, const Etcdserverpb__RangeRequest *r, struct arena *a,
               struct trace_steps *t, struct mvcc_range *g);
 /* Encoded bytes of a `kvs` element of n bytes in a RangeResponse. */
@@ -264,12 +304,9 @@ uint64_t range_kv_field_bytes(uint64_t n);
 /* Bytes of the KeyValue that ref will be given out as. */
 size_t range_ref_bytes(const struct mvcc_range *g, const struct range_ref *ref);
 struct bytes range_ref_kv(struct mvcc_range *g, const struct range_ref *ref);
+struct bytes range_ref_record(const struct mvcc_range *g, const struct range_ref *ref);
 void range_ref_fields(const struct mvcc_range *g, const struct range_ref *ref,
                       struct kv_fields *ret); /* create, mod, version, key; value and lease 0 */
-
-typedef int (*range_ref_cmp)(const struct range_ref *a, const struct range_ref *b);
-/* Stable; `tmp` has room for n. */
-void range_refs_sort(struct range_ref *v, struct range_ref *tmp, size_t n, range_ref_cmp cmp);
 
 /* ---- what a compaction or hash keeps ---- */
 

@@ -1,5 +1,5 @@
 /* range_result.c -- handing out the KeyValues of a range, one after another. */
-#include "state/mvcc/mvcc_int.h"
+#include "state/mvcc/range_int.h"
 #include "wire/pb.h"
 #include "wire/wire.h"
 
@@ -13,15 +13,17 @@ void mvcc_range_rewind(struct mvcc_range *g)
     ASSERT(g->given <= g->info.kvs_n);
     g->given = 0;
     if (g->source == RANGE_WALK)
-        index_seek(&g->cursor, g->state.root, g->keys.key, g->at_revision >= g->state.revision);
+        range_walk_begin(g);
 }
 
-static struct bytes ref_record(const struct mvcc_range *g, const struct range_ref *ref)
+struct bytes range_ref_record(const struct mvcc_range *g, const struct range_ref *ref)
 {
     int64_t sub = key_revision_sub(ref->rev);
     struct bytes kv;
 
     ASSERT(!key_revision_is_tombstone(ref->rev));
+    if (g->source == RANGE_REFS && g->list->sort.by_value) /* was found to be sorted */
+        return bytes_of(ref->record, ref->rev.value_bytes);
     if (g->records == NULL)
         return state_value(&g->state, ref->rev.main, sub);
     if (NEVER(!store_cursor_get(g->records, ref->rev.main, sub, &kv)))
@@ -35,14 +37,14 @@ void range_ref_fields(const struct mvcc_range *g, const struct range_ref *ref,
 {
     const struct key_entry *e = ref->entry;
 
-    if (ref->rev.main == e->mod_main && ref->rev.sub_tombstone == e->mod_sub_tombstone) {
+    if (range_ref_is_newest(ref)) {
         *ret = (struct kv_fields){.key = entry_key(e),
                                   .create_main = entry_create_main(e),
                                   .mod_main = e->mod_main,
                                   .version = entry_version(e)};
         return;
     }
-    kv_decode_stored(ref_record(g, ref), ret);
+    kv_decode_stored(range_ref_record(g, ref), ret);
     ASSERT(ret->mod_main == ref->rev.main);
     ret->value = BYTES_EMPTY;
     ret->lease = 0;
@@ -55,7 +57,7 @@ static void stripped_fields(const struct mvcc_range *g, const struct range_ref *
         range_ref_fields(g, ref, ret);
         return;
     }
-    kv_decode_stored(ref_record(g, ref), ret);
+    kv_decode_stored(range_ref_record(g, ref), ret);
     ret->value = BYTES_EMPTY;
 }
 
@@ -75,7 +77,7 @@ struct bytes range_ref_kv(struct mvcc_range *g, const struct range_ref *ref)
     struct bytes kv;
 
     if (g->form == RANGE_RECORDS) {
-        kv = ref_record(g, ref);
+        kv = range_ref_record(g, ref);
         ASSERT(kv.n == ref->rev.value_bytes);
         return kv;
     }
@@ -105,8 +107,10 @@ bool mvcc_range_next(struct mvcc_range *g, struct bytes *ret_kv)
         return false;
     switch (g->source) {
     case RANGE_ONE:
+        *ret_kv = range_ref_kv(g, g->one);
+        break;
     case RANGE_REFS:
-        *ret_kv = range_ref_kv(g, &g->refs[g->given]);
+        *ret_kv = range_ref_kv(g, range_list_at(g, g->given));
         break;
     case RANGE_WALK:
         memset(&ref, 0, sizeof ref);

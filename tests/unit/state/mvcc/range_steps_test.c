@@ -1,0 +1,385 @@
+/* Ranges in steps, over more keys than a naive key space can have: what sorts and filters gives the
+ * same bytes in steps of any size, in bounded steps and bounded memory. */
+#include "lib/cm.h"
+
+#include "base/alloc.h"
+#include "lib/simdisk.h"
+#include "state/mvcc/mvcc_reply.h"
+#include "state/mvcc/range_int.h"
+#include "sys/random.h"
+#include "wire/wire.h"
+
+#define KEYS 6000 /* more than a list with a limit grows to */
+#define VALUES 700
+#define ANSWER_BYTES_MAX ((size_t) 1 << 20)
+
+typedef Etcdserverpb__RangeRequest range_request;
+
+static struct simdisk *sim;
+static struct store *s;
+static struct mvcc *kv;
+static struct mvcc_reader *reader;
+static const struct mvcc_view *view;
+static int64_t middle; /* a revision at which a part of the keys had been put */
+static struct arena a;
+static struct random *rnd;
+
+static uint64_t below(uint64_t n)
+{
+    return random_u64(rnd) % n;
+}
+
+static void put(uint64_t i)
+{
+    Etcdserverpb__PutRequest r = ETCDSERVERPB__PUT_REQUEST__INIT;
+    struct mvcc_put_result res;
+    char key[16], value[16];
+    bool too_large;
+
+    snprintf(key, sizeof key, "k%05u", (unsigned) i);
+    snprintf(value, sizeof value, "%u", (unsigned) below(VALUES)); /* so that many are equal */
+    r.key = wire_binary(bytes_str(key));
+    r.value = wire_binary(bytes_str(value));
+    assert_int_equal(mvcc_put(kv, &r, NULL, &res, &too_large), 0);
+}
+
+static void delete_some(void)
+{
+    Etcdserverpb__DeleteRangeRequest r = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
+    struct mvcc_delete_result got;
+    bool too_large;
+
+    r.key = wire_binary(bytes_str("k01000"));
+    r.range_end = wire_binary(bytes_str("k01500"));
+    mvcc_delete_range(kv, &r, NULL, &got, &too_large);
+    assert_true(got.deleted > 0);
+}
+
+static int setup(void **state)
+{
+    static struct random_seeded seeded;
+    struct store_config cfg = {.path = "db", .map_bytes = 1 << 27};
+    struct err e = ERR_INIT;
+
+    (void) state;
+    rnd = random_seeded_init(&seeded, 5);
+    sim = simdisk_new(11);
+    cfg.disk = simdisk_disk(sim);
+    arena_init(&a, SIZE_MAX);
+    assert_int_equal(store_open(&cfg, &s, &e), 0);
+    assert_int_equal(mvcc_open(s, &(struct mvcc_hooks){0}, &kv, &e), 0);
+    reader = mvcc_reader_new(kv);
+    for (uint64_t i = 0; i < KEYS; i++)
+        put(i * 7 % KEYS);
+    delete_some();
+    middle = mvcc_revision(kv);
+    for (int i = 0; i < KEYS; i++)
+        put(below(KEYS));
+    mvcc_publish(kv);
+    view = mvcc_view_pin(reader);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void) state;
+    mvcc_view_unpin(view);
+    mvcc_reader_free(reader);
+    mvcc_close(kv);
+    store_close(s);
+    arena_done(&a);
+    simdisk_free(sim);
+    return 0;
+}
+
+static range_request all_keys(void)
+{
+    range_request r = ETCDSERVERPB__RANGE_REQUEST__INIT;
+
+    r.key = wire_binary(bytes_str("k"));
+    r.range_end = wire_binary(bytes_str("l"));
+    return r;
+}
+
+static range_request any_request(void)
+{
+    range_request r = all_keys();
+    int64_t newest = mvcc_view_revision(view);
+
+    r.sort_order = (Etcdserverpb__RangeRequest__SortOrder) below(3);
+    r.sort_target = (Etcdserverpb__RangeRequest__SortTarget) below(5);
+    r.keys_only = below(4) == 0;
+    r.count_only = below(16) == 0;
+    if (below(2) == 0)
+        r.limit = (int64_t) (below(2) == 0 ? 1 + below(40) : 1 + below(KEYS));
+    if (below(3) == 0)
+        r.revision = middle + (int64_t) below((uint64_t) (newest - middle));
+    if (below(3) == 0)
+        r.min_mod_revision = (int64_t) below((uint64_t) newest);
+    if (below(3) == 0)
+        r.max_create_revision = 1 + (int64_t) below((uint64_t) newest);
+    if (below(4) == 0)
+        r.range_end = wire_binary(bytes_str("k00300"));
+    return r;
+}
+
+/* ---- the same by a list of all keys ---- */
+
+struct found {
+    struct kv_fields f;
+    size_t at;
+};
+
+static const range_request *sorting; /* qsort tells its comparisons nothing */
+
+static int64_t number_of(const struct kv_fields *f)
+{
+    switch (sorting->sort_target) {
+    case ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VERSION:
+        return f->version;
+    case ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__CREATE:
+        return f->create_main;
+    default:
+        return f->mod_main;
+    }
+}
+
+static int by_target(const struct found *x, const struct found *y)
+{
+    if (sorting->sort_target == ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY)
+        return bytes_cmp(x->f.key, y->f.key);
+    if (sorting->sort_target == ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE)
+        return bytes_cmp(x->f.value, y->f.value);
+    return number_of(&x->f) < number_of(&y->f) ? -1 : number_of(&x->f) > number_of(&y->f);
+}
+
+static int in_order(const void *p, const void *q)
+{
+    const struct found *x = p, *y = q;
+    bool down = sorting->sort_order == ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
+    int c = down ? by_target(y, x) : by_target(x, y);
+
+    return c != 0 ? c : (x->at > y->at) - (x->at < y->at);
+}
+
+static bool wanted(const range_request *r, const struct kv_fields *f)
+{
+    return f->mod_main >= r->min_mod_revision &&
+           (r->max_create_revision == 0 || f->create_main <= r->max_create_revision);
+}
+
+/* The keys of `r`, as etcd makes them: fetched, filtered, sorted, cut.  Returns how many there are,
+ * the limit left aside. */
+static size_t expected(const range_request *r, struct found *v, int64_t *ret_count)
+{
+    range_request plain = *r;
+    struct mvcc_range *g;
+    struct bytes b;
+    size_t n = 0, fetched = 0;
+    bool in_key_order = r->sort_order == ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__NONE ||
+                        (r->sort_order == ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND &&
+                         r->sort_target == ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY);
+    bool filters = r->min_mod_revision != 0 || r->max_create_revision != 0;
+
+    plain.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__NONE;
+    plain.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY;
+    plain.limit = plain.min_mod_revision = plain.max_create_revision = 0;
+    plain.keys_only = plain.count_only = false;
+    assert_int_equal(mvcc_range(view, &plain, &a, &g), 0);
+    *ret_count = mvcc_range_info(g)->count;
+    while (!r->count_only && mvcc_range_next(g, &b)) {
+        if (r->limit > 0 && in_key_order && !filters && fetched++ > (uint64_t) r->limit)
+            break;
+        kv_decode_stored(b, &v[n].f);
+        v[n].at = n;
+        n += wanted(r, &v[n].f);
+    }
+    sorting = r;
+    qsort(v, n, sizeof *v, in_order);
+    return n;
+}
+
+static void check_answer(struct mvcc_range *g, const range_request *r)
+{
+    struct found *v = arena_alloc(&a, (KEYS + 1) * sizeof *v);
+    const struct mvcc_range_info *info = mvcc_range_info(g);
+    int64_t count;
+    size_t n = expected(r, v, &count);
+    struct bytes b;
+
+    assert_int_equal(info->count, count);
+    assert_int_equal(info->more, r->limit > 0 && n > (size_t) r->limit);
+    n = info->more ? (size_t) r->limit : n;
+    assert_int_equal(info->kvs_n, n);
+    for (size_t i = 0; i < n; i++) {
+        struct kv_fields f;
+
+        assert_true(mvcc_range_next(g, &b));
+        kv_decode_stored(b, &f);
+        assert_true(bytes_eq(f.key, v[i].f.key));
+        assert_int_equal(f.mod_main, v[i].f.mod_main);
+        assert_int_equal(f.create_main, v[i].f.create_main);
+        assert_int_equal(f.version, v[i].f.version);
+        assert_true(r->keys_only ? f.value.n == 0 : bytes_eq(f.value, v[i].f.value));
+    }
+    assert_false(mvcc_range_next(g, &b));
+    mvcc_range_rewind(g);
+}
+
+static struct bytes answer_of(struct mvcc_range *g)
+{
+    struct mvcc_reply *reply = mvcc_reply_range(g, &(struct mvcc_header){.member_id = 1}, &a);
+    uint8_t *p = arena_alloc(&a, ANSWER_BYTES_MAX);
+    size_t n = mvcc_reply_read(reply, p, ANSWER_BYTES_MAX);
+
+    assert_true(n < ANSWER_BYTES_MAX);
+    return bytes_of(p, n);
+}
+
+/* In steps of so many units; returns how many steps. */
+static uint64_t run(const range_request *r, uint64_t units, struct mvcc_range **ret)
+{
+    uint64_t steps = 0;
+    bool ready = false;
+
+    assert_int_equal(mvcc_range_begin(view, r, &a, NULL, ret), 0);
+    for (; !ready; steps++)
+        assert_int_equal(mvcc_range_step(*ret, units, &ready), 0);
+    return steps;
+}
+
+static void steps_of_any_size_give_the_same_answer(void **state)
+{
+    /* Random requests at once, unit by unit and in larger steps, beside a list of all keys that is
+     * filtered, sorted and cut as etcd does it. */
+    (void) state;
+    for (int i = 0; i < 250; i++) {
+        range_request r = any_request();
+        struct mvcc_range *whole, *g;
+        struct bytes want;
+
+        assert_int_equal(mvcc_range(view, &r, &a, &whole), 0);
+        check_answer(whole, &r);
+        want = answer_of(whole);
+        run(&r, i % 5 == 0 ? 1 : 1 + below(2000), &g);
+        assert_true(bytes_eq(answer_of(g), want));
+        arena_reset(&a);
+    }
+}
+
+static void a_step_is_as_long_as_its_units(void **state)
+{
+    /* Sorting all keys takes as many steps as it has comparisons and more: none of them does the
+     * work of many. */
+    range_request r = all_keys();
+    struct mvcc_range *g;
+    uint64_t by_one, by_hundred;
+
+    (void) state;
+    r.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
+    for (int target = 0; target < 5; target++) {
+        r.sort_target = (Etcdserverpb__RangeRequest__SortTarget) target;
+        by_one = run(&r, 1, &g);
+        by_hundred = run(&r, 100, &g);
+        assert_true(by_one > 3 * KEYS / 2);
+        assert_in_range(by_hundred, by_one / 100, by_one / 20);
+        arena_reset(&a);
+    }
+}
+
+static void a_filter_that_nothing_passes_takes_steps(void **state)
+{
+    /* The walk over the keys is interrupted, also where it gives nothing. */
+    range_request r = all_keys();
+    struct mvcc_range *g;
+
+    (void) state;
+    r.min_mod_revision = INT64_MAX;
+    assert_in_range(run(&r, 100, &g), KEYS / 100, KEYS / 100 + 2);
+    assert_int_equal(mvcc_range_info(g)->kvs_n, 0);
+    r.revision = middle;
+    r.count_only = true; /* an older revision is counted key by key */
+    assert_in_range(run(&r, 100, &g), KEYS / 100, KEYS / 100 + 2);
+    assert_int_equal(mvcc_range_info(g)->count, KEYS - 500);
+}
+
+static size_t used_by(const range_request *r, struct mvcc_range_ahead *ret_ahead)
+{
+    struct mvcc_range *g;
+    size_t before = a.used_bytes;
+    bool ready = false;
+
+    assert_int_equal(mvcc_range_begin(view, r, &a, NULL, &g), 0);
+    mvcc_range_ahead(g, ret_ahead);
+    while (!ready)
+        assert_int_equal(mvcc_range_step(g, UINT64_MAX, &ready), 0);
+    return a.used_bytes - before;
+}
+
+static void what_is_ahead_is_told(void **state)
+{
+    /* 48 bytes for each key that is sorted, 32 where nothing is compared, nothing for a plain one;
+     * with a limit the number of keys does not matter. */
+    const size_t apart = 8 * 1024; /* what does not grow with the keys, and the rest of a block */
+    range_request r = all_keys();
+    struct mvcc_range_ahead ahead;
+    uint64_t live;
+    size_t used;
+
+    (void) state;
+    used = used_by(&r, &ahead);
+    assert_int_equal(ahead.bytes, 0);
+    assert_true(used < apart);
+    live = ahead.keys;
+    r.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
+    used = used_by(&r, &ahead);
+    assert_int_equal(ahead.bytes, live * 32);
+    assert_in_range(used, ahead.bytes, ahead.bytes + RANGE_BLOCK_REFS * 32 + apart);
+    r.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__MOD;
+    used = used_by(&r, &ahead);
+    assert_int_equal(ahead.bytes, live * 48);
+    assert_in_range(used, ahead.bytes, ahead.bytes + RANGE_BLOCK_REFS * 32 + apart);
+    r.limit = 1;
+    used = used_by(&r, &ahead);
+    assert_true(ahead.bytes < live * 48);
+    assert_true(used <= ahead.bytes);
+    r.range_end = wire_binary(BYTES_EMPTY);
+    r.key = wire_binary(bytes_str("k00000"));
+    used_by(&r, &ahead);
+    assert_int_equal(ahead.keys, 0);
+}
+
+static void given_up_in_the_middle_nothing_is_left(void **state)
+{
+    /* The arena is all that a range holds: it may be dropped after any number of steps. */
+    range_request r = all_keys();
+
+    (void) state;
+    r.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND;
+    r.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
+    for (int steps = 0; steps < 200; steps += 9) {
+        struct mvcc_range *g;
+        struct arena own;
+        bool ready = false;
+
+        arena_init(&own, SIZE_MAX);
+        assert_int_equal(mvcc_range_begin(view, &r, &own, NULL, &g), 0);
+        for (int i = 0; i < steps; i++)
+            assert_int_equal(mvcc_range_step(g, 1000, &ready), 0);
+        assert_false(ready);
+        arena_done(&own);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_of_any_size_give_the_same_answer),
+        cmocka_unit_test(a_step_is_as_long_as_its_units),
+        cmocka_unit_test(a_filter_that_nothing_passes_takes_steps),
+        cmocka_unit_test(what_is_ahead_is_told),
+        cmocka_unit_test(given_up_in_the_middle_nothing_is_left),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
