@@ -124,12 +124,22 @@ struct client_conn {
 /* client_conn.c */
 /* Takes fd.  NULL without memory. */
 struct client_conn *client_conn__new(struct channel *ch, int fd);
-void client_conn__start(struct client_conn *cc, struct rpc *r);
-void client_conn__resume(struct rpc *r);
-void client_conn__reset(struct rpc *r);
-void client_conn__consume(struct rpc *r, size_t n);
 /* Ends it; its calls end Unavailable with `why`. */
 void client_conn__fail(struct client_conn *cc, const char *why);
+
+/* client_session.c */
+/* False: no memory; what was made is in cc->session. */
+bool client_session__new(struct client_conn *cc);
+/* Sends the call's head, and its body as it comes.  It waited; it is open, or has ended. */
+void client_conn__start(struct client_conn *cc, struct rpc *r);
+/* There is more to send, or the end of it.  Nothing for a call that has no stream. */
+void client_conn__resume(struct rpc *r);
+/* Ends its stream; the server hears CANCEL.  Nothing for a call that has no stream. */
+void client_conn__reset(struct rpc *r);
+/* The server may send n bytes more. */
+void client_conn__consume(struct rpc *r, size_t n);
+/* The call has no stream any more. */
+void client_session__detach(struct client_conn *cc, struct rpc *r);
 
 /* grpc_client.c, for client_conn.c */
 void channel__ready(struct channel *ch);
@@ -138,10 +148,14 @@ void channel__lost(struct channel *ch, struct client_conn *cc, const char *why);
 
 /* rpc.c */
 void rpc__end(struct rpc *r, int code, const char *text); /* `text` is copied */
+/* The same for a call that still has its stream: the answer cannot be taken, or nobody wants it. */
+void rpc__give_up(struct rpc *r, int code, const char *text);
+void rpc__run_ended(struct channel *ch); /* the channel's hook */
+
+/* rpc_answer.c */
 void rpc__input(struct rpc *r, const uint8_t *p, size_t n);
 void rpc__head(struct rpc *r); /* the response's head is complete */
 void rpc__stream_closed(struct rpc *r, uint32_t error);
 bool rpc__field(struct rpc *r, struct bytes name, struct bytes value);
-void rpc__run_ended(struct channel *ch); /* the channel's hook */
 
 #endif

@@ -86,6 +86,7 @@ void http__gone(struct http_req *r);
 /* Frees a request that no handler has seen. */
 void http__discard(struct http_req *r);
 
+/* http_reason.c: "OK"; "Status" for one that has no words here. */
 const char *http__reason(int status);
 
 /* http_h2.c: requests that came as streams. */
