@@ -25,6 +25,8 @@
 #include "lib/cm.h"
 
 #define REAL_SKIPPED 77 /* as CTest has it */
+#define REAL_PORTS_FIRST 26000
+#define REAL_PORTS_N 2000
 
 static struct {
     char bin[256];
@@ -33,17 +35,29 @@ static struct {
     pid_t pid;
 } real;
 
-static UNUSED int real_free_port(void)
+static UNUSED bool real_port_is_free(unsigned port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool is;
 
-    if (fd < 0 || bind(fd, (struct sockaddr *) &a, n) != 0 ||
-        getsockname(fd, (struct sockaddr *) &a, &n) != 0)
-        abort();
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    is = fd >= 0 && bind(fd, (struct sockaddr *) &a, sizeof a) == 0;
     close(fd);
-    return ntohs(a.sin_port);
+    return is;
+}
+
+/* The first of two in a row that nobody has; of those that the kernel gives to nobody, and for each
+ * process others. */
+static UNUSED unsigned real_free_ports(void)
+{
+    for (unsigned i = 0; i < REAL_PORTS_N; i += 2) {
+        unsigned p = REAL_PORTS_FIRST + (2 * (unsigned) getpid() + i) % REAL_PORTS_N;
+
+        if (real_port_is_free(p) && real_port_is_free(p + 1))
+            return p;
+    }
+    abort();
 }
 
 /* False: there is none, which has been said. */
@@ -51,6 +65,7 @@ static UNUSED bool real_init(const char *name)
 {
     const char *home = getenv("HOME");
     char etcd[300];
+    unsigned port;
 
     snprintf(real.bin, sizeof real.bin, "%s/.cache/reference-etcd/bin", home == NULL ? "" : home);
     snprintf(etcd, sizeof etcd, "%s/etcd", real.bin);
@@ -61,8 +76,9 @@ static UNUSED bool real_init(const char *name)
     snprintf(real.dir, sizeof real.dir, "/tmp/ketch-%s-XXXXXX", name);
     if (mkdtemp(real.dir) == NULL)
         abort();
-    snprintf(real.client, sizeof real.client, "http://127.0.0.1:%d", real_free_port());
-    snprintf(real.peer, sizeof real.peer, "http://127.0.0.1:%d", real_free_port());
+    port = real_free_ports();
+    snprintf(real.client, sizeof real.client, "http://127.0.0.1:%u", port);
+    snprintf(real.peer, sizeof real.peer, "http://127.0.0.1:%u", port + 1);
     return true;
 }
 
@@ -132,6 +148,21 @@ static UNUSED int real_ctl(const char *args, char *out, size_t n)
     got = fread(out, 1, n - 1, f);
     out[got] = '\0';
     return pclose(f);
+}
+
+/* A real one decides on the cluster's version when it leads, a moment before or after it is
+ * healthy. */
+static UNUSED void real_wait_versioned(void)
+{
+    char cmd[256];
+
+    snprintf(cmd, sizeof cmd, "curl -s %s/version | grep -q '\"etcdcluster\":\"3'", real.client);
+    for (int i = 0; i < 600; i++) {
+        if (system(cmd) == 0)
+            return;
+        usleep(100000);
+    }
+    fail_msg("%s knows no version of its cluster; see %s/etcd.log", real.client, real.dir);
 }
 
 static UNUSED void real_wait_healthy(void)

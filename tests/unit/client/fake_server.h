@@ -18,6 +18,7 @@
 #include "wire/wire.h"
 
 #define FAKE_CREATES_MAX 16
+#define FAKE_DIAL_MS 20000 /* it is there, but a busy machine may let one wait */
 
 struct fake {
     struct loop *loop;

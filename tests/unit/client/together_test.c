@@ -24,7 +24,7 @@ static int setup(void **state)
 
     memset(streams, 0, sizeof(streams));
     fake_start(&w->fake, 0);
-    w->client = fake_client(&w->fake, (struct ketch_options){.dial_timeout_ms = 200});
+    w->client = fake_client(&w->fake, (struct ketch_options){.dial_timeout_ms = FAKE_DIAL_MS});
     *state = w;
     return 0;
 }

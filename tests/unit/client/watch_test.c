@@ -83,7 +83,7 @@ static int setup(void **state)
     struct world *w = xmem_calloc(1, sizeof(*w));
 
     fake_start(&w->fake, 0);
-    w->client = fake_client(&w->fake, (struct ketch_options){.dial_timeout_ms = 200});
+    w->client = fake_client(&w->fake, (struct ketch_options){.dial_timeout_ms = FAKE_DIAL_MS});
     w->seen.client = w->client;
     *state = w;
     return 0;

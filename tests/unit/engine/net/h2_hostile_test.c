@@ -478,7 +478,7 @@ static void silent_connection(void **state)
     h2_serve();
     fd = raw_connect(&h2.w);
     buf_init(&b, SIZE_MAX);
-    assert_true(raw_say(fd, "PRI * HT"));
+    raw_say(fd, "PRI * HT"); /* unless the time is over already */
     raw_read(fd, &b, NULL);
     assert_int_equal(b.len, 0);
     buf_done(&b);

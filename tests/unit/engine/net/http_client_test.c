@@ -254,7 +254,7 @@ static void silence_ends_a_request(void **state)
     (void) state;
     open_rig(&g);
     c = open_client(&g, g.port);
-    o.silence_ms = 500; /* of which the head may take its time on a busy machine */
+    o.silence_ms = 2000; /* of which the head may take its time on a busy machine */
     start(c, &o);
     rig_wait(&g, &a.done);
     assert_true(a.head);

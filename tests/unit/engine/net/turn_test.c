@@ -12,6 +12,7 @@
 #define GREEDY_MAX 8
 #define MODEST 100
 #define DELIVERY_MS 200
+#define ANSWER_MS 20000
 #define ENDED_MAX 32 /* calls of a broken connection, in one turn or two */
 #define ANSWER_BYTES (8u << 20)
 #define FRAME_BYTES_MAX (9 + 16384)
@@ -512,7 +513,7 @@ static void large_answers_take_turns(void **state)
         send_calls(modest, "/t.T/Ask", MODEST, k, 1);
         turn();
         assert_int_equal(begun(MODEST), k + 1);
-        assert_int_equal(poll(&(struct pollfd){modest, POLLIN, 0}, 1, DELIVERY_MS), 1);
+        assert_int_equal(poll(&(struct pollfd){modest, POLLIN, 0}, 1, ANSWER_MS), 1);
         take(modest);
         for (int i = 0; i < GREEDY_MAX; i++)
             after += got[i] += take(fds[i]);

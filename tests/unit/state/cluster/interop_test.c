@@ -27,7 +27,7 @@ static void real_file(void **state)
     real_start(NULL);
     real_wait_healthy();
     assert_int_equal(real_ctl("put a b", out, sizeof out), 0);
-    usleep(300000);
+    real_wait_versioned();
     real_stop();
     snprintf(path, sizeof path, "%s/data/member/snap/db", real.dir);
     sc.path = path;
