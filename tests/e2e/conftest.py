@@ -4,6 +4,7 @@ KETCH_BIN is the folder with the programs under test (default: bin), KETCH_BUILD
 KETCH_ETCD one other server to test.
 """
 import contextlib
+import http.client
 import importlib
 import itertools
 import os
@@ -94,7 +95,7 @@ class Server:
         try:
             with urllib.request.urlopen(f'http://{self.endpoint}/health', timeout=2) as r:
                 return b'true' in r.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
 
     @staticmethod

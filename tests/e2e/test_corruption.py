@@ -101,7 +101,7 @@ def test_the_periodic_check_finds_a_spoiled_member(cluster_of, ketch_bin):
 def test_the_check_of_compactions_finds_a_spoiled_member(cluster_of, ketch_bin, members):
     """Hashes of a compaction are equal on all members, which is said once; with a spoiled member they are not.  Of two
     members nobody knows which is right: the alarm is about all of them."""
-    with cluster_of([ketch_bin / 'etcd'] * members, *COMPACTIONS[:-1], '1s') as c:
+    with cluster_of([ketch_bin / 'etcd'] * members, *COMPACTIONS[:-1], '3s') as c:
         fill(c)
         leader = c.leader()
         leader.grpc('etcdserverpb.KV/Compact')(revision=3, physical=True)
