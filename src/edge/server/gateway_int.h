@@ -44,7 +44,7 @@ struct gate {
     const struct gateway_route *route;
     struct call_local *call;
 
-    /* What comes in: gateway.c. */
+    /* What comes in: gateway_input.c. */
     struct json_scan scan;
     struct buf value; /* the value that is being read */
     size_t value_bytes_max;
@@ -70,11 +70,26 @@ struct gate {
 /* Frees all that the gate holds, the call included; the request is to be ended next. */
 void gate_done(struct gate *g);
 
-/* gateway.c: the next bytes of the request, and its end. */
+/* Opens the call, as soon as it is known that there is one; false: the request was refused. */
+bool gate_open(struct gate *g);
+
+static inline bool gateway_begins(struct bytes s, const char *with)
+{
+    size_t n = strlen(with);
+
+    return s.n >= n && memcmp(s.p, with, n) == 0;
+}
+
+/* gateway_metadata.c: of the request's head; false: no memory. */
+bool gate_add_metadata(struct gate *g);
+
+/* gateway_input.c: the next bytes of the request, and its end. */
 void gate_input(struct gate *g, struct bytes in);
 void gate_input_end(struct gate *g);
 /* Goes on with what came while the method asked to wait, if it no longer does. */
 void gate_go_on(struct gate *g);
+/* Forgets the value that is being read, or was sent: the sums have room again. */
+void gate_value_drop(struct gate *g);
 
 /* gateway_answer.c */
 
