@@ -322,7 +322,13 @@ static inline struct bytes index__node_key(const struct index_node *n, unsigned 
     return bytes_of(index__inner_const(n)->sep[i]->key, index__inner_const(n)->sep[i]->n);
 }
 
-void *index__alloc(struct index *ix, size_t n);
+/* A piece of n bytes, counted; never NULL. */
+static inline void *index__alloc(struct index *ix, size_t n)
+{
+    ix->bytes += slab_object_bytes(n);
+    return slab_alloc(&ix->slab, n);
+}
+
 /* An entry that is in no tree, with its history. */
 void index__entry_free(struct index *ix, struct key_entry *e);
 struct index_node *index__node_new(struct index *ix, uint16_t level);
