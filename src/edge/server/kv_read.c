@@ -46,40 +46,6 @@ void range_made(struct read_trace *t)
         slow_range(s, t->end - t->agreed, r->user, mvcc_range_info(t->range));
 }
 
-/* Sorting and filters keep references in the call's arena; with none of them a range keeps its
- * place only. */
-static bool keeps_references(const Etcdserverpb__RangeRequest *q)
-{
-    return q->sort_order != ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__NONE ||
-           q->sort_target != ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY ||
-           q->min_mod_revision != 0 || q->max_mod_revision != 0 || q->min_create_revision != 0 ||
-           q->max_create_revision != 0;
-}
-
-/* False: those under way use what there is, and the call was refused. */
-static bool sort_begin(struct req *r)
-{
-    if (!keeps_references(r->user))
-        return true;
-    if (r->io->sorted_bytes >= SERVER_SORTS_BYTES_MAX) {
-        reply_no_memory(r->call);
-        return false;
-    }
-    call_arena(r->call)->bytes_max = SERVER_SORT_BYTES_MAX;
-    return true;
-}
-
-/* How much the range holds until its answer has left. */
-static size_t sort_count(struct req *r)
-{
-    size_t n = keeps_references(r->user) ? call_arena(r->call)->used_bytes : 0;
-
-    r->io->sorted_bytes += n;
-    if (n != 0)
-        metric_add(r->io->server->m.sorted_bytes, (int64_t) n);
-    return n;
-}
-
 /* From now on it reads.  Field by field: the slots of long steps need no zeroes. */
 static void read_begin(struct read_trace *t, struct req *r)
 {
@@ -102,38 +68,121 @@ static void range_unread(struct req *r)
     trace_range(&t);
 }
 
-static void range_run(struct req *r)
-{
-    const struct mvcc_view *v;
-    struct mvcc_range *g = NULL;
-    const Etcdserverpb__RangeRequest *q = r->user;
+/* A range on its way.  One that is not ready at once lives in its call's arena. */
+struct range_read {
+    struct long_read slices;
     struct read_trace t;
     struct auth_who who;
+    const struct mvcc_view *view;
+    struct mvcc_range *range;
+};
+
+static struct range_read *range_read_of(struct long_read *r)
+{
+    return CONTAINER_OF(r, struct range_read, slices);
+}
+
+static int range_step(struct long_read *r, uint64_t units, bool *ret_ready)
+{
+    return mvcc_range_step(range_read_of(r)->range, units, ret_ready);
+}
+
+/* How much the range holds until its answer has left. */
+static size_t sort_count(const struct range_read *x)
+{
+    struct io *io = x->slices.io;
+    size_t n = x->slices.bytes != 0 ? call_arena(x->slices.call)->used_bytes : 0;
+
+    io->sorted_bytes += n;
+    if (n != 0)
+        metric_add(io->server->m.sorted_bytes, (int64_t) n);
+    return n;
+}
+
+static void range_failed(struct range_read *x, int rc)
+{
+    struct call *c = x->slices.call;
+
+    range_made(&x->t);
+    trace_range(&x->t);
+    mvcc_view_unpin(x->view);
+    if (rc == ERR_CANCELED)
+        reply_canceled(c);
+    else if (permitted(c, permit_after(x->slices.io, &x->who)))
+        kv_read_failed(c, rc);
+}
+
+static void range_end(struct long_read *r, int rc)
+{
+    struct range_read *x = range_read_of(r);
     struct mvcc_header h;
+
+    x->t.range = rc == 0 ? x->range : NULL;
+    if (rc != 0 || permit_after(r->io, &x->who) != API_OK) {
+        range_failed(x, rc);
+        return;
+    }
+    call_set_user(r->call, x->range);
+    h = header_make(r->io->server, mvcc_range_info(x->range)->revision, 0);
+    reply_range(mvcc_reply_range(x->range, &h, call_arena(r->call)), x->view, &x->t, sort_count(x));
+}
+
+/* It is begun: goes on at once, and in slices when that does not do. */
+static void range_go_on(struct range_read *x)
+{
+    struct long_read *r = &x->slices;
+    struct mvcc_range_ahead ahead;
+    bool ready = false;
+    int rc = 0;
+
+    mvcc_range_ahead(x->range, &ahead);
+    r->keys = ahead.keys;
+    r->bytes = ahead.bytes;
+    if (r->bytes != 0) {
+        /* Those whose answers are on their way use what there is. */
+        if (r->io->sorted_bytes >= SERVER_SORTS_BYTES_MAX)
+            rc = ERR_NOMEM;
+        call_arena(r->call)->bytes_max = SERVER_SORT_BYTES_MAX;
+    }
+    if (rc == 0)
+        rc = mvcc_range_step(x->range, long_read_at_once(r), &ready);
+    if (rc != 0 || ready)
+        range_end(r, rc);
+    else
+        long_read_run(r);
+}
+
+static void range_run(struct req *r)
+{
+    const Etcdserverpb__RangeRequest *q = r->user;
+    struct range_read single, *x = &single;
     int rc;
 
     if (UNLIKELY(r->node.result.err != API_OK))
         range_unread(r);
-    if (reply_failed(r->call, &r->node.result) ||
-        !permitted(r->call,
-                   permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &who)) ||
-        !sort_begin(r))
+    if (reply_failed(r->call, &r->node.result))
         return;
-    read_begin(&t, r);
-    v = mvcc_view_pin(r->io->reader);
-    rc = mvcc_range_traced(v, r->user, call_arena(r->call), &t.steps, &g);
-    t.range = g;
-    if (rc != 0 || permit_after(r->io, &who) != API_OK) {
-        range_made(&t);
-        trace_range(&t);
-        mvcc_view_unpin(v);
-        if (permitted(r->call, permit_after(r->io, &who)))
-            kv_read_failed(r->call, rc);
+    if (q->range_end.len != 0)
+        x = arena_alloc(call_arena(r->call), sizeof *x);
+    if (x == NULL) {
+        reply_no_memory(r->call);
         return;
     }
-    call_set_user(r->call, g);
-    h = header_make(r->io->server, mvcc_range_info(g)->revision, 0);
-    reply_range(mvcc_reply_range(g, &h, call_arena(r->call)), v, &t, sort_count(r));
+    if (!permitted(r->call,
+                   permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &x->who)))
+        return;
+    x->slices.io = r->io;
+    x->slices.call = r->call;
+    x->slices.bytes = 0;
+    x->slices.step = range_step;
+    x->slices.end = range_end;
+    read_begin(&x->t, r);
+    x->view = mvcc_view_pin(r->io->reader);
+    rc = mvcc_range_begin(x->view, q, call_arena(r->call), &x->t.steps, &x->range);
+    if (rc != 0 || x == &single) /* single keys are ready now */
+        range_end(&x->slices, rc);
+    else
+        range_go_on(x);
 }
 
 /* Decoded into the call's arena: a range outlives the callback. */

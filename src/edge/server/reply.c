@@ -13,6 +13,14 @@ void reply_no_memory(struct call *c)
     call_finish(c, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
 }
 
+void reply_canceled(struct call *c)
+{
+    if (call_canceled(c) == CALL_DEADLINE)
+        call_finish(c, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");
+    else
+        call_finish(c, GRPC_CANCELED, "context canceled");
+}
+
 bool reply_failed(struct call *c, const struct node_result *res)
 {
     if (res->err != API_OK)

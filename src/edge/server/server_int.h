@@ -9,8 +9,8 @@
  *   I1  A call's request (struct req) is either with the node or with its loop, never with both.
  *   I2  Every req that was submitted comes back exactly once, also when the client is gone; only
  *       then its call is ended.
- *   I3  io->outstanding counts what the node still holds of this thread: requests and watch
- *       streams.  The loop is stopped only when it is 0.
+ *   I3  io->outstanding counts what the node still holds of this thread, requests and watch
+ *       streams, and reads in slices.  The loop is stopped only when it is 0.
  *   I4  What is freed is over: no timer or task of it is due, it is in no list.  With the loop no
  *       timer is left.
  */
@@ -19,6 +19,7 @@
 
 #include <stdatomic.h>
 
+#include "edge/server/long_read.h"
 #include "edge/server/methods.h"
 #include "edge/server/security.h"
 #include "edge/server/server.h"
@@ -28,8 +29,8 @@
 #include "engine/net/server.h"
 
 #define SERVER_LISTENERS_MAX 64
-/* Sorting and filtering keep 48 bytes for each key until the answer has left.  One range may use as
- * much as 20 million keys need; a further one begins while those of its I/O thread use less. */
+/* Sorting keeps 48 bytes for each key until the answer has left, filtering 32.  One range may use
+ * as much as 20 million keys need; a further one begins while those of its I/O thread use less. */
 #define SERVER_SORT_BYTES_MAX ((size_t) 1 << 30)
 #define SERVER_SORTS_BYTES_MAX ((size_t) 256 << 20)
 #define SERVER_LIST_BYTES_MAX ((size_t) 1 << 30) /* all leases: 60 bytes each; keys of one */
@@ -98,7 +99,8 @@ struct io {
     struct auth_reader *auth;
     struct list gates; /* streams that are not opened yet: permit.c */
     size_t outstanding;
-    size_t gateway_held_bytes;     /* JSON of requests that are not complete */
+    size_t gateway_held_bytes; /* JSON of requests that are not complete */
+    struct long_reads long_reads;
     size_t sorted_bytes;           /* references of sorted ranges whose answers are on their way */
     struct node_request *gathered; /* of this turn, not yet submitted; oldest first */
     struct node_request **gathered_end;
@@ -188,6 +190,7 @@ void req_propose(struct call *c, uint32_t op, struct bytes body, void (*then)(st
 
 void reply_error(struct call *c, enum api_error err);
 void reply_no_memory(struct call *c);
+void reply_canceled(struct call *c); /* its client is gone, or its time is over */
 
 /* True when the result is an error: then the call was ended with it. */
 bool reply_failed(struct call *c, const struct node_result *res);

@@ -233,6 +233,7 @@ int loop_new(const char *name, struct loop **ret, struct err *e)
     list_init(&l->carried);
     list_init(&l->owing);
     list_init(&l->ending);
+    list_init(&l->works);
     l->timer_armed_ns = INT64_MAX;
     list_init(&l->hooks);
     list_init(&l->dirty);
@@ -272,6 +273,7 @@ void loop_free(struct loop *l)
     ASSERT(list_empty(&l->owing));
     ASSERT(list_empty(&l->carried));
     ASSERT(list_empty(&l->ending));
+    ASSERT(list_empty(&l->works));
     ASSERT(list_empty(&l->shake_waiting));
     loop_timer_stop(l, &l->shake_timer);
     tls_worker__free(l->tls_worker);

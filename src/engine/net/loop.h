@@ -125,6 +125,21 @@ void loop_hook_init(struct loop_hook *h, void (*run)(struct loop_hook *h));
 void loop_hook_arm(struct loop *l, struct loop_hook *h);
 void loop_hook_disarm(struct loop_hook *h);
 
+/* ---- long work ---- */
+
+/* What takes longer than others may wait for, done in slices: `run` goes on until `until` (or a
+ * little longer) and adds itself again when there is more.  It takes its turn with the connections
+ * that ask for much (turn.h), so all of these together make a turn longer by one slice. */
+struct loop_work {
+    struct list link; /* empty: nothing is to be done */
+    void (*run)(struct loop_work *w, mono_ns until);
+};
+
+void loop_work_init(struct loop_work *w, void (*run)(struct loop_work *w, mono_ns until));
+void loop_work_add(struct loop *l, struct loop_work *w); /* one that was added is accepted */
+/* Whether the slice is over: the time of now, not of the turn's beginning. */
+bool loop_work_over(const struct loop *l, mono_ns until);
+
 /* ---- signals ---- */
 
 /* From now on `fn` is called on the loop for each signal `signum` (SIGTERM, SIGINT, SIGHUP ...)

@@ -78,12 +78,13 @@ struct loop {
     uint64_t turn;       /* counts them */
     mono_ns slice_end;   /* of the connection whose requests are being begun */
     mono_ns modest_ns;   /* when one that asks for little was served last */
-    unsigned later_kind; /* turn.c: which of carried, owing and ending is first in turn */
+    unsigned later_kind; /* turn.c: which of carried, owing, ending, works is first */
     struct list carried; /* connections with input that waits; struct conn.carry_link */
     size_t carried_bytes;
     struct list owing;  /* connections that have written their part; struct conn.dirty_link */
     struct list ending; /* connections whose session ends; struct conn.end_link */
-    uv_idle_t idle;     /* active while one of the three has members: the loop does not sleep */
+    struct list works;  /* struct loop_work.link */
+    uv_idle_t idle;     /* active while one of the four has members: the loop does not sleep */
 
     uint8_t *read_buf; /* NET_READ_BYTES, lent to one connection at a time */
     uint8_t *out_buf;  /* LOOP_OUT_BYTES, the same */

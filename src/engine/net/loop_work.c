@@ -97,3 +97,22 @@ int loop_on_signal(struct loop *l, int signum, void (*fn)(int signum, void *user
     rc = uv_signal_start(&s->uv, on_signal, signum);
     return rc == 0 ? 0 : err_sys(e, -rc, "wait for signal %d", signum);
 }
+
+/* ---- long work ---- */
+
+void loop_work_init(struct loop_work *w, void (*run)(struct loop_work *w, mono_ns until))
+{
+    list_init(&w->link);
+    w->run = run;
+}
+
+void loop_work_add(struct loop *l, struct loop_work *w)
+{
+    if (list_empty(&w->link))
+        list_push(&l->works, &w->link);
+}
+
+bool loop_work_over(const struct loop *l, mono_ns until)
+{
+    return clock_mono_ns(l->clock) >= until;
+}

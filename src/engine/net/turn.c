@@ -28,15 +28,29 @@ static bool run_ending(struct loop *l)
     return x != NULL;
 }
 
+static bool run_work(struct loop *l)
+{
+    struct list *x = list_pop(&l->works);
+    mono_ns us = turn__modest_near(l) ? NET_SLICE_GREEDY_US : NET_LATER_US;
+    struct loop_work *w;
+
+    if (x == NULL)
+        return false;
+    w = CONTAINER_OF(x, struct loop_work, link);
+    w->run(w, clock_mono_ns(l->clock) + us * 1000);
+    return true;
+}
+
 static bool none_waits(const struct loop *l)
 {
-    return list_empty(&l->carried) && list_empty(&l->owing) && list_empty(&l->ending);
+    return list_empty(&l->carried) && list_empty(&l->owing) && list_empty(&l->ending) &&
+           list_empty(&l->works);
 }
 
 /* One of them, of each kind in turn. */
 static void run_one(struct loop *l)
 {
-    static bool (*const kinds[])(struct loop *) = {run_carried, run_owing, run_ending};
+    static bool (*const kinds[])(struct loop *) = {run_carried, run_owing, run_ending, run_work};
 
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (kinds[l->later_kind++ % ARRAY_LEN(kinds)](l))
@@ -59,6 +73,7 @@ void turn__run_later(struct loop *l)
         any = run_carried(l);
         any = run_owing(l) || any;
         any = run_ending(l) || any;
+        any = run_work(l) || any;
     } while (any && clock_mono_ns(l->clock) < until);
 }
 

@@ -11,7 +11,7 @@
  *
  *        sockets ----> each that is readable: read, slice, round
  *        later   ----> the first of `carried`: slice, round; of `owing`: round; of `ending`: a
- *                      slice for ending its calls; again, for NET_LATER_US
+ *                      slice for ending its calls; of `works`: a slice; again, for NET_LATER_US
  *        then tasks, hooks, writes
  *
  * Whoever asks for much again and again is greedy (NET_CUTS_GREEDY), and so is who has just come.
