@@ -137,6 +137,7 @@ static void range_go_on(struct range_read *x)
 
     mvcc_range_ahead(x->range, &ahead);
     r->keys = ahead.keys;
+    r->units = ahead.units;
     r->bytes = ahead.bytes;
     if (r->bytes != 0) {
         /* Those whose answers are on their way use what there is. */

@@ -126,10 +126,10 @@ bool long_reads_none(const struct long_reads *l)
 
 uint64_t long_read_at_once(const struct long_read *r)
 {
-    if (r->bytes == 0 || r->keys <= SERVER_READ_AT_ONCE_KEYS)
+    if (r->units <= SERVER_READ_AT_ONCE_UNITS)
         return SERVER_READ_AT_ONCE_UNITS;
-    if (list_empty(&reads_of(r)->waiting[kind_of(r)]) && may_begin(r))
-        return SERVER_LIST_AT_ONCE_UNITS;
+    if (r->bytes == 0 || (list_empty(&reads_of(r)->waiting[kind_of(r)]) && may_begin(r)))
+        return SERVER_READ_FIRST_UNITS;
     return 0;
 }
 

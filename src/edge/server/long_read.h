@@ -18,11 +18,10 @@
 
 #include "engine/net/call.h"
 
-/* In units of mvcc_range_step, before there are slices: some 50 us, of lists less, because what
- * they find first is not in the processor's memory. */
-#define SERVER_READ_AT_ONCE_UNITS 2048
-#define SERVER_LIST_AT_ONCE_UNITS 512
-#define SERVER_READ_AT_ONCE_KEYS 64  /* a list of so many is no more, whoever else reads */
+/* In units of mvcc_range_step.  What takes no more than so many, some 80 us, is done at once, for
+ * it would cost as much again to do it later; of anything else a little is. */
+#define SERVER_READ_AT_ONCE_UNITS 6144
+#define SERVER_READ_FIRST_UNITS 512
 #define SERVER_READ_SHORT_KEYS 4096  /* one that looks at more is a long one */
 #define SERVER_READS_UNDER_WAY_MAX 2 /* of either kind */
 
@@ -33,6 +32,7 @@ struct long_read {
     struct io *io;
     struct call *call;
     uint64_t keys;  /* ahead, about */
+    uint64_t units; /* of work */
     uint64_t bytes; /* that it may come to hold */
     bool under_way;
     /* Goes on for `units`.  0, or why the read fails. */

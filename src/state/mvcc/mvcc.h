@@ -256,6 +256,7 @@ NODISCARD int mvcc_range_step(struct mvcc_range *g, uint64_t units, bool *ret_re
  * from the keys that live. */
 struct mvcc_range_ahead {
     uint64_t keys;  /* that are looked at, at the most; 0: it is ready */
+    uint64_t units; /* that it takes, about */
     uint64_t bytes; /* of the arena, for lists; the number of keys without a limit */
 };
 void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret);

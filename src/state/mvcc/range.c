@@ -320,8 +320,11 @@ void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret)
     if (g->phase == RANGE_READY)
         return;
     ret->keys = range_newest(g) ? (uint64_t) g->info.count : count_live(g);
-    if (g->list != NULL)
+    ret->units = 2 * ret->keys;
+    if (g->list != NULL) {
         ret->bytes = range_list_bytes(g, ret->keys);
+        ret->units = range_list_units(g, ret->keys);
+    }
 }
 
 int mvcc_range_traced(const struct mvcc_view *v, const range_request *r, struct arena *a,

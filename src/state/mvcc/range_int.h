@@ -97,6 +97,8 @@ void range_list_sort(struct mvcc_range *g, uint64_t *units);
 bool range_passes(const struct mvcc_range *g, const struct range_ref *ref);
 /* What it may hold at the most when `keys` keys are looked at, in bytes. */
 uint64_t range_list_bytes(const struct mvcc_range *g, uint64_t keys);
+/* What it costs, about. */
+uint64_t range_list_units(const struct mvcc_range *g, uint64_t keys);
 
 static inline const struct range_ref *range_list_at(const struct mvcc_range *g, uint64_t i)
 {

@@ -291,3 +291,13 @@ uint64_t range_list_bytes(const struct mvcc_range *g, uint64_t keys)
 
     return n * sizeof(struct range_ref) * (g->list->sort.cmp != NULL ? 3 : 2) / 2;
 }
+
+uint64_t range_list_units(const struct mvcc_range *g, uint64_t keys)
+{
+    const struct range_sort *s = &g->list->sort;
+    uint64_t each = 2 + (s->by_value ? RANGE_RECORD_UNITS : 0); /* looked at, measured */
+
+    if (s->cmp != NULL)
+        each += 64 - (uint64_t) __builtin_clzll(keys | 1); /* comparisons: log2 */
+    return keys * each;
+}
