@@ -127,7 +127,7 @@ bool long_reads_none(const struct long_reads *l)
 uint64_t long_read_at_once(const struct long_read *r)
 {
     if (r->units <= SERVER_READ_AT_ONCE_UNITS)
-        return SERVER_READ_AT_ONCE_UNITS;
+        return 2 * SERVER_READ_AT_ONCE_UNITS; /* what is ahead is a guess */
     if (r->bytes == 0 || (list_empty(&reads_of(r)->waiting[kind_of(r)]) && may_begin(r)))
         return SERVER_READ_FIRST_UNITS;
     return 0;
