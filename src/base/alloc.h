@@ -12,6 +12,8 @@
 
 #include "base/base.h"
 
+/* Freed with mem_free.  n == 0 gives memory like any other size: NULL always means that it is
+ * short. */
 NODISCARD void *mem_alloc(size_t n);
 NODISCARD void *mem_calloc(size_t count, size_t n); /* zeroed; NULL also on overflow */
 NODISCARD void *mem_realloc(void *p, size_t n);     /* on NULL, p is still valid */
@@ -27,7 +29,10 @@ NODISCARD void *xmem_dup(const void *p, size_t n);
 NORETURN void mem_exhausted(const char *what);
 
 /* For tests: the nth allocation from now (1 = the next) fails, and all after it if `sticky`.
- * 0 switches it off.  Returns how many allocations have been asked for since the last call. */
+ * 0 switches it off.  Returns how many allocations have been asked for since the last call.
+ *
+ * Only in builds with KETCH_ALLOC_TEST: elsewhere nothing is counted, none fails, and this and
+ * mem_alloc_count return 0. */
 uint64_t mem_fail_after(uint64_t nth, bool sticky);
 
 /* Allocations asked for since the process began, all threads. */

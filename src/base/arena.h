@@ -23,17 +23,19 @@ struct arena {
 };
 
 void arena_init(struct arena *a, size_t bytes_max);
-void arena_done(struct arena *a);  /* frees all; the arena is empty and usable again */
+/* Frees all; the arena is empty and usable again.  Not for one of arena_new. */
+void arena_done(struct arena *a);
 void arena_reset(struct arena *a); /* as arena_done, but keeps one chunk for the next use */
 
-/* Aligned to 16 bytes; not zeroed.  NULL past the maximum or without memory. */
+/* Aligned to 16 bytes; not zeroed.  NULL past the maximum or without memory; n == 0 gives an
+ * address of its own. */
 NODISCARD void *arena_alloc(struct arena *a, size_t n);
 NODISCARD void *arena_calloc(struct arena *a, size_t count, size_t n);
 NODISCARD void *arena_dup(struct arena *a, const void *p, size_t n);
 NODISCARD char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* An arena that lives in its own first chunk: one allocation for a small request.  arena_free ends
- * it. */
+/* An arena that lives in its own first chunk: one allocation for a small request; NULL without
+ * memory.  arena_free ends it, and accepts NULL. */
 NODISCARD struct arena *arena_new(size_t bytes_max);
 void arena_free(struct arena *a);
 

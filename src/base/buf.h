@@ -23,10 +23,12 @@ void buf_init(struct buf *b, size_t bytes_max);
 void buf_done(struct buf *b);
 void buf_clear(struct buf *b); /* keeps the memory */
 
-/* Room for n more bytes at b->p + b->len, or NULL (and `failed`).  buf_commit counts them in. */
+/* Room for n more bytes at b->p + b->len, or NULL (and `failed`); valid until the next call that
+ * appends.  buf_commit counts in up to n of them. */
 uint8_t *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
 
+/* False: this append was refused.  The last two need room for a NUL behind the text, too. */
 bool buf_add(struct buf *b, const void *p, size_t n);
 bool buf_add_bytes(struct buf *b, struct bytes s);
 bool buf_add_str(struct buf *b, const char *s);
@@ -34,7 +36,8 @@ bool buf_add_char(struct buf *b, char c);
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
-/* The contents as a C string: a NUL is put behind them, not counted in len.  "" without memory. */
+/* The contents as a C string: a NUL is put behind them, not counted in len.  "" (and `failed`)
+ * where there is no room for it.  Valid until the next call that appends. */
 const char *buf_cstr(struct buf *b);
 
 static inline struct bytes buf_bytes(const struct buf *b)
@@ -42,6 +45,7 @@ static inline struct bytes buf_bytes(const struct buf *b)
     return bytes_of(b->p, b->len);
 }
 
+/* NULL when the buffer never had memory.  It is empty afterwards, and usable. */
 NODISCARD uint8_t *buf_steal(struct buf *b, size_t *ret_len);
 
 /* Drops n bytes from the front (n <= len). */

@@ -2,6 +2,8 @@
  *
  * crc32c(crc32c(0, a), b) is the checksum of a followed by b.  Uses the processor's instruction
  * where there is one.  Source: RFC 3720 appendix B.4 (test vectors).
+ *
+ * Threads: any.
  */
 #ifndef KETCH_BASE_CRC32C_H
 #define KETCH_BASE_CRC32C_H

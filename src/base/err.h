@@ -43,25 +43,28 @@ enum base_err {
 #define ERR_MSG_BYTES 512
 
 struct err {
-    int code;                /* 0 or the first code that was set */
+    int code;                /* 0, or that of the last err_set or err_sys; err_wrap leaves it */
     char msg[ERR_MSG_BYTES]; /* NUL-terminated; cut at the end when too long */
 };
 
 #define ERR_INIT ((struct err){0})
 
-/* Sets code and message; returns `code`, so that `return err_set(...)` reads well. */
+/* Sets code (below 0) and message in place of what was there; returns `code`, so that `return
+ * err_set(...)` reads well. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Puts "text: " in front of the message; returns `rc`.  With rc == 0 it does nothing. */
+/* Puts "text: " in front of the message, or of the text of `rc` where none was set; returns `rc`.
+ * With rc == 0 it does nothing. */
 int err_wrap(struct err *e, int rc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* The shared code for an errno value. */
+/* The shared code for an errno value; ERR_IO for those that have none of their own. */
 int err_from_errno(int errnum);
 
 /* As err_set, with the code and words of an errno: "text: No such file or directory". */
 int err_sys(struct err *e, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* The fixed text of a shared code, or "error N". */
+/* The fixed text of a shared code, or "error N", which is good until the thread asks for the next
+ * such one. */
 const char *err_text(int code);
 
 #endif

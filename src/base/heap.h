@@ -1,7 +1,7 @@
 /* heap.h -- a binary min-heap whose elements know their place, so that any can be moved or removed.
  *
- * The element embeds a struct heap_item.  Ties are broken by `seq`, the order of insertion, so the
- * order of removal is a function of the calls alone.
+ * The element embeds a struct heap_item.  Ties are broken by `seq`, the order of insertion (one
+ * that is moved counts as inserted anew), so the order of removal is a function of the calls alone.
  *
  * Threads: one at a time.   Memory: the heap owns its array, not the elements.
  */
@@ -33,9 +33,10 @@ static inline void heap_item_init(struct heap_item *x)
     *x = (struct heap_item){.at = HEAP_NOWHERE};
 }
 
-NODISCARD bool heap_push(struct heap *h, struct heap_item *x, int64_t key); /* false: no memory */
-void heap_remove(struct heap *h, struct heap_item *x);                      /* must be in h */
-void heap_move(struct heap *h, struct heap_item *x, int64_t key);           /* must be in h */
+/* x is in no heap.  False: no memory, nothing has changed. */
+NODISCARD bool heap_push(struct heap *h, struct heap_item *x, int64_t key);
+void heap_remove(struct heap *h, struct heap_item *x);            /* must be in h */
+void heap_move(struct heap *h, struct heap_item *x, int64_t key); /* must be in h */
 
 static inline struct heap_item *heap_min(const struct heap *h)
 {

@@ -5,7 +5,10 @@
  *     list_push(&waiters, &w->link);
  *     LIST_EACH(it, &waiters) { struct waiter *w = CONTAINER_OF(it, struct waiter, link); ... }
  *
- * list_init also marks an element as being in no list; list_remove leaves it in that state.
+ * list_init also marks an element as being in no list; list_remove leaves it in that state, in
+ * which it may be removed again.  What is put into a list must be in none: nobody checks.
+ *
+ * Threads: one at a time.   Memory: none; the elements are the caller's.
  */
 #ifndef KETCH_BASE_LIST_H
 #define KETCH_BASE_LIST_H

@@ -1,8 +1,9 @@
 /* map64.h -- a hash map from a 64-bit number to a pointer.
  *
  * Open addressing with linear probing; deletion shifts back, so there are no tombstones.  The hash
- * is a fixed mix, so the order of iteration depends only on the history of calls (never on
- * addresses), but nothing may depend on it beyond one process.
+ * is a fixed mix (the finalizer of MurmurHash3), so the order of iteration depends only on the
+ * history of calls (never on addresses), but nothing may depend on it beyond one process.  It has
+ * no secret (hash.h does): whoever chooses keys can choose such that collide.
  *
  * Threads: one at a time.   Memory: the map owns its table, never the values.  Values may not be
  * NULL.
@@ -30,7 +31,7 @@ void *map64_get(const struct map64 *m, uint64_t key);             /* NULL: absen
 NODISCARD bool map64_put(struct map64 *m, uint64_t key, void *v); /* replaces; false: no memory */
 void *map64_del(struct map64 *m, uint64_t key);                   /* what was there, or NULL */
 
-/* Iterate: start with *pos = 0; NULL at the end.  No put or del meanwhile. */
+/* Iterate: start with *pos = 0; NULL at the end.  No put or del meanwhile.  ret_key may be NULL. */
 void *map64_next(const struct map64 *m, size_t *pos, uint64_t *ret_key);
 
 #endif

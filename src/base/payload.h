@@ -36,6 +36,7 @@ NODISCARD static inline struct payload *payload_new(size_t bytes)
     return p;
 }
 
+/* One more reference, and p again.  NULL is accepted. */
 static inline struct payload *payload_ref(struct payload *p)
 {
     if (p != NULL)
@@ -43,7 +44,7 @@ static inline struct payload *payload_ref(struct payload *p)
     return p;
 }
 
-/* NULL is accepted. */
+/* Gives a reference back; with the last one the block goes.  NULL is accepted. */
 static inline void payload_unref(struct payload *p)
 {
     if (p == NULL)

@@ -26,12 +26,13 @@ struct slab {
 };
 
 void slab_init(struct slab *s);
-/* Gives all memory back, whatever is still in it but for objects beyond SLAB_OBJECT_BYTES_MAX. */
+/* Gives all memory back, whatever is still in it but for objects beyond SLAB_OBJECT_BYTES_MAX.
+ * (Under the address sanitizer each object comes from the heap, and those still in it leak.) */
 void slab_done(struct slab *s);
 void *slab_alloc(struct slab *s, size_t n);        /* not zeroed; aligned to 8 */
 void slab_free(struct slab *s, void *p, size_t n); /* NULL is accepted */
 
-/* What an object of n bytes really takes. */
+/* What an object of n bytes really takes, in bytes. */
 size_t slab_object_bytes(size_t n);
 
 /* Stops when the bookkeeping is broken: for tests. */

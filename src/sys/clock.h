@@ -12,7 +12,7 @@
 
 typedef int64_t
     mono_ns; /* nanoseconds since some moment before the process began; never goes back */
-typedef int64_t mono_ms;
+typedef int64_t mono_ms; /* the same moment in milliseconds, cut */
 typedef int64_t wall_ms; /* milliseconds since 1970-01-01 UTC; may jump */
 
 struct clock {
@@ -35,6 +35,7 @@ static inline wall_ms clock_wall_ms(struct clock *c)
     return c->wall(c);
 }
 
+/* The machine's (CLOCK_MONOTONIC and CLOCK_REALTIME); nobody frees it. */
 struct clock *clock_posix(void);
 
 #endif

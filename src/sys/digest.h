@@ -1,5 +1,9 @@
 /* digest.h -- SHA-1 (member and cluster ids) and SHA-256 (the tail of a snapshot stream).
- * Threads: a struct digest from one at a time. */
+ *
+ * Whatever fails but memory for a struct digest stops the process.  Source: FIPS 180-4.
+ *
+ * Threads: any; a struct digest from one at a time.   Memory: what is added is borrowed.
+ */
 #ifndef KETCH_SYS_DIGEST_H
 #define KETCH_SYS_DIGEST_H
 
@@ -13,7 +17,7 @@ void sha256(const void *p, size_t n, uint8_t ret[SHA256_BYTES]);
 
 struct digest;
 
-NODISCARD struct digest *digest_sha256_new(void);
+NODISCARD struct digest *digest_sha256_new(void); /* NULL without memory */
 void digest_add(struct digest *d, const void *p, size_t n);
 void digest_end(struct digest *d, uint8_t ret[SHA256_BYTES]); /* frees d */
 void digest_free(struct digest *d);                           /* NULL is accepted */

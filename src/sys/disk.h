@@ -8,7 +8,8 @@
  * its directory.  After file_sync has failed nobody knows what the disk holds: the caller stops.
  *
  * Threads: a struct disk from any thread; a struct file from any thread, except file_close.
- * Memory: a struct file is owned by who opened it; file_close accepts NULL.
+ * Memory: a struct file is owned by who opened it; file_close accepts NULL.  Paths are borrowed for
+ * the call, outputs written on success only.
  */
 #ifndef KETCH_SYS_DISK_H
 #define KETCH_SYS_DISK_H
@@ -30,7 +31,8 @@ enum disk_open_flags {
 };
 
 /* The kinds of lock that etcd's files carry (reference: bbolt uses flock, etcd's WAL uses OFD
- * locks). None of them waits: ERR_LOCKED when another process has it. */
+ * locks), each on the whole file.  None of them waits: ERR_LOCKED when whoever opened the file
+ * besides has it, another process or this one.  All end with file_close. */
 enum file_lock_kind {
     FILE_LOCK_FLOCK_EXCLUSIVE,
     FILE_LOCK_FLOCK_SHARED,
@@ -90,23 +92,27 @@ struct file {
     const struct file_ops *ops;
 };
 
-struct disk *disk_posix(void);
+struct disk *disk_posix(void); /* the machine's; nobody frees it */
 
-/* ERR_NOT_FOUND, ERR_EXISTS, ERR_PERMISSION, ERR_IO ...; the message names the path. */
+/* `flags` are of enum disk_open_flags, `mode` the permission bits of a file that is created (less
+ * the process's umask).  Of this and the functions below that have a path: ERR_NOT_FOUND,
+ * ERR_EXISTS, ERR_PERMISSION, ERR_NO_SPACE, ERR_NOMEM, ERR_IO ...; the message names the path. */
 NODISCARD int disk_open(struct disk *d, const char *path, unsigned flags, unsigned mode,
                         struct file **ret, struct err *e);
+/* Takes the place of what is called `to`, in one step. */
 NODISCARD int disk_rename(struct disk *d, const char *from, const char *to, struct err *e);
 NODISCARD int disk_remove(struct disk *d, const char *path, struct err *e);
 NODISCARD int disk_mkdir(struct disk *d, const char *path, unsigned mode, struct err *e);
 NODISCARD int disk_sync_dir(struct disk *d, const char *path, struct err *e);
 NODISCARD int disk_stat_path(struct disk *d, const char *path, struct disk_stat *ret,
                              struct err *e);
-/* Names in byte order, without "." and "..".  Free with disk_list_free. */
+/* Names in byte order, without "." and "..", NULL without any.  Free with disk_list_free. */
 NODISCARD int disk_list(struct disk *d, const char *path, char ***ret_names, size_t *ret_n,
                         struct err *e);
 void disk_list_free(char **names, size_t n);
+/* Of the file system that holds `path`: what a process without privileges may still write. */
 NODISCARD int disk_space(struct disk *d, const char *path, uint64_t *ret_free_bytes, struct err *e);
-bool disk_exists(struct disk *d, const char *path);
+bool disk_exists(struct disk *d, const char *path); /* false also where that cannot be found out */
 
 /* Up to n bytes; fewer only at the end of the file (*ret_n says how many, 0 at or past the end). */
 NODISCARD int file_read(struct file *f, void *p, size_t n, uint64_t off, size_t *ret_n,
@@ -123,6 +129,7 @@ NODISCARD int file_write_durable(struct file *f, const struct bytes *v, size_t v
 NODISCARD int file_write_one(struct file *f, const void *p, size_t n, uint64_t off, struct err *e);
 NODISCARD int file_sync(struct file *f, enum file_sync_kind kind, struct err *e);
 NODISCARD int file_size(struct file *f, uint64_t *ret, struct err *e);
+/* A file that was shorter is extended with zeros. */
 NODISCARD int file_truncate(struct file *f, uint64_t bytes, struct err *e);
 /* Room on disk for [off, off+n), extending the file; ERR_UNSUPPORTED where the file system cannot.
  */
@@ -138,7 +145,7 @@ NODISCARD int file_map(struct file *f, uint64_t reserve_bytes, const uint8_t **r
  * again; what was read of the file stays in the system's cache.  Any thread, beside readers. */
 void file_map_release(struct file *f, uint64_t bytes);
 /* This part of the mapping, which the file has, stays in memory until the mapping ends.
- * ERR_NOMEM: more than RLIMIT_MEMLOCK allows; ERR_PERMISSION, ERR_UNSUPPORTED. */
+ * ERR_NOMEM: more than RLIMIT_MEMLOCK allows; ERR_PERMISSION, ERR_AGAIN, ERR_UNSUPPORTED. */
 NODISCARD int file_map_lock(struct file *f, uint64_t off, uint64_t bytes, struct err *e);
 /* These bytes will be read soon: begins to bring them into the system's cache.  A hint. */
 void file_will_need(struct file *f, uint64_t off, uint64_t bytes);

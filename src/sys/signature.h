@@ -44,15 +44,18 @@ struct sign_key;
 /* `private_pem` and `public_pem` are the files' contents; either may be empty.  HMAC takes the
  * bytes of private_pem as they are.  With the public key alone signatures can be checked only.
  *
- *   ERR_INVALID   no key was given, it cannot be read, is of another kind, or the two do not belong
- *                 together: the message is etcd's where it has one */
+ *   ERR_INVALID   no key was given, it cannot be read, is longer than SIGN_KEY_FILE_BYTES_MAX, of
+ *                 another kind, or the two do not belong together: the message is etcd's where it
+ *                 has one
+ *   ERR_NOMEM */
 NODISCARD int sign_key_open(enum sign_method m, struct bytes private_pem, struct bytes public_pem,
                             struct sign_key **ret, struct err *e);
 void sign_key_close(struct sign_key *k); /* NULL is accepted */
 
 bool sign_key_may_sign(const struct sign_key *k);
 
-/* False: the key cannot (it only checks, or is of the wrong size), or there was no memory. */
+/* False: the key cannot (it only checks, or is of the wrong size), or there was no memory; `ret`
+ * and *ret_n then say nothing. */
 bool signature_make(const struct sign_key *k, struct bytes message,
                     uint8_t ret[SIGNATURE_BYTES_MAX], size_t *ret_n);
 bool signature_check(const struct sign_key *k, struct bytes message, struct bytes signature);

@@ -2,6 +2,9 @@
  *
  * A waker belongs to one consumer.  waker_wake costs an atomic exchange while the consumer is awake
  * and a system call only when it sleeps, so a producer may call it after every push.
+ *
+ * Threads: each function says which.   Memory: `arg` is the caller's until thread_join has
+ * returned; a waker lives in the caller's memory and holds nothing.
  */
 #ifndef KETCH_SYS_THREAD_H
 #define KETCH_SYS_THREAD_H
@@ -14,13 +17,16 @@
 
 struct thread;
 
-/* `name` is cut to 15 characters.  Signals are blocked in the new thread. */
+/* `name` is cut to 15 characters.  All signals but profile.h's SIGPROF are blocked in the new
+ * thread. It ends when fn returns, and is given back with thread_join.  ERR_NOMEM; ERR_AGAIN: the
+ * system has no room for another one. */
 NODISCARD int thread_start(const char *name, void (*fn)(void *arg), void *arg, struct thread **ret,
                            struct err *e);
-void thread_join(struct thread *t); /* frees it; NULL is accepted */
+/* Any thread but t itself, once: waits for its end and frees it.  NULL is accepted. */
+void thread_join(struct thread *t);
 
 /* From now on the calling thread has about a tenth of the time where another one wants the same
- * processor. */
+ * processor.  There is no way back; where the system refuses, nothing changes.  Likewise below. */
 void thread_give_way(void);
 
 /* From now on the calling thread runs when no other one of the machine wants to, nearly. */
