@@ -1,5 +1,8 @@
 /* gofmt.h -- durations and sizes as Go programs print them, which is what etcd's logs and errors
- * show. */
+ * show.  Sources: Go's time.Duration.String and time.ParseDuration; dustin/go-humanize, Bytes.
+ *
+ * Threads: any.   Memory: texts go to the caller's array.
+ */
 #ifndef KETCH_OBS_GOFMT_H
 #define KETCH_OBS_GOFMT_H
 
@@ -13,13 +16,13 @@ const char *go_duration(int64_t ns, char out[GO_DURATION_BYTES]);
 
 enum go_duration_fault {
     GO_DURATION_GOOD,
-    GO_DURATION_INVALID, /* malformed or out of range: `time: invalid duration "x"` */
-    GO_DURATION_NO_UNIT, /* `time: missing unit in duration "1"` */
-    GO_DURATION_UNKNOWN_UNIT,
+    GO_DURATION_INVALID,      /* malformed or out of range: `time: invalid duration "x"` */
+    GO_DURATION_NO_UNIT,      /* `time: missing unit in duration "1"` */
+    GO_DURATION_UNKNOWN_UNIT, /* `time: unknown unit "y" in duration "1y"` */
 };
 
-/* time.ParseDuration: "300ms", "-1.5h", "2h45m", "0".  *ret_unit, within `s`, is the unit that is
- * not known. */
+/* time.ParseDuration: "300ms", "-1.5h", "2h45m", "0".  *ret_ns is written for a good one only,
+ * *ret_unit, within `s`, for one whose unit is not known. */
 enum go_duration_fault go_duration_read(const char *s, int64_t *ret_ns, struct bytes *ret_unit);
 
 /* The same for who does not ask what is wrong. */

@@ -19,7 +19,9 @@
  *
  * A NULL log swallows everything but still ends the process on LOG_FATAL and LOG_PANIC.
  *
- * Threads: any.   Memory: a field borrows what it points to for the time of the call.
+ * Threads: any, but for log_open, log_named, log_start, log_stop and log_close: one at a time, and
+ * nobody logs any more when it is closed.   Memory: a field borrows what it points to for the time
+ * of the call; source files' names, and names of loggers, are borrowed for ever (literals).
  */
 #ifndef KETCH_OBS_LOG_H
 #define KETCH_OBS_LOG_H
@@ -139,12 +141,14 @@ struct log_options {
 NODISCARD int log_open(const struct log_options *o, struct log **ret, struct err *e);
 void log_close(struct log *l); /* stops the writer, writes what waits; NULL is accepted */
 
-/* A log that writes to the same outputs under a name ("raft"); lives as long as `l`.  NULL without
- * memory or when l is NULL. */
+/* A log that writes to the same outputs under a name ("raft"); lives as long as `l`, and goes with
+ * it.  NULL without memory or when l is NULL. */
 struct log *log_named(struct log *l, const char *name);
 
-NODISCARD int log_start(struct log *l, struct err *e); /* starts the writer thread */
-void log_stop(struct log *l); /* joins it; lines are written at once again */
+/* Starts the writer thread.  Errors are those of thread_start: lines are then written at once, as
+ * before. */
+NODISCARD int log_start(struct log *l, struct err *e);
+void log_stop(struct log *l); /* joins it; lines are written at once again.  NULL is accepted */
 
 /* Lines dropped because the queue was full, and lines left out by sampling, since the start. */
 uint64_t log_dropped(const struct log *l);

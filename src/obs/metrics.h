@@ -12,6 +12,8 @@
  * Histograms take whole numbers in a fine unit and show them in the coarse unit of the family: with
  * per_unit = METRIC_NS_PER_S, 1500000 is observed and 0.0015 shown.
  *
+ * Source: prometheus.io, "Exposition formats", and client_golang for what that leaves open.
+ *
  * Threads: any.   Memory: names, help and label names are borrowed for ever (literals); label
  * values are copied.  Series live as long as the registry.
  */
@@ -26,7 +28,7 @@
 #define METRIC_LABELS_MAX 4
 #define METRIC_BUCKETS_MAX 32
 #define METRIC_SERIES_MAX \
-    65536 /* of one family; past it metric_with gives a series that is not shown */
+    65536 /* of one family; past it the last one (in the page's order) counts for the rest */
 #define METRIC_PAGE_BYTES_MAX 67108864
 
 #define METRIC_NS_PER_S 1e9
@@ -66,14 +68,16 @@ void metrics_free(struct metrics *m);        /* NULL is accepted */
  * behind the last; NULL for none.  These never fail: without memory at start the process stops. */
 struct metric_family *metrics_family(struct metrics *m, enum metric_type type, unsigned flags,
                                      const char *name, const char *help, const char *const *labels);
-/* `bounds` ascending, in the coarse unit; at most METRIC_BUCKETS_MAX. */
+/* `bounds` ascending, in the coarse unit; at most METRIC_BUCKETS_MAX, and copied.  `per_unit`: fine
+ * units in a coarse one. */
 struct metric_family *metrics_histogram_family(struct metrics *m, const char *name,
                                                const char *help, const double *bounds,
                                                size_t bounds_n, double per_unit,
                                                const char *const *labels);
 
 /* The series with these label values (as many as the family has labels, in its order; NULL behind
- * the last, or NULL for none), made on first use. */
+ * the last, or NULL for none), made on first use.  NULL for a NULL family.  Where there are
+ * METRIC_SERIES_MAX already it is the last of them. */
 struct metric *metric_with(struct metric_family *f, const char *const *values);
 struct histogram *histogram_with(struct metric_family *f, const char *const *values);
 
@@ -91,7 +95,7 @@ struct histogram *metrics_histogram(struct metrics *m, const char *name, const c
 unsigned metric_thread(void);
 
 /* Counters and gauges.  A NULL series is accepted everywhere: whoever has no registry counts
- * nothing. */
+ * nothing.  metric_set is not for sharded ones, and nothing but metric_set_real for METRIC_REAL. */
 static inline void metric_add(struct metric *c, int64_t n)
 {
     if (c == NULL)

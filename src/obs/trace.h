@@ -11,6 +11,8 @@
  * those that took longer than TRACE_SLOW_NS divided by one more than that.  So steps are counted
  * apart from being timed: what costs no time here is only counted.
  *
+ * Source: etcd's pkg/traceutil.
+ *
  * Threads: one at a time.   Memory: steps own none; a line borrows everything for the call.
  */
 #ifndef KETCH_OBS_TRACE_H

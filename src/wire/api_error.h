@@ -1,10 +1,11 @@
 /* api_error.h -- the errors that etcd's API gives, by the name that etcd's rpctypes has for them.
  *
  * Clients recognise them by code and text together, so both are exact.  Two of them
- * (MEMBER_NOT_ENOUGH_STARTED, TOO_MANY_REQUESTS) really travel with code Unknown, although etcd's
- * own table gives them another; three texts (NO_PASSWORD_USER, TOKEN_VERIFY_ONLY,
- * PASSWORD_TOO_LONG) are not in that table and travel as they are. Source: the interface facts of
- * etcd 3.7.1.
+ * (MEMBER_NOT_ENOUGH_STARTED, REQUEST_TOO_MANY_REQUESTS) really travel with code Unknown, although
+ * etcd's own table gives them another; three texts (NO_PASSWORD_USER, TOKEN_VERIFY_ONLY,
+ * PASSWORD_TOO_LONG) are not in that table and travel as they are.
+ *
+ * Source: the interface facts of etcd 3.7.1.   Threads: any.   Memory: texts and names are static.
  */
 #ifndef KETCH_WIRE_API_ERROR_H
 #define KETCH_WIRE_API_ERROR_H
@@ -110,6 +111,7 @@ enum api_error {
         API_ERROR_END
 };
 
+/* Of API_OK: GRPC_OK and "". */
 enum grpc_code api_error_code(enum api_error e);
 const char *api_error_text(enum api_error e);
 

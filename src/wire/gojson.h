@@ -1,7 +1,7 @@
 /* gojson.h -- strings of JSON text byte for byte as Go's encoding/json writes them, for what etcd
  * stores and hashes, and as its protojson does, for the gateway.
  *
- * Strings are borrowed.  What the buffer refuses is kept in it (buf.h).
+ * Threads: any.   Memory: strings are borrowed.  That the buffer refused is kept in it (buf.h).
  */
 #ifndef KETCH_WIRE_GOJSON_H
 #define KETCH_WIRE_GOJSON_H

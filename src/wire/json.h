@@ -13,7 +13,8 @@
  * pieces of input as they come; json_read makes a message's bytes of a value; json_write makes text
  * of a message's bytes, in pieces as they come.
  *
- * Threads: any.   Memory: results of json_read lie in the caller's arena.
+ * Threads: any; a struct json_scan or json_write from one at a time.   Memory: results of json_read
+ * lie in the caller's arena; a json_write holds a stack of its own, and one string at a time.
  */
 #ifndef KETCH_WIRE_JSON_H
 #define KETCH_WIRE_JSON_H
@@ -27,7 +28,7 @@
 /* Objects and lists in one another; encoding/json has this very limit. */
 #define JSON_DEPTH_MAX 10000
 
-#define JSON_TEXT_BYTES_MAX 80
+#define JSON_TEXT_BYTES_MAX 80 /* of Go's words about what is no JSON */
 
 /* ---- where a value ends ---- */
 
@@ -93,13 +94,14 @@ struct json_write {
     uint32_t cap;
 };
 
-/* d NULL is not allowed.  json_write_done frees. */
+/* json_write_done frees what gathers. */
 void json_write_init(struct json_write *w, bool html);
 void json_write_done(struct json_write *w);
 
-/* A new message begins. */
+/* A new message begins; d may not be NULL.  False, here and below: w->bad, also for want of memory
+ * or past JSON_WRITE_DEPTH_MAX; what `out` holds by then is of no use. */
 bool json_write_begin(struct json_write *w, const ProtobufCMessageDescriptor *d, struct buf *out);
-/* More of its bytes, cut anywhere.  False: w->bad. */
+/* More of its bytes, cut anywhere. */
 bool json_write_part(struct json_write *w, struct bytes in, struct buf *out);
 /* It is complete. */
 bool json_write_end(struct json_write *w, struct buf *out);

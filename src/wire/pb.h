@@ -2,7 +2,10 @@
  *
  * Writers append to memory that the caller has measured with the *_size functions; they return the
  * address behind what they wrote.  The reader walks the fields of one message and never reads past
- * its end. Source: protobuf.dev, "Encoding".
+ * its end.
+ *
+ * Source: protobuf.dev, "Encoding".   Threads: any.   Memory: none; what is read points into the
+ * input.
  */
 #ifndef KETCH_WIRE_PB_H
 #define KETCH_WIRE_PB_H
@@ -100,7 +103,7 @@ struct pb_reader {
 struct pb_field {
     uint32_t number;
     enum pb_wire_type type;
-    uint64_t value;     /* PB_VARINT, PB_FIXED64, PB_FIXED32 */
+    uint64_t value;     /* PB_VARINT, PB_FIXED64, PB_FIXED32; of PB_LEN the length */
     struct bytes bytes; /* PB_LEN; points into the input.  PB_GROUP: empty */
 };
 
@@ -112,7 +115,7 @@ static inline struct pb_reader pb_reader_of(struct bytes b)
 /* False at the end and on malformed input (then r->bad). */
 bool pb_next(struct pb_reader *r, struct pb_field *ret);
 
-/* A varint at r->p; false and r->bad when there is none. */
+/* A varint at r->p; false and r->bad when there is none, or one of more than 64 bits. */
 bool pb_get_varint(struct pb_reader *r, uint64_t *ret);
 
 #endif

@@ -5,9 +5,11 @@
  * zero scalars present or absent, repeated numbers packed or not, unknown fields skipped, a
  * snapshot with index 0 is none.
  *
- * Memory: decoders point into the input where they can (entry data, context) and put arrays into
- * the arena they are given.  An entry may carry the counted block that holds its data, so that it
- * can outlive the input: see struct payload.
+ * Source: go.etcd.io/raft, raftpb/raft.proto (numbers of fields, enums and messages).
+ *
+ * Threads: any.   Memory: decoders point into the input where they can (entry data, context) and
+ * put arrays into the arena they are given.  An entry may carry the counted block that holds its
+ * data, so that it can outlive the input: see struct payload.  Decoders leave `owner` NULL.
  */
 #ifndef KETCH_WIRE_RAFTPB_H
 #define KETCH_WIRE_RAFTPB_H
@@ -151,7 +153,7 @@ struct raft_conf_change_v2 {
 #define RAFTPB_ENTRIES_MAX 1048576 /* entries in one message */
 
 /* Encoded size, and the encoder, which writes exactly that many bytes and returns the address
- * behind. */
+ * behind.  A message must have no `responses`: these never travel. */
 size_t raft_entry_size(const struct raft_entry *e);
 uint8_t *raft_entry_put(const struct raft_entry *e, uint8_t *p);
 size_t raft_hard_state_size(const struct raft_hard_state *s);
@@ -167,7 +169,10 @@ uint8_t *raft_conf_change_put(const struct raft_conf_change *c, uint8_t *p);
 size_t raft_conf_change_v2_size(const struct raft_conf_change_v2 *c);
 uint8_t *raft_conf_change_v2_put(const struct raft_conf_change_v2 *c, uint8_t *p);
 
-/* 0, ERR_CORRUPT (malformed), ERR_LIMIT or ERR_NOMEM. */
+/* 0, or
+ *   ERR_CORRUPT   malformed, or an enum that is none of ours
+ *   ERR_LIMIT     more than a limit above allows, or past the arena's maximum
+ *   ERR_NOMEM */
 NODISCARD int raft_entry_get(struct bytes in, struct raft_entry *ret, struct err *e);
 NODISCARD int raft_hard_state_get(struct bytes in, struct raft_hard_state *ret, struct err *e);
 NODISCARD int raft_conf_state_get(struct bytes in, struct arena *a, struct raft_conf_state *ret,

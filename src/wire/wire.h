@@ -7,8 +7,10 @@
  * wire type, tags in more bytes than they need) is written anew first, without what no reader
  * wants.
  *
- * Memory: the decoded message and all it points to live in the arena.  Encoding appends to a struct
- * buf. Threads: any.
+ * Source: protobuf.dev, "Encoding"; what Go's protobuf makes of odd input is that of its own code.
+ *
+ * Threads: any.   Memory: a decoded message lies in the arena, strings and bytes in it are copies.
+ * Encoding appends to a struct buf.
  */
 #ifndef KETCH_WIRE_WIRE_H
 #define KETCH_WIRE_WIRE_H
@@ -31,8 +33,9 @@ NODISCARD int wire_decode(const ProtobufCMessageDescriptor *d, struct bytes in, 
 /* The error text, apart from which all that is malformed has one. */
 #define WIRE_TEXT_UTF8 "string field contains invalid UTF-8"
 
-/* 0 and what the message says, in plain bytes: `in` itself nearly always, else a copy in the arena.
- * Errors as of wire_decode. */
+/* The first half of wire_decode: 0 and what the message says, in plain bytes: `in` itself nearly
+ * always, else a copy in the arena.  `depth`: levels of messages, the outermost included.  Errors
+ * as of wire_decode. */
 NODISCARD int wire_plain(const ProtobufCMessageDescriptor *d, struct bytes in, unsigned depth,
                          struct arena *a, struct bytes *ret, struct err *e);
 
@@ -55,7 +58,7 @@ NODISCARD ProtobufCMessage *wire_new(const ProtobufCMessageDescriptor *d, struct
 
 /* Appends the encoded message; false when the buffer refuses. */
 bool wire_encode(const ProtobufCMessage *m, struct buf *out);
-size_t wire_size(const ProtobufCMessage *m);
+size_t wire_size(const ProtobufCMessage *m); /* bytes that wire_encode appends */
 
 static inline struct bytes wire_bytes(ProtobufCBinaryData b)
 {
@@ -67,8 +70,9 @@ static inline ProtobufCBinaryData wire_binary(struct bytes b)
     return (ProtobufCBinaryData){b.n, (uint8_t *) (uintptr_t) b.p};
 }
 
+/* UTF-8 as RFC 3629 has it: no surrogates, nothing longer than it need be. */
 bool utf8_valid(struct bytes s);
-/* The code point at the front of s (s.n > 0): its length, or 0 when there is none. */
+/* The code point at the front of s (s.n > 0): its length, 1 to 4, or 0 when there is none. */
 size_t utf8_next(struct bytes s, uint32_t *ret_code_point);
 
 #endif
