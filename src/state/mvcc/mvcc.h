@@ -252,12 +252,13 @@ NODISCARD int mvcc_range_begin(const struct mvcc_view *v, const Etcdserverpb__Ra
                                struct arena *a, struct trace_steps *t, struct mvcc_range **ret);
 NODISCARD int mvcc_range_step(struct mvcc_range *g, uint64_t units, bool *ret_ready);
 
-/* What is ahead of one that was begun and not stepped yet.  At an older revision both are guessed
- * from the keys that live. */
+/* What is ahead of one that was begun and not stepped yet. */
 struct mvcc_range_ahead {
     uint64_t keys;  /* that are looked at, at the most; 0: it is ready */
     uint64_t units; /* that it takes, about */
-    uint64_t bytes; /* of the arena, for lists; the number of keys without a limit */
+    uint64_t bytes; /* of the arena, for a list, at the most; 0: there is none */
+    /* At an older revision: from the keys that live now.  There may be any number of others. */
+    bool guessed;
 };
 void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret);
 

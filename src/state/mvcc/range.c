@@ -319,10 +319,15 @@ void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret)
     *ret = (struct mvcc_range_ahead){0};
     if (g->phase == RANGE_READY)
         return;
-    ret->keys = range_newest(g) ? (uint64_t) g->info.count : count_live(g);
+    if (g->phase == RANGE_MEASURES) {
+        ret->keys = ret->units = g->info.kvs_n;
+        return;
+    }
+    ret->guessed = !range_newest(g);
+    ret->keys = ret->guessed ? count_live(g) : (uint64_t) g->info.count;
     ret->units = 2 * ret->keys;
     if (g->list != NULL) {
-        ret->bytes = range_list_bytes(g, ret->keys);
+        ret->bytes = range_list_bytes(g, MAX(ret->keys, (uint64_t) 1));
         ret->units = range_list_units(g, ret->keys);
     }
 }

@@ -54,6 +54,11 @@ static void insertion_sort(struct range_ref *v, size_t n, range_ref_cmp cmp)
     }
 }
 
+static inline uint64_t cost(bool by_value, const struct range_ref *a, const struct range_ref *b)
+{
+    return by_value ? 1 + MIN(a->value_n, b->value_n) / RANGE_COMPARED_BYTES : 1;
+}
+
 /* It may lie in two blocks: sorted apart from them. */
 static void sort_leaf(struct range_sort *s, uint64_t *units)
 {
@@ -61,8 +66,10 @@ static void sort_leaf(struct range_sort *s, uint64_t *units)
     struct range_ref v[LEAF_MAX];
 
     ASSERT(n <= LEAF_MAX);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         v[i] = *range_refs_at(s->refs, from + i);
+        range_spend(units, cost(s->by_value, &v[i], &v[i]) - 1);
+    }
     insertion_sort(v, n, s->cmp);
     for (size_t i = 0; i < n; i++)
         *range_refs_at(s->refs, from + i) = v[i];
@@ -73,9 +80,10 @@ static void sort_leaf(struct range_sort *s, uint64_t *units)
 }
 
 /* The two runs that end behind the newest leaf, when they are of the same size. */
-static void choose_pair(struct range_sort *s)
+static void choose_pair(struct range_sort *s, uint64_t *units)
 {
     size_t half = (size_t) 1 << s->level;
+    const struct range_ref *a, *b;
 
     if (s->level == s->depth || (s->leaf & half) != 0) {
         s->doing = SORT_LEAF;
@@ -91,7 +99,10 @@ static void choose_pair(struct range_sort *s)
     ASSERT(s->left_n <= s->tmp_cap);
     s->left = s->right = 0;
     s->level++;
-    if (s->cmp(range_refs_at(s->refs, s->low + s->left_n - 1), range_refs_at(s->refs, s->mid)) > 0)
+    a = range_refs_at(s->refs, s->low + s->left_n - 1);
+    b = range_refs_at(s->refs, s->mid);
+    range_spend(units, cost(s->by_value, a, b) - 1);
+    if (s->cmp(a, b) > 0)
         s->doing = SORT_COPY;
 }
 
@@ -115,11 +126,6 @@ static void copy_left(struct range_sort *s, uint64_t *units)
         return;
     s->left = 0;
     s->doing = SORT_MERGE;
-}
-
-static inline uint64_t cost(bool by_value, const struct range_ref *a, const struct range_ref *b)
-{
-    return by_value ? 1 + MIN(a->value_n, b->value_n) / RANGE_COMPARED_BYTES : 1;
 }
 
 /* In copies of what does not change: the compiler has to believe that cmp changes all else. */
@@ -173,7 +179,7 @@ bool range_sort_step(struct range_sort *s, uint64_t *units)
             sort_leaf(s, units);
             break;
         case SORT_PAIR:
-            choose_pair(s);
+            choose_pair(s, units);
             range_spend(units, 1);
             break;
         case SORT_COPY:

@@ -11,6 +11,8 @@
 
 #define KEYS 6000 /* more than a list with a limit grows to */
 #define VALUES 700
+#define LONG_KEYS 64 /* with values that are long, and equal */
+#define LONG_BYTES (64 * 1024)
 #define ANSWER_BYTES_MAX ((size_t) 1 << 20)
 
 typedef Etcdserverpb__RangeRequest range_request;
@@ -29,28 +31,46 @@ static uint64_t below(uint64_t n)
     return random_u64(rnd) % n;
 }
 
-static void put(uint64_t i)
+static void put_key(const char *key, struct bytes value)
 {
     Etcdserverpb__PutRequest r = ETCDSERVERPB__PUT_REQUEST__INIT;
     struct mvcc_put_result res;
-    char key[16], value[16];
     bool too_large;
 
-    snprintf(key, sizeof key, "k%05u", (unsigned) i);
-    snprintf(value, sizeof value, "%u", (unsigned) below(VALUES)); /* so that many are equal */
     r.key = wire_binary(bytes_str(key));
-    r.value = wire_binary(bytes_str(value));
+    r.value = wire_binary(value);
     assert_int_equal(mvcc_put(kv, &r, NULL, &res, &too_large), 0);
 }
 
-static void delete_some(void)
+static void put(uint64_t i)
+{
+    char key[16], value[16];
+
+    snprintf(key, sizeof key, "k%05u", (unsigned) i);
+    snprintf(value, sizeof value, "%u", (unsigned) below(VALUES)); /* so that many are equal */
+    put_key(key, bytes_str(value));
+}
+
+static void put_long_ones(void)
+{
+    uint8_t *value = mem_calloc(1, LONG_BYTES);
+    char key[16];
+
+    for (unsigned i = 0; i < LONG_KEYS; i++) {
+        snprintf(key, sizeof key, "long%u", i);
+        put_key(key, bytes_of(value, LONG_BYTES));
+    }
+    mem_free(value);
+}
+
+static void delete_keys(const char *from, const char *to)
 {
     Etcdserverpb__DeleteRangeRequest r = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
     struct mvcc_delete_result got;
     bool too_large;
 
-    r.key = wire_binary(bytes_str("k01000"));
-    r.range_end = wire_binary(bytes_str("k01500"));
+    r.key = wire_binary(bytes_str(from));
+    r.range_end = wire_binary(bytes_str(to));
     mvcc_delete_range(kv, &r, NULL, &got, &too_large);
     assert_true(got.deleted > 0);
 }
@@ -71,10 +91,13 @@ static int setup(void **state)
     reader = mvcc_reader_new(kv);
     for (uint64_t i = 0; i < KEYS; i++)
         put(i * 7 % KEYS);
-    delete_some();
+    delete_keys("k01000", "k01500");
     middle = mvcc_revision(kv);
     for (int i = 0; i < KEYS; i++)
         put(below(KEYS));
+    put_long_ones();
+    put_key("gone", bytes_str("v"));
+    delete_keys("g", "h");
     mvcc_publish(kv);
     view = mvcc_view_pin(reader);
     return 0;
@@ -287,6 +310,23 @@ static void a_step_is_as_long_as_its_units(void **state)
     }
 }
 
+static void long_values_cost_what_they_are_long(void **state)
+{
+    /* Also where they are compared in a leaf, or found to be in order: a slice has bounds in time,
+     * and comparing two of them takes as long as looking at many keys. */
+    range_request r = all_keys();
+    struct mvcc_range *g;
+
+    (void) state;
+    r.key = wire_binary(bytes_str("long"));
+    r.range_end = wire_binary(bytes_str("lonh"));
+    r.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND;
+    r.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
+    assert_true(run(&r, 100, &g) >= LONG_KEYS * (RANGE_RECORD_UNITS + LONG_BYTES / 4096) / 100);
+    assert_int_equal(mvcc_range_info(g)->kvs_n, LONG_KEYS);
+    arena_reset(&a);
+}
+
 static void a_filter_that_nothing_passes_takes_steps(void **state)
 {
     /* The walk over the keys is interrupted, also where it gives nothing. */
@@ -343,10 +383,42 @@ static void what_is_ahead_is_told(void **state)
     used = used_by(&r, &ahead);
     assert_true(ahead.bytes < live * 48);
     assert_true(used <= ahead.bytes);
+    r = all_keys();
+    r.limit = 50;
+    used_by(&r, &ahead);
+    assert_int_equal(ahead.keys, 50); /* the others need not be looked at */
+    r.count_only = true;
+    used_by(&r, &ahead);
+    assert_int_equal(ahead.keys, 0);
     r.range_end = wire_binary(BYTES_EMPTY);
     r.key = wire_binary(bytes_str("k00000"));
     used_by(&r, &ahead);
     assert_int_equal(ahead.keys, 0);
+}
+
+static void what_is_gone_is_ahead_as_well(void **state)
+{
+    /* At an older revision the number of keys is a guess: there is a list all the same, and what it
+     * holds is bounded by nothing that was told. */
+    range_request r = all_keys();
+    struct mvcc_range_ahead ahead;
+
+    (void) state;
+    r.key = wire_binary(bytes_str("g"));
+    r.range_end = wire_binary(bytes_str("h"));
+    r.revision = mvcc_view_revision(view) - 1;
+    used_by(&r, &ahead);
+    assert_true(ahead.guessed);
+    assert_int_equal(ahead.bytes, 0);
+    r.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
+    used_by(&r, &ahead);
+    assert_true(ahead.guessed);
+    assert_int_equal(ahead.keys, 0);
+    assert_true(ahead.bytes > 0);
+    r.revision = 0;
+    used_by(&r, &ahead);
+    assert_false(ahead.guessed);
+    assert_int_equal(ahead.bytes, 0);
 }
 
 static void given_up_in_the_middle_nothing_is_left(void **state)
@@ -376,8 +448,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_of_any_size_give_the_same_answer),
         cmocka_unit_test(a_step_is_as_long_as_its_units),
+        cmocka_unit_test(long_values_cost_what_they_are_long),
         cmocka_unit_test(a_filter_that_nothing_passes_takes_steps),
         cmocka_unit_test(what_is_ahead_is_told),
+        cmocka_unit_test(what_is_gone_is_ahead_as_well),
         cmocka_unit_test(given_up_in_the_middle_nothing_is_left),
     };
 
