@@ -1,4 +1,5 @@
 /* bolt.h -- a B+tree of named buckets in one file, in the file format of bbolt (version 2).
+ * docs/formats/bolt.md has the bytes.
  *
  * What is committed survives a power cut; what is not committed never happened.  Pages are copied
  * when they change, so a read transaction sees one state of the file for as long as it lives and
@@ -102,7 +103,7 @@ void bolt_close(struct bolt_db *db);
 struct file *bolt_close_but_file(struct bolt_db *db);
 
 /* Asks for the room that the next commits need without committing anything.  ERR_NO_SPACE: refused;
- * ERR_AGAIN and ERR_CLOSED as for bolt_begin_write. */
+ * else as for bolt_begin_write, which it is to others while it lasts. */
 NODISCARD int bolt_ask_room(struct bolt_db *db, struct err *e);
 
 /* Ends `unsynced`: everything committed so far is durable on return (the file's name is not). After
@@ -259,7 +260,7 @@ bool bolt_cursor_at_bucket(const struct bolt_cursor *c);
 /* Verifies what `bbolt check` verifies over the state that `tx` sees; `found` (may be NULL) is
  * called for each finding with a line of text.  In a write transaction in which nothing was changed
  * yet it verifies the lists of free pages in memory as well. Returns 0 when the file is whole,
- * ERR_CORRUPT when there was a finding (*e has the first). */
+ * ERR_CORRUPT when there was a finding (*e has the first), ERR_NOMEM. */
 NODISCARD int bolt_check(struct bolt_tx *tx, void (*found)(void *arg, const char *text), void *arg,
                          struct err *e);
 

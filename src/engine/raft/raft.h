@@ -134,8 +134,9 @@ struct raft_config {
 
 struct raft;
 
-/* Restores the state that storage has.  0 or ERR_RAFT_CONFIG with words; aborts when storage
- * contradicts itself (a commit index outside of the log). */
+/* Restores the state that storage has.  The configuration is copied; storage, and what the `arg`s
+ * in it point to, are borrowed until raft_free.  0 or ERR_RAFT_CONFIG with words; aborts when
+ * storage contradicts itself (a commit index outside of the log). */
 NODISCARD int raft_new(const struct raft_config *c, struct raft **ret, struct err *e);
 void raft_free(struct raft *r); /* NULL is accepted */
 
@@ -157,12 +158,15 @@ void raft_tick(struct raft *r);
 
 /* A message of a peer, or one to oneself out of after_store; also accepted are MsgStorageAppendResp
  * and MsgStorageApplyResp from the local threads, which are raft_stored and raft_applied as
- * messages.  0, or ERR_RAFT_PROPOSAL_DROPPED   a proposal that cannot be taken or forwarded now
+ * messages.  0, or
+ *
+ *   ERR_RAFT_PROPOSAL_DROPPED   a proposal that cannot be taken or forwarded now
  *   ERR_RAFT_STEP_LOCAL         a type that only oneself may raise
  *   ERR_RAFT_PEER_NOT_FOUND     a response by someone who is no member
  *   ERR_RAFT_LOG_LOST           the leader knows that this member has stored what is not here: its
  *                               directory was lost, and its votes count for nothing any more.  The
  *                               owner says so (raft_log_lost_text) and stops
+ *
  * Errors other than these do not exist; a message that makes no sense now is ignored. */
 NODISCARD int raft_step(struct raft *r, const struct raft_message *m);
 
@@ -173,9 +177,9 @@ const char *raft_log_lost_text(const struct raft *r, const struct raft_message *
                                char buf[RAFT_LOG_LOST_BYTES]);
 
 /* Proposes entries as one batch; of each only type, data and owner are read.  All are taken or
- * none. 0 or ERR_RAFT_PROPOSAL_DROPPED (no leader, a transfer under way, too much uncommitted,
- * removed).  0 says only that they were appended or forwarded: they may still be lost with the
- * leader. */
+ * none: 0, or ERR_RAFT_PROPOSAL_DROPPED (no leader, a transfer under way, too much uncommitted or
+ * not yet stored, removed).  0 says only that they were appended or forwarded: they may still be
+ * lost with the leader. */
 NODISCARD int raft_propose(struct raft *r, const struct raft_entry *v, size_t n);
 
 /* As raft_propose.  A change that is not possible now becomes an empty entry, which says nothing to
@@ -307,16 +311,17 @@ struct raft_conf_change_v2 raft_conf_change_as_v2(const struct raft_conf_change 
 
 enum raft_progress_state { RAFT_PROBE, RAFT_REPLICATE, RAFT_SNAPSHOT };
 
+/* What a leader knows of one member: etcd-io/raft, tracker/progress.go. */
 struct raft_peer_status {
     raft_id id;
-    raft_index match;
-    raft_index next;
+    raft_index match; /* its log is the leader's up to here */
+    raft_index next;  /* the first entry of the next append */
     enum raft_progress_state state;
-    raft_index pending_snapshot;
-    uint32_t inflight;
+    raft_index pending_snapshot; /* of the snapshot on its way; 0: none */
+    uint32_t inflight;           /* appends on their way */
     bool inflight_full;
-    bool recent_active;
-    bool paused;
+    bool recent_active; /* heard of since the last look at the quorum */
+    bool paused;        /* nothing is sent until something comes */
     bool learner;
 };
 

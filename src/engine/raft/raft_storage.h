@@ -67,7 +67,8 @@ struct raft_storage {
  * reader everything since the compaction point is kept, and whoever compacts bounds it.  The term
  * of every retained index is known without reading, from a table with one line per election.
  *
- * Memory: references the blocks of entries; copies snapshots and configurations.
+ * Memory: references the blocks of entries; copies snapshots and configurations.  Without memory
+ * the process stops.
  */
 struct raft_memory_storage;
 

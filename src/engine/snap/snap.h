@@ -10,6 +10,11 @@
  * snap_save, then the marker.  A damaged .snap file is set aside as NAME.broken, never deleted.
  *
  * Threads: any, one at a time per directory.  Nothing here reads a clock.
+ * Memory: everything passed in is borrowed for the call; a struct snap_db is the caller's until it
+ * is committed or aborted.
+ *
+ * Errors, unless a function says otherwise: those of sys/disk.h, ERR_NOMEM, and ERR_LIMIT for a
+ * path beyond SNAP_PATH_BYTES.
  */
 #ifndef KETCH_ENGINE_SNAP_SNAP_H
 #define KETCH_ENGINE_SNAP_SNAP_H
@@ -34,12 +39,15 @@ struct snap_position {
     raft_term term;
 };
 
-/* Writes TERM-INDEX.snap and syncs file and directory.  meta.index > 0, data not empty. */
+/* Writes TERM-INDEX.snap and syncs file and directory.  meta.index > 0, data not empty.
+ *   ERR_NO_SPACE   nothing is left of it, and it may be tried again */
 NODISCARD int snap_save(struct disk *d, const char *dir, const struct raft_snapshot *s,
                         struct err *e);
 
 /* One file.  Data and lists are in the arena.
- *   ERR_CORRUPT   empty, malformed, or another checksum;   ERR_LIMIT, ERR_NOT_FOUND, ERR_IO */
+ *   ERR_CORRUPT   empty, malformed, or another checksum
+ *   ERR_LIMIT     longer than SNAP_FILE_BYTES_MAX, or more members than wire/raftpb.h allows
+ *   ERR_NOT_FOUND, ERR_NOMEM (the arena too), ERR_IO */
 NODISCARD int snap_read(struct disk *d, const char *path, struct arena *a,
                         struct raft_snapshot *ret, struct err *e);
 
@@ -62,13 +70,14 @@ NODISCARD int snap_clean(struct disk *d, const char *dir, struct err *e);
 
 struct snap_db;
 
-/* `unique` makes the temporary name: two receptions at once need different ones. */
+/* `unique` makes the temporary name: two receptions at once need different ones, ERR_EXISTS. */
 NODISCARD int snap_db_begin(struct disk *d, const char *dir, uint64_t unique, struct snap_db **ret,
                             struct err *e);
-/* The disk is kept at work all the time, so that the sync at the end finds little to do. */
+/* Appends n bytes.  The disk is kept at work all the time, so that the sync at the end finds little
+ * to do.  After an error the reception is to be aborted; likewise below. */
 NODISCARD int snap_db_write(struct snap_db *s, const void *p, size_t n, struct err *e);
 uint64_t snap_db_bytes(const struct snap_db *s); /* written so far */
-/* Where it lies until it is committed, for who wants to look at it first. */
+/* Where it lies until it is committed, for who wants to look at it first; borrowed from s. */
 const char *snap_db_path(const struct snap_db *s);
 NODISCARD int snap_db_sync(struct snap_db *s, struct err *e);
 

@@ -113,7 +113,9 @@ bool wal_exists(struct disk *d, const char *dir);
  * It is made as DIR.tmp and renamed; what is left of an earlier try is removed.  `stamp` (see
  * WAL_STAMP_BYTES; the log reads no clock) names the directory, DIR.broken.STAMP, to which a log
  * is moved when the last steps fail.
- *   ERR_EXISTS   the directory is there already */
+ *   ERR_EXISTS   the directory is there already
+ *   ERR_LIMIT    its path is too long
+ *   ERR_NOMEM, ERR_NO_SPACE, and what sys/disk.h has */
 NODISCARD int wal_create(const struct wal_options *o, const struct wal_metadata *m,
                          const char *stamp, struct wal **ret, struct err *e);
 
@@ -130,17 +132,19 @@ NODISCARD int wal_open(const struct wal_options *o, raft_index index, raft_term 
                        struct wal_contents *ret_contents, struct wal **ret, struct err *e);
 
 /* Reads without locking or changing anything, also beside a running member: a torn tail counts as
- * the end.  As wal_open, but ERR_WAL_SNAPSHOT_NOT_FOUND when the snapshot has no record. */
+ * the end.  As wal_open, but ERR_WAL_SNAPSHOT_NOT_FOUND when the snapshot has no record.  What
+ * comes out, here and there, ends with wal_contents_done. */
 NODISCARD int wal_read(struct disk *d, const char *dir, raft_index index, raft_term term,
                        struct wal_contents *ret, struct err *e);
 
 /* The snapshots at which the log may be opened: those with a record, and an index not above the
- * commit index of the last hard state.  Oldest first; memory from the arena. */
+ * commit index of the last hard state.  Oldest first; memory from the arena.  Errors as of
+ * wal_read: ERR_NOT_FOUND, ERR_CORRUPT, ERR_NOMEM (the arena too), ... */
 NODISCARD int wal_valid_snapshots(struct disk *d, const char *dir, struct arena *a,
                                   struct wal_snapshot **ret, size_t *ret_n, struct err *e);
 
 /* The newest of them, or a zero one.  Reads no more of the log, from its end, than it takes to find
- * it; damage before that is not seen. */
+ * it; damage before that is not seen.  Errors likewise. */
 NODISCARD int wal_newest_snapshot(struct disk *d, const char *dir, struct arena *a,
                                   struct wal_snapshot *ret, struct err *e);
 
@@ -162,14 +166,18 @@ struct wal_save {
  * alone is written but not synced; it may be lost, which raft allows.)  Of several hard states in
  * one batch only the last is written.  Cuts the segment when it is full.
  *
- * No allocation; large entry data is written from where it lies.
+ * Indices of entries are > 0 and, within a save, consecutive; terms do not fall.  No allocation,
+ * but for a marker's record and for a cut; large entry data is written from where it lies.
  *   ERR_NO_SPACE                the disk has no room for the batch: nothing was written, nothing
  *                               has changed, and it may be tried again
- *   ERR_WAL_POISONED, ERR_IO    the log is poisoned; how much was kept is unknown */
+ *   ERR_WAL_POISONED, ERR_IO    the log is poisoned; how much was kept is unknown
+ *   ERR_LIMIT, ERR_NOMEM        likewise: an entry of more than half of WAL_RECORD_BYTES_MAX; no
+ *                               memory for a marker or a cut */
 NODISCARD int wal_append_batch(struct wal *w, const struct wal_save *saves, size_t n,
                                struct err *e);
 
-/* Syncs what was written without a sync (before a clean stop; wal_close does not). */
+/* Syncs what was written without a sync (before a clean stop; wal_close does not).  After an error,
+ * ERR_WAL_POISONED or one of the disk's, the log is poisoned. */
 NODISCARD int wal_sync(struct wal *w, struct err *e);
 
 /* The last entry (or marker) that is known to be on disk. */
@@ -195,9 +203,9 @@ uint64_t wal_room_bytes(const struct wal *w);
  * to start from there, so that wal_purge (or etcd's) may remove them. */
 void wal_release_to(struct wal *w, raft_index index);
 
-/* Removes the oldest segment, durably, if more than `keep` are there and its lock can be had.
+/* Removes the oldest segment, durably, if more than `keep` (> 0) are there and its lock can be had.
  * *ret: its file, owned by the caller: large, so file_shed may go before file_close; or NULL, none
- * was removed. */
+ * was removed.  Errors are the disk's: nothing was removed, or nobody knows whether durably. */
 NODISCARD int wal_purge(struct disk *d, const char *dir, size_t keep, struct file **ret,
                         struct err *e);
 
@@ -207,15 +215,17 @@ NODISCARD int wal_purge(struct disk *d, const char *dir, size_t keep, struct fil
  * written.  Remembers where it stopped, so that reading on is cheap.  One thread at a time. */
 struct wal_reader;
 
+/* Reads nothing yet.  `dir` is copied.  ERR_NOMEM. */
 NODISCARD int wal_reader_open(struct disk *d, const char *dir, struct wal_reader **ret,
                               struct err *e);
 void wal_reader_close(struct wal_reader *r); /* NULL is accepted */
 
-/* Entries [lo, hi), or fewer: it stops once their data exceeds bytes_max, but gives at least one.
- * Only entries that the log itself shows to be committed are given, since others may yet be
- * replaced.
+/* Entries [lo, hi), 0 < lo < hi, or fewer: it stops once their data exceeds bytes_max, but gives at
+ * least one.  Only entries that the log itself shows to be committed are given, since others may
+ * yet be replaced.  They end with wal_entries_done.
  *   ERR_NOT_FOUND   lo is older than the oldest segment, or not (yet) known to be committed
- *   ERR_CORRUPT     damage */
+ *   ERR_CORRUPT     damage
+ *   ERR_NOMEM, ERR_IO, ... */
 NODISCARD int wal_reader_entries(struct wal_reader *r, raft_index lo, raft_index hi,
                                  size_t bytes_max, struct wal_entries *ret, struct err *e);
 
@@ -240,7 +250,7 @@ struct wal_record {
 
 /* Calls fn for every record from the segment that holds `index` on (0: from the oldest one),
  * checksums verified, until it returns other than 0 (which is then returned).  Read-only; *ret_torn
- * tells whether the log ended in a torn record. */
+ * tells whether the log ended in a torn record.  Errors of its own are those of wal_open. */
 NODISCARD int wal_visit(struct disk *d, const char *dir, raft_index index,
                         int (*fn)(void *arg, const struct wal_record *rec, struct err *e),
                         void *arg, bool *ret_torn, struct err *e);
@@ -252,7 +262,8 @@ NODISCARD int wal_visit_raw(struct disk *d, const char *dir,
                             int (*fn)(void *arg, const struct wal_record *rec, struct err *e),
                             void *arg, bool *ret_torn, struct err *e);
 
-/* The parts of a record's data. */
+/* The parts of a record's data; lists are in the arena.  ERR_CORRUPT: malformed; ERR_LIMIT and
+ * ERR_NOMEM as of wire/raftpb.h. */
 NODISCARD int wal_metadata_get(struct bytes in, struct wal_metadata *ret, struct err *e);
 NODISCARD int wal_snapshot_get(struct bytes in, struct arena *a, struct wal_snapshot *ret,
                                struct err *e);
