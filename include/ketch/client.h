@@ -26,7 +26,11 @@
  * not call a blocking function or close the client.
  *
  * Memory: what is passed in is borrowed during the call; a reply is owned by the caller and freed
- * with ketch_reply_free(); what a callback is given is valid until it returns.
+ * with ketch_reply_free(); what a callback is given is valid until it returns.  Where no other
+ * answer is named, the process stops without memory.
+ *
+ * Errors: functions that return int give 0 or a code (enum ketch_code), which is also in *e, with
+ * words.  `e` may be NULL, except for ketch_login() and ketch_page().
  */
 #ifndef KETCH_CLIENT_H
 #define KETCH_CLIENT_H
@@ -113,7 +117,9 @@ struct ketch_options {
     struct ketch_client *share; /* NULL, or a client whose loop this one uses too */
 };
 
-/* Copies the options; begins to connect, does not wait.  0, or a code that is also in *e. */
+/* Copies the options; begins to connect, does not wait.  KETCH_E_NO_ENDPOINTS (none, or more than
+ * 1024), KETCH_E_BAD_ENDPOINT, KETCH_E_BAD_OPTIONS (a request may be larger than a response),
+ * KETCH_E_TLS, KETCH_E_NO_MEMORY. */
 int ketch_open(const struct ketch_options *o, struct ketch_client **ret, struct ketch_error *e);
 
 /* Ends all that is open (their callbacks run with KETCH_CANCELED).  A client whose loop others
@@ -125,12 +131,14 @@ void ketch_set_token(struct ketch_client *c, const char *token);
 
 /* Asks the server for a token, and waits for it.  Copies name and password and asks again, by
  * itself, whenever a server refuses the token.  A server without users is no error: calls then go
- * out without a token.  An empty name or password: nothing is asked. */
+ * out without a token.  An empty name or password: nothing is asked.  Not while it asks by itself.
+ * Codes are those of the call. */
 int ketch_login(struct ketch_client *c, const char *user, const char *password, int64_t timeout_ms,
                 struct ketch_error *e);
 
 /* GETs a page of one endpoint (its index in the options), such as "/metrics", and waits for it.
- * *ret is text, freed with ketch_page_free. */
+ * *ret is text, freed with ketch_page_free.  KETCH_UNAVAILABLE (also for a status that is not 200),
+ * KETCH_E_BAD_REPLY (the page is too large), KETCH_E_NO_MEMORY. */
 int ketch_page(struct ketch_client *c, size_t endpoint, const char *path, int64_t timeout_ms,
                char **ret, struct ketch_error *e);
 void ketch_page_free(char *page);
@@ -259,7 +267,8 @@ struct ketch_call *ketch_start(struct ketch_client *c, enum ketch_method m,
 struct ketch_call *ketch_start_unread(struct ketch_client *c, enum ketch_method m,
                                       const ProtobufCMessage *request, int64_t timeout_ms,
                                       ketch_done_fn *done, void *user);
-void ketch_cancel(struct ketch_call *call); /* before `done` has run */
+/* Before `done` has run, which then runs with KETCH_CANCELED. */
+void ketch_cancel(struct ketch_call *call);
 
 /* ---- answers in many parts ---- */
 
@@ -275,6 +284,8 @@ struct ketch_stream_callbacks {
     void (*on_end)(const struct ketch_error *e, void *user); /* exactly once; code 0: complete */
 };
 
+/* `cb` is borrowed until on_end.  timeout_ms as of ketch_invoke.  NULL (and no callback runs): no
+ * memory, or a request of more than request_bytes_max. */
 struct ketch_stream *ketch_stream(struct ketch_client *c, enum ketch_stream_method m,
                                   const ProtobufCMessage *request, int64_t timeout_ms,
                                   const struct ketch_stream_callbacks *cb, void *user);
@@ -301,7 +312,7 @@ struct ketch_watch_options {
 };
 
 /* Copies the request.  `fn` runs for each answer that concerns this watch.  All watches of a client
- * with the same options share one stream. */
+ * with the same options share one stream.  `o` may be NULL: all zero.  NULL without memory. */
 struct ketch_watch *ketch_watch(struct ketch_client *c, const Etcdserverpb__WatchCreateRequest *r,
                                 const struct ketch_watch_options *o, ketch_watch_fn *fn,
                                 void *user);
@@ -317,7 +328,7 @@ void ketch_watch_progress(struct ketch_client *c);
 typedef void ketch_keep_alive_fn(const Etcdserverpb__LeaseKeepAliveResponse *response,
                                  const struct ketch_error *e, void *user);
 
-/* Renews now, then after every third of the TTL. */
+/* Renews now, then after every third of the TTL.  NULL without memory. */
 struct ketch_keep_alive *ketch_keep_alive(struct ketch_client *c, int64_t lease_id,
                                           ketch_keep_alive_fn *fn, void *user);
 void ketch_keep_alive_stop(struct ketch_keep_alive *k); /* no more callbacks; not after the last */

@@ -61,13 +61,12 @@ static inline void call_set_trace(struct call *c, void *trace)
     ((struct call_head *) (void *) c)->trace = trace;
 }
 
-/* The first value of the metadata key `name` (lower case), valid as long as the call.  Keys ending
- * in
- * "-bin" come as sent (base64).  False: absent. */
+/* The first value of the metadata key `name` (lower case), valid as long as the call.  Keys that
+ * end in "-bin" come as sent (base64).  False: absent. */
 bool call_metadata(const struct call *c, const char *name, struct bytes *ret);
 
 /* The client's address as etcd prints it: "127.0.0.1:51234", "[::1]:51234", or "@" for a unix
- * socket. Valid as long as the call. */
+ * socket.  Valid as long as the call. */
 const char *call_peer(const struct call *c);
 
 /* The address that the client has reached, in the same form; of a unix socket its path. */
@@ -102,7 +101,9 @@ enum call_cancel_reason call_canceled(const struct call *c);
 
 /* ---- unary answers ---- */
 
-/* Answers with one message, the pieces put together, and status OK.  Ends the call. */
+/* Answers with one message, the pieces put together, and status OK.  Ends the call: with
+ * ResourceExhausted where there is no memory, or the message is larger than
+ * NET_SEND_MESSAGE_BYTES_MAX.  Likewise below. */
 void call_reply(struct call *c, const struct net_piece *v, size_t vn);
 
 /* Answers with one message of exactly `bytes` bytes that `pull` makes.  Ends the call; pull.done is
@@ -129,7 +130,8 @@ void call_finish(struct call *c, int code, const char *message);
  * Nothing was queued then. */
 NODISCARD int call_send(struct call *c, const struct net_piece *v, size_t vn);
 
-/* One message of known length that is made as it leaves.  `pull.done` runs in any case. */
+/* One message of known length that is made as it leaves.  Errors as of call_send.  `pull.done` runs
+ * in any case, perhaps before this returns. */
 NODISCARD int call_send_pull(struct call *c, uint64_t bytes, struct net_pull pull);
 
 /* Sends the response headers now rather than with the first message: a client that waits for them

@@ -30,7 +30,7 @@ struct call_local_options {
     void *user;
 };
 
-/* NULL: no memory. */
+/* `path` is borrowed until call_local_free.  NULL: no memory. */
 struct call_local *call_local_open(const struct call_local_options *o);
 void call_local_free(struct call_local *l); /* NULL is accepted */
 

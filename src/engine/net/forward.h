@@ -54,7 +54,8 @@ struct net_forward_options {
 NODISCARD int net_forward_new(const struct net_forward_options *o, struct net_forward **ret,
                               struct err *e);
 
-/* Takes an address, once; errors as those of net_server_listen.  *ret_port may be NULL. */
+/* Takes an address, once; `host` (not NULL) and errors as those of net_server_listen.  ret_port may
+ * be NULL. */
 NODISCARD int net_forward_listen(struct net_forward *f, const char *host, uint16_t port,
                                  uint16_t *ret_port, struct err *e);
 

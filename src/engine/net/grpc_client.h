@@ -49,10 +49,10 @@ struct channel_options {
     void *user;
 };
 
-/* Copies the options; does not connect yet.  ERR_NOMEM, ERR_INVALID. */
+/* Copies the options, texts too; does not connect yet.  ERR_NOMEM; ERR_INVALID: no address. */
 NODISCARD int channel_new(struct loop *l, const struct channel_options *o, struct channel **ret,
                           struct err *e);
-void channel_connect(struct channel *ch);
+void channel_connect(struct channel *ch); /* nothing, unless it is IDLE */
 enum channel_state channel_state(const struct channel *ch);
 
 /* Open calls end with Canceled "grpc: the client connection is closing" (on_end runs before this
@@ -102,13 +102,14 @@ struct rpc_stream_callbacks {
     void (*on_end)(struct rpc *r, const struct rpc_result *res, void *user);
 };
 
-/* `cb` is borrowed until on_end. */
+/* `cb` is borrowed until on_end.  NULL without memory, when on_end never runs. */
 NODISCARD struct rpc *rpc_open(struct channel *ch, const struct rpc_options *o,
                                const struct rpc_stream_callbacks *cb);
-/* One message.  ERR_CANCELED: the call is over (on_end comes or came); ERR_NOMEM. */
+/* One message of INT32_MAX bytes at most, not after rpc_half_close.  ERR_CANCELED: the call is over
+ * and on_end is on its way; ERR_NOMEM: nothing was queued. */
 NODISCARD int rpc_send(struct rpc *r, const struct net_piece *v, size_t vn);
-void rpc_half_close(struct rpc *r); /* no more messages from us */
-size_t rpc_queued_bytes(const struct rpc *r);
+void rpc_half_close(struct rpc *r);           /* no more messages from us */
+size_t rpc_queued_bytes(const struct rpc *r); /* of messages that were not framed yet */
 void rpc_pause(struct rpc *r); /* no on_message until rpc_resume; the server's window fills */
 void rpc_resume(struct rpc *r);
 

@@ -8,7 +8,10 @@
  * What the handler did not read of a body is thrown away.  Date, Content-Length or chunked
  * encoding, Connection, and the absence of a body for HEAD, 204 and 304 are this layer's business.
  *
- * Threads: the request's loop only; others post to http_loop().
+ * Sources: RFC 9110, 9112, 9113.
+ *
+ * Threads: the request's loop only; others post to http_loop().   Memory: what is passed in is
+ * borrowed for the call, pieces as piece.h says.
  */
 #ifndef KETCH_ENGINE_NET_HTTP_H
 #define KETCH_ENGINE_NET_HTTP_H
@@ -47,13 +50,15 @@ bool http_query_next(struct bytes query, const char *key, size_t *pos, struct ar
 /* ---- the body of the request ---- */
 
 /* `fn` runs once, with the whole body, which lives as long as the request; or, when the body has
- * more than bytes_max, with too_large = true: then it answers 413 (http_error) or whatever it
- * likes.  It does not run when the client is gone before that: then the request ends by itself,
- * unless http_on_cancel has named somebody who ends it. */
+ * more than bytes_max (at most net_limits.http_body_bytes_max), with too_large = true: then it
+ * answers 413 (http_error) or whatever it likes.  It does not run when the client is gone before
+ * that: then the request ends by itself, unless http_on_cancel has named somebody who ends it. */
 void http_read_all(struct http_req *r, size_t bytes_max,
                    void (*fn)(struct http_req *r, struct bytes body, bool too_large));
 
-/* `data` runs for each part as it comes (valid during the callback), `end` once behind the last. */
+/* `data` runs for each part as it comes (valid during the callback), `end` once behind the last.
+ * When the client goes before that neither runs any more: who reads so names somebody with
+ * http_on_cancel, who ends the request. */
 void http_read_stream(struct http_req *r, void (*data)(struct http_req *r, struct bytes part),
                       void (*end)(struct http_req *r));
 /* The body may take as long as it likes: a stream of requests.  Otherwise it has http_header_ms. */
@@ -77,7 +82,8 @@ void http_error(struct http_req *r, int status, const char *text);
 
 /* A body of unknown length: chunked, or a stream of DATA frames. */
 void http_begin(struct http_req *r, int status, const struct http_field *f, size_t fn);
-/* ERR_CANCELED: nobody listens any more.  ERR_LIMIT, ERR_NOMEM: nothing was queued. */
+/* ERR_CANCELED: nobody listens any more.  ERR_LIMIT: the connection holds
+ * net_limits.conn_queued_bytes_max already; ERR_NOMEM.  Nothing was queued then. */
 NODISCARD int http_write(struct http_req *r, const struct net_piece *v, size_t vn);
 void http_end(struct http_req *r); /* ends the request */
 /* Instead of http_end, when the body cannot be completed: the client sees a broken answer. */
@@ -89,6 +95,7 @@ void http_abort(struct http_req *r);
  * a request for it; nothing was answered. */
 NODISCARD bool http_upgrade(struct http_req *r, const struct http_field *f, size_t fn);
 
+/* As call_queued_bytes and call_on_writable. */
 size_t http_queued_bytes(const struct http_req *r);
 void http_on_writable(struct http_req *r, size_t below_bytes, void (*fn)(struct http_req *r));
 

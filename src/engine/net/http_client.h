@@ -61,8 +61,8 @@ struct http_out_options {
     void *user;
 };
 
-/* ERR_NOMEM, ERR_LIMIT (a header beyond NET_HEADER_BYTES_MAX), ERR_CLOSED (from an `end` that runs
- * while the client is freed). */
+/* ERR_NOMEM, ERR_LIMIT (a header beyond NET_HEADER_BYTES_MAX, or no memory for it), ERR_CLOSED
+ * (from an `end` that runs while the client is freed): none of the callbacks runs then. */
 NODISCARD int http_client_request(struct http_client *c, const struct http_out_options *o,
                                   struct http_out **ret, struct err *e);
 
@@ -76,7 +76,7 @@ bool http_out_header(const struct http_out *x, const char *name, struct bytes *r
 
 /* ---- a streamed body ---- */
 
-/* ERR_NOMEM: nothing was queued. */
+/* ERR_NOMEM: nothing was queued.  After the end of the request, 0: it goes nowhere. */
 NODISCARD int http_out_write(struct http_out *x, const struct net_piece *v, size_t vn);
 void http_out_finish(struct http_out *x);
 size_t http_out_queued_bytes(const struct http_out *x);

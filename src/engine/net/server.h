@@ -10,7 +10,8 @@
  *
  * Threads: new, add, listen and start by the thread that sets up; start and stop may be called
  * while the loops run, from any thread; free after net_server_stop said it is done and the loops
- * ended. Counters: any thread.
+ * ended.  Counters: any thread.   Memory: options and addresses are copied; loops and method tables
+ * are borrowed for the server's life.
  */
 #ifndef KETCH_ENGINE_NET_SERVER_H
 #define KETCH_ENGINE_NET_SERVER_H
@@ -32,10 +33,12 @@ enum net_method_kind {
 
 /* What is called, always on the loop of the connection.
  *
- *   unary, server stream   `request` once, with the whole message, which lies in call_arena().
+ *   unary, server stream   `request` once, with the whole message, which lies in call_arena()
  *   bidi                   `open` once (may be NULL), when the headers are there; then `message`
- * for each, valid during the callback only; `half_closed` when the client has said its last.  None
- * of them after the call was ended or canceled. */
+ *                          for each, valid during the callback only; `half_closed` when the client
+ *                          has said its last
+ *
+ * None of them after the call was ended or canceled. */
 struct net_method {
     const char *path; /* "/etcdserverpb.KV/Put" */
     enum net_method_kind kind;
@@ -72,12 +75,14 @@ struct net_server_options {
     void *rejected_user;
 };
 
+/* ERR_NOMEM. */
 NODISCARD int net_server_new(const struct net_server_options *o, struct net_server **ret,
                              struct err *e);
 void net_server_free(struct net_server *s); /* NULL is accepted */
 
 /* Adds methods; the table is borrowed and outlives the server.  `service` comes back as
- * call_service().  Before net_server_start. */
+ * call_service().  Before net_server_start.  Those in front of the one that failed are served.
+ *   ERR_EXISTS   a path that is served already;   ERR_NOMEM */
 NODISCARD int net_server_add(struct net_server *s, const struct net_method *m, size_t n,
                              void *service, struct err *e);
 
@@ -104,8 +109,10 @@ struct net_listen {
 
 /* Takes the address.  *ret_port (may be NULL) is the port.
  *
- *   ERR_NET_ADDR_IN_USE   in etcd's words: "listen tcp 127.0.0.1:2379: bind: address already in
- * use" ERR_NET_RESOLVE, ERR_PERMISSION, ERR_INVALID, ERR_IO
+ *   ERR_NET_ADDR_IN_USE   in etcd's words: "listen tcp A:2379: bind: address already in use"
+ *   ERR_NET_RESOLVE       no such host
+ *   ERR_INVALID           the path of a unix socket is empty or too long for one
+ *   ERR_PERMISSION, ERR_NOMEM, ERR_IO and others of base/err.h, by the system's errno
  */
 NODISCARD int net_server_listen(struct net_server *s, const struct net_listen *where,
                                 uint16_t *ret_port, struct err *e);

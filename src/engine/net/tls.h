@@ -63,8 +63,8 @@ struct tls_options {
     void *user;
 };
 
-/* ERR_INVALID, ERR_NOT_FOUND, ERR_NOMEM, with words for the operator: "KeyFile and CertFile must
- * both be present[key: , cert: a.pem]", "open a.pem: no such file or directory". */
+/* ERR_INVALID, ERR_NOT_FOUND, ERR_PERMISSION, ERR_NOMEM, with words for the operator: "KeyFile and
+ * CertFile must both be present[key: , cert: a.pem]", "open a.pem: no such file or directory". */
 NODISCARD int tls_new(const struct tls_options *o, struct tls **ret, struct err *e);
 struct tls *tls_ref(struct tls *t); /* NULL stays NULL */
 void tls_unref(struct tls *t);      /* NULL is accepted */
@@ -94,14 +94,15 @@ struct tls_self {
     const char *dir;          /* cert.pem and key.pem are made in it, and it itself if need be */
     const char *const *hosts; /* IP addresses and names that the certificate is for */
     size_t hosts_n;
-    uint64_t years;   /* of 365 days; 0 is refused */
+    uint64_t years;   /* of 365 days; 1 to 1000 */
     bool for_clients; /* it may be shown by a client, too */
 };
 
 #define TLS_PATH_BYTES 4096
 
 /* ECDSA P-521, organisation "etcd".  Files that are there already are kept (*ret_made false).
- * ERR_INVALID "selfSignedCertValidity is invalid,it should be greater than 0", ERR_IO. */
+ * ERR_INVALID "selfSignedCertValidity is invalid,it should be greater than 0" (or "at most 1000"),
+ * or a path beyond TLS_PATH_BYTES; ERR_IO. */
 NODISCARD int tls_self_signed(const struct tls_self *s, char cert_file[TLS_PATH_BYTES],
                               char key_file[TLS_PATH_BYTES], bool *ret_made, struct err *e);
 
