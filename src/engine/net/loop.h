@@ -137,6 +137,7 @@ struct loop_work {
 
 void loop_work_init(struct loop_work *w, void (*run)(struct loop_work *w, mono_ns until));
 void loop_work_add(struct loop *l, struct loop_work *w); /* one that was added is accepted */
+void loop_work_drop(struct loop_work *w);                /* one that was not, too */
 /* Whether the slice is over: the time of now, not of the turn's beginning. */
 bool loop_work_over(const struct loop *l, mono_ns until);
 

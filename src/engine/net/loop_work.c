@@ -112,6 +112,11 @@ void loop_work_add(struct loop *l, struct loop_work *w)
         list_push(&l->works, &w->link);
 }
 
+void loop_work_drop(struct loop_work *w)
+{
+    list_remove(&w->link);
+}
+
 bool loop_work_over(const struct loop *l, mono_ns until)
 {
     return clock_mono_ns(l->clock) >= until;
