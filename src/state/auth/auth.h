@@ -14,6 +14,8 @@
  * A view never changes.  What readers may still look at is freed when none of them is pinned that
  * began before it was replaced; nobody waits for anybody, and there is no lock.
  *
+ * Source: etcd's server/auth (which checks are made, and in which order).
+ *
  * Threads: "apply" functions on the apply thread, or on any one thread before the others start.
  * Memory: copies whatever it keeps.  On the apply side, without memory the process stops.
  */
@@ -68,7 +70,8 @@ NODISCARD int auth_open(const struct auth_config *cfg, struct store *s, struct a
 void auth_free(struct auth_store *a);
 
 /* apply: the store was replaced by another one (a snapshot).  Publish afterwards, before the next
- * entry is answered. */
+ * entry is answered.  Tokens stay.  Errors as of auth_open: the process stops, for users and roles
+ * are half loaded. */
 NODISCARD int auth_reload(struct auth_store *a, struct store *s, struct err *e);
 
 /* ---- readers ---- */
@@ -152,9 +155,21 @@ const struct auth_view *auth_now(const struct auth_store *a);
 /* Makes the changes visible to readers, and frees what none of them can see any more. */
 void auth_publish(struct auth_store *a);
 
+/* API_OK, also where it is on; ROOT_USER_NOT_EXIST, ROOT_ROLE_NOT_EXIST. */
 enum api_error auth_enable(struct auth_store *a);
-void auth_disable(struct auth_store *a);
+void auth_disable(struct auth_store *a); /* all tokens go */
 
+/* Names of users and roles have up to AUTH_NAME_BYTES_MAX bytes: whoever proposes has seen to it.
+ * On an error nothing has changed:
+ *
+ *   add               USER_EMPTY, USER_ALREADY_EXIST, NO_PASSWORD_USER (no hash in base64 of up to
+ *                     AUTH_HASH_BYTES_MAX bytes, where there must be one)
+ *   delete            INVALID_AUTH_MGMT (root, while it is on), USER_NOT_FOUND
+ *   change_password   USER_NOT_FOUND, NO_PASSWORD_USER
+ *   grant_role        USER_NOT_FOUND, ROLE_NOT_FOUND; API_OK where the user has it
+ *   revoke_role       INVALID_AUTH_MGMT (root's role root, while it is on), USER_NOT_FOUND,
+ *                     ROLE_NOT_GRANTED
+ */
 enum api_error auth_user_add(struct auth_store *a, const Etcdserverpb__AuthUserAddRequest *r);
 enum api_error auth_user_delete(struct auth_store *a, const Etcdserverpb__AuthUserDeleteRequest *r);
 enum api_error auth_user_change_password(struct auth_store *a,
@@ -164,6 +179,13 @@ enum api_error auth_user_grant_role(struct auth_store *a,
 enum api_error auth_user_revoke_role(struct auth_store *a,
                                      const Etcdserverpb__AuthUserRevokeRoleRequest *r);
 
+/* Likewise:
+ *
+ *   add                 ROLE_EMPTY, ROLE_ALREADY_EXIST
+ *   delete              INVALID_AUTH_MGMT (root, while it is on), ROLE_NOT_FOUND
+ *   grant_permission    PERMISSION_NOT_GIVEN, INVALID_AUTH_MGMT (an empty range), ROLE_NOT_FOUND
+ *   revoke_permission   ROLE_NOT_FOUND, PERMISSION_NOT_GRANTED
+ */
 enum api_error auth_role_add(struct auth_store *a, const Etcdserverpb__AuthRoleAddRequest *r);
 enum api_error auth_role_delete(struct auth_store *a, const Etcdserverpb__AuthRoleDeleteRequest *r);
 enum api_error auth_role_grant_permission(struct auth_store *a,
@@ -172,7 +194,8 @@ enum api_error auth_role_revoke_permission(struct auth_store *a,
                                            const Etcdserverpb__AuthRoleRevokePermissionRequest *r);
 
 /* An entry has logged `user` in; the token is `letters`, a point and `index`, which is that of the
- * entry before.  Without simple tokens *ret_token is empty. */
+ * entry before.  AUTH_NOT_ENABLED; AUTH_FAILED: no such user, or one without a password.  Without
+ * simple tokens *ret_token is empty. */
 enum api_error auth_authenticate(struct auth_store *a, const char *user, const char *letters,
                                  uint64_t index, mono_ns now,
                                  char ret_token[AUTH_TOKEN_BYTES_MAX + 1]);
@@ -192,7 +215,7 @@ enum api_error auth_user_roles(const struct auth_store *a, const char *user, str
                                char ***ret, size_t *ret_n);
 bool auth_user_has_role(const struct auth_store *a, struct bytes user, const char *role);
 
-/* ROLE_NOT_FOUND.  The role `root` has one permission, on everything. */
+/* ROLE_NOT_FOUND; as above.  The role `root` has one permission, on everything. */
 enum api_error auth_role_permissions(const struct auth_store *a, const char *role,
                                      struct arena *mem, Authpb__Permission ***ret, size_t *ret_n);
 

@@ -8,6 +8,8 @@
  * Validation happens twice: before proposing, so that a hopeless change costs nothing, and again
  * when applied, which decides.  Both use the same pure functions on a view.
  *
+ * Source: etcd's server/etcdserver/api/membership.
+ *
  * Threads: a struct cluster is owned by the apply thread; views by anyone (counted, immutable).
  * Memory: strings given are copied.  On the apply side, without memory the process stops.
  * Nothing here reads a clock: the id of a member to be added takes the time as an argument.
@@ -96,10 +98,11 @@ struct cluster_view {
 const struct cluster_view *cluster_view_ref(const struct cluster_view *v); /* returns v */
 void cluster_view_unref(const struct cluster_view *v);                     /* NULL is accepted */
 
+/* Borrowed from the view; NULL: there is none. */
 const struct cluster_member *cluster_view_member(const struct cluster_view *v, uint64_t id);
 bool cluster_view_is_removed(const struct cluster_view *v, uint64_t id);
 bool cluster_view_has_alarm(const struct cluster_view *v, int kind); /* on any member */
-size_t cluster_view_voters(const struct cluster_view *v);
+size_t cluster_view_voters(const struct cluster_view *v);            /* how many there are */
 
 /* ---- life ---- */
 
@@ -115,13 +118,14 @@ struct cluster_config {
 /* Loads everything from the store.  Also after a snapshot has replaced the store: free the old one,
  * open anew.
  *   ERR_CLUSTER_DAMAGED   a record that cannot be read
- *   ERR_CLUSTER_TOO_NEW   the stored cluster version is above `level` */
+ *   ERR_CLUSTER_TOO_NEW   the stored cluster version is above `level`
+ *   ERR_NOMEM, or an error of the store */
 NODISCARD int cluster_open(const struct cluster_config *cfg, struct store *s, struct cluster **ret,
                            struct err *e);
 void cluster_free(struct cluster *c); /* NULL is accepted */
 
 /* The membership that a snapshot of a data file shows: any thread.  The view is the caller's to
- * unref.  ERR_CLUSTER_DAMAGED */
+ * unref.  Errors as of cluster_open, TOO_NEW apart. */
 struct store_snapshot;
 NODISCARD int cluster_view_read(uint64_t cluster_id, uint64_t local_id,
                                 const struct store_snapshot *sn, const struct cluster_view **ret,
@@ -132,6 +136,7 @@ const struct cluster_view *cluster_view(const struct cluster *c);
 
 /* ---- the list of members, as members tell one another (GET /members) ---- */
 
+/* False when the buffer refuses. */
 bool cluster_members_json(const struct cluster_view *v, struct buf *out);
 /* Everything is in the arena.   ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM */
 NODISCARD int cluster_members_parse(struct bytes in, struct arena *a, struct cluster_member **ret,
@@ -151,7 +156,8 @@ struct cluster_change {
 NODISCARD int cluster_change_get(const struct raft_conf_change *cc, struct arena *a,
                                  struct cluster_change *ret, struct err *e);
 
-/* Appends the context for a proposal, byte for byte as etcd writes it; nothing for a removal. */
+/* Appends the context for a proposal, byte for byte as etcd writes it; nothing for a removal.
+ * False when the buffer refuses. */
 bool cluster_change_context_put(const struct cluster_change *ch, struct buf *out);
 
 /* API_OK, or what the change's caller is answered: MEMBER_NOT_FOUND (unknown or removed before),
@@ -172,11 +178,12 @@ bool cluster_ready_to_promote(const struct cluster_view *v);
 /* meta/confState, beside the change that it reflects. */
 void cluster_put_conf_state(struct cluster *c, const struct raft_conf_state *cs);
 
-/* False: there is none.  Lists are in the arena.  For start-up. */
+/* *ret_found false: there is none.  Lists are in the arena.  For start-up.
+ *   ERR_CORRUPT   no JSON of a ConfState;   ERR_LIMIT, ERR_NOMEM */
 NODISCARD int cluster_get_conf_state(struct store *s, struct arena *a, struct raft_conf_state *ret,
                                      bool *ret_found, struct err *e);
 
-/* What the members bucket says: voters and learners, ascending. */
+/* What the members bucket says: voters and learners, ascending, in the arena.  ERR_NOMEM. */
 NODISCARD int cluster_conf_state_of(const struct cluster_view *v, struct arena *a,
                                     struct raft_conf_state *ret);
 

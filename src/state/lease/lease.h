@@ -67,6 +67,7 @@ NODISCARD int lessor_open(const struct lessor_config *cfg, struct store *store, 
 /* NULL is accepted.  Every waiter is called with ERR_LEASE_NOT_PRIMARY. */
 void lessor_free(struct lessor *l);
 
+/* The fixed text of a code above; others as err_text. */
 const char *lease_err_text(int code);
 
 /* ---- changes that come out of the log: the same on every member ---- */

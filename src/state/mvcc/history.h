@@ -9,7 +9,7 @@
  * thread of a stream does a bounded piece of work at a time.  A revision is never split.
  *
  *      v = mvcc_view_pin(reader);
- *      history_scan(v, wants, n, NULL)         until no want is HISTORY_MORE
+ *      history_scan(v, wants, n, NULL, &e)     until no want is HISTORY_MORE
  *      for each want: deliver want.events; w->next_rev = want.next_rev; then join the hub again
  *      mvcc_view_unpin(v);
  *
@@ -58,7 +58,7 @@ struct history_limits {
     uint64_t scan_bytes_max;
 };
 
-/* Fills in the out fields of every want.  limits may be NULL.
+/* Fills in the out fields of every want; watchers and view are borrowed.  limits may be NULL.
  *   ERR_NOMEM     nothing is filled in, no payload is owned
  *   ERR_CORRUPT   a stored record cannot be read: the process stops */
 NODISCARD int history_scan(const struct mvcc_view *v, struct history_want *wants, size_t n,

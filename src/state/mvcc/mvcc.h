@@ -20,6 +20,9 @@
  * Requests come as the structs generated from rpc.proto, already checked by mvcc_check.h.  Results
  * are turned into wire bytes by mvcc_reply.h.  Without memory a read is refused (ERR_NOMEM); a
  * write stops the process before anything is half done.
+ *
+ * Threads: each function says which.   Memory: requests and keys are borrowed for the call, unless
+ * something else is said; results are in the arena given, what they point to is the view's.
  */
 #ifndef KETCH_STATE_MVCC_MVCC_H
 #define KETCH_STATE_MVCC_MVCC_H
@@ -170,11 +173,14 @@ size_t mvcc_delete_keys(struct mvcc *kv, const struct bytes *keys, size_t n);
  * last step of a write ends with it, and is left to the caller to note. */
 void mvcc_trace(struct mvcc *kv, struct trace_steps *t);
 
-/* Compares and pre-checks first (ERR_MVCC_* from them), then all operations of the chosen path. */
+/* Compares and pre-checks first, then all operations of the chosen path.  Errors are those of the
+ * pre-checks: of mvcc_put, of mvcc_range for its ranges (ERR_NOMEM apart), and
+ * ERR_MVCC_KEY_NOT_FOUND for an operation of a kind that is not known here. */
 NODISCARD int mvcc_txn(struct mvcc *kv, const Etcdserverpb__TxnRequest *r, struct arena *a,
                        struct mvcc_txn_result *ret, bool *ret_too_large);
 
-/* A range that came through the log: the result is copied. */
+/* A range that came through the log: the result is copied.  ERR_MVCC_COMPACTED,
+ * ERR_MVCC_FUTURE_REV; ERR_NOMEM: the answer passes the arena's maximum. */
 NODISCARD int mvcc_range_applied(struct mvcc *kv, const Etcdserverpb__RangeRequest *r,
                                  struct arena *a, struct mvcc_range **ret);
 
@@ -245,8 +251,8 @@ NODISCARD int mvcc_range_traced(const struct mvcc_view *v, const Etcdserverpb__R
  *
  * `units` of work are done, or a few more: one is what it takes to look at a key or to compare two
  * (some 20 ns, more where memory is cold); values that are found and compared cost many.
- * MVCC_RANGE_STEP is for who looks at a clock between steps.  After an error g is no longer used.
- */
+ * MVCC_RANGE_STEP is for who looks at a clock between steps.  Errors are those of mvcc_range, of
+ * either; after one g is no longer used. */
 #define MVCC_RANGE_STEP 256
 NODISCARD int mvcc_range_begin(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *r,
                                struct arena *a, struct trace_steps *t, struct mvcc_range **ret);
@@ -267,7 +273,8 @@ const struct mvcc_range_info *mvcc_range_info(const struct mvcc_range *g);
 bool mvcc_range_next(struct mvcc_range *g, struct bytes *ret_kv);
 void mvcc_range_rewind(struct mvcc_range *g);
 
-/* A read-only transaction on one view; the results point into the view. */
+/* A read-only transaction on one view; the results point into the view.  Errors as of mvcc_range.
+ */
 NODISCARD int mvcc_txn_read(const struct mvcc_view *v, const Etcdserverpb__TxnRequest *r,
                             struct arena *a, struct mvcc_txn_result *ret);
 
@@ -279,7 +286,8 @@ NODISCARD int mvcc_txn_read_traced(const struct mvcc_view *v, const Etcdserverpb
 /* RangeStream: chunks of a growing number of keys, all at the revision of the first.  The view
  * stays pinned from first to last.  *ret_last says that this chunk carries header, more and count;
  * the others carry kvs alone.  Chunks aim at max_request_bytes, whatever it is (0: few keys each).
- */
+ * The request is borrowed as long, each chunk is in the arena it was made in.  Errors as of
+ * mvcc_range; after the last chunk mvcc_range_stream_next is not called again. */
 struct mvcc_range_stream {
     const struct mvcc_view *view;
     const Etcdserverpb__RangeRequest *request;
@@ -310,7 +318,8 @@ bool mvcc_compact_index_pending(const struct mvcc *kv);
 /* A job for the file.  Take it on the apply thread (NULL: none waits), step it on the store thread
  * after store_commit has committed all that was sealed when it was taken, paced by the caller, and
  * give it back on the apply thread, where its hash is kept.  At start an unfinished compaction is
- * such a job. */
+ * such a job.  A step fails as store_compact_step does, and with ERR_NOMEM; it may be made again
+ * after ERR_NO_SPACE only. */
 struct mvcc_compaction;
 NODISCARD struct mvcc_compaction *mvcc_compaction_take(struct mvcc *kv);
 NODISCARD int mvcc_compaction_step(struct mvcc_compaction *c, size_t records, bool *ret_done,

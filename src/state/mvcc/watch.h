@@ -34,8 +34,10 @@
  * maker may read its constant fields but must neither write nor free it.  A stream is the hub's
  * from its first join to WATCH_CLOSED.
  *
- * Threads: watch_hub_*, watch_join ... watch_flush on the apply thread; watch_batch_free and the
- * init functions on any.
+ * Without memory the process stops.
+ *
+ * Threads: watch_hub_*, watch_join ... watch_flush on the apply thread; watch_batch_free,
+ * watch_stats and the init functions on any.
  */
 #ifndef KETCH_STATE_MVCC_WATCH_H
 #define KETCH_STATE_MVCC_WATCH_H
@@ -186,6 +188,7 @@ struct watch_hub_config {
     void *ctx;
 };
 
+/* Copies the configuration. */
 NODISCARD struct watch_hub *watch_hub_new(const struct watch_hub_config *cfg);
 /* No watcher is the hub's and all batches are freed.  NULL is accepted. */
 void watch_hub_free(struct watch_hub *h);

@@ -6,7 +6,8 @@
  *      WatchResponse = head (header, watch_id, created, ...) | field 11 (Event) | field 11 ...
  *      Event         = 1: type | 2: kv | 3: prev_kv
  *
- * Threads: any.
+ * Source: etcd's rpc.proto and kv.proto.   Threads: any.   Memory: none; *_put writes exactly
+ * *_size bytes and returns the address behind them.
  */
 #ifndef KETCH_STATE_MVCC_WATCH_CODEC_H
 #define KETCH_STATE_MVCC_WATCH_CODEC_H

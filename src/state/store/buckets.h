@@ -1,4 +1,7 @@
-/* buckets.h -- the ten buckets of etcd's data file, and the keys of `meta`. */
+/* buckets.h -- the ten buckets of etcd's data file, and the keys of `meta`.
+ *
+ * Source: etcd 3.7's server/storage/schema.   Threads: any.   Memory: names are static.
+ */
 #ifndef KETCH_STATE_STORE_BUCKETS_H
 #define KETCH_STATE_STORE_BUCKETS_H
 

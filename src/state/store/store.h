@@ -74,7 +74,8 @@ struct store_config {
 /* ---- life ---- */
 
 /* Opens or creates the file with all ten buckets; removes db.tmp* that a broken-off defragmentation
- * left in its directory.  Errors are those of the disk and of bolt. */
+ * left in its directory.  Errors are those of the disk and of bolt (ERR_LOCKED: another process has
+ * it), ERR_STORE_BAD_REVISION_KEY, and, read-only, ERR_STORE_NO_BUCKET. */
 NODISCARD int store_open(const struct store_config *cfg, struct store **ret, struct err *e);
 
 /* No views, no threads any more.  What is not sealed and committed is dropped: call store_seal and
@@ -177,7 +178,8 @@ bool store_cursor_get(struct store_cursor *c, int64_t main, int64_t sub, struct 
 
 /* Calls fn for each pair of the bucket in order until it returns non-zero, which is returned.
  * At start, before anything is written; right after store_take_over, on the apply thread; or on the
- * store thread (then: what is committed). */
+ * store thread (then: what is committed).  Key and value are borrowed for the call of fn.  A bucket
+ * that an old file does not have is empty.  Errors besides are those of bolt. */
 typedef int (*store_scan_fn)(void *ctx, struct bytes key, struct bytes value);
 NODISCARD int store_scan(struct store *s, enum store_bucket b, store_scan_fn fn, void *ctx,
                          struct err *e);
@@ -199,6 +201,7 @@ bool store_view_meta(const struct store_view *v, struct bytes key, struct bytes 
  *
  *   ERR_NO_SPACE   the disk is full: the file is as it was, the batches wait in memory; call again
  *                  later
+ *
  * After any other error nobody knows what the disk holds: the process stops. */
 NODISCARD int store_commit(struct store *s, struct err *e);
 
@@ -211,9 +214,11 @@ NODISCARD int store_ask_room(struct store *s, struct err *e);
  * leave with the next store_commit, or in a transaction of their own once there are
  * STORE_REMOVALS_MAX (or less, among large records that stay): a sync of the data file keeps the
  * log's waiting, so there should be few.  At the end writes finishedCompactRev = main_max in the
- * same transaction as the last removals and sets *ret_done.
+ * same transaction as the last removals and sets *ret_done.  While a defragmentation is under way a
+ * step does nothing.
  *
- *   ERR_NO_SPACE   as for store_commit: step again later */
+ *   ERR_NO_SPACE                 as for store_commit: step again later
+ *   ERR_STORE_BAD_REVISION_KEY   and any other: the process stops, as for store_commit */
 enum store_keep {
     STORE_KEEP,
     STORE_REMOVE,
@@ -235,9 +240,9 @@ NODISCARD int store_compact_step(struct store *s, struct store_compact *c, bool 
                                  struct err *e);
 
 /* Defragmentation: copies the file in steps while commits go on between them, then switches.  One
- * at a time: ERR_AGAIN.  An error leaves the old file in use. store_defrag_step copies up to
- * `records` records, or STORE_DEFRAG_STEP_BYTES; the step that sets *ret_done has also synced,
- * renamed and switched. */
+ * at a time: ERR_AGAIN.  An error (of the disk, of bolt) leaves the old file in use.
+ * store_defrag_step copies up to `records` records, or STORE_DEFRAG_STEP_BYTES; the step that sets
+ * *ret_done has also synced, renamed and switched. */
 struct store_defrag;
 NODISCARD int store_defrag_begin(struct store *s, struct store_defrag **ret, struct err *e);
 NODISCARD int store_defrag_step(struct store_defrag *d, size_t records, bool *ret_done,
@@ -250,7 +255,8 @@ void store_defrag_end(
 bool store_shed(struct store *s, uint64_t bytes);
 
 /* A consistent copy of the committed file, pulled in pieces.  begin on the store thread (after
- * store_commit); the rest on one thread at a time, any. */
+ * store_commit); the rest on one thread at a time, any.  Errors are those of bolt: ERR_LIMIT when
+ * too many read it, ERR_CORRUPT, ... */
 struct store_copy;
 NODISCARD int store_copy_begin(struct store *s, struct store_copy **ret, struct err *e);
 uint64_t store_copy_bytes(const struct store_copy *c);                        /* in all */
@@ -283,7 +289,9 @@ NODISCARD int store_take_over(struct store *s, struct err *e);
 NODISCARD int store_peek_applied(struct disk *d, const char *path, uint64_t *ret_index,
                                  uint64_t *ret_term, struct err *e);
 
-/* Maintenance.Hash over what is committed: begin on the store thread, steps anywhere. */
+/* Maintenance.Hash over what is committed: CRC-32C of the names of the buckets and of all pairs,
+ * but for what of `meta` differs between members.  begin on the store thread, steps anywhere, one
+ * thread at a time.  Errors as of a copy. */
 struct store_hash;
 NODISCARD int store_hash_begin(struct store *s, struct store_hash **ret, struct err *e);
 NODISCARD int store_hash_step(struct store_hash *h, size_t records, bool *ret_done, struct err *e);
