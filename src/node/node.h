@@ -6,9 +6,9 @@
  *   raft    the consensus core, the table of waiting requests, ticks, time-outs
  *   wal     writes and syncs what raft wants stored, many batches at a time
  *   apply   the only writer of state/: executes committed entries in order, answers, feeds watches
- *   store   commits sealed batches to the bolt file; compaction's deletions, defragmentation,
- * snapshots work    what takes long and hurries nobody: hashes over a pinned view, the next WAL
- * segment, old files
+ *   store   commits sealed batches to the bolt file; deletes for compactions, defragments, copies
+ *   work    what takes long and hurries nobody: hashes over a pinned view, pieces of snapshots, the
+ *           next WAL segment, old files
  *
  * The node starts no thread and reads no clock: whoever drives it calls node_run for each actor
  * when that actor was woken or its time has come, and passes the time.  One thread may run several
@@ -16,6 +16,10 @@
  *
  * Callers (I/O threads) hand in `struct node_request`s that they own and get each back exactly
  * once.
+ *
+ * Threads: each function says which; node_open and node_close run while no actor does.
+ * Memory: the node copies what it keeps.  Without memory an actor ends the process; what only a
+ * request needs is refused.
  *
  * Reads run on the caller's thread against a published view (state/mvcc/mvcc.h, which this header
  * re-exports because readers are meant to use it directly).
@@ -55,7 +59,8 @@ enum node_actor { NODE_RAFT, NODE_WAL, NODE_APPLY, NODE_STORE, NODE_WORK, NODE_A
 
 enum node_level { NODE_LEVEL_3_5 = 35, NODE_LEVEL_3_6 = 36, NODE_LEVEL_3_7 = 37 };
 
-/* Strings and arrays are borrowed for the call of node_open only. */
+/* Strings and arrays are borrowed for the call of node_open only.  Names behind "--" are etcd's
+ * flags: ranges are checked where these are read (edge/server/config.h), not again here. */
 struct node_config {
     const char *name;
     const char *data_dir; /* holds member/snap, member/wal, member/ketch */
@@ -71,21 +76,21 @@ struct node_config {
     size_t peer_urls_n;
     const char *const *client_urls; /* --advertise-client-urls: published through raft */
     size_t client_urls_n;
-    unsigned tick_ms; /* heartbeat interval */
-    unsigned election_ticks;
-    bool pre_vote;
-    bool advance_first_ticks;  /* --initial-election-tick-advance */
-    uint64_t snapshot_count;   /* applied entries between two disk snapshots */
-    uint64_t catchup_entries;  /* raft entries kept in memory behind a snapshot */
-    int64_t quota_bytes;       /* 0: 2 GiB; negative: none */
-    size_t request_bytes_max;  /* of an encoded InternalRaftRequest */
-    int64_t batch_interval_ms; /* between two commits of the backend */
-    size_t batch_ops_max;
-    bool lock_memory;        /* the mapped data file stays in memory */
-    size_t compaction_batch; /* records scanned per step */
-    int64_t compaction_sleep_ms;
-    unsigned wals_max; /* files kept; 0: all */
-    unsigned snapshots_max;
+    unsigned tick_ms;            /* heartbeat interval; > 0 */
+    unsigned election_ticks;     /* > 1 */
+    bool pre_vote;               /* ask whether one could win before one's term rises */
+    bool advance_first_ticks;    /* --initial-election-tick-advance */
+    uint64_t snapshot_count;     /* applied entries between two disk snapshots */
+    uint64_t catchup_entries;    /* raft entries kept in memory behind a snapshot */
+    int64_t quota_bytes;         /* 0: 2 GiB; negative: none */
+    size_t request_bytes_max;    /* of an encoded InternalRaftRequest */
+    int64_t batch_interval_ms;   /* between two commits of the backend */
+    size_t batch_ops_max;        /* operations in one of them */
+    bool lock_memory;            /* the mapped data file stays in memory */
+    size_t compaction_batch;     /* records scanned per step */
+    int64_t compaction_sleep_ms; /* between two of these */
+    unsigned wals_max;           /* files kept; 0: all */
+    unsigned snapshots_max;      /* likewise */
     bool force_new_cluster;   /* a directory that was in use: the others are no members any more */
     bool strict_reconfig;     /* no change that could cost the majority */
     size_t learners_max;      /* 0: the default */
@@ -105,7 +110,7 @@ struct node_config {
 #define NODE_BACKLOG_MAX 5000 /* committed but not applied; more: "too many requests" */
 #define NODE_SINKS_MAX 64     /* I/O threads */
 
-/* What the node needs of the outside. */
+/* What the node needs of the outside.  Copied; what it points to is borrowed until node_close. */
 struct node_env {
     struct disk *disk;
     struct random *random;
@@ -116,7 +121,7 @@ struct node_env {
     void *wake_ctx;
     const struct node_transport *transport; /* to the other members; NULL: there are none */
     /* A promise of the machine was broken (failed fsync, damaged state): say why and stop the
-     * process. Called on an actor's thread; must not return. */
+     * process.  Called on an actor's thread, or within node_close; must not return. */
     NORETURN void (*fatal)(void *ctx, const char *why);
     /* The same for a log that is not what this member once told its leader, its directory having
      * been lost: the words are etcd's, for whom this is a panic of consensus.  NULL: fatal. */
@@ -125,14 +130,21 @@ struct node_env {
      */
     void (*ready)(void *ctx);
     /* This member was removed from the cluster, and should stop.  On an actor's thread; may be
-     * called again. NULL: nobody wants to know. */
+     * called again.  NULL: nobody wants to know. */
     void (*removed)(void *ctx);
     void *ctx;
 };
 
 /* Opens or makes the data directory and brings the state up to what its files hold; waits for no
- * one. Errors: ERR_LOCKED, ERR_CORRUPT, ERR_PERMISSION, ERR_INVALID (configuration), ...; nothing
- * was changed on disk by a call that fails on its arguments. */
+ * one.  Nothing was changed on disk by a call that fails on its arguments.
+ *
+ *   ERR_INVALID             the configuration contradicts itself, in etcd's words
+ *   ERR_LIMIT               the member's URLs are too long
+ *   ERR_LOCKED              another process has the directory
+ *   ERR_CORRUPT, and the codes of wal.h, store.h, cluster.h, lease.h, auth.h
+ *                           its files are damaged, or do not belong together
+ *   ERR_CLUSTER_TOO_NEW     a later release has been at work there
+ *   ERR_PERMISSION, ERR_NO_SPACE, ERR_IO, ERR_NOMEM, ... */
 NODISCARD int node_open(const struct node_config *cfg, const struct node_env *env, mono_ns now,
                         wall_ms wall, struct node **ret, struct err *e);
 
@@ -157,14 +169,15 @@ void node_close(struct node *n); /* NULL is accepted */
 
 struct node_request;
 
-/* Where finished requests go: one per I/O thread.  deliver is called on an actor's thread with a
- * list linked by `next`, once per turn of that actor; it must only queue and wake. */
+/* Where finished requests go: one per I/O thread, the caller's own, kept as long as actors run.
+ * deliver is called on an actor's thread, perhaps on two at once, with a list linked by `next`,
+ * once per turn of that actor; it must only queue and wake. */
 struct node_sink {
     void (*deliver)(struct node_sink *s, struct node_request *first);
     unsigned id; /* set by node_sink_add */
 };
 
-/* Before the actors run. */
+/* Before the actors run; NODE_SINKS_MAX in all, one of which is the node's own. */
 void node_sink_add(struct node *n, struct node_sink *s);
 
 enum node_request_kind {
@@ -324,7 +337,24 @@ struct node_request {
     uint64_t auth_seen;      /* the auth revision by which it was allowed; 0: none was asked */
 };
 
-/* Any thread.  Never fails and never blocks: every request comes back through its sink. */
+/* Any thread.  Never fails and never blocks: every request comes back through its sink, with the
+ * result of what was asked for, what state/ refuses it with, or one of these:
+ *
+ *   STOPPED                     behind node_stop, or broken off by it
+ *   TIMEOUT, TIMEOUT_DUE_TO_LEADER_FAIL, TIMEOUT_DUE_TO_CONNECTION_LOST
+ *                               no answer in 5 s + 2 election timeouts; a write may still happen
+ *   DeadlineExceeded "context deadline exceeded"
+ *                               as long without a leader: nothing was proposed
+ *   TIMEOUT_WAIT_APPLIED_INDEX  of WAIT_APPLIED
+ *   LEADER_CHANGED, NO_LEADER   of reads, and of what the leader alone can answer
+ *   NOT_LEADER, BAD_LEADER_TRANSFEREE
+ *                               of MOVE_LEADER
+ *   NO_SPACE                    of a proposal: the quota, or the disk of the log
+ *   REQUEST_TOO_LARGE           of a proposal: beyond request_bytes_max
+ *   REQUEST_TOO_MANY_REQUESTS   of a proposal: NODE_BACKLOG_MAX
+ *   MEMBER_NOT_ENOUGH_STARTED, UNHEALTHY, LEARNER_NOT_READY, and those of cluster_check_change
+ *                               of MEMBER_CHANGE
+ *   ResourceExhausted "out of memory" */
 void node_submit(struct node *n, struct node_request *r);
 
 /* Any thread.  A number no request and no lease of this cluster has had lately: etcd's 16 bits of
@@ -373,6 +403,7 @@ void node_status(struct node *n, struct node_status *ret);
 /* Who the members are.  Before the actors run only: borrowed until then. */
 const struct cluster_view *node_cluster_view(struct node *n);
 
+/* 0: none known. */
 raft_id node_leader(struct node *n);
 
 /* The alarms, as AlarmMember records; n_max records at most, the number is returned. */
@@ -382,7 +413,8 @@ struct node_alarm {
 };
 size_t node_alarms(struct node *n, struct node_alarm *ret, size_t n_max);
 
-/* Readers' entry to views: mvcc_view_acquire(node_mvcc(n), ...). */
+/* Readers' entry to views: mvcc_view_pin(mvcc_reader_new(node_mvcc(n))).  Until node_close, before
+ * which readers give their views back. */
 struct mvcc *node_mvcc(struct node *n);
 /* The same for users and roles: auth_reader_new(node_auth(n)), before the actors run. */
 struct auth_store *node_auth(struct node *n);
@@ -400,11 +432,11 @@ bool node_disk_full(struct node *n);
     ((size_t) 256 << 10) /* of one answer to NODE_REQ_SNAPSHOT_PIECE */
 
 uint64_t node_snapshot_bytes(const struct node_snapshot *s);
-/* Any one thread.  The next bytes of the copy, borrowed until the next call; *ret_n 0 at the end.
- */
+/* Any one thread.  The next bytes of the copy, up to n_max or 64 KiB, borrowed until the next call;
+ * *ret_n 0 at the end.  ERR_CORRUPT, ERR_IO: the copy is of no use. */
 NODISCARD int node_snapshot_read(struct node_snapshot *s, const uint8_t **ret, size_t n_max,
                                  size_t *ret_n, struct err *e);
-/* The SHA-256 of all pieces, once, behind the last. */
+/* The SHA-256 of all pieces of NODE_REQ_SNAPSHOT_PIECE, once, behind the last. */
 void node_snapshot_sum(struct node_snapshot *s, uint8_t ret[SHA256_BYTES]);
 /* No request about it may be under way.  NULL is accepted. */
 void node_snapshot_free(struct node_snapshot *s);

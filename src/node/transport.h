@@ -2,8 +2,10 @@
  * simulator).
  *
  * The node hands out messages and learns what became of them; it does not know how they travel.
- * Messages may be lost, delayed, doubled and overtaken: raft lives with that.  Each call says on
- * which thread it runs; none may block.
+ * Messages may be lost, delayed, doubled and overtaken: raft lives with that.
+ *
+ * Threads: each call says on which one it runs; none may block.   Memory: what is not taken is
+ * borrowed for the call.  The transport lives as long as the node's actors run.
  */
 #ifndef KETCH_NODE_TRANSPORT_H
 #define KETCH_NODE_TRANSPORT_H
@@ -22,7 +24,8 @@ enum node_question_method {
     NODE_QUESTION_GET,  /* it is JSON */
 };
 
-/* A question that another member's peer port answers; kept by the asker until `done`. */
+/* A question that another member's peer port answers; kept by the asker, all that it points to
+ * included, until `done`. */
 struct node_question {
     raft_id to;
     enum node_question_method method;
@@ -30,8 +33,8 @@ struct node_question {
     const char *authorization; /* whoever asks the asker has shown this; NULL: nothing */
     struct bytes body;
     int64_t timeout_ms;
-    /* Once, on a thread of the transport's.  status 0: there is no answer.  `answer` is valid
-     * during the call. */
+    /* Once, on a thread of the transport's, never from within `ask`.  status: of HTTP; 0: there is
+     * no answer.  `answer` is valid during the call. */
     void (*done)(struct node_question *q, int status, struct bytes answer);
     struct mpsc_node link; /* the transport's own */
 };
@@ -53,9 +56,10 @@ struct node_transport {
     /* The apply thread, or node_open.  Who the members are now: at start, and after each change.
      * `v` is borrowed; cluster_view_ref keeps it. */
     void (*members)(void *ctx, const struct cluster_view *v);
-    /* Any thread.  Since when messages from and to this member flow; 0: they do not. */
+    /* Any thread.  Since when messages from and to this member flow, on the clock of node_run; 0:
+     * they do not. */
     mono_ns (*active_since)(void *ctx, raft_id id);
-    /* Any thread. */
+    /* Any thread.  `q` is the transport's until it calls q->done, as it does in any case. */
     void (*ask)(void *ctx, struct node_question *q);
     /* The store thread.  The snapshot is the transport's until it calls node_sent.  NULL: snapshots
      * do not travel, and who needs one stays behind. */
@@ -70,7 +74,8 @@ struct node_message {
     struct arena arena;
     struct payload *block;
     struct raft_message m;
-    /* Called once by the node, on the raft thread, when it has done with the message. */
+    /* Called once by the node, when it has done with the message: on the raft thread, or within
+     * node_close. */
     void (*release)(struct node_message *x);
     void *owner; /* the transport's own */
     size_t bytes;
@@ -131,8 +136,8 @@ void node_sent(struct node *n, struct node_sending *s, bool ok);
  * `receiving`); later ones fail, too.  Behind an END, an ABORT, or a failure the caller frees it.
  * From node_stop on PIECE and END fail, and so do the pieces that are asked for at the sender. */
 struct node_receiving;
-struct node_receiving *node_receiving_new(raft_index index);
-uint64_t node_receiving_bytes(const struct node_receiving *v); /* taken so far */
+struct node_receiving *node_receiving_new(raft_index index);   /* > 0; stops without memory */
+uint64_t node_receiving_bytes(const struct node_receiving *v); /* taken so far; any thread */
 /* No request about it is under way.  NULL is accepted. */
 void node_receiving_free(struct node_receiving *v);
 

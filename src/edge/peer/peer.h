@@ -5,13 +5,16 @@
  *      peer_transport  what node_open is given, so that the node can send
  *      peer_attach     to the opened node, before its actors run
  *      peer_start      answers and dials, on a loop of its own, so that the load of clients delays
- * no heartbeat peer_stop       cuts what is open and joins the loop;   peer_free
+ *                      no heartbeat
+ *      peer_stop       cuts what is open and joins the loop;   peer_free
  *
  * Each pair of members has four long streams, two in each direction: one for appends, one for the
  * rest; each is dialed by the one who reads.  A member that has not dialed yet is sent POSTs.
  *
- * Threads: all of these by one thread, the program's main one.   Memory: options are borrowed for
- * the peer server's life.
+ * Source: etcd's server/etcdserver/api/rafthttp, as found in its traffic.
+ *
+ * Threads: all of these by one thread, the program's main one.   Memory: what the options point to
+ * is borrowed for the peer server's life.
  */
 #ifndef KETCH_EDGE_PEER_PEER_H
 #define KETCH_EDGE_PEER_PEER_H
@@ -44,7 +47,8 @@ struct peer_options {
     struct clock *clock;
 };
 
-/* "listen tcp 127.0.0.1:2380: bind: address already in use" and other words of engine/net. */
+/* ERR_NOMEM, and those of net_server_listen with its words: "listen tcp 127.0.0.1:2380: bind:
+ * address already in use". */
 NODISCARD int peer_new(const struct peer_options *o, struct peer_server **ret, struct err *e);
 
 /* For node_env; valid for the peer server's life.  Messages handed over before peer_start wait. */
@@ -54,6 +58,7 @@ const struct node_transport *peer_transport(struct peer_server *p);
  * node_open and peer_start. */
 void peer_add_remote(struct peer_server *p, const struct cluster_member *m);
 
+/* `n` is borrowed until peer_free. */
 void peer_attach(struct peer_server *p, struct node *n);
 
 /* Who may promote a member: asked on the peer loop with what the request's Authorization says
@@ -63,15 +68,18 @@ void peer_guard(struct peer_server *p, enum api_error (*may)(void *user, struct 
 
 /* Between peer_attach and the actors' start: do the other members that answer hold the same keys?
  * Waits for each of them in turn, for up to timeout_ms.
- *   ERR_CORRUPT   they do not: this member must not serve anybody */
+ *   ERR_CORRUPT   they do not: this member must not serve anybody
+ *   ERR_NOMEM, or another of loop_new */
 NODISCARD int peer_first_check(struct peer_server *p, int64_t timeout_ms, struct err *e);
 
+/* Errors are those of loop_start: peer_stop and peer_free are called all the same. */
 NODISCARD int peer_start(struct peer_server *p, struct err *e);
 
 /* Behind node_stop, while the actors go on: returns when the node has no request of it any more.
  * Snapshots under way are broken off.  NULL is accepted; stopped ones, too. */
 void peer_stop(struct peer_server *p);
-void peer_free(struct peer_server *p); /* NULL is accepted; before the node is closed */
+/* When the actors run no more, and before the node is closed.  NULL is accepted. */
+void peer_free(struct peer_server *p);
 
 /* ---- joining ---- */
 
@@ -92,10 +100,12 @@ struct peer_discovered {
     const struct cluster_member *self;
 };
 
-/* Asks the other members, one after the other, and waits for an answer.
+/* Asks the other members, one after the other, and waits for an answer.  What is in *d is borrowed
+ * for the call.
  *   ERR_NOT_FOUND   none of them answers ("cannot fetch cluster info from peer urls: ...")
  *   ERR_INVALID     the cluster has other members than --initial-cluster, or runs at a version
- *                   that this release cannot share */
+ *                   that this release cannot share
+ *   ERR_NOMEM, or another of loop_new */
 NODISCARD int peer_discover(const struct peer_discovery *d, struct arena *a,
                             struct peer_discovered *ret, struct err *e);
 

@@ -7,7 +7,8 @@
  * Life:  proxy_new, proxy_listen (the ports are taken), proxy_start, the loop runs, proxy_stop, the
  * loop runs until `done`, proxy_free.
  *
- * Threads: the loop's thread alone.   Memory: options are borrowed for the proxy's life.
+ * Threads: the loop's thread alone.   Memory: what the options point to is borrowed for the proxy's
+ * life.
  */
 #ifndef KETCH_EDGE_PROXY_PROXY_H
 #define KETCH_EDGE_PROXY_PROXY_H
@@ -50,7 +51,8 @@ struct proxy_options {
 /* Begins to dial the members.  ERR_INVALID with words for the operator, ERR_NOMEM. */
 NODISCARD int proxy_new(const struct proxy_options *o, struct proxy **ret, struct err *e);
 
-/* Takes an address for clients, or one that serves the pages only. */
+/* Takes an address for clients, or one that serves the pages only: errors as of net_server_listen.
+ */
 NODISCARD int proxy_listen(struct proxy *p, const struct net_listen *where, struct err *e);
 NODISCARD int proxy_listen_pages(struct proxy *p, const struct net_listen *where, struct err *e);
 

@@ -125,7 +125,8 @@ NODISCARD int config_load(struct config *c, const struct config_source *src, str
 
 /* The parts of config_load. */
 
-/* Sets one field from text.  On failure the message is Go's reason ("parse error"). */
+/* Sets one field (enum config_index) from text.  On failure the message is Go's reason ("parse
+ * error").  Codes, here and below: ERR_INVALID, ERR_LIMIT (too many items, too long), ERR_NOMEM. */
 NODISCARD int config_set(struct config *c, size_t field, const char *value, struct err *e);
 
 enum config_parse {
