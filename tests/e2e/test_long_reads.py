@@ -1,6 +1,8 @@
 """A range that sorts much takes its time in slices: others of the same thread are served between them, and whoever ends it, the client
 or the server, leaves nothing of it behind."""
+import json
 import re
+import signal
 import urllib.request
 
 import grpc
@@ -8,21 +10,52 @@ import pytest
 
 import h2_raw as h2
 from abuse_lib import PUT, RANGE, WIDE
+from preload_lib import preload
 
 KEYS, TXN_OPS = 40000, 100
 SMALL = 100
+MANY = 300  # more sorts than are done until a signal is heard
 DESCEND, BY_VALUE = 2, 4
 RST_CANCEL = b'\0\0\0\x08'
+
+
+LATER = r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* As the system's; but once the file $LATER is there, a minute has gone. */
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    static int later;
+    int rc;
+
+    if (real == NULL)
+        real = (int (*)(clockid_t, struct timespec *)) dlsym(RTLD_NEXT, "clock_gettime");
+    if (!later)
+        later = access(getenv("LATER"), F_OK) == 0;
+    rc = real(id, t);
+    t->tv_sec += id == CLOCK_REALTIME || !later ? 0 : 60;
+    return rc;
+}
+'''
 
 
 @pytest.fixture
 def filled(start_server, tmp_path):
     """A server with one I/O thread and many keys, in no order of their values."""
     with start_server(tmp_path / 'd', '--io-threads=1') as s:
-        txn = s.grpc('etcdserverpb.KV/Txn')
-        for first in range(0, KEYS, TXN_OPS):
-            txn(success=[{'request_put': {'key': b'k%06d' % i, 'value': value_of(i)}} for i in range(first, first + TXN_OPS)])
+        fill(s)
         yield s
+
+
+def fill(s):
+    txn = s.grpc('etcdserverpb.KV/Txn')
+    for first in range(0, KEYS, TXN_OPS):
+        txn(success=[{'request_put': {'key': b'k%06d' % i, 'value': value_of(i)}} for i in range(first, first + TXN_OPS)])
 
 
 def value_of(i):
@@ -99,3 +132,20 @@ def test_a_server_that_stops_ends_with_sorts_under_way(filled):
     with h2.Connection(filled.client_port, WIDE) as c:
         c.send(b''.join(sorted_range(filled, 1 + 2 * i, limit=10) for i in range(6)))
         filled.stop()
+
+
+def test_the_grace_of_a_stop_is_over(start_server, ketch_bin, tmp_path, monkeypatch):
+    """Sorts under way and waiting are ended when a server that stops has waited long enough; the lines about them tell of no answer."""
+    later = tmp_path / 'later'
+    for name, value in preload(ketch_bin / 'etcd', tmp_path, LATER, LATER=later).items():
+        monkeypatch.setenv(name, value)
+    with start_server(tmp_path / 'd', '--io-threads=1') as s, h2.Connection(s.client_port, WIDE) as c:
+        fill(s)
+        c.send(b''.join(sorted_range(s, 1 + 2 * i, limit=1) for i in range(MANY)))
+        s.process.send_signal(signal.SIGTERM)
+        s.wait_for(lambda: 'closing etcd server' in s.log_text())
+        later.touch()
+        s.stop()
+        slow = [json.loads(line) for line in s.log_text().splitlines() if '"request stats"' in line]
+        counts = [line['response count'] for line in slow if line['response type'] == RANGE]
+        assert counts and set(counts) <= {0, 1}

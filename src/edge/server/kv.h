@@ -15,6 +15,8 @@ bool kv_quota_fits(struct call *c, uint64_t cost);
 void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r));
 
 void kv_range(struct call *c, struct bytes message);
+/* What a Range is answered with; NULL: nothing yet, or an error. */
+const struct mvcc_range *kv_range_answer(const struct call *c);
 void kv_range_stream(struct call *c, struct bytes message);
 void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q);
 
@@ -26,7 +28,7 @@ void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q,
               const struct mvcc_txn_result *res);
 
 /* The line "request stats" about a unary call.  What it tells of an answer it finds in call_user:
- * the struct mvcc_range, mvcc_delete_result or mvcc_txn_result; NULL: there was none. */
+ * what kv_range_answer looks at, mvcc_delete_result or mvcc_txn_result; NULL: there was none. */
 void slow_call(struct call *c, enum log_level level, mono_ns took);
 
 /* The line "trace" about a write that took more than TRACE_SLOW_NS and was done. */

@@ -82,6 +82,15 @@ static struct range_read *range_read_of(struct long_read *r)
     return CONTAINER_OF(r, struct range_read, slices);
 }
 
+/* The user of its call is the read, on its way and in its answer: slices come first. */
+const struct mvcc_range *kv_range_answer(const struct call *c)
+{
+    const struct range_read *x = call_user(c);
+
+    _Static_assert(offsetof(struct range_read, slices) == 0, "both are where the other is");
+    return x == NULL ? NULL : x->t.range;
+}
+
 static int range_step(struct long_read *r, uint64_t units, bool *ret_ready)
 {
     return mvcc_range_step(range_read_of(r)->range, units, ret_ready);
@@ -122,9 +131,17 @@ static void range_end(struct long_read *r, int rc)
         range_failed(x, rc);
         return;
     }
-    call_set_user(r->call, x->range);
+    call_set_user(r->call, x); /* for as long as the answer is made */
     h = header_make(r->io->server, mvcc_range_info(x->range)->revision, 0);
     reply_range(mvcc_reply_range(x->range, &h, call_arena(r->call)), x->view, &x->t, sort_count(x));
+}
+
+/* What is not known counts as long: the little that there is of it is done at once. */
+static enum long_read_kind kind_of(const struct mvcc_range_ahead *ahead)
+{
+    if (ahead->keys <= SERVER_READ_SHORT_KEYS && !ahead->guessed)
+        return LONG_READ_SHORT;
+    return ahead->bytes == 0 ? LONG_READ_WALK : LONG_READ_LIST;
 }
 
 /* It is begun: goes on at once, and in slices when that does not do. */
@@ -136,15 +153,13 @@ static void range_go_on(struct range_read *x)
     int rc = 0;
 
     mvcc_range_ahead(x->range, &ahead);
-    r->keys = ahead.keys;
+    r->kind = kind_of(&ahead);
     r->units = ahead.units;
     r->bytes = ahead.bytes;
-    if (r->bytes != 0) {
-        /* Those whose answers are on their way use what there is. */
-        if (r->io->sorted_bytes >= SERVER_SORTS_BYTES_MAX)
-            rc = ERR_NOMEM;
+    if (r->bytes != 0)
         call_arena(r->call)->bytes_max = SERVER_SORT_BYTES_MAX;
-    }
+    if (!long_read_has_room(r))
+        rc = ERR_NOMEM;
     if (rc == 0)
         rc = mvcc_range_step(x->range, long_read_at_once(r), &ready);
     if (rc != 0 || ready)

@@ -8,21 +8,31 @@ static struct long_reads *reads_of(const struct long_read *r)
     return &r->io->long_reads;
 }
 
-static size_t kind_of(const struct long_read *r)
+static void wait_ends(struct long_read *r)
 {
-    return r->keys > SERVER_READ_SHORT_KEYS;
+    struct long_reads *l = reads_of(r);
+
+    ASSERT(!r->under_way);
+    ASSERT(l->held_bytes >= r->held_bytes);
+    list_remove(&r->link);
+    l->held_bytes -= r->held_bytes;
 }
 
 static void leave(struct long_read *r)
 {
     struct long_reads *l = reads_of(r);
 
-    list_remove(&r->link);
     if (r->under_way) {
         ASSERT(l->bytes >= r->bytes);
+        ASSERT(l->under_way_n[r->kind] > 0);
+        list_remove(&r->link);
         l->bytes -= r->bytes;
-        l->under_way_n[kind_of(r)]--;
+        l->under_way_n[r->kind]--;
+    } else {
+        wait_ends(r);
     }
+    if (list_empty(&l->under_way))
+        loop_work_drop(&l->work);
     ASSERT(r->io->outstanding > 0);
     r->io->outstanding--;
     call_on_cancel(r->call, NULL);
@@ -32,12 +42,34 @@ static void leave(struct long_read *r)
 static bool may_begin(const struct long_read *r)
 {
     const struct long_reads *l = reads_of(r);
-    size_t kind = kind_of(r);
+    size_t others = l->under_way_n[r->kind];
 
-    if (l->under_way_n[kind] >= SERVER_READS_UNDER_WAY_MAX)
+    if (others >= SERVER_READS_UNDER_WAY_MAX)
         return false;
-    return kind == 0 || l->under_way_n[kind] == 0 ||
+    return r->kind != LONG_READ_LIST || others == 0 ||
            l->bytes + r->io->sorted_bytes + r->bytes <= SERVER_SORTS_BYTES_MAX;
+}
+
+/* Others of its kind come first. */
+static bool must_wait(const struct long_read *r)
+{
+    return !list_empty(&reads_of(r)->waiting[r->kind]) || !may_begin(r);
+}
+
+bool long_read_has_room(const struct long_read *r)
+{
+    return r->bytes == 0 || r->io->sorted_bytes < SERVER_SORTS_BYTES_MAX;
+}
+
+/* Its list has become longer than was thought. */
+static void bytes_known(struct long_read *r)
+{
+    uint64_t used = call_arena(r->call)->used_bytes;
+
+    if (r->bytes == 0 || used <= r->bytes)
+        return;
+    reads_of(r)->bytes += used - r->bytes;
+    r->bytes = used;
 }
 
 /* Those whose turn has come are under way from now on. */
@@ -45,13 +77,13 @@ static void begin_waiting(struct io *io)
 {
     struct long_reads *l = &io->long_reads;
 
-    for (size_t kind = 0; kind < ARRAY_LEN(l->waiting); kind++) {
+    for (size_t kind = 0; kind < LONG_READ_KINDS; kind++) {
         while (!list_empty(&l->waiting[kind])) {
             struct long_read *r = CONTAINER_OF(l->waiting[kind].next, struct long_read, link);
 
             if (!may_begin(r))
                 break;
-            list_remove(&r->link);
+            wait_ends(r);
             list_push(&l->under_way, &r->link);
             r->under_way = true;
             l->under_way_n[kind]++;
@@ -81,13 +113,16 @@ static void canceled(struct call *c, enum call_cancel_reason why)
 static bool run_one(struct long_read *r, mono_ns until)
 {
     bool ready = false;
-    int rc;
+    int rc = r->begun || long_read_has_room(r) ? 0 : ERR_NOMEM;
 
-    do
+    r->begun = true;
+    while (rc == 0 && !ready) {
         rc = r->step(r, MVCC_RANGE_STEP, &ready);
-    while (rc == 0 && !ready && !loop_work_over(r->io->loop, until));
-    if (rc == 0 && !ready)
-        return false;
+        if (rc == 0 && !ready && loop_work_over(r->io->loop, until)) {
+            bytes_known(r);
+            return false;
+        }
+    }
     end(r, rc);
     return true;
 }
@@ -115,22 +150,23 @@ void long_reads_init(struct long_reads *l)
 {
     loop_work_init(&l->work, run);
     list_init(&l->under_way);
-    for (size_t kind = 0; kind < ARRAY_LEN(l->waiting); kind++)
+    for (size_t kind = 0; kind < LONG_READ_KINDS; kind++)
         list_init(&l->waiting[kind]);
 }
 
 bool long_reads_none(const struct long_reads *l)
 {
-    return list_empty(&l->under_way) && list_empty(&l->waiting[0]) && list_empty(&l->waiting[1]);
+    for (size_t kind = 0; kind < LONG_READ_KINDS; kind++)
+        if (!list_empty(&l->waiting[kind]))
+            return false;
+    return list_empty(&l->under_way);
 }
 
 uint64_t long_read_at_once(const struct long_read *r)
 {
     if (r->units <= SERVER_READ_AT_ONCE_UNITS)
         return 2 * SERVER_READ_AT_ONCE_UNITS; /* what is ahead is a guess */
-    if (r->bytes == 0 || (list_empty(&reads_of(r)->waiting[kind_of(r)]) && may_begin(r)))
-        return SERVER_READ_FIRST_UNITS;
-    return 0;
+    return r->bytes == 0 || !must_wait(r) ? SERVER_READ_FIRST_UNITS : 0;
 }
 
 void long_read_run(struct long_read *r)
@@ -139,10 +175,17 @@ void long_read_run(struct long_read *r)
         r->end(r, ERR_CANCELED);
         return;
     }
+    if (r->bytes != 0 && must_wait(r) && reads_of(r)->held_bytes >= SERVER_SORTS_BYTES_MAX) {
+        r->end(r, ERR_NOMEM);
+        return;
+    }
     r->under_way = false;
+    r->begun = false;
+    r->held_bytes = r->bytes == 0 ? 0 : call_arena(r->call)->used_bytes;
+    reads_of(r)->held_bytes += r->held_bytes;
     r->io->outstanding++; /* the loop may not stop before: I3 */
     call_set_user(r->call, r);
     call_on_cancel(r->call, canceled);
-    list_push(&reads_of(r)->waiting[kind_of(r)], &r->link);
+    list_push(&reads_of(r)->waiting[r->kind], &r->link);
     begin_waiting(r->io);
 }

@@ -7,9 +7,13 @@
  *                `-----------------`---> its client goes: ended
  *
  * Those under way have a slice each in turn, so that one that is soon ready does not wait for one
- * that is not.  They are few, because each keeps what it has found so far: of the short ones and of
- * the long ones SERVER_READS_UNDER_WAY_MAX, and a second long one begins only when what they may
- * come to hold is below SERVER_SORTS_BYTES_MAX.  A short one never waits for a long one.
+ * that is not.  They are few, because each keeps what it has found so far: of each kind
+ * SERVER_READS_UNDER_WAY_MAX, and a second one that makes a list begins only when what they may
+ * come to hold is below SERVER_SORTS_BYTES_MAX.  One kind never waits for another.
+ *
+ * Whoever makes a list is refused (ERR_NOMEM) when it begins while lists whose answers are on their
+ * way hold SERVER_SORTS_BYTES_MAX, and when it would have to wait while those that wait hold as
+ * much.
  *
  * Threads: an I/O thread has its own.   Memory: a read lives in the arena of its call.
  */
@@ -23,17 +27,26 @@
 #define SERVER_READ_AT_ONCE_UNITS 6144
 #define SERVER_READ_FIRST_UNITS 512
 #define SERVER_READ_SHORT_KEYS 4096  /* one that looks at more is a long one */
-#define SERVER_READS_UNDER_WAY_MAX 2 /* of either kind */
+#define SERVER_READS_UNDER_WAY_MAX 2 /* of each kind */
 
 struct io;
+
+enum long_read_kind {
+    LONG_READ_SHORT,
+    LONG_READ_WALK, /* holds its place, and no list */
+    LONG_READ_LIST, /* holds a list as long as there are keys, or one of unknown length */
+    LONG_READ_KINDS
+};
 
 struct long_read {
     struct list link;
     struct io *io;
     struct call *call;
-    uint64_t keys;  /* ahead, about */
-    uint64_t units; /* of work */
-    uint64_t bytes; /* that it may come to hold */
+    enum long_read_kind kind;
+    uint64_t units;      /* of work that are ahead, about */
+    uint64_t bytes;      /* that its list may come to hold, or holds if that is more; 0: none */
+    uint64_t held_bytes; /* while it waits */
+    bool begun;
     bool under_way;
     /* Goes on for `units`.  0, or why the read fails. */
     int (*step)(struct long_read *r, uint64_t units, bool *ret_ready);
@@ -44,19 +57,23 @@ struct long_read {
 struct long_reads {
     struct loop_work work;
     struct list under_way;
-    struct list waiting[2]; /* short ones, long ones */
-    size_t under_way_n[2];
-    uint64_t bytes; /* of those under way */
+    struct list waiting[LONG_READ_KINDS];
+    size_t under_way_n[LONG_READ_KINDS];
+    uint64_t bytes;      /* of those under way */
+    uint64_t held_bytes; /* of those that wait */
 };
 
 void long_reads_init(struct long_reads *l);
 bool long_reads_none(const struct long_reads *l);
 
+/* False: it makes a list, and those on their way to their clients use what there is. */
+bool long_read_has_room(const struct long_read *r);
+
 /* For how many units it may be stepped before long_read_run; 0: others wait already. */
 uint64_t long_read_at_once(const struct long_read *r);
 
-/* Steps it by and by.  `end` comes once, perhaps before this returns; until then call_user and
- * call_on_cancel of the call are taken. */
+/* Steps it by and by.  `end` comes once, perhaps before this returns; until then call_user is
+ * the read, and call_on_cancel is taken. */
 void long_read_run(struct long_read *r);
 
 #endif

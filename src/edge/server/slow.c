@@ -118,12 +118,14 @@ static void kv_stats(struct call *c, enum method_id id, const ProtobufCMessage *
                      struct call_stats *st)
 {
     const void *answer = call_user(c);
+    const struct mvcc_range *range;
 
     st->request_bytes = (int64_t) call_request(c).n;
     switch (id) {
     case METHOD_KV_RANGE:
-        if (answer != NULL)
-            st->responses = (int64_t) mvcc_range_info(answer)->kvs_n;
+        range = kv_range_answer(c);
+        if (range != NULL)
+            st->responses = (int64_t) mvcc_range_info(range)->kvs_n;
         message_text(&st->content, m);
         break;
     case METHOD_KV_PUT:

@@ -1,0 +1,250 @@
+/* Who waits, who is refused and what is counted among reads in slices: reads of which only the cost
+ * is there, on a loop that is turned by hand. */
+#define _GNU_SOURCE
+#include "edge/server/long_read.h"
+
+#include <netinet/tcp.h>
+
+#include "edge/server/server_int.h"
+#include "unit/engine/net/turn_rig.h"
+
+#define STEP_US 30
+#define READS_MAX 8
+#define NEVER_ENDS UINT_MAX
+#define GROWING_STEPS 100
+
+static struct fake {
+    struct long_read slices;
+    unsigned steps_left;
+    unsigned steps;
+    size_t grows_bytes; /* by each step */
+    bool ended;
+    int rc;
+} reads[READS_MAX];
+
+static struct io io;
+static int client;
+
+static struct fake *fake_of(struct long_read *r)
+{
+    return CONTAINER_OF(r, struct fake, slices);
+}
+
+static int step(struct long_read *r, uint64_t units, bool *ret_ready)
+{
+    struct fake *f = fake_of(r);
+
+    assert_int_equal(units, MVCC_RANGE_STEP);
+    if (f->steps < GROWING_STEPS && f->grows_bytes > 0)
+        assert_non_null(arena_alloc(call_arena(r->call), f->grows_bytes));
+    turns_work(STEP_US);
+    f->steps++;
+    *ret_ready = --f->steps_left == 0;
+    return 0;
+}
+
+static void at_end(struct long_read *r, int rc)
+{
+    struct fake *f = fake_of(r);
+
+    assert_false(f->ended);
+    f->ended = true;
+    f->rc = rc;
+    call_finish(r->call, GRPC_OK, NULL);
+}
+
+/* A request is the number of a read, which the test has described. */
+static void ask(struct call *c, struct bytes m)
+{
+    struct fake *f = &reads[m.p[0]];
+
+    f->slices.io = &io;
+    f->slices.call = c;
+    f->slices.step = step;
+    f->slices.end = at_end;
+    long_read_run(&f->slices);
+}
+
+static int begin(void **state)
+{
+    static const struct net_method asked[] = {
+        {.path = "/t.T/Ask", .kind = NET_UNARY, .request = ask}};
+
+    int on = 1; /* else what is sent waits for what was */
+
+    (void) state;
+    memset(reads, 0, sizeof reads);
+    memset(&io, 0, sizeof io);
+    turns_begin(asked, ARRAY_LEN(asked), NULL);
+    io.loop = turns.w.loop;
+    long_reads_init(&io.long_reads);
+    client = turns_connect();
+    assert_int_equal(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void) state;
+    close(client);
+    turns_end();
+    assert_true(long_reads_none(&io.long_reads));
+    assert_int_equal(io.long_reads.bytes, 0);
+    assert_int_equal(io.long_reads.held_bytes, 0);
+    assert_int_equal(io.outstanding, 0);
+    return 0;
+}
+
+static struct fake *describe(size_t i, enum long_read_kind kind, uint64_t bytes, unsigned steps)
+{
+    reads[i].slices.kind = kind;
+    reads[i].slices.bytes = bytes;
+    reads[i].steps_left = steps;
+    return &reads[i];
+}
+
+/* Those from..to are asked for, and have come. */
+static void send_reads(uint8_t from, uint8_t to)
+{
+    struct buf b;
+
+    buf_init(&b, SIZE_MAX);
+    for (uint8_t i = from; i <= to; i++) {
+        uint8_t m[6] = {0, 0, 0, 0, 1, i};
+
+        raw_request(&b, 1 + 2u * i, "/t.T/Ask", 0);
+        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1 + 2u * i, m, sizeof m);
+    }
+    assert_true(raw_send(client, b.p, b.len));
+    buf_done(&b);
+    for (int i = 0; i < TURNS_MAX && reads[to].slices.call == NULL; i++)
+        turn();
+    assert_non_null(reads[to].slices.call);
+}
+
+static void reset(uint8_t i)
+{
+    static const uint8_t cancel[4] = {0, 0, 0, 8};
+    struct buf b;
+
+    buf_init(&b, SIZE_MAX);
+    raw_frame(&b, RAW_RST_STREAM, 0, 1 + 2u * i, cancel, sizeof cancel);
+    assert_true(raw_send(client, b.p, b.len));
+    buf_done(&b);
+    for (int n = 0; n < TURNS_MAX && !reads[i].ended; n++)
+        turn();
+    assert_int_equal(reads[i].rc, ERR_CANCELED);
+}
+
+static void turn_until_ended(size_t i)
+{
+    for (int n = 0; n < TURNS_MAX && !reads[i].ended; n++)
+        turn();
+    assert_true(reads[i].ended);
+}
+
+/* Two of a kind are under way, a third one waits for one of them, and for no other kind. */
+static void two_of_a_kind(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < 3; i++)
+        describe(i, LONG_READ_LIST, 1000, NEVER_ENDS);
+    describe(3, LONG_READ_WALK, 0, 20);
+    describe(4, LONG_READ_SHORT, 1000, 20);
+    send_reads(0, 4);
+    turn_until_ended(3);
+    turn_until_ended(4);
+    assert_true(reads[0].steps > 0);
+    assert_true(reads[1].steps > 0);
+    assert_int_equal(reads[2].steps, 0);
+    reset(0);
+    for (int i = 0; i < 20; i++)
+        turn();
+    assert_true(reads[2].steps > 0);
+}
+
+/* When clients leave their answers with us, who has waited meanwhile is refused as who comes then
+ * would be: else each of any number of them would add its list. */
+static void lists_on_their_way_leave_no_room(void **state)
+{
+    (void) state;
+    describe(0, LONG_READ_LIST, 1000, 20);
+    describe(1, LONG_READ_LIST, 1000, NEVER_ENDS);
+    describe(2, LONG_READ_LIST, 1000, 20);
+    describe(3, LONG_READ_WALK, 0, 20);
+    send_reads(0, 2);
+    for (int i = 0; i < 4; i++)
+        turn();
+    assert_true(reads[1].steps > 0);
+    io.sorted_bytes = SERVER_SORTS_BYTES_MAX;
+    turn_until_ended(0);
+    assert_int_equal(reads[0].rc, 0); /* what had begun goes on */
+    reset(1);
+    turn_until_ended(2);
+    assert_int_equal(reads[2].rc, ERR_NOMEM);
+    assert_int_equal(reads[2].steps, 0);
+    send_reads(3, 3);
+    turn_until_ended(3);
+    assert_int_equal(reads[3].rc, 0);
+}
+
+/* A list that turns out longer than was guessed counts as what it is: the next one waits. */
+static void longer_than_was_guessed(void **state)
+{
+    (void) state;
+    describe(0, LONG_READ_LIST, 1, NEVER_ENDS)->grows_bytes = 4096;
+    describe(1, LONG_READ_LIST, SERVER_SORTS_BYTES_MAX - 16384, 20);
+    send_reads(0, 0);
+    for (int i = 0; i < 100; i++)
+        turn();
+    assert_true(io.long_reads.bytes >= GROWING_STEPS * 4096);
+    send_reads(1, 1);
+    for (int i = 0; i < 20; i++)
+        turn();
+    assert_int_equal(reads[1].steps, 0);
+    reset(0);
+    turn_until_ended(1);
+    assert_int_equal(reads[1].rc, 0);
+}
+
+/* What waits holds what it is asked and what it has found: so much of it, and no more waits. */
+static void those_that_wait_have_a_limit(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < 4; i++)
+        describe(i, LONG_READ_LIST, 1000, i < 2 ? NEVER_ENDS : 20);
+    send_reads(0, 2);
+    assert_true(io.long_reads.held_bytes > 0);
+    io.long_reads.held_bytes += SERVER_SORTS_BYTES_MAX;
+    send_reads(3, 3);
+    assert_true(reads[3].ended);
+    assert_int_equal(reads[3].rc, ERR_NOMEM);
+    io.long_reads.held_bytes -= SERVER_SORTS_BYTES_MAX;
+    reset(0);
+    turn_until_ended(2);
+}
+
+/* Once the last one has ended nothing is left to be done by the loop, in the same turn: it may be
+ * its last. */
+static void the_last_one_leaves_no_work(void **state)
+{
+    (void) state;
+    describe(0, LONG_READ_LIST, 1000, NEVER_ENDS);
+    send_reads(0, 0);
+    assert_false(list_empty(&turns.w.loop->works));
+    reset(0);
+    assert_true(list_empty(&turns.w.loop->works));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(two_of_a_kind, begin, end),
+        cmocka_unit_test_setup_teardown(lists_on_their_way_leave_no_room, begin, end),
+        cmocka_unit_test_setup_teardown(longer_than_was_guessed, begin, end),
+        cmocka_unit_test_setup_teardown(those_that_wait_have_a_limit, begin, end),
+        cmocka_unit_test_setup_teardown(the_last_one_leaves_no_work, begin, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
