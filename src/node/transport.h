@@ -33,8 +33,8 @@ struct node_question {
     const char *authorization; /* whoever asks the asker has shown this; NULL: nothing */
     struct bytes body;
     int64_t timeout_ms;
-    /* Once, on a thread of the transport's, never from within `ask`.  status: of HTTP; 0: there is
-     * no answer.  `answer` is valid during the call. */
+    /* Once, on a thread of the transport's, perhaps from within `ask`.  status: of HTTP; 0: there
+     * is no answer.  `answer` is valid during the call. */
     void (*done)(struct node_question *q, int status, struct bytes answer);
     struct mpsc_node link; /* the transport's own */
 };

@@ -35,11 +35,12 @@ enum net_err {
 
 struct loop;
 
-/* `name` (up to 15 characters) names the thread of loop_start. */
+/* `name` (up to 15 characters) names the thread of loop_start.  ERR_NOMEM, or what the system says
+ * when it has no descriptors left. */
 NODISCARD int loop_new(const char *name, struct loop **ret, struct err *e);
 
 /* After loop_run returned (or loop_join).  Everything that lived on the loop is gone before:
- * servers are stopped, channels closed.  NULL is accepted. */
+ * servers are stopped, channels closed, timers have fired or were stopped.  NULL is accepted. */
 void loop_free(struct loop *l);
 
 /* Turns until loop_stop.  May be called again after it returned. */
@@ -49,9 +50,9 @@ void loop_run(struct loop *l);
  * tool waits for one answer without a second thread. */
 void loop_run_until(struct loop *l, const bool *flag);
 
-/* loop_run on a thread of its own; loop_join waits for its end. */
+/* loop_run on a thread of its own; loop_join waits for its end.  Errors as of thread_start. */
 NODISCARD int loop_start(struct loop *l, struct err *e);
-void loop_join(struct loop *l);
+void loop_join(struct loop *l); /* one that was not started is accepted */
 
 /* Any thread.  The loop ends after the turn in which it sees this. */
 void loop_stop(struct loop *l);
@@ -145,7 +146,7 @@ bool loop_work_over(const struct loop *l, mono_ns until);
 
 /* From now on `fn` is called on the loop for each signal `signum` (SIGTERM, SIGINT, SIGHUP ...)
  * that the process gets.  Lasts until loop_free.  The signal must not be blocked in every thread.
- */
+ * ERR_NOMEM; ERR_INVALID: it cannot be caught. */
 NODISCARD int loop_on_signal(struct loop *l, int signum, void (*fn)(int signum, void *user),
                              void *user, struct err *e);
 
