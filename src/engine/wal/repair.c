@@ -60,9 +60,10 @@ int wal__rewrite(struct file *f, uint64_t end, uint64_t room, struct err *e)
     rc = copy(f, f, end, e);
     if (rc == 0)
         rc = file_truncate(f, end, e);
-    if (rc == 0)
+    if (rc == 0) {
         rc = wal__allocate(f, room, e);
-    if (rc == ERR_NO_SPACE)
-        rc = 0; /* the log asks again before it writes */
+        if (rc == ERR_NO_SPACE)
+            rc = 0; /* the log asks again before it writes */
+    }
     return rc == 0 ? file_sync(f, FILE_SYNC_ALL, e) : rc;
 }

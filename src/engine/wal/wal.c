@@ -209,6 +209,12 @@ static int publish(struct wal *w, const char *tmp, struct wal__name name, struct
     return rc == 0 ? disk_sync_dir(w->disk, w->dir, e) : rc;
 }
 
+/* Where a write has begun, a full disk is no refusal after which nothing has changed. */
+static int not_refused(int rc)
+{
+    return rc == ERR_NO_SPACE ? ERR_IO : rc;
+}
+
 /* Ends the current segment and begins the next.  The old one is whole on disk before the new name
  * appears, and so is the new one's head: at every moment the directory is a good log (W4). */
 int wal__cut(struct wal *w, struct err *e)
@@ -258,7 +264,7 @@ int wal__cut(struct wal *w, struct err *e)
     /* Only now may the helper use the temporary name again. */
     if (rc == 0 && prepared)
         atomic_store_explicit(&w->prepared, WAL__NONE_PREPARED, memory_order_release);
-    return rc;
+    return not_refused(rc);
 }
 
 /* ---- appending ---- */
@@ -329,6 +335,7 @@ static int poison(struct wal *w, int rc, struct err *e)
     if (rc == 0)
         return 0;
     ASSERT(w->poison == 0);
+    rc = not_refused(rc);
     w->poison = rc;
     wal__name_format(wal__tail(w)->name, name);
     return err_wrap(e, rc, "append to log %s: segment %s", w->dir, name);

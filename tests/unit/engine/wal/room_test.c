@@ -102,13 +102,110 @@ static void opened_without_room(void **state)
     check_reopened(s, next);
 }
 
+static uint64_t cuts_of(const struct wal *w)
+{
+    struct wal_stats st;
+
+    wal_stats(w, &st);
+    return st.cuts;
+}
+
+/* A log with a segment ready on a disk that has no room for more. */
+static struct wal *create_with_one_ready(struct simdisk *s)
+{
+    struct wal *w = test_create(s, SEGMENT);
+
+    assert_int_equal(wal_prepare(w, NULL), 0);
+    simdisk_set_capacity(s, 2 * SEGMENT);
+    return w;
+}
+
+/* The entry for which the ready segment is begun. */
+static raft_index first_in_ready_segment(void)
+{
+    struct simdisk *s = simdisk_new(1);
+    struct wal *w = create_with_one_ready(s);
+    raft_index next = 0;
+
+    while (cuts_of(w) == 0)
+        assert_int_equal(test_append(w, ++next, 1, 1, ENTRY, NULL), 0);
+    wal_close(w);
+    simdisk_free(s);
+    return next;
+}
+
+/* A disk that says it is full in the middle of an early cut is not asked again: the log is
+ * poisoned, and all that was taken is there afterwards. */
+static void full_within_an_early_cut(void **state)
+{
+    static const unsigned calls[] = {SIM_TRUNCATE, SIM_SYNC, SIM_WRITE, SIM_RENAME, SIM_SYNC_DIR};
+
+    raft_index next = first_in_ready_segment();
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        struct simdisk *s = simdisk_new(i);
+        struct wal *w = create_with_one_ready(s);
+
+        for (raft_index k = 1; k < next; k++)
+            assert_int_equal(test_append(w, k, 1, 1, ENTRY, NULL), 0);
+        simdisk_fail(s, calls[i], 1, ERR_NO_SPACE, false);
+        assert_int_equal(test_append(w, next, 1, 1, ENTRY, NULL), ERR_IO);
+        assert_int_equal(cuts_of(w), 1);
+        simdisk_set_capacity(s, 0);
+        assert_int_equal(test_append(w, next, 1, 1, ENTRY, NULL), ERR_WAL_POISONED);
+        simdisk_crash(s, SIM_CRASH_DROP);
+        wal_close(w);
+        check_reopened(s, next - 1);
+        simdisk_free(s);
+    }
+}
+
+/* Nor is it where a batch is written: how much of it was kept is unknown. */
+static void full_within_a_batch(void **state)
+{
+    static const unsigned calls[] = {SIM_WRITE, SIM_SYNC};
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        struct simdisk *s = simdisk_new(i);
+        struct wal *w = test_create(s, SEGMENT);
+
+        simdisk_fail(s, calls[i], 1, ERR_NO_SPACE, false);
+        assert_int_equal(test_append(w, 1, 1, 1, ENTRY, NULL), ERR_IO);
+        assert_int_equal(test_append(w, 1, 1, 1, ENTRY, NULL), ERR_WAL_POISONED);
+        wal_close(w);
+        simdisk_free(s);
+    }
+}
+
+/* A log whose last segment cannot be written anew is not opened (W6), full disk or not. */
+static void not_opened_on_what_was_merely_read(void **state)
+{
+    static const unsigned calls[] = {SIM_WRITE, SIM_TRUNCATE, SIM_SYNC};
+    struct simdisk *s = *state;
+    struct wal *w = test_create(s, SEGMENT);
+
+    assert_int_equal(test_append(w, 1, 1, 1, ENTRY, NULL), 0);
+    wal_close(w);
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        struct wal_options o = test_options(s, SEGMENT);
+        struct wal_contents c;
+
+        simdisk_fail(s, calls[i], 1, ERR_NO_SPACE, false);
+        assert_int_equal(wal_open(&o, 0, 0, &c, &w, NULL), ERR_NO_SPACE);
+    }
+    simdisk_fail(s, 0, 0, 0, false);
+    check_reopened(s, 1);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(refused_and_taken_later),
-        T(a_ready_segment_is_begun_early),
-        T(opened_without_room),
+        T(refused_and_taken_later), T(a_ready_segment_is_begun_early),
+        T(opened_without_room),     T(full_within_an_early_cut),
+        T(full_within_a_batch),     T(not_opened_on_what_was_merely_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
