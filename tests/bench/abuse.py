@@ -10,8 +10,9 @@ the kernel lets nobody else have the processor, and a megabyte is a millisecond.
 for them. No processor goes to sleep, at rest and under attack. The server runs where the kernel likes. So `spinning`, which attacks
 nobody, has to come out at a ratio of about 1: what it is away from that is the noise of the run.
 
-Printed for each attack: p50 and p99 of the others at rest and under attack, medians over the rounds; the server's CPU during the
-attack, in cores; and how much its resident memory grew at the most. A goal that was missed is marked.
+Printed for each attack: p50 and p99 of the others at rest and under attack, medians over the rounds, of what began while the owner
+of the machine took next to nothing of it (calm.py), and how many seconds that were; the server's CPU during the attack, in cores; and
+how much its resident memory grew at the most. A goal that was missed is marked.
 
     tests/bench/abuse.py                                          # all attacks, three rounds, about nine minutes
     tests/bench/abuse.py --attack 'large ranges' --attack spinning --rounds 7
@@ -38,6 +39,7 @@ import elsewhere
 import load
 import server
 import wire
+from calm import Calm
 from stall import percentile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -53,7 +55,7 @@ KEYS, VALUE_BYTES = 500, 2048
 LARGE = wire.prefix(b'big/')  # a megabyte
 LOGINS = 10000
 SEND_BYTES, RECV_BYTES = 16 << 10, 64 << 10  # by attackers, with one system call
-WARM_S = 1
+WARM_S, CALM_SECONDS_MIN = 1, 0.5
 DAY_S = 86400
 PASSWORD = b'secret'
 
@@ -294,11 +296,11 @@ class Others:
                                  *token, '-d', str(body), f'--log-file={log}', f'{self.s.url}/etcdserverpb.{method}'],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def times(self, name, spans):
-        """For each span of time the milliseconds of the calls that began in it, sorted."""
+    def times(self, name, spans, calm):
+        """For each span of time with enough that was calm the milliseconds of the calls that began then, sorted."""
         rows = [line.split('\t') for line in open(self.folder / f'{name}.log') if line.endswith('\n')]
-        calls = [(int(row[0]), int(row[2]) / 1000) for row in rows if row[1] == '200']
-        return [sorted(ms for began, ms in calls if since <= began < until) for since, until in spans]
+        calls = [(int(row[0]) / 1e6, int(row[2]) / 1000) for row in rows if row[1] == '200']
+        return [calm.of(calls, *span) for span in spans if calm.seconds(*span) >= CALM_SECONDS_MIN]
 
 
 class Phase:
@@ -311,7 +313,7 @@ class Phase:
             time.sleep(0.02)
             self.peak = max(self.peak, s.resident_mb())
         until = time.time()
-        self.span = since * 1e6, until * 1e6
+        self.span = since, until
         self.growth, self.cores = self.peak - before, (s.cpu_s() - cpu) / (until - since)
 
 
@@ -329,16 +331,18 @@ def measure(name, program, a, folder):
     fn, processes = ATTACKS[name]
     with server.Server(program, folder, tls=name in OVER_TLS) as s:
         load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
-        with Others(s, folder, enable_users(s) if name in WITH_USERS else None) as others:
+        with Calm() as calm, Others(s, folder, enable_users(s) if name in WITH_USERS else None) as others:
             for i in range(a.rounds):
                 for under in ([False, True] if i % 2 == 0 else [True, False]):
                     with attacking(fn if under else spinning, processes, s.port):
                         phases[under].append(Phase(s, a.seconds))
                     time.sleep(a.calm if under else 0)
         alive = s.p.poll() is None
-        rest, attacked = ({which: others.times(which, [p.span for p in phases[under]]) for which in ('put', 'range')} for under in (False, True))
+        rest, attacked = ({which: others.times(which, [p.span for p in phases[under]], calm) for which in ('put', 'range')}
+                          for under in (False, True))
+        seconds = [sum(calm.seconds(*p.span) for p in phases[under]) for under in (False, True)]
     cores, growth = statistics.median(p.cores for p in phases[True]), max(p.growth for p in phases[True])
-    return row(name, rest, attacked, cores, growth, alive)
+    return row(name, rest, attacked, seconds, cores, growth, alive)
 
 
 class Preloaded:
@@ -373,8 +377,10 @@ def measure_turns(name, a, folder):
     return f'| {name} | {len(turns)} | {cells} |'
 
 
-def row(name, rest, attacked, cores, growth, alive):
+def row(name, rest, attacked, seconds, cores, growth, alive):
     cells, missed = [], [] if alive else ['ENDED']
+    if not (rest['put'] and attacked['put']):
+        return f'| {name} | NOT MEASURED: the machine was not left alone |'
     for which in ('put', 'range'):
         calm, under = ({q: statistics.median(percentile(t, q) for t in runs[which]) for q in (0.5, 0.99)} for runs in (rest, attacked))
         ratio = under[0.99] / calm[0.99]
@@ -384,7 +390,8 @@ def row(name, rest, attacked, cores, growth, alive):
             missed.append(f'MISSED: {which} p99')
     if growth > GROWTH_MB:
         missed.append('MISSED: memory')
-    return f'| {name} | {" | ".join(cells)} | {cores:.2f} | {growth:.0f} | {", ".join(missed)} |'
+    calm = f'{seconds[False]:.0f}, {seconds[True]:.0f}'
+    return f'| {name} | {" | ".join(cells)} | {calm} | {cores:.2f} | {growth:.0f} | {", ".join(missed)} |'
 
 
 def main():
@@ -400,8 +407,8 @@ def main():
     if a.turns:
         print('| attack | turns | CPU of a turn, ms: p50 | p99 | p99.9 | most |\n|---|---|---|---|---|---|')
     else:
-        print('| attack | put at rest, ms: p50 / p99 | attacked | ratio of p99 | range at rest | attacked | ratio of p99 | server cores | '
-          'memory added, MB | |\n|---|---|---|---|---|---|---|---|---|---|')
+        print('| attack | put at rest, ms: p50 / p99 | attacked | ratio of p99 | range at rest | attacked | ratio of p99 | calm s | '
+          'server cores | memory added, MB | |\n|---|---|---|---|---|---|---|---|---|---|---|')
     with tempfile.TemporaryDirectory(prefix='ketch-abuse-', dir=a.folder) as folder, elsewhere.awake():
         for name in a.attack or ATTACKS:
             print(measure_turns(name, a, folder) if a.turns else measure(name, a.program, a, folder), flush=True)
