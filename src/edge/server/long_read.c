@@ -8,14 +8,47 @@ static struct long_reads *reads_of(const struct long_read *r)
     return &r->io->long_reads;
 }
 
-static void wait_ends(struct long_read *r)
+static bool same_connection(const struct long_read *a, const struct long_read *b)
+{
+    return call_peer(a->call) == call_peer(b->call);
+}
+
+/* Behind those of its connection, or in a line of its own. */
+static void wait_begins(struct long_read *r)
+{
+    struct list *lines = &reads_of(r)->waiting[r->kind];
+    unsigned looked = 0;
+
+    reads_of(r)->held_bytes += r->held_bytes;
+    list_init(&r->link);
+    list_init(&r->line);
+    LIST_EACH (it, lines) {
+        struct long_read *first = CONTAINER_OF(it, struct long_read, line);
+
+        if (same_connection(first, r)) {
+            list_push(&first->link, &r->link);
+            return;
+        }
+        if (++looked == SERVER_READ_LINES_LOOK_MAX)
+            break;
+    }
+    list_push(lines, &r->line);
+}
+
+/* The next one of its connection is first in the line, which `goes_behind` the others or stays. */
+static void wait_ends(struct long_read *r, bool goes_behind)
 {
     struct long_reads *l = reads_of(r);
+    struct list *next = r->link.next;
 
     ASSERT(!r->under_way);
     ASSERT(l->held_bytes >= r->held_bytes);
-    list_remove(&r->link);
     l->held_bytes -= r->held_bytes;
+    if (!list_empty(&r->line) && next != &r->link)
+        list_insert_before(goes_behind ? &l->waiting[r->kind] : &r->line,
+                           &CONTAINER_OF(next, struct long_read, link)->line);
+    list_remove(&r->line);
+    list_remove(&r->link);
 }
 
 static void leave(struct long_read *r)
@@ -29,7 +62,7 @@ static void leave(struct long_read *r)
         l->bytes -= r->bytes;
         l->under_way_n[r->kind]--;
     } else {
-        wait_ends(r);
+        wait_ends(r, false);
     }
     if (list_empty(&l->under_way))
         loop_work_drop(&l->work);
@@ -79,11 +112,11 @@ static void begin_waiting(struct io *io)
 
     for (size_t kind = 0; kind < LONG_READ_KINDS; kind++) {
         while (!list_empty(&l->waiting[kind])) {
-            struct long_read *r = CONTAINER_OF(l->waiting[kind].next, struct long_read, link);
+            struct long_read *r = CONTAINER_OF(l->waiting[kind].next, struct long_read, line);
 
             if (!may_begin(r))
                 break;
-            wait_ends(r);
+            wait_ends(r, true);
             list_push(&l->under_way, &r->link);
             r->under_way = true;
             l->under_way_n[kind]++;
@@ -182,10 +215,9 @@ void long_read_run(struct long_read *r)
     r->under_way = false;
     r->begun = false;
     r->held_bytes = r->bytes == 0 ? 0 : call_arena(r->call)->used_bytes;
-    reads_of(r)->held_bytes += r->held_bytes;
     r->io->outstanding++; /* the loop may not stop before: I3 */
     call_set_user(r->call, r);
     call_on_cancel(r->call, canceled);
-    list_push(&reads_of(r)->waiting[r->kind], &r->link);
+    wait_begins(r);
     begin_waiting(r->io);
 }

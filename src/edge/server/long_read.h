@@ -11,6 +11,8 @@
  * SERVER_READS_UNDER_WAY_MAX, and a second one that makes a list begins only when what they may
  * come to hold is below SERVER_SORTS_BYTES_MAX.  One kind never waits for another.
  *
+ * Those that wait take turns by connection, so that who asks for thousands waits for them himself.
+ *
  * Whoever makes a list is refused (ERR_NOMEM) when it begins while lists whose answers are on their
  * way hold SERVER_SORTS_BYTES_MAX, and when it would have to wait while those that wait hold as
  * much.
@@ -26,8 +28,9 @@
  * it would cost as much again to do it later; of anything else a little is. */
 #define SERVER_READ_AT_ONCE_UNITS 6144
 #define SERVER_READ_FIRST_UNITS 512
-#define SERVER_READ_SHORT_KEYS 4096  /* one that looks at more is a long one */
-#define SERVER_READS_UNDER_WAY_MAX 2 /* of each kind */
+#define SERVER_READ_SHORT_KEYS 4096   /* one that looks at more is a long one */
+#define SERVER_READS_UNDER_WAY_MAX 2  /* of each kind */
+#define SERVER_READ_LINES_LOOK_MAX 64 /* among so many a connection finds its line */
 
 struct io;
 
@@ -39,7 +42,8 @@ enum long_read_kind {
 };
 
 struct long_read {
-    struct list link;
+    struct list link; /* in under_way; while it waits: with those of its connection */
+    struct list line; /* of the first of them: in waiting[kind]; else empty */
     struct io *io;
     struct call *call;
     enum long_read_kind kind;
@@ -57,7 +61,7 @@ struct long_read {
 struct long_reads {
     struct loop_work work;
     struct list under_way;
-    struct list waiting[LONG_READ_KINDS];
+    struct list waiting[LONG_READ_KINDS]; /* a line for each connection: struct long_read.line */
     size_t under_way_n[LONG_READ_KINDS];
     uint64_t bytes;      /* of those under way */
     uint64_t held_bytes; /* of those that wait */

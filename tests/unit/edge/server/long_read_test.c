@@ -103,8 +103,8 @@ static struct fake *describe(size_t i, enum long_read_kind kind, uint64_t bytes,
     return &reads[i];
 }
 
-/* Those from..to are asked for, and have come. */
-static void send_reads(uint8_t from, uint8_t to)
+/* Those from..to are asked for on a connection, and have come. */
+static void send_reads_on(int fd, uint8_t from, uint8_t to)
 {
     struct buf b;
 
@@ -115,11 +115,16 @@ static void send_reads(uint8_t from, uint8_t to)
         raw_request(&b, 1 + 2u * i, "/t.T/Ask", 0);
         raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1 + 2u * i, m, sizeof m);
     }
-    assert_true(raw_send(client, b.p, b.len));
+    assert_true(raw_send(fd, b.p, b.len));
     buf_done(&b);
     for (int i = 0; i < TURNS_MAX && reads[to].slices.call == NULL; i++)
         turn();
     assert_non_null(reads[to].slices.call);
+}
+
+static void send_reads(uint8_t from, uint8_t to)
+{
+    send_reads_on(client, from, to);
 }
 
 static void reset(uint8_t i)
@@ -161,6 +166,29 @@ static void two_of_a_kind(void **state)
     for (int i = 0; i < 20; i++)
         turn();
     assert_true(reads[2].steps > 0);
+}
+
+/* Who asks for many waits for them himself: a read of another connection has its turn behind the
+ * first of those that wait, also when some of these go. */
+static void connections_take_turns(void **state)
+{
+    int other = turns_connect();
+
+    (void) state;
+    for (size_t i = 0; i < READS_MAX; i++)
+        describe(i, LONG_READ_SHORT, 0, i < 2 ? NEVER_ENDS : 20);
+    send_reads(0, 6);
+    send_reads_on(other, 7, 7);
+    reset(2); /* the first of its line */
+    reset(4); /* one in the middle */
+    assert_int_equal(reads[7].steps, 0);
+    reset(0);
+    turn_until_ended(7);
+    assert_true(reads[3].ended);
+    assert_false(reads[5].ended);
+    turn_until_ended(6);
+    assert_true(reads[5].ended);
+    close(other);
 }
 
 /* When clients leave their answers with us, who has waited meanwhile is refused as who comes then
@@ -240,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_of_a_kind, begin, end),
+        cmocka_unit_test_setup_teardown(connections_take_turns, begin, end),
         cmocka_unit_test_setup_teardown(lists_on_their_way_leave_no_room, begin, end),
         cmocka_unit_test_setup_teardown(longer_than_was_guessed, begin, end),
         cmocka_unit_test_setup_teardown(those_that_wait_have_a_limit, begin, end),
