@@ -103,7 +103,7 @@ void bolt_close(struct bolt_db *db);
 struct file *bolt_close_but_file(struct bolt_db *db);
 
 /* Asks for the room that the next commits need without committing anything.  ERR_NO_SPACE: refused;
- * else as for bolt_begin_write, which it is to others while it lasts. */
+ * ERR_IO as for bolt_commit; else as for bolt_begin_write, which it is to others while it lasts. */
 NODISCARD int bolt_ask_room(struct bolt_db *db, struct err *e);
 
 /* Ends `unsynced`: everything committed so far is durable on return (the file's name is not). After
@@ -147,9 +147,13 @@ NODISCARD int bolt_begin_read(struct bolt_db *db, struct bolt_tx **ret, struct e
 NODISCARD int bolt_begin_write(struct bolt_db *db, struct bolt_tx **ret, struct err *e);
 
 /* Makes the changes durable, then visible.  The transaction has ended when this returns, whatever
- * it returns.  After ERR_NOMEM, ERR_CORRUPT and a refused extension of the file (ERR_NO_SPACE)
- * nothing has changed and the database stays usable; after any other failure it refuses all later
- * writes (ERR_CLOSED above), while reads of the last state go on.
+ * it returns.
+ *
+ *   ERR_IO         a write or sync failed, whatever the disk called that (a full one may be found
+ *                  this late, too): all later writes are refused (ERR_CLOSED above), while reads of
+ *                  the last state go on
+ *   ERR_NO_SPACE   the file was not extended; after this and all others, ERR_NOMEM, ERR_CORRUPT,
+ *                  nothing has changed and the database stays usable
  *
  * Room on the disk is asked for BOLT_SPACE_RESERVE_BYTES before it is needed.  While it is refused
  * commits live on what there is, and `low_on_space` in the statistics says so: time to stop taking

@@ -246,6 +246,16 @@ static int commit_disk(struct bolt_writer *w, bool *ret_doubt, struct err *e)
     return rc;
 }
 
+/* A write or sync failed.  What the disk called it is in the message only: a code like ERR_NO_SPACE
+ * or ERR_NOMEM would tell the caller that nothing has changed and that it may try again. */
+static int poison(struct bolt_db *db, struct err *e)
+{
+    db->poisoned = true;
+    if (e != NULL)
+        e->code = ERR_IO;
+    return ERR_IO;
+}
+
 int bolt_ask_room(struct bolt_db *db, struct err *e)
 {
     struct bolt_tx *tx;
@@ -256,7 +266,8 @@ int bolt_ask_room(struct bolt_db *db, struct err *e)
         return rc;
     db->low_on_space = true; /* or commit_grow would not ask */
     rc = commit_grow(tx->writer, &doubt, e);
-    db->poisoned = doubt;
+    if (doubt)
+        rc = poison(db, e);
     if (rc == 0 && db->low_on_space)
         rc = err_set(e, ERR_NO_SPACE, "no room beyond %" PRIu64 " bytes", db->roomy_bytes);
     bolt_rollback(tx);
@@ -287,7 +298,8 @@ int bolt_commit(struct bolt_tx *tx, struct err *e)
     if (rc == 0)
         rc = commit_disk(w, &doubt, e);
     if (rc != 0) {
-        tx->db->poisoned = doubt;
+        if (doubt)
+            rc = poison(tx->db, e);
         bolt__writer_rollback(w);
         return err_wrap(e, rc, "commit");
     }

@@ -202,11 +202,12 @@ bool store_view_meta(const struct store_view *v, struct bytes key, struct bytes 
  *   ERR_NO_SPACE   the disk is full: the file is as it was, the batches wait in memory; call again
  *                  later
  *
- * After any other error nobody knows what the disk holds: the process stops. */
+ * After any other error nobody knows what the disk holds: the process stops.  ERR_IO also when the
+ * disk is found full by a write or sync, after room had been asked for. */
 NODISCARD int store_commit(struct store *s, struct err *e);
 
 /* For while store_low_on_space says true and nothing is committed: asks the disk again.
- * ERR_NO_SPACE: still full. */
+ * ERR_NO_SPACE: still full.  After any other error the process stops, as for store_commit. */
 NODISCARD int store_ask_room(struct store *s, struct err *e);
 
 /* Physical compaction.  Looks at up to `records` records of bucket `key` from where the step before

@@ -106,6 +106,30 @@ static void test_reserve(void **state)
     fixture_done(&f);
 }
 
+/* Room that was given but could not be synced is no refusal: the database takes no more writes. */
+static void test_room_not_synced(void **state)
+{
+    struct fixture f;
+    struct err e = ERR_INIT;
+    struct bolt_tx *tx;
+    unsigned i = 0;
+
+    (void) state;
+    fixture_large(&f);
+    OK(put_mib(f.db, i++, &e), &e);
+    simdisk_set_full(f.sim, "db");
+    while (!is_low(f.db))
+        OK(put_mib(f.db, i++, &e), &e);
+    simdisk_set_full(f.sim, NULL);
+    simdisk_fail(f.sim, SIM_SYNC, 1, ERR_NO_SPACE, false);
+    assert_int_equal(bolt_ask_room(f.db, &e), ERR_IO);
+    assert_int_equal(bolt_begin_write(f.db, &tx, &e), ERR_CLOSED);
+    assert_int_equal(records(f.db), i);
+    fixture_reopen(&f);
+    assert_int_equal(records(f.db), i);
+    fixture_done(&f);
+}
+
 /* A file that was made longer without room (bbolt does) is given room before it is written to,
  * where a refusal still changes nothing. */
 static void test_holes(void **state)
@@ -165,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_room_not_synced),
         cmocka_unit_test(test_holes),
         cmocka_unit_test(test_unsynced),
     };

@@ -92,6 +92,42 @@ static void a_power_cut_on_a_full_disk(void **state)
     assert_false(has(1000));
 }
 
+/* A disk that is found full by a write or a sync, when there is no way back, is no reason to wait:
+ * the first commit that meets it says so, and what is in the file stays. */
+static void full_in_the_midst_of_a_commit(void **state)
+{
+    static const unsigned calls[] = {SIM_WRITE, SIM_SYNC};
+
+    (void) state;
+    fill();
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        append(1000);
+        assert_true(store_seal(s));
+        simdisk_fail(sim, calls[i], 1, ERR_NO_SPACE, false);
+        assert_int_equal(store_commit(s, &e), ERR_IO);
+        assert_false(store_low_on_space(s));
+        simdisk_crash(sim, SIM_CRASH_KEEP);
+        store_close(s);
+        open_store();
+        assert_int_equal(store_applied_index(s), 1 + RECORDS);
+        assert_true(has(1 + RECORDS));
+        assert_false(has(1000));
+    }
+}
+
+/* The same for removals, which are tried alone when batches have been refused. */
+static void full_in_the_midst_of_removals(void **state)
+{
+    struct store_compact c = {.main_max = RECORDS, .records = 100, .decide = keep_none};
+    bool done = false;
+
+    (void) state;
+    seal_on_full_disk();
+    assert_int_equal(store_compact_step(s, &c, &done, &e), 0);
+    simdisk_fail(sim, SIM_WRITE, 1, ERR_NO_SPACE, false);
+    assert_int_equal(store_commit(s, &e), ERR_IO);
+}
+
 /* On a full disk a compaction goes on, and what it removes makes room for the batches that wait. */
 static void compaction_makes_room(void **state)
 {
@@ -243,7 +279,8 @@ int main(void)
         T(batches_wait_for_room),         T(a_power_cut_on_a_full_disk),
         T(compaction_makes_room),         T(removals_ride_with_batches),
         T(a_compaction_given_up),         T(defragmentation_without_room),
-        T(removals_beside_large_records),
+        T(removals_beside_large_records), T(full_in_the_midst_of_a_commit),
+        T(full_in_the_midst_of_removals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
