@@ -95,11 +95,12 @@ static int pd_list(struct disk *d, const char *path, char ***ret_names, size_t *
     (void) d;
     if (dir == NULL)
         return err_sys(e, errno, "list %s", path);
-    errno = 0;
-    while (rc == 0 && (ent = readdir(dir)) != NULL) {
-        if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
+    do {
+        errno = 0; /* it alone tells the end from an error, and names_add may have set it */
+        ent = readdir(dir);
+        if (ent != NULL && strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
             rc = names_add(&names, &n, ent->d_name);
-    }
+    } while (rc == 0 && ent != NULL);
     if (rc == 0 && errno != 0)
         rc = err_sys(e, errno, "list %s", path);
     else if (rc != 0)
