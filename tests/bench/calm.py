@@ -13,20 +13,12 @@ STOLEN_MAX = 0.05
 SPAN_SECONDS = 0.5
 
 
-class Calm(threading.Thread):
-    """While it is entered, looks. A span counts once it is over."""
+class Meanwhile(threading.Thread):
+    """Runs while it is entered, until `over` is set."""
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.over, self.spans = threading.Event(), []
-
-    def run(self):
-        since, before = time.time(), processors()
-        while not self.over.wait(SPAN_SECONDS):
-            until, now = time.time(), processors()
-            if now[2] - before[2] <= STOLEN_MAX * (now[0] - before[0]):
-                self.spans.append((since, until))
-            since, before = until, now
+        self.over = threading.Event()
 
     def __enter__(self):
         self.start()
@@ -35,6 +27,22 @@ class Calm(threading.Thread):
     def __exit__(self, *_):
         self.over.set()
         self.join()
+
+
+class Calm(Meanwhile):
+    """Looks. A span counts once it is over."""
+
+    def __init__(self):
+        super().__init__()
+        self.spans = []
+
+    def run(self):
+        since, before = time.time(), processors()
+        while not self.over.wait(SPAN_SECONDS):
+            until, now = time.time(), processors()
+            if now[2] - before[2] <= STOLEN_MAX * (now[0] - before[0]):
+                self.spans.append((since, until))
+            since, before = until, now
 
     def seconds(self, began, ended):
         return sum(max(0, min(until, ended) - max(since, began)) for since, until in self.spans)

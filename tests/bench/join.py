@@ -31,9 +31,9 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/e2e'))
 
+from calm import STOLEN_MAX, Calm, Meanwhile  # noqa: E402
 from cluster_lib import Cluster, log_lines  # noqa: E402
 from conftest import Messages  # noqa: E402
-from calm import STOLEN_MAX, Calm  # noqa: E402
 from elsewhere import Memory, run_at_once, run_when_idle  # noqa: E402
 from load import Load, percentile  # noqa: E402
 from where import Where, disk_of  # noqa: E402
@@ -109,10 +109,10 @@ def memory_mb(member):
     return int(fields['VmRSS'][0]) / 1024, int(fields['RssAnon'][0]) / 1024
 
 
-class Peaks(threading.Thread):
+class Peaks(Meanwhile):
     def __init__(self, members):
-        super().__init__(daemon=True)
-        self.members, self.over = members, threading.Event()
+        super().__init__()
+        self.members = members
         self.peaks = {m: (0, 0) for m in members}
 
     def run(self):
@@ -122,14 +122,6 @@ class Peaks(threading.Thread):
                     self.peaks[m] = tuple(map(max, self.peaks[m], memory_mb(m)))
                 except (OSError, KeyError, AttributeError):  # not there yet
                     pass
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.join()
 
 
 def is_at(member, revision):
