@@ -32,15 +32,30 @@ static inline void sip_word(struct sip *s, uint64_t m)
     s->v0 ^= m;
 }
 
-uint64_t hash_bytes(const uint64_t seed[2], struct bytes b)
+static inline struct sip sip_begin(const uint64_t seed[2])
 {
     /* The constants spell "somepseudorandomlygeneratedbytes". */
-    struct sip s = {
+    return (struct sip){
         .v0 = seed[0] ^ UINT64_C(0x736f6d6570736575),
         .v1 = seed[1] ^ UINT64_C(0x646f72616e646f6d),
         .v2 = seed[0] ^ UINT64_C(0x6c7967656e657261),
         .v3 = seed[1] ^ UINT64_C(0x7465646279746573),
     };
+}
+
+static inline uint64_t sip_end(struct sip *s, uint64_t last)
+{
+    sip_word(s, last);
+    s->v2 ^= 0xff;
+    sip_round(s);
+    sip_round(s);
+    sip_round(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t hash_bytes(const uint64_t seed[2], struct bytes b)
+{
+    struct sip s = sip_begin(seed);
     uint64_t last = (uint64_t) b.n << 56;
     size_t i = 0;
 
@@ -48,10 +63,13 @@ uint64_t hash_bytes(const uint64_t seed[2], struct bytes b)
         sip_word(&s, le64_get(b.p + i));
     for (unsigned shift = 0; i < b.n; i++, shift += 8)
         last |= (uint64_t) b.p[i] << shift;
-    sip_word(&s, last);
-    s.v2 ^= 0xff;
-    sip_round(&s);
-    sip_round(&s);
-    sip_round(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return sip_end(&s, last);
+}
+
+uint64_t hash_u64(const uint64_t seed[2], uint64_t x)
+{
+    struct sip s = sip_begin(seed);
+
+    sip_word(&s, x);
+    return sip_end(&s, UINT64_C(8) << 56);
 }

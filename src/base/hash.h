@@ -13,5 +13,6 @@
 #include "base/base.h"
 
 uint64_t hash_bytes(const uint64_t seed[2], struct bytes b);
+uint64_t hash_u64(const uint64_t seed[2], uint64_t x); /* of its eight bytes, the lowest first */
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/map64.h"
 
 #include "base/alloc.h"
+#include "base/hash.h"
 
 /* The finalizer of MurmurHash3: every input bit reaches every output bit. */
 static uint64_t mix(uint64_t x)
@@ -17,16 +18,31 @@ void map64_init(struct map64 *m)
     *m = (struct map64){0};
 }
 
+void map64_init_secret(struct map64 *m, const uint64_t secret[2])
+{
+    *m = (struct map64){.has_secret = true, .secret = {secret[0], secret[1]}};
+}
+
 void map64_done(struct map64 *m)
 {
     mem_free(m->slots);
-    map64_init(m);
+    m->slots = NULL;
+    m->cap = 0;
+    m->count = 0;
+}
+
+/* Where the search for `key` begins. */
+static size_t home_of(const struct map64 *m, uint64_t key)
+{
+    uint64_t h = m->has_secret ? hash_u64(m->secret, key) : mix(key);
+
+    return (size_t) h & (m->cap - 1);
 }
 
 /* The slot of `key`, or the empty slot where it would go. */
 static size_t find(const struct map64 *m, uint64_t key)
 {
-    size_t i = (size_t) mix(key) & (m->cap - 1);
+    size_t i = home_of(m, key);
 
     while (m->slots[i].value != NULL && m->slots[i].key != key)
         i = (i + 1) & (m->cap - 1);
@@ -40,8 +56,9 @@ void *map64_get(const struct map64 *m, uint64_t key)
 
 static bool grow(struct map64 *m)
 {
-    struct map64 bigger = {.cap = m->cap == 0 ? 16 : m->cap * 2, .count = m->count};
+    struct map64 bigger = *m;
 
+    bigger.cap = m->cap == 0 ? 16 : m->cap * 2;
     bigger.slots = mem_calloc(bigger.cap, sizeof *bigger.slots);
     if (bigger.slots == NULL)
         return false;
@@ -81,7 +98,7 @@ void *map64_del(struct map64 *m, uint64_t key)
     m->count--;
     /* Move later members of the run back, so that no probe stops early at the hole. */
     for (j = (i + 1) & (m->cap - 1); m->slots[j].value != NULL; j = (j + 1) & (m->cap - 1)) {
-        home = (size_t) mix(m->slots[j].key) & (m->cap - 1);
+        home = home_of(m, m->slots[j].key);
         if (((j - home) & (m->cap - 1)) >= ((j - i) & (m->cap - 1))) {
             m->slots[i] = m->slots[j];
             i = j;

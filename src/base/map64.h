@@ -1,9 +1,12 @@
 /* map64.h -- a hash map from a 64-bit number to a pointer.
  *
- * Open addressing with linear probing; deletion shifts back, so there are no tombstones.  The hash
- * is a fixed mix (the finalizer of MurmurHash3), so the order of iteration depends only on the
- * history of calls (never on addresses), but nothing may depend on it beyond one process.  It has
- * no secret (hash.h does): whoever chooses keys can choose such that collide.
+ * Open addressing with linear probing; deletion shifts back, so there are no tombstones.  The order
+ * of iteration depends only on the secret and the history of calls (never on addresses), but
+ * nothing may depend on it beyond one process.
+ *
+ * Where clients choose the keys (ids of leases, of watches) the hash needs a secret: without one it
+ * is a fixed mix (the finalizer of MurmurHash3), for which anybody can compute keys that collide,
+ * and each search then looks at all of them.
  *
  * Threads: one at a time.   Memory: the map owns its table, never the values.  Values may not be
  * NULL.
@@ -22,10 +25,13 @@ struct map64 {
     struct map64_slot *slots;
     size_t cap; /* 0 or a power of two */
     size_t count;
+    bool has_secret;
+    uint64_t secret[2];
 };
 
-void map64_init(struct map64 *m);
-void map64_done(struct map64 *m);
+void map64_init(struct map64 *m);                                  /* keys that no client chooses */
+void map64_init_secret(struct map64 *m, const uint64_t secret[2]); /* from a random source */
+void map64_done(struct map64 *m);                                  /* empty, as after its init */
 
 void *map64_get(const struct map64 *m, uint64_t key);             /* NULL: absent */
 NODISCARD bool map64_put(struct map64 *m, uint64_t key, void *v); /* replaces; false: no memory */

@@ -216,7 +216,7 @@ void watch__open(struct call *c)
     list_init(&st->doomed);
     list_init(&st->watchers);
     list_init(&st->link);
-    map64_init(&st->ids);
+    map64_init_secret(&st->ids, s->proxy->seed);
     list_push(&s->streams, &st->link);
     call_set_user(c, st);
     call_on_cancel(c, on_cancel);

@@ -150,7 +150,7 @@ static void open_stream(struct call *c)
     }
     s->io = io;
     s->call = c;
-    map64_init(&s->by_id);
+    map64_init_secret(&s->by_id, io->watch->secret);
     list_init(&s->watches);
     list_init(&s->orders);
     list_init(&s->stalled);
@@ -198,6 +198,8 @@ int watch_io_init(struct io *io, struct err *e)
     if (wio == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
     wio->io = io;
+    wio->secret[0] = random_u64(io->server->o.random);
+    wio->secret[1] = random_u64(io->server->o.random);
     arena_init(&wio->scratch, WATCH_SCRATCH_BYTES_MAX);
     watch_catchup_init(wio);
     io->watch = wio;

@@ -125,6 +125,7 @@ struct watch_io {
     struct loop_timer retry;
     struct arena scratch; /* of one request's decoding */
     uint64_t term;        /* for headers; as of the last batch */
+    uint64_t secret[2];   /* of tables whose keys clients choose */
 };
 
 /* Everything here is called on the stream's loop. */

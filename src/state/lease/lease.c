@@ -23,9 +23,9 @@ int lessor_open(const struct lessor_config *cfg, struct store *store, struct les
     ASSERT(cfg->retry_ms >= 0);
     l->cfg = *cfg;
     l->store = store;
-    map64_init(&l->leases);
-    map64_init(&l->items);
-    map64_init(&l->waits);
+    map64_init_secret(&l->leases, cfg->hash_seed);
+    map64_init(&l->items); /* by hashes that have the secret */
+    map64_init_secret(&l->waits, cfg->hash_seed);
     heap_init(&l->expiries);
     list_init(&l->checkpoints);
     rc = lease__load(l, e);

@@ -52,7 +52,7 @@ struct lessor_config {
     int64_t ttl_s_min;     /* shorter ones are raised: ceil of 1.5 election timeouts */
     mono_ms retry_ms;      /* a lease named as expired is named again after this */
     mono_ms checkpoint_ms; /* how often a long lease's rest is recorded; 0: never */
-    uint64_t hash_seed[2]; /* from the process's random source: clients choose the keys */
+    uint64_t hash_seed[2]; /* from the process's random source: clients choose keys and ids */
 };
 
 /* Loads all leases of the store; none is primary.  The bucket must exist already or be created by

@@ -49,6 +49,69 @@ static void list_keeps_order(void **state)
     assert_null(list_pop(&m));
 }
 
+static uint64_t inverse(uint64_t odd)
+{
+    uint64_t x = odd; /* three bits of it are right, and each step doubles them */
+
+    for (int i = 0; i < 5; i++)
+        x *= 2 - odd * x;
+    return x;
+}
+
+/* The key that the mix without a secret takes to `h`: each step of the mix, backwards. */
+static uint64_t key_of(uint64_t h)
+{
+    h ^= h >> 33;
+    h *= inverse(UINT64_C(0xc4ceb9fe1a85ec53));
+    h ^= h >> 33;
+    h *= inverse(UINT64_C(0xff51afd7ed558ccd));
+    return h ^ h >> 33;
+}
+
+/* Slots one after another that are taken: the most that a search looks at. */
+static size_t longest_run(const struct map64 *m)
+{
+    size_t run = 0, longest = 0;
+
+    for (size_t i = 0; i < 2 * m->cap; i++) { /* twice, for the run that goes round the end */
+        run = m->slots[i % m->cap].value == NULL ? 0 : run + 1;
+        longest = MAX(longest, run);
+    }
+    return longest;
+}
+
+static void put_colliding(struct map64 *m, size_t n)
+{
+    static int value;
+
+    for (uint64_t i = 0; i < n; i++)
+        assert_true(map64_put(m, key_of(i << 32), &value));
+    for (uint64_t i = 0; i < n; i++)
+        assert_ptr_equal(map64_get(m, key_of(i << 32)), &value);
+    assert_int_equal(m->count, n);
+}
+
+/* Keys made to collide do so without a secret, and no more than others with one; a map that was
+ * emptied keeps it. */
+static void map64_has_a_secret(void **state)
+{
+    const uint64_t secret[2] = {7, 8};
+    struct map64 m;
+
+    (void) state;
+    map64_init(&m);
+    put_colliding(&m, 3000);
+    assert_int_equal(longest_run(&m), 3000);
+    map64_done(&m);
+    map64_init_secret(&m, secret);
+    for (int i = 0; i < 2; i++) {
+        put_colliding(&m, 3000);
+        assert_in_range(longest_run(&m), 1, 200);
+        map64_done(&m);
+        assert_null(map64_get(&m, key_of(0)));
+    }
+}
+
 /* A map agrees with an array of what it should hold, through random puts and deletes. */
 static void map64_agrees_with_an_array(void **state)
 {
@@ -175,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(list_keeps_order),
         cmocka_unit_test(map64_agrees_with_an_array),
+        cmocka_unit_test(map64_has_a_secret),
         cmocka_unit_test(heap_gives_the_least),
         cmocka_unit_test(mpsc_keeps_each_threads_order),
     };

@@ -33,11 +33,23 @@ static void tells_near_texts_apart(void **state)
     assert_true(hash_bytes(other, BYTES_EMPTY) != seen[0]);
 }
 
+/* A number's hash is that of its bytes. */
+static void numbers_are_eight_bytes(void **state)
+{
+    const uint64_t seed[2] = {1, 2};
+    static const uint8_t one_to_eight[] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+    (void) state;
+    assert_true(hash_u64(seed, UINT64_C(0x0807060504030201)) ==
+                hash_bytes(seed, bytes_of(one_to_eight, 8)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_the_reference),
         cmocka_unit_test(tells_near_texts_apart),
+        cmocka_unit_test(numbers_are_eight_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* What comes out of the log: grants, revokes, checkpoints, keys, and what is on disk of them. */
+#include "state/lease/lease_int.h"
 #include "unit/state/lease/fixture.h"
 
 /* A TTL below the minimum, zero and negative included, is raised; the largest is accepted as it is.
@@ -232,6 +233,17 @@ static void checkpoints_are_recorded(void **state)
     lessor_free(l);
 }
 
+/* Clients choose ids: the tables that are searched by them have the secret. */
+static void ids_are_hashed_with_the_secret(void **state)
+{
+    struct lessor *l = open_with(&plain);
+
+    (void) state;
+    assert_true(l->leases.has_secret && l->waits.has_secret);
+    assert_memory_equal(l->leases.secret, plain.hash_seed, sizeof plain.hash_seed);
+    lessor_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_has_one_lease, fresh, fresh),
         cmocka_unit_test_setup_teardown(keys_are_listed, fresh, fresh),
         cmocka_unit_test_setup_teardown(checkpoints_are_recorded, fresh, fresh),
+        cmocka_unit_test_setup_teardown(ids_are_hashed_with_the_secret, fresh, fresh),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
