@@ -39,6 +39,7 @@ void node__wal_job_free(struct node *n, struct wal_job *j)
     raft_entry_list_clear(&j->entries);
     j->has_hard = j->has_marker = j->has_mark = false;
     j->after_n = 0;
+    j->written.off = 0;
     if (j->marker_job != NULL)
         node__store_job_free(j->marker_job);
     j->marker_job = NULL;

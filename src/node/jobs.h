@@ -36,6 +36,7 @@ struct wal_job {
     size_t after_n;
     size_t after_cap;
     bool has_mark;
+    struct wal_position written;  /* behind it; off 0: not told, others were written with it */
     struct store_job *marker_job; /* goes back to apply when the marker is durable */
     struct received *received;    /* the marker is that of a snapshot that has come */
 };

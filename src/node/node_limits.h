@@ -25,6 +25,10 @@
 /* What was read for one follower waits while others ask so often. */
 #define NODE_LOG_READ_PATIENCE 3
 #define NODE_LOG_READ_KEEP 1000 /* apply jobs until what was read is dropped unused */
+/* Places in the log that are remembered, so that reading back need not begin where a segment does:
+ * so far apart, so many. */
+#define NODE_LOG_MARK_BYTES (UINT64_C(1) << 20)
+#define NODE_LOG_MARKS 256
 #define NODE_READ_RETRY_NS INT64_C(500000000)
 /* Kept of the log for what consensus stores when no further segment can be made. */
 #define NODE_LOG_LAST_BYTES (UINT64_C(8) << 20)

@@ -25,9 +25,40 @@ struct log_reading {
     unsigned passed_over; /* others asked meanwhile */
     unsigned unused_for;  /* compactions of the log */
     struct wal_reader *wal;
+    struct wal_position near; /* where it may begin; off 0: nowhere */
+    /* A ring; the raft actor's alone. */
+    struct wal_position marks[NODE_LOG_MARKS];
+    size_t marks_n; /* that ever were */
 };
 
 /* ---- reading back: the raft actor ---- */
+
+static const struct wal_position *mark_of(const struct log_reading *r, size_t i)
+{
+    return &r->marks[i % NODE_LOG_MARKS];
+}
+
+/* The log's place after a write, unless the last one remembered is near enough. */
+static void mark_add(struct log_reading *r, const struct wal_position *at)
+{
+    const struct wal_position *last = r->marks_n == 0 ? NULL : mark_of(r, r->marks_n - 1);
+
+    if (last != NULL && last->seq == at->seq && at->off < last->off + NODE_LOG_MARK_BYTES)
+        return;
+    r->marks[r->marks_n++ % NODE_LOG_MARKS] = *at;
+}
+
+/* The last place behind which entry lo must be; off 0 where none is remembered. */
+static struct wal_position mark_before(const struct log_reading *r, raft_index lo)
+{
+    size_t oldest = r->marks_n < NODE_LOG_MARKS ? 0 : r->marks_n - NODE_LOG_MARKS;
+
+    for (size_t i = r->marks_n; i > oldest; i--) {
+        if (mark_of(r, i - 1)->last < lo)
+            return *mark_of(r, i - 1);
+    }
+    return (struct wal_position){0};
+}
 
 static void reading_ask(struct node *n, raft_index lo)
 {
@@ -36,6 +67,7 @@ static void reading_ask(struct node *n, raft_index lo)
     wal_entries_done(&r->got);
     r->lo = lo;
     r->hi = raft_memory_storage_usage(n->raft.log).first_in_memory;
+    r->near = mark_before(r, lo);
     r->used = false;
     r->passed_over = r->unused_for = 0;
     ASSERT(r->lo < r->hi);
@@ -99,8 +131,10 @@ void node__raft_log_read(struct node *n)
     if (atomic_load_explicit(&r->state, memory_order_acquire) != READING_ASKED)
         return;
     r->rc = r->wal != NULL ? 0 : wal_reader_open(n->env.disk, n->wal_dir, &r->wal, &e);
-    if (r->rc == 0)
+    if (r->rc == 0) {
+        wal_reader_near(r->wal, &r->near);
         r->rc = wal_reader_entries(r->wal, r->lo, r->hi, NODE_LOG_READ_BYTES, &r->got, &e);
+    }
     if (r->rc != 0)
         LOG_WARN(n->env.log, "a follower needs entries that cannot be read back",
                  F_U64("first-index", r->lo), F_ERR(&e));
@@ -129,6 +163,8 @@ void node__raft_log_done(struct node *n)
 /* Only what the write-ahead log itself shows to be committed can be read back from it. */
 void node__raft_log_stored(struct node *n, const struct wal_job *j)
 {
+    if (j->written.off > 0)
+        mark_add(n->raft.reading, &j->written);
     if (j->has_hard)
         n->raft.commit_stored = MAX(n->raft.commit_stored, j->hard.commit);
 }

@@ -76,6 +76,7 @@ int64_t node__run_wal(struct node *n, mono_ns now)
         }
         if (rc != 0)
             node__die(n, "failed to save to the write-ahead log", &e);
+        jobs[k - 1]->written = wal_position(wa->wal);
         for (size_t i = 0; i < k; i++) {
             if (jobs[i]->has_marker && !atomic_load(&n->log_kept))
                 wal_release_to(wa->wal, jobs[i]->marker.index);

@@ -1,4 +1,21 @@
+/* purge.c -- letting go of old segments. */
 #include "engine/wal/wal_int.h"
+
+void wal_release_to(struct wal *w, raft_index index)
+{
+    size_t keep = 0; /* the last segment that begins before index, and all behind it */
+
+    ASSERT(w->segments_n > 0);
+    for (size_t i = 0; i < w->segments_n; i++) {
+        if (w->segments[i].name.index < index)
+            keep = i;
+    }
+    for (size_t i = 0; i < keep; i++)
+        file_close(w->segments[i].file);
+    memmove(w->segments, w->segments + keep, (w->segments_n - keep) * sizeof *w->segments);
+    w->segments_n -= keep;
+    ASSERT(w->segments_n > 0);
+}
 
 /* Removes the file if nobody holds its lock.  ERR_LOCKED when somebody does. */
 static int remove_unlocked(struct disk *d, const char *path, struct file **ret, struct err *e)

@@ -20,6 +20,7 @@ struct wal_reader {
     uint64_t seq;
     uint64_t off;
     uint32_t crc;
+    struct wal_position near; /* where a seek may begin; off 0: nowhere */
 };
 
 int wal_reader_open(struct disk *d, const char *dir, struct wal_reader **ret, struct err *e)
@@ -50,6 +51,11 @@ void wal_reader_close(struct wal_reader *r)
     mem_free(r);
 }
 
+void wal_reader_near(struct wal_reader *r, const struct wal_position *at)
+{
+    r->near = *at;
+}
+
 static void restart(struct wal_reader *r)
 {
     wal__scan_done(&r->scan);
@@ -61,10 +67,17 @@ static void restart(struct wal_reader *r)
 /* Stands before the first record that can be entry lo. */
 static int seek(struct wal_reader *r, raft_index lo, struct err *e)
 {
-    int rc;
+    int rc = ERR_WAL_NO_SEGMENT;
 
-    restart(r);
-    rc = wal__scan_begin(&r->scan, lo, e);
+    if (r->near.off > 0) {
+        ASSERT(r->near.last < lo);
+        restart(r);
+        rc = wal__scan_begin_at(&r->scan, &r->near, e);
+    }
+    if (rc == ERR_WAL_NO_SEGMENT) {
+        restart(r);
+        rc = wal__scan_begin(&r->scan, lo, e);
+    }
     if (rc == ERR_WAL_NO_SEGMENT)
         return err_set(e, ERR_NOT_FOUND, "entry %" PRIu64 " is older than the log", lo);
     r->open = rc == 0;

@@ -44,6 +44,32 @@ int wal__scan_begin(struct wal__scan *s, raft_index index, struct err *e)
     return rc == 0 ? scan_open(s, e) : rc;
 }
 
+int wal__scan_begin_at(struct wal__scan *s, const struct wal_position *at, struct err *e)
+{
+    size_t ignored;
+    int rc;
+
+    ASSERT(s->names.n == 0);
+    ASSERT(at->off > 0);
+    s->at = 0;
+    rc = wal__names_list(s->disk, s->dir, &s->names, e);
+    while (rc == 0 && s->at < s->names.n && s->names.v[s->at].seq != at->seq)
+        s->at++;
+    if (rc == 0 && s->at == s->names.n)
+        return err_set(e, ERR_WAL_NO_SEGMENT, "segment %" PRIu64 " is gone", at->seq);
+    if (rc == 0)
+        rc = wal__names_from(&s->names, s->names.v[s->at].index, &ignored, e);
+    if (rc == 0)
+        rc = scan_open(s, e);
+    if (rc == 0 && at->off > s->decoder.file_bytes)
+        rc = err_set(e, ERR_CORRUPT, "segment %s: shorter than it was", s->name);
+    if (rc == 0) {
+        s->decoder.off = at->off;
+        s->decoder.crc = at->crc;
+    }
+    return rc;
+}
+
 int wal__scan_begin_oldest(struct wal__scan *s, struct err *e)
 {
     size_t ignored;

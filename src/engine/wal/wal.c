@@ -376,26 +376,15 @@ raft_index wal_durable_index(const struct wal *w)
     return w->durable_index;
 }
 
+struct wal_position wal_position(struct wal *w)
+{
+    ASSERT(w->enc.buf_n == w->enc.kept); /* all that was encoded is written */
+    return (struct wal_position){
+        .seq = wal__tail(w)->name.seq, .off = w->enc.off, .crc = w->enc.crc, .last = w->last_index};
+}
+
 void wal_stats(const struct wal *w, struct wal_stats *ret)
 {
     *ret = w->stats;
     ret->bytes_written = w->enc.bytes_written;
-}
-
-/* ---- letting go of old segments ---- */
-
-void wal_release_to(struct wal *w, raft_index index)
-{
-    size_t keep = 0; /* the last segment that begins before index, and all behind it */
-
-    ASSERT(w->segments_n > 0);
-    for (size_t i = 0; i < w->segments_n; i++) {
-        if (w->segments[i].name.index < index)
-            keep = i;
-    }
-    for (size_t i = 0; i < keep; i++)
-        file_close(w->segments[i].file);
-    memmove(w->segments, w->segments + keep, (w->segments_n - keep) * sizeof *w->segments);
-    w->segments_n -= keep;
-    ASSERT(w->segments_n > 0);
 }

@@ -80,6 +80,15 @@ struct wal_contents {
 
 void wal_contents_done(struct wal_contents *c);
 
+/* A place between two records.  The records of all entries above `last` that count, those that no
+ * later record replaces, lie behind it. */
+struct wal_position {
+    uint64_t seq; /* of the segment; 0 is a number, too */
+    uint64_t off; /* in it, of the next frame; 0: no position */
+    uint32_t crc; /* the running checksum up to there */
+    raft_index last;
+};
+
 /* Called before and after each fdatasync on the log's path, so that the owner can time it. */
 struct wal_observer {
     void (*sync_begin)(void *arg);
@@ -183,6 +192,9 @@ NODISCARD int wal_sync(struct wal *w, struct err *e);
 /* The last entry (or marker) that is known to be on disk. */
 raft_index wal_durable_index(const struct wal *w);
 
+/* Where the log ends after an append: for readers.  WAL thread. */
+struct wal_position wal_position(struct wal *w);
+
 void wal_stats(const struct wal *w, struct wal_stats *ret);
 
 /* ---- segments ---- */
@@ -219,6 +231,11 @@ struct wal_reader;
 NODISCARD int wal_reader_open(struct disk *d, const char *dir, struct wal_reader **ret,
                               struct err *e);
 void wal_reader_close(struct wal_reader *r); /* NULL is accepted */
+
+/* A reading that cannot go on where the last one stopped begins at `at` (with off 0, and when its
+ * segment is gone: at the segment that has the first entry, which may be 64 MB further back).  `at`
+ * is a position of this log that counts for what is read then: at.last < lo. */
+void wal_reader_near(struct wal_reader *r, const struct wal_position *at);
 
 /* Entries [lo, hi), 0 < lo < hi, or fewer: it stops once their data exceeds bytes_max, but gives at
  * least one.  Only entries that the log itself shows to be committed are given, since others may

@@ -163,6 +163,8 @@ void wal__scan_done(struct wal__scan *s);
 /* Before the first record of the segment to begin with for `index`. */
 NODISCARD int wal__scan_begin(struct wal__scan *s, raft_index index, struct err *e);
 NODISCARD int wal__scan_begin_oldest(struct wal__scan *s, struct err *e);
+/* There.  ERR_WAL_NO_SEGMENT: its segment is gone. */
+NODISCARD int wal__scan_begin_at(struct wal__scan *s, const struct wal_position *at, struct err *e);
 /* The same, past wrong checksums and missing segments. */
 NODISCARD int wal__scan_begin_raw(struct wal__scan *s, struct err *e);
 /* As wal__decoder_next, over all segments. */

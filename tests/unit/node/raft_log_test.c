@@ -47,6 +47,36 @@ static void old_entries_are_read_back(void **state)
     lone_end(m, disk);
 }
 
+/* Reading back begins near what is wanted: what lies further back, even in the same segment, is not
+ * looked at (it is damaged here). */
+static void reading_back_begins_near(void **state)
+{
+    static const char *const segment = "/data/member/wal/0000000000000000-0000000000000000.wal";
+    struct simdisk *disk = simdisk_new(4);
+    struct member *m = lone_new(disk, 4);
+    struct raft_entry_list got = {0};
+    char value[30000];
+    raft_index first;
+
+    (void) state;
+    m->cfg.wal_segment_bytes = 8 * NODE_LOG_MARK_BYTES;
+    lone_open(m);
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (size_t bytes = 0; bytes < 3 * NODE_LOG_MARK_BYTES; bytes += sizeof value)
+        assert_true(member_put(m, "large", value) > 0);
+    assert_true(member_run(m, 1000, NULL));
+    first = raft_memory_storage_usage(m->node->raft.log).first_in_memory;
+    simdisk_flip(disk, segment, 3000, 1);
+    assert_int_equal(entries(m->node, first - 2, first, &got), ERR_AGAIN);
+    assert_true(member_run(m, 100, NULL));
+    assert_int_equal(entries(m->node, first - 2, first, &got), 0);
+    assert_int_equal(got.n, 2);
+    simdisk_flip(disk, segment, 3000, 1);
+    raft_entry_list_done(&got);
+    lone_end(m, disk);
+}
+
 /* What was read for one follower waits a few times while another asks, and then makes room. */
 static void readers_take_turns(void **state)
 {
@@ -90,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(old_entries_are_read_back),
+        cmocka_unit_test(reading_back_begins_near),
         cmocka_unit_test(readers_take_turns),
         cmocka_unit_test(a_restart_keeps_no_more),
     };
