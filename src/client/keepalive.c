@@ -39,10 +39,9 @@ static mono_ms now_ms(void)
     return clock_mono_ms(clock_posix());
 }
 
+/* Whoever was not told yet that it is over is told now: the client closes. */
 static void keep_alive_free(struct ketch_keep_alive *k)
 {
-    ketch_done_fn *done = k->done;
-    void *user = k->user;
     struct ketch_error e;
 
     ASSERT(k->rpc == NULL);
@@ -50,11 +49,11 @@ static void keep_alive_free(struct ketch_keep_alive *k)
     list_remove(&k->waiter.link);
     list_remove(&k->login.link);
     list_remove(&k->link);
+    if (!k->stopped) {
+        client__error(&e, KETCH_CANCELED, "grpc: the client connection is closing");
+        k->on_reply(k, NULL, &e);
+    }
     mem_free(k);
-    if (done == NULL)
-        return;
-    client__error(&e, KETCH_CANCELED, "grpc: the client connection is closing");
-    done(NULL, &e, user);
 }
 
 /* No more callbacks.  The object lives on until its rpc, which points to it, has ended. */
@@ -326,7 +325,7 @@ int ketch_keep_alive_once(struct ketch_client *c, int64_t lease_id, struct ketch
     return w.error.code;
 }
 
-/* Those with a stream end when their channel is freed. */
+/* Those with a stream end when their channel is freed: on_end. */
 void keep_alive__close_all(struct ketch_client *c)
 {
     LIST_EACH_SAFE (it, &c->keep_alives) {

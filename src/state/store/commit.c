@@ -186,7 +186,7 @@ static void take_sealed(struct store *s)
 int store_commit(struct store *s, struct err *e)
 {
     struct work all = {0}, less = {0};
-    struct err ignored = ERR_INIT;
+    struct err why = ERR_INIT;
     int rc;
 
     store__reap(s);
@@ -197,12 +197,10 @@ int store_commit(struct store *s, struct err *e)
     rc = commit(s, &all, e);
     /* On a full disk removals alone may still fit: they need little room and free some. */
     if (rc == ERR_NO_SPACE && all.batches != NULL && s->removals.n > 0) {
-        int alone = commit(s, &less, &ignored);
+        int alone = commit(s, &less, &why);
 
-        if (alone != 0 && alone != ERR_NO_SPACE) {
-            *e = ignored;
-            rc = alone;
-        }
+        if (alone != 0 && alone != ERR_NO_SPACE)
+            rc = err_set(e, alone, "%s", why.msg);
         atomic_store_explicit(&s->low_on_space, true, memory_order_relaxed);
     }
     return err_wrap(e, rc, "commit batch");

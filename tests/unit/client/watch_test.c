@@ -381,6 +381,46 @@ static void gives_a_lease_up(void **state)
     ketch_close(k.client);
 }
 
+static void until_closed(const Etcdserverpb__LeaseKeepAliveResponse *r, const struct ketch_error *e,
+                         void *user)
+{
+    struct renewals *k = user;
+
+    if (r != NULL) {
+        k->renewed++;
+        ketch_stop(k->client);
+        return;
+    }
+    k->ended++;
+    k->code = e->code;
+}
+
+/* Who keeps a lease hears that the client was closed, whether a stream had been opened or not. */
+static void hears_of_the_close(void **state)
+{
+    struct world *w = *state;
+    struct renewals open = {0}, waiting = {0};
+    struct ketch_options o = {.endpoint_count = 1};
+    const char *endpoint = "127.0.0.1:1";
+    struct ketch_error e;
+
+    open.client = w->client;
+    w->fake.ttls[0] = 30;
+    assert_non_null(ketch_keep_alive(w->client, 7, until_closed, &open));
+    ketch_run(w->client);
+    assert_int_equal(open.renewed, 1);
+    ketch_close(w->client);
+    w->client = NULL;
+    assert_int_equal(open.ended, 1);
+    assert_int_equal(open.code, KETCH_CANCELED);
+    o.endpoints = &endpoint;
+    assert_int_equal(ketch_open(&o, &waiting.client, &e), KETCH_OK);
+    assert_non_null(ketch_keep_alive(waiting.client, 7, until_closed, &waiting));
+    ketch_close(waiting.client);
+    assert_int_equal(waiting.ended, 1);
+    assert_int_equal(waiting.code, KETCH_CANCELED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_a_lease, setup, teardown),
         cmocka_unit_test_setup_teardown(renews_once, setup, teardown),
         cmocka_unit_test_setup_teardown(gives_a_lease_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(hears_of_the_close, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
