@@ -7,6 +7,7 @@ whichever side they are on.
 import threading
 import time
 
+from elsewhere import stand_back
 from where import processors
 
 STOLEN_MAX = 0.05
@@ -14,11 +15,15 @@ SPAN_SECONDS = 0.5
 
 
 class Meanwhile(threading.Thread):
-    """Runs while it is entered, until `over` is set."""
+    """Looks while it is entered, until `over` is set, and is in nobody's way."""
 
     def __init__(self):
         super().__init__(daemon=True)
         self.over = threading.Event()
+
+    def run(self):
+        stand_back()
+        self.look()
 
     def __enter__(self):
         self.start()
@@ -36,7 +41,7 @@ class Calm(Meanwhile):
         super().__init__()
         self.spans = []
 
-    def run(self):
+    def look(self):
         since, before = time.time(), processors()
         while not self.over.wait(SPAN_SECONDS):
             until, now = time.time(), processors()

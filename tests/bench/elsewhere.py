@@ -5,6 +5,7 @@ virtual machine's processor which sleeps is woken up when the host likes.
 
     run_at_once(pid)     clients whose waiting is measured: they run as soon as there is something to do for them
     run_last()           those who merely make work: on the last processor, when nobody else wants it
+    stand_back()         a thread of the bench itself, that looks and waits
     run_when_idle(pid)   a member whose work is to cost others nothing but what they do for it
     with awake(): ...    no processor sleeps but the last one, for who spins there would take half of what is left to who runs last
     Memory(...)          what a program writes to new pages has pages: a virtual machine may have to ask its owner for each, which takes
@@ -41,6 +42,11 @@ def run_at_once(pid):
 def run_when_idle(pid):
     """When nobody else wants the processor; so do the threads that these start from now on."""
     schedule(pid, os.SCHED_IDLE, 0)
+
+
+def stand_back():
+    """The calling thread, not those or the programs that it starts."""
+    os.sched_setscheduler(0, os.SCHED_IDLE | os.SCHED_RESET_ON_FORK, os.sched_param(0))
 
 
 def run_last():
@@ -110,6 +116,7 @@ class Memory:
         t.join()
 
     def _let_go(self, folder, over):
+        stand_back()
         gone = 0
         with open(self.path, 'rb') as f:
             while not over.wait(LOOK_SECONDS):

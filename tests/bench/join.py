@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT / 'tests/e2e'))
 from calm import STOLEN_MAX, Calm, Meanwhile  # noqa: E402
 from cluster_lib import Cluster, log_lines  # noqa: E402
 from conftest import Messages  # noqa: E402
-from elsewhere import Memory, run_at_once, run_when_idle  # noqa: E402
+from elsewhere import Memory, run_at_once, run_when_idle, stand_back  # noqa: E402
 from load import Load, percentile  # noqa: E402
 from where import Where, disk_of  # noqa: E402
 from wire import put  # noqa: E402
@@ -72,6 +72,7 @@ class Puts(threading.Thread):
         self.calls, self.failed = [], 0
 
     def run(self):
+        stand_back()
         while not self.over.is_set():
             load = Load(self.server, 'KV/Put', put(b'probe', b'p' * 256), connections=CONNECTIONS, seconds=SLICE_SECONDS,
                         rps=self.rps)
@@ -115,7 +116,7 @@ class Peaks(Meanwhile):
         self.members = members
         self.peaks = {m: (0, 0) for m in members}
 
-    def run(self):
+    def look(self):
         while not self.over.wait(SAMPLE_SECONDS):
             for m in self.members:
                 try:
@@ -263,6 +264,7 @@ def main():
     p.add_argument('--program', type=pathlib.Path, default=BIN)
     p.add_argument('--folder', help='where the data directories are made (twice the megabytes and the logs for each)')
     a = p.parse_args()
+    stand_back()
     with tempfile.TemporaryDirectory(prefix='join-', dir=a.folder) as folder:
         run(a, pathlib.Path(folder))
 
