@@ -329,11 +329,17 @@ static void begin_disk_snapshot(struct node *n)
     node__apply_to_store(n, j);
 }
 
+/* Whoever stops begins nothing more, and what is restored is about to be another state. */
+static bool is_background_held(const struct node *n)
+{
+    return atomic_load(&n->stopping) || atomic_load(&n->restoring);
+}
+
 void node__apply_background(struct node *n)
 {
     struct apply_actor *a = &n->apply;
 
-    if (atomic_load(&n->stopping) || atomic_load(&n->restoring))
+    if (is_background_held(n))
         return;
     step_compaction(n);
     if (a->snapshot_under_way || a->applied == a->last_disk_snapshot || a->now < a->snapshot_again)
@@ -348,12 +354,13 @@ int64_t node__apply_next_due(struct node *n)
     int64_t due = MAX(MIN(a->monitor_again, node__downgrade_due(n)) - a->now, 0);
     int64_t sealed = n->cfg.batch_interval_ms * 1000000 - (a->now - a->last_seal);
 
-    if (mvcc_compact_index_pending(a->mvcc) || mvcc_reclaiming(a->mvcc))
+    /* Now only what a turn does bring further: the thread would do nothing else. */
+    if (mvcc_reclaiming(a->mvcc) || (mvcc_compact_index_pending(a->mvcc) && !is_background_held(n)))
         return 0;
     due = MIN(due, MAX(node__checks_due(n) - a->now, 0));
     if (!list_empty(&a->later))
         due = MIN(due, LATER_LOOK_NS);
-    if (store_pending_bytes(a->store) > 0)
+    if (store_pending_bytes(a->store) > 0 && !atomic_load(&n->restoring))
         due = MIN(due, MAX(sealed, 1000000));
     if (a->is_primary && lessor_next_due(a->lessor) != INT64_MAX)
         due = MIN(due, MAX(lessor_next_due(a->lessor) * 1000000 - a->now, INT64_C(500000000)));
