@@ -81,15 +81,27 @@ static void answer_bytes(struct http_req *r, const ProtobufCMessage *m, struct a
     http_respond(r, 200, f, ARRAY_LEN(f), bytes_of(p, n));
 }
 
+int peer__ask_failure(const struct node_result *res, const char **ret_text)
+{
+    if (res->err == API_OK && res->code == GRPC_OK)
+        return 0;
+    if (res->err == API_TIMEOUT_WAIT_APPLIED_INDEX) { /* the other member asks again */
+        *ret_text = "waiting for node to catch up its applied index has timed out";
+        return 408;
+    }
+    *ret_text = res->err != API_OK ? api_error_text(res->err) : res->text;
+    return 400;
+}
+
 /* A request that failed; true: it has been answered so. */
 static bool failed(struct peer_ask *a)
 {
-    const struct node_result *res = &a->node.result;
+    const char *text;
+    int status = peer__ask_failure(&a->node.result, &text);
 
-    if (res->err == API_OK && res->code == GRPC_OK)
-        return false;
-    http_error(a->req, 400, res->err != API_OK ? api_error_text(res->err) : res->text);
-    return true;
+    if (status != 0)
+        http_error(a->req, status, text);
+    return status != 0;
 }
 
 static void keepalive_done(struct peer_ask *a)

@@ -17,4 +17,8 @@ struct peer_ask {
 struct peer_ask *peer__ask_new(struct http_req *r, struct peer_server *ps,
                                enum node_request_kind kind, void (*then)(struct peer_ask *a));
 
+/* The page's status for a question that failed, and its words (etcd's leasehttp, http.go); 0: it
+ * did not. */
+int peer__ask_failure(const struct node_result *res, const char **ret_text);
+
 #endif

@@ -121,6 +121,7 @@ bool node__auth_moved(const struct node *n, const struct node_request *r);
 /* forward.c: to the leader, and what has to wait.  True: the request was taken care of. */
 bool node__forward(struct node *n, struct node_request *r);
 bool node__forward_came_back(struct node *n, struct node_request *r);
+/* False: all that is committed is applied. */
 bool node__wait_applied(struct node *n, struct node_request *r);
 bool node__wait_sure(struct node *n, struct node_request *r); /* that this member leads */
 void node__wait_entry(struct node *n, struct node_request *r);

@@ -61,7 +61,8 @@ void node__later_run(struct node *n)
     }
 }
 
-/* A lease that was granted just now may be in an entry that is committed and not applied yet. */
+/* A lease that was granted just now may be in an entry that is committed and not applied yet.  When
+ * the time for that is over, nobody knows: to say that there is none would end what lives. */
 bool node__wait_applied(struct node *n, struct node_request *r)
 {
     raft_index commit = atomic_load(&n->pub.commit);
@@ -69,9 +70,12 @@ bool node__wait_applied(struct node *n, struct node_request *r)
     if (r->index == 0)
         r->index = commit;
     set_deadline(n, r, APPLIED_WAIT_NS);
-    if (n->apply.applied >= r->index || n->apply.now >= r->deadline)
+    if (n->apply.applied >= r->index)
         return false;
-    put_off(n, r, r->deadline);
+    if (n->apply.now >= r->deadline)
+        node__fail(n, &n->apply.out, r, API_TIMEOUT_WAIT_APPLIED_INDEX);
+    else
+        put_off(n, r, r->deadline);
     return true;
 }
 
