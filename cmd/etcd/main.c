@@ -46,9 +46,10 @@ struct program {
 /* What the program sends to itself. */
 #define SIGNAL_REMOVED SIGUSR2
 
-/* How long a member that was removed still serves, so that others hear of it.  Short: a removed
- * leader that still answers hides that the others have no leader yet, and what a client then
- * proposes is lost. */
+/* How long a member that was removed still serves, so that others hear of it, and how long its
+ * calls then have to end.  Short: a removed leader that still answers hides that the others have no
+ * leader yet, and what a client then proposes is lost; and whoever watches there sees nothing of
+ * what the others do. */
 #define REMOVED_STOP_MS 100
 
 #define PASS_ON_MS 50 /* after another member has become the leader */
@@ -249,15 +250,28 @@ static void hand_over(struct program *p)
         nanosleep(&longer, NULL);
 }
 
+/* A member that was removed has nothing to hand over, for the others do not listen to it any more,
+ * and its calls nothing to wait for: what is proposed is refused now, and watches are cut. */
+static void stop_clients(struct program *p, bool is_removed)
+{
+    if (is_removed && p->actors.node != NULL)
+        node_stop(p->node);
+    if (p->server != NULL && is_removed)
+        server_stop_within(p->server, REMOVED_STOP_MS);
+    else if (p->server != NULL)
+        server_stop(p->server);
+}
+
 static void close_all(struct program *p)
 {
     static const struct timespec moment = {0, 1000000};
+    bool is_removed = atomic_load(&p->removed);
 
-    if (p->server != NULL)
-        server_stop(p->server);
+    stop_clients(p, is_removed);
     if (p->actors.node != NULL) {
         /* Bounded: a transfer that takes too long ends as a failure. */
-        hand_over(p);
+        if (!is_removed)
+            hand_over(p);
         node_stop(p->node);
         while (!node_stopped(p->node))
             nanosleep(&moment, NULL);

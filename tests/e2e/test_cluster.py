@@ -1,9 +1,11 @@
 """Three members that elect, replicate and recover."""
+import queue
 import signal
 import time
 
 import pytest
 
+from conftest import WAIT_SECONDS
 from cluster_lib import PROMPT, Cluster, Writer
 
 KILLS = 6
@@ -218,6 +220,23 @@ def test_a_removed_leader_hands_over(mortal):
     put(mortal.running()[0], b'b', b'2')
     assert len(member_list(mortal.running()[0])) == 2
     mortal.agree()
+
+
+def test_a_removed_leader_waits_for_no_watch(new_cluster, ketch_bin):
+    """A member that was removed ends though a client watches there, who would wait in vain for what the others do from then on.
+
+    With this election timeout a client that a stop is kind to would have 105 s."""
+    with new_cluster([ketch_bin / 'etcd'] * 3, '--election-timeout', '50000') as c:
+        leader = c.leader()
+        call, request = leader.grpc_call('etcdserverpb.Watch/Watch', 'stream_stream')
+        requests = queue.Queue()
+        requests.put(request(create_request={'key': b'k'}))
+        try:
+            assert next(call(iter(requests.get, None))).created
+            leader.wait_for(lambda: removed_itself(leader))
+            assert leader.process.wait(WAIT_SECONDS) == 0
+        finally:
+            requests.put(None)
 
 
 def removed_itself(leader):

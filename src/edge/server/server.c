@@ -204,7 +204,7 @@ uint16_t server_client_port(const struct server *s)
 
 /* ---- stop ----
  *
- * Clients and pages stop accepting and get the request timeout to end their calls; then each loop
+ * Clients and pages stop accepting and get some time to end their calls; then each loop
  * turns on until the node has given back everything, and ends. */
 
 static void net_stopped(void *user)
@@ -223,7 +223,6 @@ static void net_stopped(void *user)
 static void begin_stop(struct loop_task *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, stop_task);
-    int64_t grace_ms = 5000 + 2 * (int64_t) s->config->election_timeout;
 
     /* One more than there are, so that none of them ends it before all are told. */
     s->stopping_n = 1;
@@ -232,11 +231,11 @@ static void begin_stop(struct loop_task *t)
         node_end_waits(s->node); /* a call ends when its request is back, however long that takes */
     if (s->clients != NULL) {
         s->stopping_n++;
-        net_server_stop(s->clients, grace_ms, net_stopped, s);
+        net_server_stop(s->clients, s->grace_ms, net_stopped, s);
     }
     if (s->pages != NULL) {
         s->stopping_n++;
-        net_server_stop(s->pages, grace_ms, net_stopped, s);
+        net_server_stop(s->pages, s->grace_ms, net_stopped, s);
     }
     net_stopped(s);
 }
@@ -254,6 +253,11 @@ static void log_closing(struct server *s)
 
 void server_stop(struct server *s)
 {
+    server_stop_within(s, 5000 + 2 * (int64_t) s->config->election_timeout);
+}
+
+void server_stop_within(struct server *s, int64_t grace_ms)
+{
     struct err e = ERR_INIT;
 
     /* What was never started is stopped by the same road: its loops have sockets to close. */
@@ -263,6 +267,7 @@ void server_stop(struct server *s)
         LOG_FATAL(s->log, "cannot start I/O threads", F_ERR(&e));
     if (s->node != NULL)
         log_closing(s);
+    s->grace_ms = grace_ms;
     s->stop_task.run = begin_stop;
     loop_post(s->ios[0].loop, &s->stop_task);
     for (size_t i = 0; i < s->ios_n; i++) {

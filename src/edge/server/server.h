@@ -10,7 +10,8 @@
  *                      when the member has published itself; until then connections wait in the
  *                      kernel
  *      server_stop     stops accepting, gives calls up to the request timeout to end, cuts the
- *                      rest, and joins the I/O threads; the node's actors run meanwhile
+ *                      rest, and joins the I/O threads; the node's actors run meanwhile.
+ *                      server_stop_within gives them as long as the caller says
  *      server_free     ... and node_close afterwards
  *
  * Threads: all of these by one thread, the program's main one, but for server_stand_in.
@@ -71,8 +72,9 @@ bool server_simple_tokens(const struct config *c);
 /* The port of the first client listener, for tests that listen on port 0. */
 uint16_t server_client_port(const struct server *s);
 
-/* Returns when every request is back from the node. */
+/* Return when every request is back from the node. */
 void server_stop(struct server *s);
+void server_stop_within(struct server *s, int64_t grace_ms);
 void server_free(struct server *s); /* NULL is accepted; stopped before */
 
 /* systemd (sd_notify(3)): READY=1 to the socket that NOTIFY_SOCKET names.  False: there is none, or

@@ -139,6 +139,7 @@ struct server {
     uint16_t client_port;
     struct loop_timer ready_timer; /* on the first loop: waits for the node to publish itself */
     bool started;                  /* the loops run */
+    int64_t grace_ms;              /* what calls get at a stop */
     size_t stopping_n;             /* net servers that are not done yet; the first loop's */
     struct loop_task stop_task;
     struct net_method table[METHODS_N]; /* of `clients` */
