@@ -56,6 +56,8 @@ struct node_config node_config_of(const struct config *c)
         .lock_memory = c->memory_mlock,
         .defrag_first_bytes = MIN(c->bootstrap_defrag_threshold_megabytes, UINT64_MAX >> 20) << 20,
         .compact_check_ns = config_gate(c, "CompactHashCheck") ? c->compact_hash_check_time : 0,
+        .lease_checkpoint = config_gate(c, "LeaseCheckpoint"),
+        .lease_checkpoint_persist = config_gate(c, "LeaseCheckpointPersist"),
         .downgrade_ns = c->downgrade_check_time,
     };
 }

@@ -101,6 +101,8 @@ struct node_config {
     int64_t corrupt_check_ns; /* the leader compares all keys this often; 0: never */
     int64_t compact_check_ns; /* and the hashes of compactions; 0: never */
     int64_t warning_apply_ns; /* an entry that takes longer is worth a line; 0: none is */
+    bool lease_checkpoint;    /* a leader records what long leases have left, */
+    bool lease_checkpoint_persist; /* and this member keeps it on disk below 3.6, too */
     uint64_t defrag_first_bytes; /* so much room in the file that is unused: a start defragments; 0:
                                     never */
     uint64_t wal_segment_bytes;  /* 0: the default; tests use less */

@@ -49,9 +49,12 @@
 /* A proposal of the member's own, which is not a client's: --max-request-bytes says nothing of it.
  */
 #define NODE_OWN_BODY_BYTES_MAX ((size_t) 4 << 20)
-#define NODE_ALARMS_MAX 64                         /* published for readers */
-#define NODE_EXPIRE_INFLIGHT_MAX 16                /* revokes of expired leases under way */
-#define NODE_MONITOR_NS INT64_C(4000000000)        /* versions are compared this often */
+#define NODE_ALARMS_MAX 64          /* published for readers */
+#define NODE_EXPIRE_INFLIGHT_MAX 16 /* revokes of expired leases under way */
+/* What a lease that lasts longer has left is recorded this often (etcd's number, lessor.go). */
+#define NODE_LEASE_CHECKPOINT_MS 300000
+#define NODE_LEASE_CHECKPOINT_GATHER_NS INT64_C(500000000) /* what is due by then goes together */
+#define NODE_MONITOR_NS INT64_C(4000000000)                /* versions are compared this often */
 #define NODE_VERSION_FRESH_NS INT64_C(12000000000) /* what a member said is good for so long */
 
 /* ---- files ---- */

@@ -41,6 +41,7 @@ int node__open_leases(struct node *n, struct err *e)
     struct lessor_config cfg = {
         .ttl_s_min = (3 * election_ms / 2 + 999) / 1000,
         .retry_ms = node__request_timeout_ns(n) / 1000000,
+        .checkpoint_ms = n->cfg.lease_checkpoint ? NODE_LEASE_CHECKPOINT_MS : 0,
         .hash_seed = {random_u64(n->env.random), random_u64(n->env.random)},
     };
 

@@ -104,10 +104,9 @@ void node__propose_own(struct node *n, enum node_op op, const ProtobufCMessage *
     if (own->request.arena == NULL || !wire_encode(m, &own->body))
         mem_exhausted("a proposal of the member's own");
     own->request.body = buf_bytes(&own->body);
-    if (op == NODE_OP_LEASE_REVOKE) { /* of a lease that has expired: on the apply thread */
+    if (op == NODE_OP_LEASE_REVOKE) /* of a lease that has expired: on the apply thread */
         node__auth_as_root(n, &own->request);
-        own->request.leader_only = true;
-    }
+    own->request.leader_only = op == NODE_OP_LEASE_REVOKE || op == NODE_OP_LEASE_CHECKPOINT;
     if (node__actor_stopped(n, NODE_RAFT)) {
         /* The last entries are being applied; the proposal would find nobody. */
         own->request.result = (struct node_result){.err = API_STOPPED};

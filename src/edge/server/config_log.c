@@ -10,6 +10,21 @@
 #define QUOTA_WARN_BYTES INT64_C(8589934592)
 #define REQUEST_WARN_BYTES 10485760
 
+/* What etcd has and we have not: whoever asks for it should know. */
+static void warn_of_gates(const struct config *c, struct log *log)
+{
+    static const char *const idle[] = {"PriorityRequest", "SetMemberLocalAddr",
+                                       "StopGRPCServiceOnDefrag"};
+
+    for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
+        if (config_gate(c, idle[i]))
+            LOG_WARN(log, "a feature gate that has no effect", F_STR("feature-gate", idle[i]));
+    }
+    if (config_gate(c, "LeaseCheckpoint") && !config_gate(c, "LeaseCheckpointPersist"))
+        LOG_WARN(log, "Detected that checkpointing is enabled without persistence. Consider "
+                      "enabling feature gate LeaseCheckpointPersist");
+}
+
 void config_log_warnings(const struct config *c, struct log *log)
 {
     char have[GO_SIZE_BYTES], most[GO_SIZE_BYTES];
@@ -42,6 +57,7 @@ void config_log_warnings(const struct config *c, struct log *log)
                  F_STR("max-request-size", go_size(c->max_request_bytes, have)),
                  F_U64("recommended-request-bytes", REQUEST_WARN_BYTES),
                  F_STR("recommended-request-size", go_size(REQUEST_WARN_BYTES, most)));
+    warn_of_gates(c, log);
     if (c->unsafe_no_fsync)
         LOG_WARN(log, "--unsafe-no-fsync has no effect: everything is synced");
 }

@@ -59,8 +59,9 @@ struct apply_actor {
     mono_ns downgrade_again;     /* when a leader looks whether a downgrade is complete */
     raft_index storage_lower_at; /* the storage version may be lowered behind a disk snapshot of it;
                                     0: nobody wants to */
-    mono_ns expire_again;
     _Atomic unsigned revokes;    /* expired leases being revoked */
+    _Atomic bool checkpointing;  /* what leases have left is on its way to the log */
+    mono_ns checkpoint_again;    /* when it is looked at next */
     bool compacting;             /* a job is with the store actor */
     uint64_t compactions_queued; /* accepted, not yet out of the file */
     uint64_t compactions_done;

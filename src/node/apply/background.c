@@ -125,6 +125,46 @@ static void expire_leases(struct node *n)
     }
 }
 
+static void leases_checkpointed(struct node *n, struct node_request *own)
+{
+    (void) own; /* what was lost comes again after the interval */
+    atomic_store(&n->apply.checkpointing, false);
+    node__wake(n, NODE_APPLY);
+}
+
+/* What long leases have left goes through the log, so that the next leader does not begin them
+ * anew: many in an entry, and one entry at a time, so that a million leases do not crowd out what
+ * clients write. */
+static void checkpoint_leases(struct node *n)
+{
+    struct apply_actor *a = &n->apply;
+    Etcdserverpb__LeaseCheckpointRequest m = ETCDSERVERPB__LEASE_CHECKPOINT_REQUEST__INIT;
+    struct lease_rest rest[LEASE_CHECKPOINT_MAX];
+    Etcdserverpb__LeaseCheckpoint *each;
+
+    if (!a->is_primary || atomic_load(&a->checkpointing) || a->now < a->checkpoint_again ||
+        node__leadership_doubtful(n))
+        return;
+    m.n_checkpoints = lessor_checkpoints(a->lessor, a->now / 1000000, rest, ARRAY_LEN(rest));
+    if (m.n_checkpoints == 0)
+        return;
+    if (m.n_checkpoints < ARRAY_LEN(rest)) /* else there are more */
+        a->checkpoint_again = a->now + NODE_LEASE_CHECKPOINT_GATHER_NS;
+    each = arena_alloc(&a->scratch, m.n_checkpoints * sizeof *each);
+    m.checkpoints = arena_alloc(&a->scratch, m.n_checkpoints * sizeof(void *));
+    if (each == NULL || m.checkpoints == NULL)
+        node__die(n, "out of memory for a checkpoint of leases", NULL);
+    for (size_t i = 0; i < m.n_checkpoints; i++) {
+        etcdserverpb__lease_checkpoint__init(&each[i]);
+        each[i].id = rest[i].id;
+        each[i].remaining_ttl = rest[i].remaining_ttl_s;
+        m.checkpoints[i] = &each[i];
+    }
+    atomic_store(&a->checkpointing, true);
+    node__propose_own(n, NODE_OP_LEASE_CHECKPOINT, &m.base, leases_checkpointed, NULL);
+    arena_reset(&a->scratch);
+}
+
 static void end_waits(struct node *n)
 {
     struct list *x;
@@ -156,6 +196,7 @@ void node__apply_monitor(struct node *n)
     }
     node__downgrade_monitor(n);
     expire_leases(n);
+    checkpoint_leases(n);
     node__checks_run(n);
     if (a->cluster_changed)
         node__publish_cluster(n);

@@ -157,7 +157,8 @@ static void rest_cleared(struct node *n, struct node_request *own)
 {
     struct node_request *r = node__own_arg(own);
 
-    if (own->result.err == API_OK && own->result.code == GRPC_OK) {
+    if ((own->result.err == API_OK && own->result.code == GRPC_OK) ||
+        own->result.err == API_NOT_LEADER) { /* the next one is asked */
         mpsc_push(&n->apply.requests, &r->link);
         node__wake(n, NODE_APPLY);
         return;

@@ -177,7 +177,8 @@ static void apply_lease_revoke(struct node *n, const Etcdserverpb__LeaseRevokeRe
 static void apply_lease_checkpoint(struct node *n, const Etcdserverpb__LeaseCheckpointRequest *r,
                                    struct node_request *w)
 {
-    bool persist = cluster_view(n->apply.cluster)->version >= CLUSTER_VERSION(3, 6);
+    bool persist = n->cfg.lease_checkpoint_persist ||
+                   cluster_view(n->apply.cluster)->version >= CLUSTER_VERSION(3, 6);
 
     for (size_t i = 0; i < r->n_checkpoints; i++)
         lease_checkpoint(n->apply.lessor, r->checkpoints[i]->id, r->checkpoints[i]->remaining_ttl,

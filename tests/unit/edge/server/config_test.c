@@ -350,6 +350,9 @@ static void test_log_lines(void **state)
         "\"auto-compaction-retention\":\"2h0m0s\",\"auto-compaction-interval\":\"1h0m0s\"",
         "it isn't recommended to use default name",
         "'data-dir' was empty; using default",
+        "a feature gate that has no effect\",\"feature-gate\":\"SetMemberLocalAddr\"",
+        "Detected that checkpointing is enabled without persistence. Consider enabling feature "
+        "gate LeaseCheckpointPersist",
     };
     char path[] = "/tmp/ketch-config-test-XXXXXX", text[16384];
     const char *const outputs[] = {path};
@@ -363,7 +366,8 @@ static void test_log_lines(void **state)
     (void) state;
     assert_int_equal(log_open(&o, &log, &e), 0);
     assert_int_equal(PARSE(&rest, &e, ARG("--snapshot-catchup-entries=1000"),
-                           ARG("--max-snapshots=4"), ARG("--auto-compaction-retention=2")),
+                           ARG("--max-snapshots=4"), ARG("--auto-compaction-retention=2"),
+                           ARG("--feature-gates=LeaseCheckpoint=true,SetMemberLocalAddr=true")),
                      CONFIG_PARSED);
     assert_int_equal(config_check(&cfg, &e), 0);
     assert_int_equal(config_check_start(&cfg, false, &e), 0);
