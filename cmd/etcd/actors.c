@@ -9,7 +9,7 @@ void actors_init(struct actors *a)
     }
     waker_init(&a->store_waker);
     waker_init(&a->work_waker);
-    atomic_init(&a->wal_began, INT64_MIN / 2); /* the core is free for who comes first */
+    atomic_init(&a->let_go_at, INT64_MIN / 2); /* the core is free for who comes first */
 }
 
 static void wake_keeper(struct actors *a)
@@ -50,7 +50,8 @@ void actors_wake(void *actors, enum node_actor which)
         return;
     case NODE_WAL:
         atomic_store(&a->wal_wanted, true);
-        if (atomic_load(&a->apart))
+        /* Who stands by may be at apply yet: then there is only the core. */
+        if (atomic_load(&a->apart) && !atomic_load(&a->apply_runs))
             wake_standby(a);
         else
             wake_core(a);
@@ -95,16 +96,18 @@ static bool pass_core(struct actors *a, enum core_state from, enum core_state to
 /* Whoever gets the core says so before it runs anything: invariant 2. */
 static bool hold(struct core_thread *t, enum core_state from)
 {
+    unsigned self = (unsigned) (t - t->actors->cores);
+
     if (!pass_core(t->actors, from, CORE_HELD))
         return false;
-    atomic_store(&t->actors->keeper, (unsigned) (t - t->actors->cores));
+    t->was_other = atomic_exchange(&t->actors->keeper, self) != self;
     return true;
 }
 
-/* Whoever runs wal has been at it for long, or nobody has had the core yet. */
+/* Whoever has let go of the core has been away for long, or nobody has had it yet. */
 static bool is_stalled(struct actors *a)
 {
-    return now_ns() - atomic_load(&a->wal_began) >= ACTORS_STALL_NS;
+    return now_ns() - atomic_load(&a->let_go_at) >= ACTORS_STALL_NS;
 }
 
 static bool take_core(struct core_thread *t)
@@ -139,10 +142,39 @@ static bool run_wal_between(struct core_thread *t)
 {
     struct actors *a = t->actors;
 
-    atomic_store(&a->wal_began, now_ns());
+    atomic_store(&a->let_go_at, now_ns());
     atomic_store(&a->core, CORE_FREE);
     run_wal(a);
     return hold(t, CORE_FREE);
+}
+
+/* ---- apply ---- */
+
+/* With the core.  Left out while the other thread is at it still. */
+static int64_t run_apply(struct actors *a, int64_t again_ns)
+{
+    if (atomic_load(&a->apply_runs))
+        return again_ns;
+    return sooner(again_ns, turn(a, NODE_APPLY));
+}
+
+/* As run_wal_between.  Only who has the core sets apply_runs; who clears it may have lost it. */
+static bool run_apply_between(struct core_thread *t, int64_t *again_ns)
+{
+    struct actors *a = t->actors;
+
+    atomic_store(&a->apply_runs, true);
+    atomic_store(&a->let_go_at, now_ns());
+    atomic_store(&a->core, CORE_FREE);
+    *again_ns = sooner(*again_ns, turn(a, NODE_APPLY));
+    atomic_store(&a->apply_runs, false);
+    if (!hold(t, CORE_FREE)) {
+        wake_core(a);
+        return false;
+    }
+    if (t->was_other)
+        *again_ns = 0;
+    return true;
 }
 
 /* ---- the core ---- */
@@ -184,22 +216,34 @@ static bool rest(struct core_thread *t, int64_t again_ns)
     return true;
 }
 
+/* Apply, and wal where nobody else runs it.  False: the other thread has the core now. */
+static bool run_others(struct core_thread *t, int64_t *again_ns)
+{
+    struct actors *a = t->actors;
+
+    if (!is_apart(a)) {
+        *again_ns = run_apply(a, *again_ns);
+    } else if (!atomic_load(&a->apply_runs)) {
+        if (!run_apply_between(t, again_ns))
+            return false;
+        if (atomic_load(&a->wal_wanted))
+            wake_standby(a);
+        return true;
+    }
+    if (!atomic_load(&a->wal_wanted) || atomic_load(&a->wal_runs))
+        return true;
+    *again_ns = 0; /* there will be news for raft */
+    return run_wal_between(t);
+}
+
 static void hold_core(struct core_thread *t)
 {
     struct actors *a = t->actors;
 
     while (!atomic_load(&a->stopping)) {
-        int64_t again_ns = sooner(turn(a, NODE_RAFT), turn(a, NODE_APPLY));
+        int64_t again_ns = turn(a, NODE_RAFT);
 
-        if (is_apart(a)) {
-            if (atomic_load(&a->wal_wanted))
-                wake_standby(a);
-        } else if (atomic_load(&a->wal_wanted) && !atomic_load(&a->wal_runs)) {
-            if (!run_wal_between(t))
-                return;
-            again_ns = 0; /* there is news for raft */
-        }
-        if (again_ns != 0 && !rest(t, again_ns))
+        if (!run_others(t, &again_ns) || (again_ns != 0 && !rest(t, again_ns)))
             return;
     }
     atomic_store(&a->core, CORE_FREE);
@@ -212,10 +256,10 @@ static void stand_by(struct core_thread *t)
 
     if (atomic_load(&a->guests_out) > 0 && a->stand_in != NULL && is_stalled(a))
         a->stand_in(a->stand_in_ctx);
-    /* Looking now and then costs less than being woken before every sync. */
-    if (!waker_wait(&t->waker, apart ? -1 : ACTORS_STALL_NS) || !apart)
+    /* Looking now and then costs less than being woken before every sync or turn of apply. */
+    if (!waker_wait(&t->waker, ACTORS_STALL_NS) || !apart)
         return;
-    while (atomic_load(&a->wal_wanted) && atomic_load(&a->apart))
+    while (atomic_load(&a->wal_wanted) && !atomic_load(&a->wal_runs) && atomic_load(&a->apart))
         run_wal(a);
 }
 
@@ -243,7 +287,7 @@ static bool run_wal_as_guest(struct actors *a)
 {
     bool back;
 
-    atomic_store(&a->wal_began, now_ns());
+    atomic_store(&a->let_go_at, now_ns());
     atomic_fetch_add(&a->guests_out, 1);
     atomic_store(&a->core, CORE_OUT);
     run_wal(a);
@@ -271,7 +315,7 @@ void actors_run_guest(struct actors *a)
 
     for (int i = 0; i < ACTORS_GUEST_TURNS_MAX && (again_ns == 0 || atomic_load(&a->news)); i++) {
         atomic_store(&a->news, false);
-        again_ns = sooner(turn(a, NODE_RAFT), turn(a, NODE_APPLY));
+        again_ns = run_apply(a, turn(a, NODE_RAFT));
         if (!node_is_alone(a->node)) { /* the holder knows what that means */
             again_ns = 0;
             break;

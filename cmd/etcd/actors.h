@@ -4,13 +4,18 @@
  *
  *                    holds the core                        stands by
  *   member alone     raft, apply, then wal, in one turn    takes the core over when a sync hangs
- *   with others      raft, apply                           wal
+ *   with others      raft, then apply                      wal; takes the core over when apply
+ *                                                          is at one entry for long
  *
  * Alone, a put then costs one wake-up there and one back, and whatever comes during a sync is the
  * next batch.  Nobody waits for a heartbeat; but time-outs, keep-alives and watches do wait for the
  * core.  So its holder lets go of it while it runs wal: should that take longer than
  * ACTORS_STALL_NS, the other thread goes on with raft and apply, and the first one stands by when
  * the disk has answered.  With other members a sync never delays the core.
+ *
+ * Others do wait for heartbeats, and a single entry may take apply seconds: the deletion of a
+ * million keys.  So the holder lets go of the core while it runs apply, too; the other thread then
+ * goes on with raft, and with wal in between, until apply is through.
  *
  * While the member is alone and has nothing to do, the holder of the core sleeps and lends it: an
  * I/O thread that has one request and nothing else on its hands is its guest, runs the three actors
@@ -20,19 +25,21 @@
  *            keeper sleeps          guest comes        guest runs wal
  *   HELD <-----------------> RESTING <---------> LENT <--------------> OUT
  *    ^ \                                                                |
- *    |  `---- holder runs wal ---> FREE                                 |
- *    +-------------------------------+---- after ACTORS_STALL_NS -------+
+ *    |  `-- holder runs wal, or ---> FREE                               |
+ *    |      apply beside others        |                                |
+ *    +---------------------------------+-- after ACTORS_STALL_NS -------+
  *
  * Invariants:
- *   1. An actor runs on one thread at a time: raft and apply on that which has made `core` HELD or
- *      LENT, wal on that which has set `wal_runs`.  Setting and clearing them hands over what the
- *      actor owns.
+ *   1. An actor runs on one thread at a time: raft on that which has made `core` HELD or LENT, and
+ *      so does apply, unless another one has set `apply_runs` while it had the core; wal on that
+ *      which has set `wal_runs`.  Setting and clearing them hands over what the actor owns.
  *   2. Who takes the core says so in `keeper` before it runs raft or apply: what was submitted
  *      before somebody could wake the wrong thread is then seen without.
  *   3. What wakes wal is not lost: `wal_wanted` is cleared before wal runs, and who finds it set
  *      and wal running leaves it to that thread, which wakes the core when it is through.
  *   4. What wakes the core while a guest has it is `news`, at which the guest looks after it has
  *      given the core back; and a holder that wakes meanwhile says so in `wanted`.
+ *   5. Who has run apply and has lost the core meanwhile wakes it: its holder has left out apply.
  */
 #ifndef KETCH_CMD_ETCD_ACTORS_H
 #define KETCH_CMD_ETCD_ACTORS_H
@@ -63,6 +70,7 @@ struct actors {
         struct actors *actors;
         struct thread *thread;
         struct waker waker; /* nobody else waits for it */
+        bool was_other; /* it got the core from the other thread, whom wakes went to until then */
     } cores[ACTORS_CORES];
     _Atomic unsigned keeper; /* which of them had the core last; the other one stands by */
     _Atomic int core;        /* enum core_state */
@@ -73,7 +81,8 @@ struct actors {
     _Atomic bool apart;      /* there are other members: wal is run by who stands by */
     _Atomic bool wal_wanted; /* wal was woken, or wants to run again */
     _Atomic bool wal_runs;
-    _Atomic int64_t wal_began; /* when the core was let go of to run wal */
+    _Atomic bool apply_runs;   /* without the core */
+    _Atomic int64_t let_go_at; /* when the core was let go of to run wal or apply */
 
     struct thread *store, *work;
     struct waker store_waker, work_waker;
