@@ -42,13 +42,12 @@ static void apply(struct auth_store *a, const Request *r)
                                  token);
 }
 
-static bool no_keys(void *ctx, int64_t lease, struct bytes **ret, size_t *ret_n)
+static void no_keys(void *ctx, int64_t lease, bool (*fn)(void *to, struct bytes key), void *to)
 {
     (void) ctx;
     (void) lease;
-    (void) ret;
-    (void) ret_n;
-    return false;
+    (void) fn;
+    (void) to;
 }
 
 static void check_some(const struct auth_store *a, const Request *r)

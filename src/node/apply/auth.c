@@ -66,18 +66,18 @@ void node__auth_as_root(struct node *n, struct node_request *r)
 
 /* ---- may it be executed? ---- */
 
-static bool keys_of_lease(void *ctx, int64_t lease, struct bytes **ret, size_t *ret_n)
+static void keys_of_lease(void *ctx, int64_t lease, bool (*fn)(void *to, struct bytes key),
+                          void *to)
 {
     struct node *n = ctx;
-    int rc = lease_keys(n->apply.lessor, lease, &n->apply.scratch, ret, ret_n);
 
-    if (rc == ERR_NOMEM)
-        mem_exhausted("the keys of a lease");
-    return rc == 0;
+    lease_walk_keys(n->apply.lessor, lease, fn, to);
 }
 
+/* For the check of one request, which looks at each lease once. */
 static struct auth_leases leases_of(struct node *n)
 {
+    lease_walk_begin(n->apply.lessor);
     return (struct auth_leases){keys_of_lease, n};
 }
 
@@ -114,12 +114,13 @@ static enum api_error check_question(struct node *n, const Request *r, const str
 enum api_error node__auth_refuses(struct node *n, const Request *r)
 {
     const struct auth_view *v = auth_now(n->apply.auth);
-    struct auth_leases leases = leases_of(n);
+    struct auth_leases leases;
     struct auth_who w;
 
     if (!auth_view_on(v))
         return API_OK;
     w = who_of(r);
+    leases = leases_of(n);
     if (r->put != NULL)
         return auth_check_put(v, &w, &leases, r->put);
     if (r->delete_range != NULL)
@@ -142,20 +143,29 @@ static struct auth_who who_asks(const struct node_request *r)
     return (struct auth_who){true, bytes_str(r->username), r->auth_revision};
 }
 
-static enum api_error check_all_leases(struct node *n, const struct auth_who *w)
-{
-    struct auth_leases leases = leases_of(n);
-    enum api_error err = API_OK;
-    lease_id *ids;
-    size_t k;
+struct lease_question {
+    const struct auth_view *view;
+    const struct auth_who *who;
+    const struct auth_leases *leases;
+    enum api_error err;
+};
 
-    if (auth_check_admin(auth_now(n->apply.auth), w) == API_OK)
-        return API_OK;
-    if (lease_list(n->apply.lessor, &n->apply.scratch, &ids, &k) != 0)
-        mem_exhausted("the list of leases");
-    for (size_t i = 0; i < k && err == API_OK; i++)
-        err = auth_check_lease(auth_now(n->apply.auth), w, &leases, ids[i], AUTH_READ);
-    return err;
+static bool check_one_lease(void *ctx, lease_id id)
+{
+    struct lease_question *q = ctx;
+
+    q->err = auth_check_lease(q->view, q->who, q->leases, id, AUTH_READ);
+    return q->err == API_OK;
+}
+
+static enum api_error check_all_leases(struct node *n, const struct auth_who *w,
+                                       const struct auth_leases *leases)
+{
+    struct lease_question q = {auth_now(n->apply.auth), w, leases, API_OK};
+
+    if (auth_check_admin(q.view, w) != API_OK)
+        lease_each(n->apply.lessor, check_one_lease, &q);
+    return q.err;
 }
 
 static enum api_error check_lease_query(struct node *n, const struct node_request *r)
@@ -173,7 +183,7 @@ static enum api_error check_lease_query(struct node *n, const struct node_reques
     case NODE_REQ_LEASE_TTL:
         return r->keys ? auth_check_lease(v, &w, &leases, r->lease_id, AUTH_READ) : API_OK;
     default:
-        return check_all_leases(n, &w);
+        return check_all_leases(n, &w, &leases);
     }
 }
 
@@ -186,7 +196,6 @@ bool node__auth_allows(struct node *n, struct node_request *r)
     if (!auth_view_on(v) || r->of_member)
         return true;
     err = check_lease_query(n, r);
-    arena_reset(&n->apply.scratch);
     r->auth_seen = auth_view_revision(v);
     if (err != API_OK)
         node__fail(n, &n->apply.out, r, err);

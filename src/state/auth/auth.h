@@ -128,9 +128,11 @@ enum api_error auth_check_admin(const struct auth_view *v, const struct auth_who
 enum api_error auth_check_known(const struct auth_view *v, const struct auth_who *w);
 
 /* What writes are checked with: whoever puts a key on a lease must be allowed to write all keys
- * that hang on it already.  `lease_keys` lists them; false: no such lease, or none. */
+ * that hang on it already.  `keys` calls `fn` for each of them until it returns false; for none
+ * where there is no such lease.  All of a request is checked before any of it is done, so it may
+ * pass over a lease that it was asked for before in the same request: the answer was yes. */
 struct auth_leases {
-    bool (*keys)(void *ctx, int64_t lease, struct bytes **ret_keys, size_t *ret_n);
+    void (*keys)(void *ctx, int64_t lease, bool (*fn)(void *to, struct bytes key), void *to);
     void *ctx;
 };
 

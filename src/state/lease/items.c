@@ -112,7 +112,7 @@ lease_id lease_of_key(const struct lessor *l, struct bytes key)
     return it == NULL ? LEASE_NONE : it->lease->id;
 }
 
-int lease__keys_sort(const void *a, const void *b)
+static int by_bytes(const void *a, const void *b)
 {
     return bytes_cmp(*(const struct bytes *) a, *(const struct bytes *) b);
 }
@@ -134,7 +134,7 @@ void lease__items_take(struct lessor *l, struct lease *x, struct lease_keys *ret
     }
     ASSERT(n == ret->n);
     ASSERT(x->items_n == 0);
-    qsort(ret->keys, n, sizeof *ret->keys, lease__keys_sort);
+    qsort(ret->keys, n, sizeof *ret->keys, by_bytes);
 }
 
 void lease_keys_free(struct lease_keys *k)
@@ -169,8 +169,26 @@ int lease_keys(const struct lessor *l, lease_id id, struct arena *a, struct byte
         keys[n++] = bytes_of(copy, it->key_n);
     }
     ASSERT(n == x->items_n);
-    qsort(keys, n, sizeof *keys, lease__keys_sort);
     *ret_keys = keys;
     *ret_n = n;
     return 0;
+}
+
+void lease_walk_begin(struct lessor *l)
+{
+    l->walk++;
+}
+
+void lease_walk_keys(struct lessor *l, lease_id id, bool (*fn)(void *ctx, struct bytes key),
+                     void *ctx)
+{
+    struct lease *x = lease__find(l, id);
+
+    if (x == NULL || x->walk == l->walk)
+        return;
+    x->walk = l->walk;
+    LIST_EACH (at, &x->items) {
+        if (!fn(ctx, lease__key(CONTAINER_OF(at, struct lease_item, link))))
+            return;
+    }
 }

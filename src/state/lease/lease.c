@@ -77,6 +77,7 @@ struct lease *lease__add(struct lessor *l, lease_id id, int64_t ttl_s, int64_t r
     x->ttl_s = MAX(ttl_s, l->cfg.ttl_s_min);
     x->remaining_ttl_s = remaining_ttl_s;
     x->deadline = LEASE_NEVER;
+    x->walk = l->walk - 1;
     heap_item_init(&x->expiry);
     list_init(&x->checkpoint);
     list_init(&x->items);
@@ -145,6 +146,17 @@ int lease_lookup(const struct lessor *l, lease_id id, mono_ms now, struct lease_
         .keys_n = x->items_n,
     };
     return 0;
+}
+
+void lease_each(const struct lessor *l, bool (*fn)(void *ctx, lease_id id), void *ctx)
+{
+    size_t pos = 0;
+    uint64_t id;
+
+    while (map64_next(&l->leases, &pos, &id) != NULL) {
+        if (!fn(ctx, (lease_id) id))
+            return;
+    }
 }
 
 size_t lessor_count(const struct lessor *l)

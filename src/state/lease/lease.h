@@ -10,7 +10,7 @@
  * disk: mvcc tells it again at start, from the lease field of each key's last value.
  *
  * Threads: owned by the apply thread, no locks.   Memory: copies whatever it keeps; a lease costs
- * about 160 bytes, an attached key about 90 and its bytes.
+ * about 170 bytes, an attached key about 90 and its bytes.
  */
 #ifndef KETCH_STATE_LEASE_LEASE_H
 #define KETCH_STATE_LEASE_LEASE_H
@@ -131,11 +131,24 @@ struct lease_info {
 NODISCARD int lease_lookup(const struct lessor *l, lease_id id, mono_ms now,
                            struct lease_info *ret);
 
-/* The attached keys in ascending byte order, copied into the arena.
+/* The attached keys, copied into the arena, in the order in which they were put on the lease.
  *   ERR_LEASE_NOT_FOUND   unknown
  *   ERR_NOMEM             the arena is full */
 NODISCARD int lease_keys(const struct lessor *l, lease_id id, struct arena *a,
                          struct bytes **ret_keys, size_t *ret_n);
+
+/* A walk over the keys of leases, which takes up each lease once, however often it is named: a
+ * request that names the same lease a thousand times does not look at its keys a thousand times.
+ * Nothing is copied.  lease_walk_keys calls `fn` for each key until it returns false, in no order
+ * that means anything; for no key when there is no such lease or it had its turn since the last
+ * lease_walk_begin.  `fn` may not call into the lessor; the key is its own no longer than that. */
+void lease_walk_begin(struct lessor *l);
+void lease_walk_keys(struct lessor *l, lease_id id, bool (*fn)(void *ctx, struct bytes key),
+                     void *ctx);
+
+/* Calls `fn` for each lease until it returns false, in no order that means anything.  It may walk
+ * the lease's keys. */
+void lease_each(const struct lessor *l, bool (*fn)(void *ctx, lease_id id), void *ctx);
 
 /* All ids, the one that ends soonest first; by id where nothing expires.
  *   ERR_NOMEM             the arena is full */

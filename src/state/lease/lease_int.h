@@ -20,6 +20,7 @@ struct lease {
     mono_ms checkpoint_due;
     struct list items; /* of struct lease_item */
     size_t items_n;
+    uint64_t walk; /* the last one that had its keys */
 };
 
 struct lease_item {
@@ -44,6 +45,7 @@ struct lessor {
     struct map64 leases; /* id -> struct lease */
     struct map64 items;  /* hash of key -> chain of struct lease_item */
     size_t items_n;
+    uint64_t walk;           /* the number of the one under way */
     struct map64 waits;      /* id -> struct lease_wait */
     struct heap expiries;    /* exactly the leases of a primary */
     struct list checkpoints; /* of leases, the one that is due first in front */
@@ -65,7 +67,6 @@ void lease__tell(struct lessor *l, lease_id id, int rc); /* ends the waits for o
 
 /* items.c */
 void lease__items_take(struct lessor *l, struct lease *x, struct lease_keys *ret);
-int lease__keys_sort(const void *a, const void *b); /* of struct bytes, for qsort */
 
 /* primary.c */
 void lease__start(struct lessor *l, struct lease *x, mono_ms now);

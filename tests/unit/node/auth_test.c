@@ -195,6 +195,119 @@ static void leases_want_all_their_keys(void **state)
     end(m);
 }
 
+#define SIDE 64 /* a transaction of so many transactions of so many puts */
+
+struct large_txn {
+    Etcdserverpb__TxnRequest all, each[SIDE];
+    Etcdserverpb__RequestOp nested[SIDE], *nested_at[SIDE];
+    Etcdserverpb__PutRequest put[SIDE][SIDE];
+    Etcdserverpb__RequestOp op[SIDE][SIDE], *op_at[SIDE][SIDE];
+    char key[SIDE][SIDE][8];
+};
+
+static void add_put(struct large_txn *t, size_t i, size_t k, int64_t lease)
+{
+    snprintf(t->key[i][k], sizeof t->key[i][k], "a%02zu-%02zu", i, k);
+    etcdserverpb__put_request__init(&t->put[i][k]);
+    t->put[i][k].key = wire_binary(bytes_str(t->key[i][k]));
+    t->put[i][k].lease = lease;
+    etcdserverpb__request_op__init(&t->op[i][k]);
+    t->op[i][k].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    t->op[i][k].request_put = &t->put[i][k];
+    t->op_at[i][k] = &t->op[i][k];
+}
+
+/* Puts of SIDE * SIDE keys on one lease. */
+static struct large_txn *large_txn(int64_t lease)
+{
+    struct large_txn *t = test_malloc(sizeof *t);
+
+    etcdserverpb__txn_request__init(&t->all);
+    t->all.success = t->nested_at;
+    t->all.n_success = SIDE;
+    for (size_t i = 0; i < SIDE; i++) {
+        for (size_t k = 0; k < SIDE; k++)
+            add_put(t, i, k, lease);
+        etcdserverpb__txn_request__init(&t->each[i]);
+        t->each[i].success = t->op_at[i];
+        t->each[i].n_success = SIDE;
+        etcdserverpb__request_op__init(&t->nested[i]);
+        t->nested[i].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN;
+        t->nested[i].request_txn = &t->each[i];
+        t->nested_at[i] = &t->nested[i];
+    }
+    return t;
+}
+
+/* 4,096 puts on a lease of 4,096 keys by somebody who may write them all: the keys are looked at
+ * once and copied never.  (4,096 copies of them were more than an entry may have, on every member
+ * and at every start.)  One key that is not theirs, and all of it is refused. */
+static void many_puts_on_a_lease_of_many_keys(void **state)
+{
+    struct member *m = fresh(7);
+    Etcdserverpb__LeaseGrantRequest grant = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
+    struct large_txn *t = large_txn(9);
+    int64_t before;
+
+    (void) state;
+    set_up(m);
+    grant.id = 9;
+    grant.ttl = 100000;
+    assert_int_equal(as(m, "u", 7, OP_LEASE_GRANT, &grant.base), API_OK);
+    assert_int_equal(as(m, "root", 7, OP_TXN, &t->all.base), API_OK);
+    before = mvcc_revision(node_mvcc(m->node));
+    assert_int_equal(as(m, "u", 7, OP_TXN, &t->all.base), API_OK);
+    assert_int_equal(mvcc_revision(node_mvcc(m->node)), before + 1);
+    assert_int_equal(put_as(m, "root", 7, "z", 9), API_OK);
+    assert_int_equal(as(m, "u", 7, OP_TXN, &t->all.base), API_PERMISSION_DENIED);
+    assert_int_equal(mvcc_revision(node_mvcc(m->node)), before + 2);
+    test_free(t);
+    end(m);
+}
+
+static enum api_error ask_as(struct member *m, const char *user, enum node_request_kind kind,
+                             int64_t lease)
+{
+    struct call *c = xmem_calloc(1, sizeof *c);
+
+    c->r = (struct node_request){.kind = kind,
+                                 .sink = &m->sink,
+                                 .arena = arena_new(1 << 20),
+                                 .username = user,
+                                 .auth_revision = 7,
+                                 .lease_id = lease,
+                                 .keys = true};
+    node_submit(m->node, &c->r);
+    assert_true(member_run(m, 10000, &c->answered));
+    assert_true(c->answered);
+    return result_of(c);
+}
+
+/* Leases are looked at, listed and kept alive by who may read or write all keys on them, by each
+ * request anew. */
+static void questions_want_all_keys_of_a_lease(void **state)
+{
+    struct member *m = fresh(8);
+    Etcdserverpb__LeaseGrantRequest grant = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
+
+    (void) state;
+    set_up(m);
+    for (grant.id = 9, grant.ttl = 1000; grant.id < 11; grant.id++)
+        assert_int_equal(as(m, "u", 7, OP_LEASE_GRANT, &grant.base), API_OK);
+    assert_int_equal(ask_as(m, "u", NODE_REQ_LEASE_LIST, 0), API_OK);
+    assert_int_equal(put_as(m, "u", 7, "a", 9), API_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ask_as(m, "u", NODE_REQ_LEASE_KEEPALIVE, 9), API_OK);
+        assert_int_equal(ask_as(m, "u", NODE_REQ_LEASE_TTL, 10), API_OK);
+        assert_int_equal(ask_as(m, "u", NODE_REQ_LEASE_TTL, 9), API_PERMISSION_DENIED);
+        assert_int_equal(ask_as(m, "u", NODE_REQ_LEASE_LIST, 0), API_PERMISSION_DENIED);
+        assert_int_equal(ask_as(m, "root", NODE_REQ_LEASE_LIST, 0), API_OK);
+    }
+    assert_int_equal(put_as(m, "root", 7, "z", 9), API_OK);
+    assert_int_equal(ask_as(m, "u", NODE_REQ_LEASE_KEEPALIVE, 9), API_PERMISSION_DENIED);
+    end(m);
+}
+
 /* With authentication on, leases that have expired are still revoked: as root. */
 static void expired_leases_go(void **state)
 {
@@ -265,9 +378,14 @@ static void a_restart_keeps_users(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_header_decides),         cmocka_unit_test(administration_is_roots),
-        cmocka_unit_test(leases_want_all_their_keys), cmocka_unit_test(expired_leases_go),
-        cmocka_unit_test(logins_leave_tokens),        cmocka_unit_test(a_restart_keeps_users),
+        cmocka_unit_test(the_header_decides),
+        cmocka_unit_test(administration_is_roots),
+        cmocka_unit_test(leases_want_all_their_keys),
+        cmocka_unit_test(expired_leases_go),
+        cmocka_unit_test(logins_leave_tokens),
+        cmocka_unit_test(a_restart_keeps_users),
+        cmocka_unit_test(many_puts_on_a_lease_of_many_keys),
+        cmocka_unit_test(questions_want_all_keys_of_a_lease),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,11 +101,13 @@ static void unknown_types_grant_nothing(void **state)
 
 /* ---- requests ---- */
 
-static bool keys_of_lease(void *ctx, int64_t lease, struct bytes **ret, size_t *ret_n)
+static void keys_of_lease(void *ctx, int64_t lease, bool (*fn)(void *to, struct bytes key),
+                          void *to)
 {
-    *ret = ctx;
-    *ret_n = 1;
-    return lease == 7;
+    const struct bytes *key = ctx;
+
+    if (lease == 7)
+        fn(to, *key);
 }
 
 static struct bytes on_lease = {(const uint8_t *) "other", 5};
