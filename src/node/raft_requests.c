@@ -186,7 +186,7 @@ static void propose_change(struct node *n, struct node_request *r)
         node__fail(n, &n->raft.out, r, refused);
         return;
     }
-    buf_init(&context, CLUSTER_JSON_BYTES_MAX);
+    buf_init(&context, NODE_REQUEST_BYTES_MAX);
     r->id = cc.id = node_next_id(n);
     if (!cluster_change_context_put(r->change, &context)) {
         buf_done(&context);

@@ -63,9 +63,12 @@ int node__snapshot_describe(const struct cluster_view *v, struct arena *a,
     rc = m.members != NULL && snap_v2_write(&m, &out) ? 0 : ERR_NOMEM;
     if (rc == 0)
         rc = cluster_conf_state_of(v, a, &ret->meta.conf_state);
-    ret->data = bytes_of(arena_dup(a, out.p, out.len), out.len);
+    if (rc == 0) {
+        ret->data = bytes_of(arena_dup(a, out.p, out.len), out.len);
+        rc = ret->data.p == NULL ? ERR_NOMEM : 0;
+    }
     buf_done(&out);
-    return ret->data.p == NULL ? ERR_NOMEM : rc;
+    return rc;
 }
 
 /* ---- Maintenance.Snapshot ---- */

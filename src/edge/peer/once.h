@@ -5,7 +5,7 @@
 
 #include "edge/peer/peer_int.h"
 
-#define PEER_ONCE_BYTES_MAX ((size_t) 4 << 20)
+#define PEER_ONCE_BYTES_MAX ((size_t) 64 << 20)
 
 struct peer_once {
     struct loop *loop; /* of its own */

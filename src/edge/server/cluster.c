@@ -74,17 +74,20 @@ static int by_text(const void *a, const void *b)
 /* In ascending order, as etcd keeps them.  False: the call has been answered. */
 static bool take_urls(struct call *c, char **urls, size_t n, struct cluster_strings *ret)
 {
-    bool ok = n > 0;
+    int rc = n > 0 ? 0 : ERR_INVALID;
 
-    for (size_t i = 0; i < n && ok; i++) {
+    for (size_t i = 0; i < n && rc == 0; i++) {
         struct url u;
 
-        ok = url_parse(urls[i], call_arena(c), &u, NULL) == 0;
-        if (ok)
+        rc = url_parse(urls[i], call_arena(c), &u, NULL);
+        if (rc == 0)
             urls[i] = (char *) (uintptr_t) u.text;
     }
-    if (!ok) {
-        reply_error(c, API_MEMBER_BAD_URLS);
+    if (rc != 0) {
+        if (rc == ERR_NOMEM)
+            reply_no_memory(c);
+        else
+            reply_error(c, API_MEMBER_BAD_URLS);
         return false;
     }
     qsort(urls, n, sizeof *urls, by_text);

@@ -25,12 +25,15 @@
 #include "sys/disk.h"
 #include "wire/raftpb.h"
 
-#define SNAP_FILE_BYTES_MAX ((size_t) 64 << 20) /* of a .snap file; real ones are a few KB */
+/* Of a .snap file; real ones are a few KB.  But etcd, and so Ketch, takes from its clients members
+ * with URLs of megabytes, and a byte of a URL may be seven of the payload. */
+#define SNAP_FILE_BYTES_MAX ((size_t) 1 << 30)
 #define SNAP_PATH_BYTES 4096
 /* Received between two calls to write back: little enough that a sync of the log, which waits for
  * what is ahead of it, hardly notices. */
 #define SNAP_DB_WRITE_BACK_BYTES ((uint64_t) 512 << 10)
-#define SNAP_V2_BYTES_MAX ((size_t) 16 << 20) /* of the membership payload */
+/* Of the membership payload: all of a file but its frame and its ids of members. */
+#define SNAP_V2_BYTES_MAX (SNAP_FILE_BYTES_MAX - ((size_t) 1 << 20))
 
 /* ---- .snap files ---- */
 

@@ -11,7 +11,6 @@
  *
  * Values are JSON documents inside JSON strings.  Children are in byte order, as Go prints maps. */
 
-#define VALUE_BYTES_MAX ((size_t) 1 << 20)
 #define NO_TIME "0001-01-01T00:00:00Z"
 
 struct writer {
@@ -123,7 +122,7 @@ bool snap_v2_write(const struct snap_v2_membership *m, struct buf *out)
     struct writer w = {.out = out, .index = m->index, .first = true};
     struct buf value;
 
-    buf_init(&value, VALUE_BYTES_MAX);
+    buf_init(&value, out->bytes_max);
     buf_add_str(out, "{\"Root\":");
     dir_begin(&w, "/");
     key(&w, "0");

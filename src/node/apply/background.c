@@ -349,14 +349,20 @@ static void step_compaction(struct node *n)
 
 /* ---- snapshots on disk ---- */
 
+/* Where there is no memory for the membership the log stays longer, and nothing else is lost: it is
+ * no reason to end. */
 static void begin_disk_snapshot(struct node *n)
 {
     struct apply_actor *a = &n->apply;
     struct store_job *j = node__store_job_new(STORE_WORK_DISK_SNAPSHOT);
     struct raft_snapshot snap = {.meta = {.index = a->applied}};
 
-    if (node__snapshot_describe(cluster_view(a->cluster), &j->arena, &snap) != 0)
-        node__die(n, "out of memory for a snapshot of the membership", NULL);
+    if (node__snapshot_describe(cluster_view(a->cluster), &j->arena, &snap) != 0) {
+        LOG_WARN(n->env.log, "no memory for a snapshot of the membership; will try again");
+        a->snapshot_again = a->now + NODE_SNAPSHOT_RETRY_NS;
+        node__store_job_free(j);
+        return;
+    }
     j->snap = (struct disk_snapshot){.index = a->applied,
                                      .term = a->applied_term,
                                      .conf_state = snap.meta.conf_state,

@@ -1,3 +1,4 @@
+#include "base/alloc.h"
 #include "state/cluster/cluster_int.h"
 
 int cluster_change_get(const struct raft_conf_change *cc, struct arena *a,
@@ -23,21 +24,37 @@ bool cluster_change_context_put(const struct cluster_change *ch, struct buf *out
     return cluster__member_json(&ch->member, ch->promote, out);
 }
 
-/* Does another member than `except` use one of these URLs? */
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static bool any_of(const char *const *sorted, size_t n, const struct cluster_strings *urls)
+{
+    for (size_t i = 0; i < urls->n; i++) {
+        if (bsearch(&urls->v[i], sorted, n, sizeof *sorted, by_text) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Does another member than `except` use one of these URLs?  There may be as many as a request can
+ * hold, so they are not compared each with each. */
 static bool url_in_use(const struct cluster_view *v, const struct cluster_strings *urls,
                        uint64_t except)
 {
-    for (size_t i = 0; i < v->members_n; i++) {
-        const struct cluster_member *m = &v->members[i];
+    const char **sorted = xmem_calloc(urls->n + 1, sizeof *sorted);
+    bool found = false;
 
-        for (size_t k = 0; m->id != except && k < m->peer_urls.n; k++) {
-            for (size_t j = 0; j < urls->n; j++) {
-                if (strcmp(m->peer_urls.v[k], urls->v[j]) == 0)
-                    return true;
-            }
-        }
+    for (size_t i = 0; i < urls->n; i++)
+        sorted[i] = urls->v[i];
+    qsort(sorted, urls->n, sizeof *sorted, by_text);
+    for (size_t i = 0; i < v->members_n && !found; i++) {
+        if (v->members[i].id != except)
+            found = any_of(sorted, urls->n, &v->members[i].peer_urls);
     }
-    return false;
+    mem_free(sorted);
+    return found;
 }
 
 static enum api_error check_promote(const struct cluster_member *present)

@@ -34,11 +34,14 @@ enum cluster_err {
 #undef X
 };
 
-#define CLUSTER_URLS_MAX 4096                     /* URLs of one kind of one member */
-#define CLUSTER_JSON_BYTES_MAX ((size_t) 4 << 20) /* of a member's JSON; more than any request */
-#define CLUSTER_MEMBERS_MAX 4096                  /* members */
-#define CLUSTER_REMOVED_MAX 65536                 /* ids of members removed so far */
-#define CLUSTER_ALARMS_MAX 8192 /* more are not activated: clients choose the member ids */
+/* Of a member's JSON: what fits into an entry of the log, and its own attributes.  etcd lets in
+ * whatever comes in a request, so what the log holds must be read, however absurd; URLs are as many
+ * as fit. */
+#define CLUSTER_JSON_BYTES_MAX ((size_t) 1 << 30)
+#define CLUSTER_URLS_MAX 4096          /* of one member, where a command line names them */
+#define CLUSTER_MEMBERS_MAX 4096       /* members */
+#define CLUSTER_REMOVED_MAX (1u << 24) /* ids of members removed so far */
+#define CLUSTER_ALARMS_MAX 8192        /* more are not activated: clients choose the member ids */
 
 struct store;
 

@@ -7,8 +7,8 @@
 #include "state/cluster/cluster.h"
 
 #define CLUSTER__LEARNERS_MAX 1
-#define CLUSTER__VIEW_BYTES_MAX ((size_t) 1 << 30)
-#define CLUSTER__TEXT_BYTES_MAX ((size_t) 64 << 20) /* of JSON that we write */
+#define CLUSTER__VIEW_BYTES_MAX ((size_t) 16 << 30)    /* never met: memory ends before */
+#define CLUSTER__TEXT_BYTES_MAX CLUSTER_JSON_BYTES_MAX /* of JSON that we write */
 
 #define CLUSTER__KEY_VERSION "clusterVersion"
 #define CLUSTER__KEY_DOWNGRADE "downgrade"

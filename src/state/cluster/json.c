@@ -179,7 +179,7 @@ static int get_strings(struct json_object *o, const char *key, struct arena *a,
     struct json_object *v;
     const char **strings;
     size_t n;
-    int rc = get_array(o, key, CLUSTER_URLS_MAX, &v, &n, e);
+    int rc = get_array(o, key, CLUSTER_JSON_BYTES_MAX, &v, &n, e);
 
     if (rc != 0 || n == 0)
         return rc;

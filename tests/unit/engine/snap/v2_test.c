@@ -78,6 +78,27 @@ static void membership(void **state)
                "'1':{/1 'Value':'','Children':{}}}},'CurrentIndex':9,'CurrentVersion':2}");
 }
 
+/* A URL as long as etcd lets one in, of what takes six bytes in JSON and seven in JSON inside JSON:
+ * only the whole has a limit. */
+static void long_url(void **state)
+{
+    enum { LONG = 2 << 20 };
+    char *url = test_malloc(LONG + 1);
+    const char *const peer[] = {url};
+    const struct snap_v2_member member = {1, peer, 1, false, "m1", peer, 1};
+    const struct snap_v2_membership m = {&member, 1, NULL, 0, NULL, 9};
+    struct buf b;
+
+    (void) state;
+    memset(url, '&', LONG);
+    url[LONG] = '\0';
+    buf_init(&b, SNAP_V2_BYTES_MAX);
+    assert_true(snap_v2_write(&m, &b));
+    assert_in_range(b.len, 2 * 7 * LONG, 2 * 7 * LONG + 2000);
+    buf_done(&b);
+    test_free(url);
+}
+
 /* A buffer that is too small is told, at every size. */
 static void no_room(void **state)
 {
@@ -104,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty),
         cmocka_unit_test(membership),
+        cmocka_unit_test(long_url),
         cmocka_unit_test(no_room),
     };
 

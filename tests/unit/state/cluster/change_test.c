@@ -187,15 +187,56 @@ static void conf_state_of_members(void **state)
     assert_int_equal(cs.voters_outgoing.n, 0);
 }
 
+static const char *many_urls(uint64_t id, size_t n, const char *last)
+{
+    struct buf b;
+    size_t ignored;
+
+    buf_init(&b, (size_t) 64 << 20);
+    buf_printf(&b, "{\"id\":%" PRIu64 ",\"peerURLs\":[", id);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "\"http://%" PRIu64 "-%zu:1\",", id, n - i);
+    buf_printf(&b, "\"%s\"]}", last);
+    assert_true(buf_add_char(&b, '\0'));
+    return (const char *) buf_steal(&b, &ignored);
+}
+
+/* etcd lets in as many URLs as fit into a request, and URLs as long as one: they are in logs, and
+ * what is in a log has to be applied. */
+static void many_and_long_urls(void **state)
+{
+    enum { MANY = 20000, LONG = 5 << 20 };
+    struct fixture *f = *state;
+    char *url = xmem_alloc(LONG + 1);
+    const char *context;
+
+    arena_done(&f->arena);
+    arena_init(&f->arena, (size_t) 1 << 30);
+    memset(url, 'a', LONG);
+    memcpy(url, "http://", 7);
+    memcpy(url + LONG - 2, ":1", 3);
+    context = many_urls(5, MANY, url);
+    assert_int_equal(apply(f, RAFT_CONF_ADD_NODE, 5, context), API_OK);
+    mem_free((void *) (uintptr_t) context);
+    context = many_urls(6, MANY, url);
+    assert_int_equal(apply(f, RAFT_CONF_ADD_NODE, 6, context), API_PEER_URL_EXIST);
+    mem_free((void *) (uintptr_t) context);
+    context = many_urls(6, MANY, "http://other:1");
+    assert_int_equal(apply(f, RAFT_CONF_ADD_NODE, 6, context), API_OK);
+    mem_free((void *) (uintptr_t) context);
+    fixture_restart(f);
+    assert_int_equal(cluster_view_member(cluster_view(f->c), 5)->peer_urls.n, MANY + 1);
+    assert_string_equal(cluster_view_member(cluster_view(f->c), 5)->peer_urls.v[MANY], url);
+    mem_free(url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, fixture_tear_down)
-        T(validation),
-        T(contexts),
-        T(bad_contexts),
-        T(conf_state_of_members),
-        cmocka_unit_test(strict_check),
+        T(validation),         T(contexts),
+        T(bad_contexts),       T(conf_state_of_members),
+        T(many_and_long_urls), cmocka_unit_test(strict_check),
 #undef T
     };
 
