@@ -304,11 +304,11 @@ void auth_free(struct auth_store *a)
 static void check_spans(const struct auth_spans *s)
 {
     for (size_t i = 0; i < s->n; i++) {
-        ASSERT(s->v[i].open || bytes_cmp(s->v[i].start, s->v[i].end) < 0);
+        ASSERT(auth__end_cmp(&s->v[i], s->v[i].start) > 0);
         if (i + 1 == s->n)
             break;
         ASSERT(!s->v[i].open);
-        ASSERT(bytes_cmp(s->v[i].end, s->v[i + 1].start) < 0);
+        ASSERT(auth__end_cmp(&s->v[i], s->v[i + 1].start) < 0);
     }
 }
 

@@ -19,8 +19,6 @@
 #define AUTH_TOKEN_SLOTS 8192 /* chains of the table of tokens */
 _Static_assert(AUTH_NAME_BYTES_MAX <= STORE_PUT_KEY_BYTES_MAX, "a name can be a key");
 
-#define AUTH_RECORD_BYTES_MAX ((size_t) 64 << 20)
-
 struct auth_garbage {
     struct auth_garbage *next;
     uint64_t epoch; /* readers that began later cannot see it */
@@ -39,11 +37,13 @@ struct auth_role {
     size_t permissions_n;
 };
 
-/* [start, end), or all from start on. */
+/* [start, end), or all from start on.  The bytes are those of a role: one that has the user's view
+ * has the role's, too, and both go in the same epoch. */
 struct auth_span {
     struct bytes start;
     struct bytes end;
     bool open;
+    bool after; /* the end is `end` with a zero byte behind it: that key still belongs to it */
 };
 
 /* Disjoint, not even touching, in ascending order. */
@@ -122,7 +122,7 @@ const struct auth_role *auth__role(const struct auth_view *v, struct bytes name)
 void auth__set_user(struct auth_store *a, struct auth_user *u);
 /* Merges the permissions of its roles anew. */
 void auth__rebuild_user(struct auth_store *a, size_t at);
-/* A copy in a block of its own, with the permissions of its roles. */
+/* A copy in a block of its own, with the permissions of its roles, whose bytes stay theirs. */
 struct auth_user *auth__user_new(const struct auth_view *v, const struct auth_user *from);
 void auth__users_lose_role(struct auth_store *a, struct bytes role);
 void auth__users_see_role(struct auth_store *a, struct bytes role); /* it has changed */
@@ -141,9 +141,13 @@ NODISCARD int auth__load(struct auth_store *a, struct err *e);
 bool auth__base64(const char *in, uint8_t *ret, size_t n_max, size_t *ret_n);
 
 /* spans.c */
-/* In the arena; the bytes are the roles'. */
-struct auth_spans auth__merge(const struct auth_view *v, const struct auth_user *u,
-                              enum auth_access access, struct arena *mem);
+/* How many permissions the user's roles have. */
+size_t auth__permissions_of(const struct auth_view *v, const struct auth_user *u);
+/* Merges those for one access into `ret`, which has room for all of them; how many spans. */
+size_t auth__merge(const struct auth_view *v, const struct auth_user *u, enum auth_access access,
+                   struct auth_span *ret);
+/* The end of a span against a key: below zero, zero, above. */
+int auth__end_cmp(const struct auth_span *s, struct bytes key);
 bool auth__spans_have(const struct auth_spans *s, struct bytes key);
 bool auth__spans_cover(const struct auth_spans *s, struct bytes key, struct bytes range_end);
 bool auth__grants(const struct auth_permission *p, enum auth_access access);

@@ -127,7 +127,7 @@ static int load_role(void *ctx, struct bytes key, struct bytes value)
         return damaged(to, "role", key);
     p = arena_alloc(&to->mem, (m->n_keypermission + 1) * sizeof *p);
     if (p == NULL)
-        return damaged(to, "role", key);
+        mem_exhausted("the permissions of a role");
     for (size_t i = 0; i < m->n_keypermission; i++) {
         const Authpb__Permission *x = m->keypermission[i];
 
@@ -155,20 +155,22 @@ static int load_user(void *ctx, struct bytes key, struct bytes value)
                            .roles = arena_alloc(&to->mem, (m->n_roles + 1) * sizeof *u.roles),
                            .roles_n = m->n_roles};
     if (u.roles == NULL)
-        return damaged(to, "user", key);
+        mem_exhausted("the roles of a user");
     for (size_t i = 0; i < u.roles_n; i++)
         u.roles[i] = bytes_str(m->roles[i]);
     auth__set_user(to->a, auth__user_new(&to->a->now, &u));
     return 0;
 }
 
-/* Roles before users, which are loaded with what their roles allow. */
+/* Roles before users, which are loaded with what their roles allow.  No limit is put on what is
+ * read: what was applied must load, and it is as large as what was granted, one entry of the log
+ * after another. */
 int auth__load(struct auth_store *a, struct err *e)
 {
     struct loading to = {.a = a, .e = e};
     int rc;
 
-    arena_init(&to.mem, AUTH_RECORD_BYTES_MAX);
+    arena_init(&to.mem, SIZE_MAX);
     rc = store_scan(a->store, STORE_AUTH, load_setting, &to, e);
     if (rc == 0)
         rc = store_scan(a->store, STORE_AUTH_ROLES, load_role, &to, e);

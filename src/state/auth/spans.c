@@ -19,31 +19,47 @@ bool auth__grants(const struct auth_permission *p, enum auth_access access)
            (access == AUTH_READ ? AUTHPB__PERMISSION__TYPE__READ : AUTHPB__PERMISSION__TYPE__WRITE);
 }
 
+/* ---- ends ---- */
+
+int auth__end_cmp(const struct auth_span *s, struct bytes key)
+{
+    int c = s->open ? 1 : bytes_cmp(s->end, key);
+
+    if (s->open || !s->after || c > 0)
+        return c;
+    if (c == 0)
+        return 1;
+    /* `key` is above `end`, so it is not below `end` with a zero byte: is it that? */
+    return key.n == s->end.n + 1 && key.p[s->end.n] == 0 && memcmp(key.p, s->end.p, s->end.n) == 0
+               ? 0
+               : -1;
+}
+
+/* Does `a` end before `b` does? */
+static bool ends_before(const struct auth_span *a, const struct auth_span *b)
+{
+    if (a->open || b->open)
+        return !a->open;
+    if (!b->after)
+        return auth__end_cmp(a, b->end) < 0;
+    return a->after ? bytes_cmp(a->end, b->end) < 0 : auth__end_cmp(b, a->end) > 0;
+}
+
 /* ---- merging ---- */
 
-static struct bytes key_after(struct arena *mem, struct bytes key)
-{
-    uint8_t *p = arena_alloc(mem, key.n + 1);
-
-    if (p == NULL)
-        mem_exhausted("the permissions of a user");
-    memcpy(p, key.p, key.n);
-    p[key.n] = 0;
-    return bytes_of(p, key.n + 1);
-}
-
 /* False: it holds no key.  Old releases let such ranges in. */
-static bool span_of(const struct auth_permission *p, struct arena *mem, struct auth_span *ret)
+static bool span_of(const struct auth_permission *p, struct auth_span *ret)
 {
+    bool single = p->range_end.n == 0;
+
     if (p->key.n == 0)
         return false;
-    *ret = (struct auth_span){p->key, p->range_end, auth__is_open(p->range_end)};
-    if (p->range_end.n == 0)
-        ret->end = key_after(mem, p->key);
-    return ret->open || bytes_cmp(ret->start, ret->end) < 0;
+    *ret = (struct auth_span){p->key, single ? p->key : p->range_end, auth__is_open(p->range_end),
+                              single};
+    return auth__end_cmp(ret, ret->start) > 0;
 }
 
-static size_t permissions_of(const struct auth_view *v, const struct auth_user *u)
+size_t auth__permissions_of(const struct auth_view *v, const struct auth_user *u)
 {
     size_t n = 0;
 
@@ -56,7 +72,7 @@ static size_t permissions_of(const struct auth_view *v, const struct auth_user *
 }
 
 static size_t collect(const struct auth_view *v, const struct auth_user *u, enum auth_access access,
-                      struct arena *mem, struct auth_span *ret)
+                      struct auth_span *ret)
 {
     size_t n = 0;
 
@@ -64,8 +80,7 @@ static size_t collect(const struct auth_view *v, const struct auth_user *u, enum
         const struct auth_role *r = auth__role(v, u->roles[i]);
 
         for (size_t k = 0; r != NULL && k < r->permissions_n; k++) {
-            if (auth__grants(&r->permissions[k], access) &&
-                span_of(&r->permissions[k], mem, &ret[n]))
+            if (auth__grants(&r->permissions[k], access) && span_of(&r->permissions[k], &ret[n]))
                 n++;
         }
     }
@@ -77,28 +92,25 @@ static int by_start(const void *a, const void *b)
     return bytes_cmp(((const struct auth_span *) a)->start, ((const struct auth_span *) b)->start);
 }
 
-struct auth_spans auth__merge(const struct auth_view *v, const struct auth_user *u,
-                              enum auth_access access, struct arena *mem)
+size_t auth__merge(const struct auth_view *v, const struct auth_user *u, enum auth_access access,
+                   struct auth_span *ret)
 {
-    size_t n = permissions_of(v, u), last = 0;
-    struct auth_spans s = {arena_alloc(mem, (n + 1) * sizeof *s.v), 0};
+    size_t n = collect(v, u, access, ret), last = 0;
 
-    if (s.v == NULL)
-        mem_exhausted("the permissions of a user");
-    n = collect(v, u, access, mem, s.v);
     if (n == 0)
-        return s;
-    qsort(s.v, n, sizeof *s.v, by_start);
+        return 0;
+    qsort(ret, n, sizeof *ret, by_start);
     for (size_t i = 1; i < n; i++) {
-        struct auth_span *to = &s.v[last];
+        struct auth_span *to = &ret[last], next = ret[i];
 
-        if (!to->open && bytes_cmp(to->end, s.v[i].start) < 0)
-            s.v[++last] = s.v[i];
-        else if (!to->open && (s.v[i].open || bytes_cmp(to->end, s.v[i].end) < 0))
-            *to = (struct auth_span){to->start, s.v[i].end, s.v[i].open};
+        if (auth__end_cmp(to, next.start) < 0) {
+            ret[++last] = next;
+        } else if (ends_before(to, &next)) {
+            next.start = to->start;
+            *to = next;
+        }
     }
-    s.n = last + 1;
-    return s;
+    return last + 1;
 }
 
 /* ---- questions ---- */
@@ -123,7 +135,7 @@ bool auth__spans_have(const struct auth_spans *s, struct bytes key)
 {
     const struct auth_span *x = span_at(s, key);
 
-    return x != NULL && (x->open || bytes_cmp(key, x->end) < 0);
+    return x != NULL && auth__end_cmp(x, key) > 0;
 }
 
 bool auth__spans_cover(const struct auth_spans *s, struct bytes key, struct bytes range_end)
@@ -132,6 +144,6 @@ bool auth__spans_cover(const struct auth_spans *s, struct bytes key, struct byte
 
     if (x == NULL || x->open)
         return x != NULL;
-    return !auth__is_open(range_end) && bytes_cmp(key, x->end) < 0 &&
-           bytes_cmp(range_end, x->end) <= 0;
+    return !auth__is_open(range_end) && auth__end_cmp(x, key) > 0 &&
+           auth__end_cmp(x, range_end) >= 0;
 }

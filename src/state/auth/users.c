@@ -2,8 +2,6 @@
  * its order). */
 #include "state/auth/auth_int.h"
 
-#define SCRATCH_BYTES_MAX ((size_t) 256 << 20)
-
 /* ---- a user's block ---- */
 
 struct pack {
@@ -20,15 +18,6 @@ static struct bytes pack_bytes(struct pack *k, struct bytes b)
     return bytes_of(at, b.n);
 }
 
-static size_t spans_bytes(const struct auth_spans *s)
-{
-    size_t n = s->n * sizeof *s->v;
-
-    for (size_t i = 0; i < s->n; i++)
-        n += s->v[i].start.n + s->v[i].end.n;
-    return n;
-}
-
 static size_t roles_bytes(const struct auth_user *u)
 {
     size_t n = u->roles_n * sizeof *u->roles;
@@ -38,44 +27,44 @@ static size_t roles_bytes(const struct auth_user *u)
     return n;
 }
 
+static struct auth_spans pack_spans(struct pack *k, const struct auth_span *v, size_t n)
+{
+    struct auth_spans s = {(struct auth_span *) k->p, n};
+
+    if (n != 0)
+        memcpy(s.v, v, n * sizeof *v);
+    k->p += n * sizeof *v;
+    return s;
+}
+
 /* The arrays come first, so that they are aligned; then all bytes. */
 struct auth_user *auth__user_new(const struct auth_view *v, const struct auth_user *from)
 {
-    struct arena mem;
-    struct auth_spans s[2];
+    size_t n[2], most = auth__permissions_of(v, from);
+    struct auth_span *all = xmem_calloc(2 * most, sizeof *all), *spans[2] = {all, all + most};
     struct auth_user *u;
     struct pack k;
     size_t bytes = sizeof *u + from->name.n + from->password.n + roles_bytes(from);
 
-    arena_init(&mem, SCRATCH_BYTES_MAX);
     for (int i = 0; i < 2; i++) {
-        s[i] = auth__merge(v, from, (enum auth_access) i, &mem);
-        bytes += spans_bytes(&s[i]);
+        n[i] = auth__merge(v, from, (enum auth_access) i, spans[i]);
+        bytes += n[i] * sizeof *all;
     }
     u = xmem_alloc(bytes);
     *u = *from;
     u->root = false;
     u->roles = (struct bytes *) (u + 1);
-    u->allowed[0] = (struct auth_spans){(struct auth_span *) (u->roles + u->roles_n), s[0].n};
-    u->allowed[1] = (struct auth_spans){u->allowed[0].v + s[0].n, s[1].n};
-    k.p = (uint8_t *) (u->allowed[1].v + s[1].n);
+    k.p = (uint8_t *) (u->roles + u->roles_n);
+    for (int i = 0; i < 2; i++)
+        u->allowed[i] = pack_spans(&k, spans[i], n[i]);
     u->name = pack_bytes(&k, from->name);
     u->password = pack_bytes(&k, from->password);
     for (size_t i = 0; i < u->roles_n; i++) {
         u->roles[i] = pack_bytes(&k, from->roles[i]);
         u->root |= bytes_eq(u->roles[i], BYTES_LIT(AUTH_ROOT));
     }
-    for (int a = 0; a < 2; a++) {
-        for (size_t i = 0; i < s[a].n; i++) {
-            struct auth_span *x = &u->allowed[a].v[i];
-
-            x->start = pack_bytes(&k, s[a].v[i].start);
-            x->end = pack_bytes(&k, s[a].v[i].end);
-            x->open = s[a].v[i].open;
-        }
-    }
     ASSERT(k.p == (uint8_t *) u + bytes);
-    arena_done(&mem);
+    mem_free(all);
     return u;
 }
 

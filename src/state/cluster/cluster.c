@@ -28,7 +28,7 @@ static int load_member(void *ctx, struct bytes key, struct bytes value)
     int rc;
 
     arena_reset(&l->arena);
-    if (!cluster_id_parse(key, &id) || l->view->pub.members_n >= CLUSTER_MEMBERS_MAX)
+    if (!cluster_id_parse(key, &id))
         return damaged(l, "members", key);
     rc = cluster__member_parse(value, &l->arena, &m, &promote, l->e);
     if (rc == ERR_NOMEM)
@@ -45,7 +45,7 @@ static int load_removed(void *ctx, struct bytes key, struct bytes value)
     uint64_t id;
 
     (void) value;
-    if (!cluster_id_parse(key, &id) || l->view->pub.removed_n >= CLUSTER_REMOVED_MAX)
+    if (!cluster_id_parse(key, &id))
         return damaged(l, "members_removed", key);
     cluster__view_add_removed(l->view, id);
     return 0;
@@ -82,7 +82,7 @@ static int load_alarm(void *ctx, struct bytes key, struct bytes value)
         else if (f.number == 2 && f.type == PB_VARINT)
             kind = f.value;
     }
-    if (r.bad || l->view->pub.alarms_n >= CLUSTER_ALARMS_MAX)
+    if (r.bad)
         return damaged(l, "alarm", key);
     cluster__view_set_alarm(l->view, id, (int) (uint32_t) kind, true);
     return 0;

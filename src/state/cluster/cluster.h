@@ -34,14 +34,14 @@ enum cluster_err {
 #undef X
 };
 
-/* Of a member's JSON: what fits into an entry of the log, and its own attributes.  etcd lets in
- * whatever comes in a request, so what the log holds must be read, however absurd; URLs are as many
- * as fit. */
-#define CLUSTER_JSON_BYTES_MAX ((size_t) 1 << 30)
-#define CLUSTER_URLS_MAX 4096          /* of one member, where a command line names them */
-#define CLUSTER_MEMBERS_MAX 4096       /* members */
-#define CLUSTER_REMOVED_MAX (1u << 24) /* ids of members removed so far */
-#define CLUSTER_ALARMS_MAX 8192        /* more are not activated: clients choose the member ids */
+/* Limits on what is about to be proposed, and on what another process says.  What is in the log or
+ * the store has none of its own: etcd lets in whatever comes in a request, so it was accepted, by
+ * Ketch or by an etcd, and must be read, however absurd. */
+#define CLUSTER_JSON_BYTES_MAX \
+    ((size_t) 1 << 30)           /* of a member: what fits into an entry of the log */
+#define CLUSTER_URLS_MAX 4096    /* of one member, where a command line names them */
+#define CLUSTER_MEMBERS_MAX 4096 /* in a list of members */
+#define CLUSTER_ALARMS_MAX 8192  /* more are not activated: clients choose the member ids */
 
 struct store;
 

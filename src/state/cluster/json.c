@@ -65,7 +65,7 @@ static int parse_as(struct bytes in, enum json_type type, struct json_object **r
     struct json_object *o;
     bool whole;
 
-    if (in.n > CLUSTER_JSON_BYTES_MAX)
+    if (in.n > INT_MAX)
         return err_set(e, ERR_LIMIT, "JSON of %zu bytes", in.n);
     if (!utf8_valid(in)) /* json-c's own check lets overlong forms through */
         return err_set(e, ERR_CORRUPT, "JSON that is not UTF-8");
@@ -179,7 +179,7 @@ static int get_strings(struct json_object *o, const char *key, struct arena *a,
     struct json_object *v;
     const char **strings;
     size_t n;
-    int rc = get_array(o, key, CLUSTER_JSON_BYTES_MAX, &v, &n, e);
+    int rc = get_array(o, key, SIZE_MAX, &v, &n, e);
 
     if (rc != 0 || n == 0)
         return rc;
@@ -286,7 +286,8 @@ int cluster_members_parse(struct bytes in, struct arena *a, struct cluster_membe
                           size_t *ret_n, struct err *e)
 {
     struct json_object *list = NULL;
-    int rc = parse_as(in, json_type_array, &list, e);
+    int rc = in.n > CLUSTER_JSON_BYTES_MAX ? err_set(e, ERR_LIMIT, "JSON of %zu bytes", in.n)
+                                           : parse_as(in, json_type_array, &list, e);
 
     if (rc == 0)
         rc = members_get(list, a, ret, ret_n, e);

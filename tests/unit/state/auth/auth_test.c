@@ -179,6 +179,44 @@ static void state_outlives_a_restart(void **state)
     close_store(a);
 }
 
+#define LONG_BYTES ((size_t) 65 << 20)
+
+/* Permissions beyond any fixed buffer: granted, merged for whoever holds them, and there again when
+ * the store is opened anew.  (Records of more than 64 MiB had stopped the start, and merged keys of
+ * more than 256 MiB the member that applied the grant.)  Here two keys make them; in a cluster many
+ * do. */
+static void what_was_granted_loads(void **state)
+{
+    static const char *const roles[] = {"r", "s"};
+    struct auth_store *a = open_store();
+    uint8_t *key = test_malloc(LONG_BYTES);
+    struct bytes k = bytes_of(key, LONG_BYTES);
+    struct auth_who w;
+
+    (void) state;
+    memset(key, 'k', LONG_BYTES);
+    turn_on(a);
+    assert_int_equal(user_add(a, "u"), API_OK);
+    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+        key[LONG_BYTES - 1] = (uint8_t) ('0' + i);
+        assert_int_equal(role_add(a, roles[i]), API_OK);
+        assert_int_equal(user_grant(a, "u", roles[i]), API_OK);
+        assert_int_equal(role_grant(a, roles[i], RW, k, BYTES_EMPTY), API_OK);
+        auth_publish(a);
+    }
+    auth_free(a);
+    a = open_store();
+    w = who(a, "u");
+    for (int access = AUTH_READ; access <= AUTH_WRITE; access++)
+        assert_int_equal(
+            auth_check_range(auth_now(a), &w, (enum auth_access) access, k, BYTES_EMPTY), API_OK);
+    key[LONG_BYTES - 1] = '2';
+    assert_int_equal(auth_check_range(auth_now(a), &w, AUTH_READ, k, BYTES_EMPTY),
+                     API_PERMISSION_DENIED);
+    test_free(key);
+    close_store(a);
+}
+
 /* A record that is none stops the start. */
 static void damage_is_refused(void **state)
 {
@@ -243,6 +281,7 @@ int main(void)
         cmocka_unit_test(enabling_wants_root),
         cmocka_unit_test(a_deleted_role_leaves_its_users),
         cmocka_unit_test(state_outlives_a_restart),
+        cmocka_unit_test(what_was_granted_loads),
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(questions_are_answered),
     };

@@ -223,7 +223,7 @@ static void deletes_with_prev_kv_read(void **state)
 
 /* ---- against a model ---- */
 
-#define POINTS 16 /* keys "a" to "p" */
+#define POINTS 16 /* keys "a", "a\0", "b", "b\0", and so on */
 
 /* Which points a permission covers; bit POINTS stands for all that comes behind. */
 static uint32_t cover(unsigned from, unsigned to)
@@ -235,10 +235,27 @@ static uint32_t cover(unsigned from, unsigned to)
     return bits;
 }
 
-static struct bytes point(unsigned i, char *mem)
+static struct bytes point(unsigned i, char mem[2])
 {
-    *mem = (char) ('a' + i);
-    return bytes_of(mem, 1);
+    mem[0] = (char) ('a' + i / 2);
+    mem[1] = 0;
+    return bytes_of(mem, 1 + i % 2);
+}
+
+/* A random permission, some of them on a key alone; what it covers. */
+static uint32_t grant_any(struct auth_store *a, struct random *rnd, int type)
+{
+    bool single = random_below(rnd, 3) == 0;
+    unsigned from = (unsigned) random_below(rnd, POINTS), to;
+    char p[2][2];
+    struct bytes end;
+
+    from -= single ? from % 2 : 0; /* between "a\0" alone and "b" there is more */
+    to = single ? from + 1 : from + 1 + (unsigned) random_below(rnd, POINTS + 1 - from);
+    end = to > POINTS ? BYTES_LIT("\0") : point(to, p[1]);
+    assert_int_equal(role_grant(a, "r", type, point(from, p[0]), single ? BYTES_EMPTY : end),
+                     API_OK);
+    return cover(from, to);
 }
 
 /* Random permissions and requests on whole points: allowed exactly when every point is covered. */
@@ -253,25 +270,17 @@ static void merged_spans_are_the_union(void **state)
         uint32_t allowed = 0;
         unsigned n = (unsigned) random_below(rnd, 6);
 
-        for (unsigned i = 0; i < n; i++) {
-            unsigned from = (unsigned) random_below(rnd, POINTS);
-            unsigned to = from + 1 + (unsigned) random_below(rnd, POINTS + 1 - from);
-            char p[2];
-
-            allowed |= cover(from, to);
-            assert_int_equal(role_grant(a, "r", i % 2 ? R : RW, point(from, &p[0]),
-                                        to > POINTS ? BYTES_LIT("\0") : point(to, &p[1])),
-                             API_OK);
-        }
+        for (unsigned i = 0; i < n; i++)
+            allowed |= grant_any(a, rnd, i % 2 ? R : RW);
         auth_check_store(a);
         for (unsigned from = 0; from < POINTS; from++) {
             for (unsigned to = from + 1; to <= POINTS + 1; to++) {
                 uint32_t asked = cover(from, to);
                 struct auth_who w = who(a, "u");
-                char p[2];
-                enum api_error err = auth_check_range(
-                    auth_now(a), &w, AUTH_READ, point(from, &p[0]),
-                    to > POINTS ? BYTES_LIT("\0") : point(to, &p[1]));
+                char p[2][2];
+                enum api_error err = auth_check_range(auth_now(a), &w, AUTH_READ, point(from, p[0]),
+                                                      to > POINTS ? BYTES_LIT("\0")
+                                                                  : point(to, p[1]));
 
                 assert_int_equal(err == API_OK, (asked & ~allowed) == 0);
             }

@@ -1,5 +1,6 @@
 #include "base/endian.h"
 #include "cluster_lib.h"
+#include "wire/pb.h"
 
 /* The records of members are what the reference shows, byte for byte, and are found again. */
 static void member_records(void **state)
@@ -234,6 +235,37 @@ static void conf_state(void **state)
     assert_int_equal(cluster_get_conf_state(f->store, &f->arena, &got, &found, NULL), ERR_CORRUPT);
 }
 
+/* What was applied loads, however much it is: ids that were removed, more than 65,536 of them,
+ * alarms that an etcd took, a member whose record has grown beyond what one change may bring. */
+static void what_was_applied_loads(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = (4 << 20) - 64;
+    const char *url = arena_printf(&f->arena, "http://%0*d@h:1", (int) n - 64, 0);
+    const char *context = arena_printf(&f->arena, "{\"id\":10,\"peerURLs\":[\"%s\"]}", url);
+    const struct cluster_strings client = {&url, 1};
+
+    for (uint64_t i = 0; i <= 65536; i++) {
+        char key[CLUSTER_ID_TEXT_BYTES];
+
+        cluster_id_text(100 + i, key);
+        store_put(f->store, STORE_MEMBERS_REMOVED, bytes_str(key), BYTES_LIT("removed"));
+    }
+    for (uint64_t i = 1; i <= CLUSTER_ALARMS_MAX + 1; i++) {
+        uint8_t key[16], *end = pb_put_u64(pb_put_u64(key, 1, i), 2, 1);
+
+        store_put(f->store, STORE_ALARM, bytes_of(key, (size_t) (end - key)), BYTES_EMPTY);
+    }
+    fixture_restart(f);
+    assert_int_equal(cluster_view(f->c)->removed_n, 65537);
+    assert_true(cluster_view_is_removed(cluster_view(f->c), 65636));
+    assert_int_equal(cluster_view(f->c)->alarms_n, CLUSTER_ALARMS_MAX + 1);
+    assert_int_equal(apply(f, RAFT_CONF_ADD_NODE, 10, context), API_OK);
+    assert_true(cluster_apply_attributes(f->c, 10, "m", &client));
+    fixture_restart(f);
+    assert_string_equal(cluster_view_member(cluster_view(f->c), 10)->client_urls.v[0], url);
+}
+
 /* Records that cannot be right stop the start, naming the bucket. */
 static void damaged_records(void **state)
 {
@@ -287,6 +319,7 @@ int main(void)
         T(alarms_are_limited),
         T(storage_version),
         T(conf_state),
+        T(what_was_applied_loads),
         cmocka_unit_test(damaged_records),
 #undef T
     };
