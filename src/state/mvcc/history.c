@@ -134,6 +134,55 @@ static bool full(const struct history_call *c, const struct history_want *w)
            (w->events != NULL && w->events->bytes >= c->limits.bytes_max);
 }
 
+/* ---- too much of one revision ---- */
+
+static bool in_revision(const struct history_want *w, int64_t main)
+{
+    return !w->closed && w->last_rev == main;
+}
+
+/* The want has nothing of the revision `main`, and gets it in another call.  Returns its bytes. */
+static uint64_t give_back(struct history_call *c, struct history_want *w, int64_t main)
+{
+    uint64_t bytes = w->events->bytes - w->last_at;
+    struct payload *less;
+
+    w->events->bytes = w->last_at;
+    w->events_n = w->last_n;
+    w->revisions_n--;
+    if (w->last_at == 0) {
+        payload_unref(w->events);
+        w->events = NULL;
+        w->cap = 0;
+    } else {
+        less = mem_realloc(w->events, sizeof *less + w->last_at);
+        w->events = less == NULL ? w->events : less;
+    }
+    history__close(c, w, HISTORY_MORE, main);
+    return bytes;
+}
+
+/* The later wants give back what they have of the revision, until half of its bytes are gone or one
+ * want is left. */
+static void thin(struct history_call *c, int64_t main)
+{
+    uint64_t all = 0, gone = 0;
+    size_t first = c->n;
+
+    for (size_t i = c->n; i-- > 0;) {
+        if (in_revision(&c->wants[i], main)) {
+            all += c->wants[i].events->bytes - c->wants[i].last_at;
+            first = i;
+        }
+    }
+    for (size_t i = c->n; i-- > first + 1 && gone < all / 2;) {
+        if (in_revision(&c->wants[i], main))
+            gone += give_back(c, &c->wants[i], main);
+    }
+    c->bytes -= gone;
+    c->bytes_most = MAX(c->bytes_most, c->bytes + c->limits.scan_bytes_max);
+}
+
 void history__give(struct history_call *c, struct history_want *w, struct history_record *r)
 {
     unsigned unwanted = r->tombstone ? WATCH_NODELETE : WATCH_NOPUT;
@@ -147,10 +196,14 @@ void history__give(struct history_call *c, struct history_want *w, struct histor
             return;
         }
         w->last_rev = r->main;
+        w->last_at = w->events == NULL ? 0 : w->events->bytes;
+        w->last_n = w->events_n;
         w->revisions_n++;
     }
     if (!add(c, w, r))
         c->rc = ERR_NOMEM;
+    else if (c->bytes > c->bytes_most)
+        thin(c, r->main);
 }
 
 /* ---- the scan ---- */
@@ -213,7 +266,8 @@ static int walk(struct scan *x, struct store_cursor *cur)
     uint64_t records = 0, bytes_max = c->bytes + c->limits.scan_bytes_max;
     int64_t last = 0;
 
-    /* The first revision always passes: every call gets somewhere. */
+    c->bytes_most = bytes_max + c->limits.scan_bytes_max;
+    /* The first revision passes for one want at least: every call gets somewhere. */
     while (c->open_n > 0 && store_cursor_next(cur, &r) && r.main <= c->to) {
         struct history_record h = {
             .main = r.main, .sub = r.sub, .tombstone = r.tombstone, .value = r.value};
@@ -294,7 +348,7 @@ static void by_index(struct history_call *c)
     if (c->open_n == 0)
         return;
     share = HISTORY_RECORD_COST * (uint64_t) (c->to - lowest(c) + 1) / c->open_n;
-    for (size_t i = 0; i < c->n && c->rc == 0; i++)
+    for (size_t i = 0; i < c->n && c->rc == 0 && c->bytes < c->limits.scan_bytes_max; i++)
         if (!c->wants[i].closed)
             left -= history__by_index(c, &c->wants[i], MIN(share, left));
 }
@@ -317,6 +371,7 @@ int history_scan(const struct mvcc_view *v, struct history_want *wants, size_t n
         .wants = wants,
         .n = n,
         .open_n = n,
+        .bytes_most = UINT64_MAX, /* by the index they are served one after another */
     };
 
     buf_init(&c.deleted, DELETED_BYTES_MAX);

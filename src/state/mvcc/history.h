@@ -6,7 +6,9 @@
  * cheaper.
  *
  * A scan stops at whichever limit comes first and tells each watcher where to go on, so that the
- * thread of a stream does a bounded piece of work at a time.  A revision is never split.
+ * thread of a stream does a bounded piece of work at a time.  A revision is never split: one that
+ * is more for all watchers together than twice the limit of a call is left to some of them, the
+ * rest get it in the calls after; what one watcher gets of one revision has no limit.
  *
  *      v = mvcc_view_pin(reader);
  *      history_scan(v, wants, n, NULL, &e)     until no want is HISTORY_MORE
@@ -26,7 +28,7 @@
 #define HISTORY_REVISIONS_MAX 1000                   /* distinct revisions in one result */
 #define HISTORY_BYTES_MAX ((uint64_t) 4 << 20)       /* of one result; one revision may pass it */
 #define HISTORY_RECORDS_MAX 10000                    /* looked at by one call */
-#define HISTORY_SCAN_BYTES_MAX ((uint64_t) 32 << 20) /* of all results of one call, likewise */
+#define HISTORY_SCAN_BYTES_MAX ((uint64_t) 32 << 20) /* of all results of one call; see below */
 
 enum history_end {
     HISTORY_DONE,      /* all up to the view's revision is there: next_rev is the one after */
@@ -48,6 +50,8 @@ struct history_want {
     struct watch_span span;
     size_t cap;       /* of events, while it grows */
     int64_t last_rev; /* of the newest event in it */
+    size_t last_at;   /* where that revision begins, in bytes ... */
+    uint32_t last_n;  /* ... and events */
     bool closed;      /* no more in this call */
 };
 

@@ -24,9 +24,10 @@ struct history_call {
     struct history_limits limits;
     struct history_want *wants;
     size_t n;
-    size_t open_n;      /* neither closed nor finished */
-    uint64_t bytes;     /* of all results so far */
-    struct buf deleted; /* scratch for the KeyValue of a delete */
+    size_t open_n;       /* neither closed nor finished */
+    uint64_t bytes;      /* of all results so far */
+    uint64_t bytes_most; /* past it a revision is too much for all wants together */
+    struct buf deleted;  /* scratch for the KeyValue of a delete */
     int rc;
 };
 

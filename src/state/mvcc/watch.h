@@ -54,6 +54,11 @@
 #define WATCH_HUB_BYTES_MAX ((uint64_t) 256 << 20)  /* ... and of all streams together */
 #define WATCH_JOIN_GAP_MAX 64 /* revisions that the hub itself reads to let a watcher in */
 
+/* Pairs of an event and a group of watchers that one write is matched to.  Whoever is hit past it
+ * goes behind and reads the write from history, which is done in pieces and elsewhere.  A write
+ * with one event may hit all groups there are. */
+#define WATCH_HITS_MAX (1u << 20)
+
 struct watch_hub;
 struct watch_group;
 struct watch_batch;
@@ -179,6 +184,7 @@ struct watch_hub_config {
     uint64_t stream_notes_max; /* 0: the defaults above */
     uint64_t stream_bytes_max;
     uint64_t hub_bytes_max;
+    uint32_t hits_max;
     uint64_t hash_seed[2]; /* from the process's random source: clients choose the keys */
     /* The pair that an event replaced: mvcc_event_prev_kv.  Called inside watch_publish, once per
      * event and only when a watcher wants it. */
@@ -237,7 +243,7 @@ struct watch_stats {
     uint64_t watchers;     /* live or future: etcd's synced */
     uint64_t groups;       /* distinct ranges and options */
     uint64_t events_total; /* events put into notes */
-    uint64_t behind_total; /* handed back because their stream was full */
+    uint64_t behind_total; /* handed back: their stream was full, or a write hit too many */
     uint64_t queued_bytes; /* in batches not yet freed */
 };
 void watch_stats(const struct watch_hub *h, struct watch_stats *ret);

@@ -49,6 +49,8 @@ struct watch_hub *watch_hub_new(const struct watch_hub_config *cfg)
         h->cfg.stream_bytes_max = WATCH_STREAM_BYTES_MAX;
     if (cfg->hub_bytes_max == 0)
         h->cfg.hub_bytes_max = WATCH_HUB_BYTES_MAX;
+    if (cfg->hits_max == 0)
+        h->cfg.hits_max = WATCH_HITS_MAX;
     h->revision = cfg->revision;
     h->compact_revision = cfg->compact_revision;
     watch_index_init(&h->index, cfg->hash_seed);
@@ -107,7 +109,8 @@ void watch__group_drop_if_empty(struct watch_hub *h, struct watch_group *g)
     if (g->watchers_n != 0)
         return;
     ASSERT(list_empty(&g->watchers));
-    watch_index_remove(&h->index, &g->span);
+    if (!g->over)
+        watch_index_remove(&h->index, &g->span);
     list_remove(&g->link);
     mem_free(g);
 }

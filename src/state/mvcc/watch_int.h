@@ -17,6 +17,8 @@ struct watch_group {
     /* of the write that is being published */
     uint64_t round;
     struct watch_group *next_hit;
+    bool over; /* hit past the limit: it is out of the index, and its watchers go behind */
+    struct watch_group *next_over;
     uint32_t hit_first; /* into hub.hits */
     uint32_t hit_last;
     uint32_t hits_n;
@@ -54,8 +56,9 @@ struct watch_hub {
     uint32_t ev_at;
     struct watch_group *hit_groups;
     struct watch_group **hit_tail;
+    struct watch_group *over; /* to be taken out of the index after this event */
     struct watch_hit *hits;
-    size_t hits_n, hits_cap;
+    size_t hits_n, hits_cap, hits_max;
     struct watch_prev *prevs; /* one for each event, once anyone asked */
     size_t prevs_cap;
     bool prevs_ready;

@@ -2,7 +2,11 @@
  * that was hit what its watchers are told, put a note on each watcher's stream.
  *
  * The encoding is done once for a group, and a write with one event (nearly all of them) is encoded
- * once for all groups that agree on prev_kv. */
+ * once for all groups that agree on prev_kv; not at all for a group whose streams have no room.
+ *
+ * A write of many events that hit many groups is bounded by a number of hits.  Past it each group
+ * that is hit leaves the index at once, so that no later event finds it, and all its watchers go
+ * behind from this write on.  What was counted of it before is forgotten: they read all of it. */
 #include "state/mvcc/watch_codec.h"
 #include "state/mvcc/watch_int.h"
 
@@ -14,7 +18,7 @@ static bool passes(const struct watch_group *g, const struct mvcc_event *ev)
 static uint32_t hit_new(struct watch_hub *h)
 {
     if (h->hits_n == h->hits_cap) {
-        h->hits_cap = h->hits_cap == 0 ? 64 : h->hits_cap * 2;
+        h->hits_cap = MIN(h->hits_cap == 0 ? 64 : h->hits_cap * 2, h->hits_max);
         h->hits = xmem_realloc(h->hits, h->hits_cap * sizeof *h->hits);
     }
     ASSERT(h->hits_n < WATCH_HIT_NONE);
@@ -30,19 +34,32 @@ static void hit(void *ctx, struct watch_span *s)
 
     if (!passes(g, &h->ev[h->ev_at]))
         return;
-    at = hit_new(h);
     if (g->round != h->round) {
         g->round = h->round;
         g->hits_n = 0;
-        g->hit_first = at;
         g->next_hit = NULL;
         *h->hit_tail = g;
         h->hit_tail = &g->next_hit;
-    } else {
-        h->hits[g->hit_last].next = at;
     }
+    if (h->hits_n == h->hits_max) {
+        g->over = true;
+        g->next_over = h->over;
+        h->over = g;
+        return;
+    }
+    at = hit_new(h);
+    if (g->hits_n++ == 0)
+        g->hit_first = at;
+    else
+        h->hits[g->hit_last].next = at;
     g->hit_last = at;
-    g->hits_n++;
+}
+
+/* Not while they are being matched. */
+static void leave_index(struct watch_hub *h)
+{
+    for (; h->over != NULL; h->over = h->over->next_over)
+        watch_index_remove(&h->index, &h->over->span);
 }
 
 /* What the event replaced; looked up once for each event, whoever asks. */
@@ -116,13 +133,19 @@ static struct payload *encoded(struct watch_hub *h, const struct watch_group *g)
 
 static void tell(struct watch_hub *h, struct watch_group *g)
 {
-    struct payload *p = encoded(h, g);
+    struct payload *p = NULL;
+    bool lost = g->over;
 
     LIST_EACH_SAFE (at, &g->watchers) {
         struct watcher *w = CONTAINER_OF(at, struct watcher, in_group);
+        bool room = !lost && watch__room(h, w->stream);
 
         ASSERT(w->next_rev <= h->main);
-        if (p == NULL || !watch__room(h, w->stream)) {
+        if (room && p == NULL) {
+            p = encoded(h, g);
+            lost = p == NULL;
+        }
+        if (!room || lost) {
             watch__hand_back(h, w, h->main, h->main);
             h->behind_total++;
             continue;
@@ -175,12 +198,14 @@ void watch_publish(struct watch_hub *h, int64_t main, const struct mvcc_event *e
     h->ev = ev;
     h->ev_n = n;
     h->hits_n = 0;
+    h->hits_max = MAX((size_t) h->cfg.hits_max, h->index.n);
     h->hit_groups = NULL;
     h->hit_tail = &h->hit_groups;
     for (size_t i = 0; i < n; i++) {
         ASSERT(ev[i].main == main);
         h->ev_at = (uint32_t) i;
         watch_index_match(&h->index, ev[i].key, hit, h);
+        leave_index(h);
     }
     for (g = h->hit_groups; g != NULL; g = next) {
         next = g->next_hit;

@@ -110,8 +110,46 @@ static void bytes_and_records_are_limited(void **state)
     far[0] = want_of(0, "j", "z", 2);
     far[1] = want_of(1, "k", "l", 2);
     scan(far, 2, &limits);
+    assert_int_equal(far[0].end, HISTORY_MORE);
+    assert_int_equal(far[0].next_rev, 3);
     assert_int_equal(far[1].end, HISTORY_MORE);
-    assert_int_equal(far[1].next_rev, 3);
+    assert_int_equal(far[1].next_rev, 2); /* a revision for one is all that this call may hold */
+}
+
+/* One revision that is more for all watchers together than a call may hold: some get it whole, the
+ * rest nothing of it yet, each call some more of them.  What came before it they have. */
+static void a_large_revision_goes_to_some(void **state)
+{
+    static const size_t sizes[] = {2, 7, MODEL_WATCHERS}; /* matched one by one, and by an index */
+    struct history_limits limits = wide;
+    struct history_want w[MODEL_WATCHERS];
+    unsigned calls;
+
+    (void) state;
+    put_many("k", 100); /* up to revision 101 */
+    real_delete(&r, bytes_str("k"), bytes_str("l"));
+    real_turn(&r);
+    limits.scan_bytes_max = 1000;
+    for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
+        size_t n = sizes[k], done = 0;
+
+        for (size_t i = 0; i < n; i++)
+            w[i] = want_of(i, "k", "l", i % 2 == 0 ? 102 : 101);
+        for (calls = 0; done < n; calls++) {
+            size_t events = 0, before = done;
+
+            scan(w, n, &limits);
+            done = 0;
+            for (size_t i = 0; i < n; i++) {
+                assert_true(w[i].events_n <= 1 || w[i].events_n >= 100);
+                events += w[i].events_n;
+                done += w[i].end == HISTORY_DONE;
+            }
+            assert_true(done > before);
+            assert_true(events <= 200 + n);
+        }
+        assert_true(calls > 1);
+    }
 }
 
 /* A start below the compact revision is refused; at it, even a deletion that lies exactly there is
@@ -319,9 +357,10 @@ static void random_histories(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(revisions_are_limited), T(bytes_and_records_are_limited),
-        T(compacted_starts),      T(a_rare_key_goes_by_index),
-        T(without_memory),        cmocka_unit_test(random_histories),
+        T(revisions_are_limited),           T(bytes_and_records_are_limited),
+        T(a_large_revision_goes_to_some),   T(compacted_starts),
+        T(a_rare_key_goes_by_index),        T(without_memory),
+        cmocka_unit_test(random_histories),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

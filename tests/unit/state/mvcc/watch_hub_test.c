@@ -442,6 +442,109 @@ static void bytes_are_bounded(void **state)
     free_kept();
 }
 
+/* Where there is no room nothing is made: not even what was replaced is looked up. */
+static void nothing_is_encoded_without_room(void **state)
+{
+    static char big[1500];
+    struct mvcc_event ev = put_of(0, "big", false);
+    struct mvcc_event two[] = {put_of(20, "k1", false), put_of(20, "k2", false)};
+    struct watch_options o = on("k", "l");
+    static struct watcher a, b;
+
+    (void) state;
+    ev.kv = bytes_of(big, sizeof big);
+    o.prev_kv = true;
+    join(&a, &stream, on("big", NULL));
+    join(&b, &stream, o);
+    for (int64_t rev = 11; rev < 14; rev++) {
+        ev.main = rev;
+        watch_publish(hub, rev, &ev, 1);
+    }
+    watch_flush(hub);
+    assert_int_equal(a.state, WATCH_LIVE);
+    seen_n = 0;
+    watch_publish(hub, 20, two, 2);
+    flush();
+    assert_int_equal(seen_n, 1);
+    assert_note(0, WATCH_BEHIND, &b, 20);
+    assert_int_equal(b.next_rev, 20);
+    assert_int_equal(prev_calls, 0);
+}
+
+/* A write that hits more groups more often than may be kept: whoever is hit past the limit is
+ * behind, from that write on, and is not matched any more; who was hit before is told, and who is
+ * not hit does not notice.  Afterwards all is as ever. */
+static void a_write_that_hits_too_many(void **state)
+{
+    const struct watch_hub_config cfg = {.revision = 10, .compact_revision = 5, .hits_max = 5};
+    struct mvcc_event ev[] = {put_of(11, "a1", false), put_of(11, "a2", false),
+                              put_of(11, "a3", false), put_of(11, "a4", false),
+                              put_of(11, "q", false)};
+    static struct watcher w[5];
+    struct watch_stats st;
+
+    (void) state;
+    watch_hub_free(hub);
+    hub = watch_hub_new(&cfg);
+    join(&w[0], &stream, on("a", "z"));
+    join(&w[1], &other, on("a", "y"));
+    join(&w[2], &stream, on("a1", NULL));
+    join(&w[3], &stream, on("q", NULL));
+    join(&w[4], &stream, on("b", NULL));
+    flush();
+    seen_n = 0;
+    watch_publish(hub, 11, ev, ARRAY_LEN(ev));
+    watch_hub_check(hub);
+    flush();
+    assert_int_equal(seen_n, 4);
+    for (size_t i = 0; i < seen_n; i++) {
+        bool told = seen[i].watcher == &w[2];
+
+        assert_int_equal(seen[i].kind, told ? WATCH_EVENTS : WATCH_BEHIND);
+        assert_int_equal(seen[i].events_n, told ? 1 : 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(w); i++)
+        assert_int_equal(w[i].state, i == 2 || i == 4 ? WATCH_LIVE : WATCH_APART);
+    assert_int_equal(w[0].next_rev, 11);
+    watch_stats(hub, &st);
+    assert_int_equal(st.groups, 2);
+    assert_int_equal(st.behind_total, 3);
+    for (size_t i = 0; i < ARRAY_LEN(w); i++) {
+        if (w[i].state == WATCH_LIVE)
+            continue;
+        w[i].next_rev = 12;
+        assert_int_equal(watch_join(hub, &w[i]), WATCH_JOIN_SYNCED);
+    }
+    flush();
+    seen_n = 0;
+    put(12, "a1");
+    flush();
+    assert_int_equal(seen_n, 3);
+}
+
+/* However few hits are kept, a write of one event may hit all groups there are. */
+static void one_event_hits_all(void **state)
+{
+    const struct watch_hub_config cfg = {.revision = 10, .compact_revision = 5, .hits_max = 1};
+    static struct watcher w[26];
+    static char ends[26][2];
+
+    (void) state;
+    watch_hub_free(hub);
+    hub = watch_hub_new(&cfg);
+    for (size_t i = 1; i < ARRAY_LEN(w); i++) {
+        ends[i][0] = (char) ('a' + i);
+        join(&w[i], &stream, on("a", ends[i]));
+    }
+    flush();
+    seen_n = 0;
+    put(11, "a");
+    flush();
+    assert_int_equal(seen_n, ARRAY_LEN(w) - 1);
+    for (size_t i = 0; i < seen_n; i++)
+        assert_int_equal(seen[i].kind, WATCH_EVENTS);
+}
+
 /* ---- a restored snapshot ---- */
 
 /* Live watchers go on from what they had reached, future ones that were overtaken from their start;
@@ -601,6 +704,9 @@ int main(void)
         T(a_flush_wakes_once),
         T(a_full_stream_lags),
         T(bytes_are_bounded),
+        T(nothing_is_encoded_without_room),
+        T(a_write_that_hits_too_many),
+        T(one_event_hits_all),
         T(restored),
         T(progress_on_request),
         T(no_progress_before_the_start),

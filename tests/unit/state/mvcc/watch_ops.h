@@ -346,6 +346,7 @@ static void run_ops(struct bytes choices)
         .stream_notes_max = 1 + pick(&o, 64),
         .stream_bytes_max = 100 + 200 * pick(&o, 64),
         .hub_bytes_max = 1000 + 1000 * pick(&o, 64),
+        .hits_max = 1 + pick(&o, 32),
     };
 
     fake_init(&f, &limits);
