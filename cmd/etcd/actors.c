@@ -249,6 +249,18 @@ static void hold_core(struct core_thread *t)
     atomic_store(&a->core, CORE_FREE);
 }
 
+/* Sleeps until woken, or until it is time to look whether the core is stalled.  Looking now and
+ * then costs less than being woken before every sync or turn of apply; but beside others nobody
+ * looks for long after the last write to the log, for what would apply be at?  True: woken. */
+static bool wait_beside(struct core_thread *t, bool apart)
+{
+    bool looks = !apart || t->quiet_n < ACTORS_QUIET_LOOKS;
+    bool woken = waker_wait(&t->waker, looks ? ACTORS_STALL_NS : -1);
+
+    t->quiet_n = woken || atomic_load(&t->actors->apply_runs) ? 0 : t->quiet_n + 1;
+    return woken;
+}
+
 static void stand_by(struct core_thread *t)
 {
     struct actors *a = t->actors;
@@ -256,8 +268,7 @@ static void stand_by(struct core_thread *t)
 
     if (atomic_load(&a->guests_out) > 0 && a->stand_in != NULL && is_stalled(a))
         a->stand_in(a->stand_in_ctx);
-    /* Looking now and then costs less than being woken before every sync or turn of apply. */
-    if (!waker_wait(&t->waker, ACTORS_STALL_NS) || !apart)
+    if (!wait_beside(t, apart) || !apart)
         return;
     while (atomic_load(&a->wal_wanted) && !atomic_load(&a->wal_runs) && atomic_load(&a->apart))
         run_wal(a);

@@ -50,6 +50,10 @@
 #define ACTORS_CORES 2
 #define ACTORS_STALL_NS INT64_C(100000000) /* a tick: no election and no lease is that exact */
 
+/* Beside others nobody looks for a stall after so many looks without a write to the log or a turn
+ * of apply: an idle member is not woken for it. */
+#define ACTORS_QUIET_LOOKS 50
+
 /* No tick and no commit minds that, and the holder's plan is that much off anyway. */
 #define ACTORS_LATE_NS INT64_C(1000000)
 
@@ -70,6 +74,7 @@ struct actors {
         struct actors *actors;
         struct thread *thread;
         struct waker waker; /* nobody else waits for it */
+        unsigned quiet_n;   /* looks of the one that stands by since it was last woken */
         bool was_other; /* it got the core from the other thread, whom wakes went to until then */
     } cores[ACTORS_CORES];
     _Atomic unsigned keeper; /* which of them had the core last; the other one stands by */

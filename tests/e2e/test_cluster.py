@@ -231,8 +231,9 @@ def test_a_removed_leader_waits_for_no_watch(new_cluster, ketch_bin):
         call, request = leader.grpc_call('etcdserverpb.Watch/Watch', 'stream_stream')
         requests = queue.Queue()
         requests.put(request(create_request={'key': b'k'}))
+        answers = call(iter(requests.get, None))  # it ends where nobody has it any more
         try:
-            assert next(call(iter(requests.get, None))).created
+            assert next(answers).created
             leader.wait_for(lambda: removed_itself(leader))
             assert leader.process.wait(WAIT_SECONDS) == 0
         finally:
