@@ -282,7 +282,8 @@ static void apply_member_attributes(struct node *n,
 
     if (at != NULL)
         urls = (struct cluster_strings){(const char *const *) at->client_urls, at->n_client_urls};
-    cluster_apply_attributes(n->apply.cluster, r->member_id, at == NULL ? "" : at->name, &urls);
+    n->apply.cluster_changed |= cluster_apply_attributes(n->apply.cluster, r->member_id,
+                                                         at == NULL ? "" : at->name, &urls);
     node__apply_answer(n, w);
 }
 
