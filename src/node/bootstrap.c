@@ -8,14 +8,20 @@
 /* --initial-cluster, one member per name. */
 struct initial {
     struct cluster_member *members; /* ascending id */
-    const char ***urls;             /* their peer_urls, in the order of first mention */
+    const char ***urls;             /* their peer_urls, ascending */
     size_t n;
     const struct cluster_member *self;
 };
 
 /* ---- from the configuration ---- */
 
-/* The URLs that the configuration gives to one name. */
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* The URLs that the configuration gives to one name.  Sorted, as etcd has them: they go into the
+ * first entries, which all members must write alike however their flags put it. */
 static const char **urls_of(const struct node_config *c, const char *name, size_t *ret_n)
 {
     const char **v = xmem_calloc(c->initial_n + 1, sizeof *v);
@@ -25,6 +31,7 @@ static const char **urls_of(const struct node_config *c, const char *name, size_
         if (strcmp(c->initial_names[i], name) == 0)
             v[(*ret_n)++] = c->initial_urls[i];
     }
+    qsort(v, *ret_n, sizeof *v, by_text);
     return v;
 }
 

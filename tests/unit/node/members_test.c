@@ -1,7 +1,7 @@
 /* Membership: what members and their limits make of a change, and what is told of it. */
-#include "lib/cm.h"
 #include "lib/node/others.h"
 #include "node/node_int.h"
+#include "unit/node/lone.h"
 
 /* ---- what the peer side is told ---- */
 
@@ -43,10 +43,37 @@ static void what_a_member_publishes_is_told(void **state)
     test_free(o);
 }
 
+/* ---- the first entries ---- */
+
+/* The URLs of a member are in ascending order, however its flags list them: every member writes the
+ * same first entries, and keeps the same membership. */
+static void urls_of_a_new_member_are_sorted(void **state)
+{
+    static const char *const names[] = {"m", "m", "m"};
+    static const char *const urls[] = {"http://localhost:2382", "http://localhost:2380",
+                                       "http://localhost:2381"};
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = lone_new(disk, 1);
+    const struct cluster_member *self;
+
+    (void) state;
+    m->cfg.initial_names = names;
+    m->cfg.initial_urls = urls;
+    m->cfg.initial_n = ARRAY_LEN(names);
+    lone_open(m);
+    self = &node_cluster_view(m->node)->members[0];
+    assert_int_equal(self->peer_urls.n, 3);
+    assert_string_equal(self->peer_urls.v[0], urls[1]);
+    assert_string_equal(self->peer_urls.v[1], urls[2]);
+    assert_string_equal(self->peer_urls.v[2], urls[0]);
+    lone_end(m, disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_member_publishes_is_told),
+        cmocka_unit_test(urls_of_a_new_member_are_sorted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
