@@ -24,7 +24,10 @@ static int join_existing(const struct peer_discovery *d, struct arena *a, struct
                          struct peer_discovered *ret, struct err *e)
 {
     int rc = peer_discover(d, a, ret, e);
+    struct cluster_view theirs = {.members = ret->members, .members_n = ret->members_n};
 
+    if (rc == 0 && !cluster_learners_fit(&theirs, nc->learners_max))
+        rc = err_set(e, ERR_INVALID, CLUSTER_TOO_MANY_LEARNERS_TEXT);
     if (rc == 0) {
         nc->joined_member_id = ret->self->id;
         nc->joined_cluster_id = ret->cluster_id;

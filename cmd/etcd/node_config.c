@@ -47,7 +47,7 @@ struct node_config node_config_of(const struct config *c)
         .snapshots_max = (unsigned) c->max_snapshots,
         .force_new_cluster = c->force_new_cluster,
         .strict_reconfig = c->strict_reconfig_check,
-        .learners_max = (size_t) c->max_learners,
+        .learners_max = c->max_learners,
         .level = level_of(c),
         .simple_tokens = server_simple_tokens(c),
         .token_ttl_ns = (mono_ns) (c->auth_token_ttl == 0 ? 300 : c->auth_token_ttl) * 1000000000,

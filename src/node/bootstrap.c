@@ -168,9 +168,12 @@ static int open_files(struct node *n, wall_ms wall, struct err *e)
 
 int node__open_new(struct node *n, wall_ms wall, struct err *e)
 {
+    static const struct cluster_view nobody;
     struct initial in;
-    int rc;
+    int rc = node__check_learners(n, &nobody, e);
 
+    if (rc != 0)
+        return rc;
     if (n->cfg.initial_existing) {
         n->member_id = n->cfg.joined_member_id;
         n->cluster_id = n->cfg.joined_cluster_id;

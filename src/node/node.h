@@ -93,7 +93,7 @@ struct node_config {
     unsigned snapshots_max;      /* likewise */
     bool force_new_cluster;   /* a directory that was in use: the others are no members any more */
     bool strict_reconfig;     /* no change that could cost the majority */
-    size_t learners_max;      /* 0: the default */
+    int64_t learners_max;     /* below 0 is less than none: it does not start */
     bool simple_tokens;       /* who logs in is given one (--auth-token simple) */
     mono_ns token_ttl_ns;     /* of such a token, since its last use */
     enum node_level level;    /* --emulated-version */

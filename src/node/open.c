@@ -58,6 +58,13 @@ int node__make_dirs(struct node *n, struct err *e)
     return rc;
 }
 
+int node__check_learners(const struct node *n, const struct cluster_view *v, struct err *e)
+{
+    return cluster_learners_fit(v, n->cfg.learners_max)
+               ? 0
+               : err_set(e, ERR_INVALID, CLUSTER_TOO_MANY_LEARNERS_TEXT);
+}
+
 /* ---- all together ---- */
 
 static void init_queues(struct node *n)

@@ -6,6 +6,9 @@
 
 /* open.c */
 NODISCARD int node__make_dirs(struct node *n, struct err *e);
+/* ERR_INVALID: these are more learners than this member may start with. */
+NODISCARD int node__check_learners(const struct node *n, const struct cluster_view *v,
+                                   struct err *e);
 
 /* open_state.c */
 NODISCARD int node__open_store(struct node *n, struct err *e);

@@ -99,6 +99,8 @@ int node__open_state(struct node *n, struct err *e)
     int rc = node__open_cluster(n, e);
 
     if (rc == 0)
+        rc = node__check_learners(n, cluster_view(n->apply.cluster), e);
+    if (rc == 0)
         rc = node__open_auth(n, e);
     if (rc == 0)
         rc = node__open_leases(n, e);

@@ -1,12 +1,16 @@
 """What members tell one another of the membership, what they count on, and the limits of it."""
 import json
 
+import grpc
 import pytest
 
 from cluster_lib import Cluster
 from test_cluster import member_list
 from test_downgrade import restart
+from test_join import end_of_start
 from test_peer_pages import ask
+
+TOO_MANY_LEARNERS = 'membership: too many learner members in cluster'
 
 
 @pytest.fixture
@@ -32,3 +36,28 @@ def test_the_peer_page_shows_what_a_member_publishes(cluster_of, ketch_bin):
             m.wait_for(lambda m=m: member_list(m)[b.name].clientURLs == [url])
             m.wait_for(lambda m=m: listed(m) == {x.name: list(x.clientURLs) for x in member_list(m).values()})
         assert listed(a)[b.name] == [url]
+
+
+def test_more_learners_than_a_member_may_start_with(cluster_of, ketch_bin):
+    """Neither where it has been before, nor where it joins."""
+    with cluster_of([ketch_bin / 'etcd'], '--max-learners', '2') as c:
+        m = c.members[0]
+        new = c.add(ketch_bin / 'etcd', m, learner=True)
+        c.add(ketch_bin / 'etcd', m, learner=True)
+        with pytest.raises(grpc.RpcError) as e:
+            c.add(ketch_bin / 'etcd', m, learner=True)
+        assert e.value.details() == 'etcdserver: too many learner members in cluster'
+        at = new.flags.index('--initial-cluster') + 1
+        new.flags[at] += f',m3=http://127.0.0.1:{c.members[2].peer_port}'
+        new.use(ketch_bin / 'etcd')
+        status, error = end_of_start(new)
+        assert status == 1 and error.endswith(TOO_MANY_LEARNERS)
+        assert not (new.data_dir / 'member').exists()
+        new.command += ['--max-learners', '2']
+        new.start(wait=False)
+        new.wait_for(lambda: (s := new.status()) is not None and s.isLearner)
+        m.stop()
+        m.channel = None
+        m.command[m.command.index('--max-learners') + 1] = '1'
+        status, error = end_of_start(m)
+        assert status == 1 and error.endswith(TOO_MANY_LEARNERS)

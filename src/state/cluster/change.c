@@ -64,21 +64,26 @@ static enum api_error check_promote(const struct cluster_member *present)
     return present->is_learner ? API_OK : API_MEMBER_NOT_LEARNER;
 }
 
+static int64_t learners(const struct cluster_view *v)
+{
+    return (int64_t) (v->members_n - cluster_view_voters(v));
+}
+
 static enum api_error check_add(const struct cluster_view *v, const struct cluster_change *ch,
-                                size_t learners_max)
+                                int64_t learners_max)
 {
     if (cluster_view_member(v, ch->member.id) != NULL)
         return API_MEMBER_EXIST;
     if (url_in_use(v, &ch->member.peer_urls, 0))
         return API_PEER_URL_EXIST;
     if (ch->type == RAFT_CONF_ADD_LEARNER_NODE && ch->member.is_learner &&
-        v->members_n - cluster_view_voters(v) >= learners_max)
+        learners(v) >= learners_max)
         return API_TOO_MANY_LEARNERS;
     return API_OK;
 }
 
 enum api_error cluster_check_change(const struct cluster_view *v, const struct cluster_change *ch,
-                                    size_t learners_max)
+                                    int64_t learners_max)
 {
     const struct cluster_member *present = cluster_view_member(v, ch->member.id);
 
@@ -96,6 +101,11 @@ enum api_error cluster_check_change(const struct cluster_view *v, const struct c
         return url_in_use(v, &ch->member.peer_urls, ch->member.id) ? API_PEER_URL_EXIST : API_OK;
     }
     UNREACHABLE();
+}
+
+bool cluster_learners_fit(const struct cluster_view *v, int64_t learners_max)
+{
+    return learners(v) <= learners_max;
 }
 
 /* ---- the strict check before proposing ---- */

@@ -240,9 +240,8 @@ static void apply_member(struct cluster *c, const struct cluster_member *m)
 enum api_error cluster_apply_change(struct cluster *c, const struct cluster_change *ch)
 {
     const struct cluster_view *v = &c->view->pub;
-    size_t learners_max = c->cfg.learners_max == 0 ? CLUSTER__LEARNERS_MAX : c->cfg.learners_max;
     const struct cluster_member *present = cluster_view_member(v, ch->member.id);
-    enum api_error err = cluster_check_change(v, ch, learners_max);
+    enum api_error err = cluster_check_change(v, ch, c->cfg.learners_max);
     struct cluster_member m;
 
     if (err != API_OK)

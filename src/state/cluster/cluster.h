@@ -115,7 +115,7 @@ struct cluster_config {
     uint64_t cluster_id;
     uint64_t local_id;
     cluster_version level; /* --emulated-version: 3.5, 3.6 or 3.7 */
-    size_t learners_max;   /* --max-learners; 0: the default of 1 */
+    int64_t learners_max;  /* --max-learners; below 0 is less than none */
 };
 
 /* Loads everything from the store.  Also after a snapshot has replaced the store: free the old one,
@@ -166,7 +166,12 @@ bool cluster_change_context_put(const struct cluster_change *ch, struct buf *out
 /* API_OK, or what the change's caller is answered: MEMBER_NOT_FOUND (unknown or removed before),
  * MEMBER_EXIST, PEER_URL_EXIST, TOO_MANY_LEARNERS, MEMBER_NOT_LEARNER. */
 enum api_error cluster_check_change(const struct cluster_view *v, const struct cluster_change *ch,
-                                    size_t learners_max);
+                                    int64_t learners_max);
+
+/* False: there are more learners than a member with this limit may start with (etcd's
+ * ValidateMaxLearnerConfig), and these are etcd's words for it. */
+#define CLUSTER_TOO_MANY_LEARNERS_TEXT "membership: too many learner members in cluster"
+bool cluster_learners_fit(const struct cluster_view *v, int64_t learners_max);
 
 /* Checks and, when it is allowed, applies.  On an error nothing changed, and raft is to be given
  * the change with node id 0. */

@@ -6,7 +6,6 @@
 
 #include "state/cluster/cluster.h"
 
-#define CLUSTER__LEARNERS_MAX 1
 #define CLUSTER__VIEW_BYTES_MAX ((size_t) 16 << 30)    /* never met: memory ends before */
 #define CLUSTER__TEXT_BYTES_MAX CLUSTER_JSON_BYTES_MAX /* of JSON that we write */
 

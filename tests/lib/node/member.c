@@ -89,6 +89,7 @@ struct node_config member_config(const char *data_dir)
         .compaction_sleep_ms = 10,
         .wals_max = 5,
         .snapshots_max = 5,
+        .learners_max = 1,
         .level = NODE_LEVEL_3_7,
         .wal_segment_bytes = 256 * 1024,
     };

@@ -262,6 +262,7 @@ static void configure(const struct sim_member *m, struct node_config *c, const c
         .compaction_sleep_ms = 10,
         .wals_max = 5,
         .snapshots_max = 5,
+        .learners_max = 1,
         .strict_reconfig = s->setup.strict,
         .level = NODE_LEVEL_3_7,
         .corrupt_check_ns = s->setup.corrupt_check_ns,

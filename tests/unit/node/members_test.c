@@ -3,6 +3,94 @@
 #include "node/node_int.h"
 #include "unit/node/lone.h"
 
+#define TOO_MANY_LEARNERS "membership: too many learner members in cluster"
+
+/* ---- helpers ---- */
+
+static struct call *change(struct member *m, struct cluster_change *ch)
+{
+    struct call *c = test_malloc(sizeof *c);
+
+    *c = (struct call){.r = {.kind = NODE_REQ_MEMBER_CHANGE,
+                             .sink = &m->sink,
+                             .arena = arena_new((size_t) 1 << 20),
+                             .change = ch}};
+    if (ch->member.name == NULL)
+        ch->member.name = "";
+    node_submit(m->node, &c->r);
+    return c;
+}
+
+static void forget(struct call *c)
+{
+    arena_free(c->r.arena);
+    test_free(c);
+}
+
+/* What the caller was told. */
+static struct node_result done(struct member *m, struct cluster_change *ch)
+{
+    struct call *c = change(m, ch);
+    struct node_result res;
+
+    if (!member_run(m, 20000, &c->answered))
+        fail_msg("died: %s", m->died);
+    assert_true(c->answered);
+    res = c->r.result;
+    res.msg = NULL; /* it goes with the arena */
+    forget(c);
+    return res;
+}
+
+static struct node_result add(struct member *m, const char *url, bool learner)
+{
+    const char *const urls[] = {url};
+    struct cluster_change ch = {.type = learner ? RAFT_CONF_ADD_LEARNER_NODE : RAFT_CONF_ADD_NODE,
+                                .member = {.peer_urls = {urls, 1}, .is_learner = learner}};
+
+    return done(m, &ch);
+}
+
+/* Messages to the others are lost. */
+static void no_send(void *ctx, const struct raft_message *m, size_t n)
+{
+    (void) ctx;
+    (void) m;
+    (void) n;
+}
+
+static void no_members(void *ctx, const struct cluster_view *v)
+{
+    (void) ctx;
+    (void) v;
+}
+
+static mono_ns never_active(void *ctx, raft_id id)
+{
+    (void) ctx;
+    (void) id;
+    return 0;
+}
+
+static void no_ask(void *ctx, struct node_question *q)
+{
+    (void) ctx;
+    q->done(q, 0, BYTES_EMPTY);
+}
+
+static const struct node_transport into_the_void = {
+    .send = no_send, .members = no_members, .active_since = never_active, .ask = no_ask};
+
+static struct member *lone_with_learners(struct simdisk *disk, int64_t learners_max)
+{
+    struct member *m = lone_new(disk, 1);
+
+    m->transport = &into_the_void;
+    m->cfg.learners_max = learners_max;
+    lone_open(m);
+    return m;
+}
+
 /* ---- what the peer side is told ---- */
 
 static char told[64]; /* the client URL of the second member, as the transport heard it last */
@@ -69,11 +157,67 @@ static void urls_of_a_new_member_are_sorted(void **state)
     lone_end(m, disk);
 }
 
+/* ---- learners ---- */
+
+/* The limit is what the flag says: none where it is 0. */
+static void learners_up_to_the_limit(void **state)
+{
+    (void) state;
+    for (int64_t max = 0; max <= 2; max++) {
+        struct simdisk *disk = simdisk_new(1);
+        struct member *m = lone_with_learners(disk, max);
+        char url[32];
+
+        for (int64_t i = 0; i <= max; i++) {
+            snprintf(url, sizeof url, "http://learner:%d", (int) i + 1);
+            assert_int_equal(add(m, url, true).err, i < max ? API_OK : API_TOO_MANY_LEARNERS);
+        }
+        lone_end(m, disk);
+    }
+}
+
+static void does_not_start(struct member *m)
+{
+    struct err e = ERR_INIT;
+
+    assert_int_equal(member_open(m, &e), ERR_INVALID);
+    assert_string_equal(e.msg, TOO_MANY_LEARNERS);
+}
+
+/* A member does not start where there are more learners than its limit; less than none is too few
+ * for any, and nothing is made for such a one. */
+static void too_many_learners_to_start(void **state)
+{
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = lone_new(disk, 1);
+
+    (void) state;
+    m->cfg.learners_max = -1;
+    does_not_start(m);
+    m->cfg.initial_existing = true;
+    m->cfg.joined_member_id = 7;
+    does_not_start(m);
+    test_free(m);
+    m = lone_with_learners(disk, 2);
+    assert_int_equal(add(m, "http://learner:1", true).err, API_OK);
+    assert_int_equal(add(m, "http://learner:2", true).err, API_OK);
+    member_close(m);
+    m->cfg.learners_max = 1;
+    does_not_start(m);
+    m->cfg.learners_max = -1;
+    does_not_start(m);
+    m->cfg.learners_max = 2;
+    lone_open(m);
+    lone_end(m, disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_member_publishes_is_told),
         cmocka_unit_test(urls_of_a_new_member_are_sorted),
+        cmocka_unit_test(learners_up_to_the_limit),
+        cmocka_unit_test(too_many_learners_to_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,7 @@ static struct node_config world_node_config(void)
         .compaction_sleep_ms = 1,
         .wals_max = 5,
         .snapshots_max = 5,
+        .learners_max = 1,
         .level = NODE_LEVEL_3_7,
         .simple_tokens = server_simple_tokens(c),
         .token_ttl_ns = (mono_ns) c->auth_token_ttl * 1000000000,

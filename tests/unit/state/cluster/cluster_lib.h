@@ -19,7 +19,8 @@ struct fixture {
 static inline void fixture_open(struct fixture *f)
 {
     const struct store_config sc = {.disk = simdisk_disk(f->disk), .path = "db"};
-    const struct cluster_config cc = {.cluster_id = 77, .local_id = 1, .level = f->level};
+    const struct cluster_config cc = {
+        .cluster_id = 77, .local_id = 1, .level = f->level, .learners_max = 1};
     struct err e = ERR_INIT;
 
     if (store_open(&sc, &f->store, &e) != 0 || cluster_open(&cc, f->store, &f->c, &e) != 0)
