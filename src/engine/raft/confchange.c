@@ -247,13 +247,31 @@ int raft__conf_leave_joint(struct raft_tracker *t, struct err *e)
     return plan_end(p, t, 0);
 }
 
+static bool goes_joint(const struct raft_conf_change_v2 *c)
+{
+    return c->transition != RAFT_CONF_AUTO || c->changes_n > 1;
+}
+
+int raft__conf_fits(const struct raft_tracker *t, const struct raft_conf_change_v2 *c,
+                    struct err *e)
+{
+    struct plan *p = plan_new(t, 0);
+    int rc;
+
+    if (goes_joint(c))
+        p->members.outgoing = p->members.incoming;
+    rc = plan_changes(p, c->changes, c->changes_n, e);
+    mem_free(p);
+    return rc;
+}
+
 int raft__conf_apply(struct raft_tracker *t, raft_index last, const struct raft_conf_change_v2 *c,
                      struct err *e)
 {
     ASSERT(c->changes != NULL || c->changes_n == 0);
     if (c->transition == RAFT_CONF_AUTO && c->changes_n == 0)
         return raft__conf_leave_joint(t, e);
-    if (c->transition != RAFT_CONF_AUTO || c->changes_n > 1)
+    if (goes_joint(c))
         return raft__conf_enter_joint(t, last, c->transition != RAFT_CONF_JOINT_EXPLICIT,
                                       c->changes, c->changes_n, e);
     return raft__conf_simple(t, last, c->changes, c->changes_n, e);

@@ -25,6 +25,10 @@ NODISCARD int raft__conf_enter_joint(struct raft_tracker *t, raft_index last, bo
                                      struct err *e);
 NODISCARD int raft__conf_leave_joint(struct raft_tracker *t, struct err *e);
 
+/* Whether `c` could come into force now: the errors of raft__conf_apply, and nothing changes. */
+NODISCARD int raft__conf_fits(const struct raft_tracker *t, const struct raft_conf_change_v2 *c,
+                              struct err *e);
+
 /* The kind that `c` asks for. */
 NODISCARD int raft__conf_apply(struct raft_tracker *t, raft_index last,
                                const struct raft_conf_change_v2 *c, struct err *e);

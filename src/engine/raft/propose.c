@@ -65,6 +65,7 @@ static const char *why_not(const struct raft *r, const struct raft_conf_change_v
 {
     bool joint = raft__tracker_is_joint(&r->tracker);
     bool leaves = c->changes_n == 0;
+    struct err e = ERR_INIT;
 
     ASSERT(r->state == RAFT_LEADER);
     /* One at a time: the next is judged by the configuration that this one leads to. */
@@ -78,7 +79,11 @@ static const char *why_not(const struct raft *r, const struct raft_conf_change_v
         return "must transition out of joint config first";
     if (!joint && leaves)
         return "not in joint state; refusing empty conf change";
-    return NULL;
+    /* Once it is committed every member has to apply it, and one that it does not fit stops. */
+    if (raft__conf_fits(&r->tracker, c, &e) == 0)
+        return NULL;
+    (void) snprintf(buf, n, "%s", e.msg);
+    return buf;
 }
 
 static void trace_refused(const struct raft *r, const struct raft_conf_change_v2 *c,

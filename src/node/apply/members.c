@@ -3,6 +3,10 @@
  */
 #include "node/node_int.h"
 
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
+#define TOO_MANY_TEXT \
+    "etcdserver: too many members in cluster: there may be " TEXT_OF(RAFT_MEMBERS_MAX)
 #define HEALTHY_NS INT64_C(5000000000) /* connected for so long: a member counts as healthy */
 
 /* ---- the strict checks ---- */
@@ -64,6 +68,14 @@ static bool is_last_voter(struct node *n, const struct cluster_change *ch)
            cluster_view_voters(v) == 1;
 }
 
+/* No core of this version knows more, and an entry that it cannot apply would stop every member. */
+static bool is_full(struct node *n, const struct cluster_change *ch)
+{
+    bool adds = ch->type == RAFT_CONF_ADD_NODE || ch->type == RAFT_CONF_ADD_LEARNER_NODE;
+
+    return adds && !ch->promote && cluster_view(n->apply.cluster)->members_n >= RAFT_MEMBERS_MAX;
+}
+
 static enum api_error may_change(struct node *n, const struct cluster_change *ch)
 {
     if (is_last_voter(n, ch))
@@ -120,6 +132,10 @@ void node__member_change_check(struct node *n, struct node_request *r)
         err = cluster_check_change(v, ch, n->cfg.learners_max);
     if (err != API_OK) {
         node__fail(n, &n->apply.out, r, err);
+        return;
+    }
+    if (is_full(n, ch)) {
+        node__fail_text(n, &n->apply.out, r, GRPC_FAILED_PRECONDITION, TOO_MANY_TEXT);
         return;
     }
     if (node__actor_stopped(n, NODE_RAFT)) /* as in node__propose_own */

@@ -1,4 +1,5 @@
 /* Membership: what members and their limits make of a change, and what is told of it. */
+#include "engine/raft/raft_limits.h"
 #include "lib/node/others.h"
 #include "node/node_int.h"
 #include "unit/node/lone.h"
@@ -49,6 +50,14 @@ static struct node_result add(struct member *m, const char *url, bool learner)
                                 .member = {.peer_urls = {urls, 1}, .is_learner = learner}};
 
     return done(m, &ch);
+}
+
+static raft_index committed(struct member *m)
+{
+    struct node_status st;
+
+    node_status(m->node, &st);
+    return st.commit;
 }
 
 /* Messages to the others are lost. */
@@ -211,6 +220,38 @@ static void too_many_learners_to_start(void **state)
     lone_end(m, disk);
 }
 
+/* ---- how many there may be ---- */
+
+/* One more than the core can count is refused before it is in the log, where it would stop every
+ * member, at each of its starts. */
+static void one_member_too_many(void **state)
+{
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = lone_with_learners(disk, 2 * RAFT_MEMBERS_MAX);
+    struct node_result res;
+    raft_index commit;
+    char url[32];
+
+    (void) state;
+    member_may_die();
+    for (int i = 1; i < RAFT_MEMBERS_MAX; i++) {
+        snprintf(url, sizeof url, "http://learner:%d", i);
+        assert_int_equal(add(m, url, true).err, API_OK);
+    }
+    for (int learner = 0; learner < 2; learner++) {
+        commit = committed(m);
+        res = add(m, "http://last:1", learner);
+        assert_int_equal(res.code, GRPC_FAILED_PRECONDITION);
+        assert_string_equal(res.text, "etcdserver: too many members in cluster: there may be 128");
+        assert_int_equal(committed(m), commit);
+    }
+    member_close(m);
+    lone_open(m);
+    assert_int_equal(node_cluster_view(m->node)->members_n, RAFT_MEMBERS_MAX);
+    lone_end(m, disk);
+    member_must_live();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +259,7 @@ int main(void)
         cmocka_unit_test(urls_of_a_new_member_are_sorted),
         cmocka_unit_test(learners_up_to_the_limit),
         cmocka_unit_test(too_many_learners_to_start),
+        cmocka_unit_test(one_member_too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

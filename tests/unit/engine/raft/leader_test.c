@@ -102,6 +102,50 @@ static void one_change_at_a_time(void **state)
     owner_done(&o);
 }
 
+static enum raft_entry_type last_type(struct owner *o)
+{
+    struct raft_entry_list l = {0};
+    raft_index last = raft_get_last_index(o->raft);
+    enum raft_entry_type type;
+
+    assert_int_equal(raft__log_slice(&o->raft->log, last, last + 1, UINT64_MAX, &l), 0);
+    type = l.v[0].type;
+    raft_entry_list_done(&l);
+    return type;
+}
+
+/* What no member could apply does not get into the log, whoever proposes it: one member more than
+ * there may be, and the removal of the last voter. */
+static void changes_that_do_not_fit(void **state)
+{
+    struct raft_conf_change c = {.type = RAFT_CONF_ADD_LEARNER_NODE};
+    struct owner o;
+
+    (void) state;
+    owner_init(&o, 1);
+    owner_start(&o);
+    become_leader(&o);
+    for (c.node_id = 2; c.node_id <= RAFT_MEMBERS_MAX; c.node_id++) {
+        assert_int_equal(raft_propose_conf_change(o.raft, &c), 0);
+        assert_int_equal(last_type(&o), RAFT_ENTRY_CONF_CHANGE);
+        run(&o);
+    }
+    assert_int_equal(raft_propose_conf_change(o.raft, &c), 0);
+    assert_int_equal(last_type(&o), RAFT_ENTRY_NORMAL);
+    run(&o);
+    c.type = RAFT_CONF_REMOVE_NODE;
+    c.node_id = 1;
+    assert_int_equal(raft_propose_conf_change(o.raft, &c), 0);
+    assert_int_equal(last_type(&o), RAFT_ENTRY_NORMAL);
+    run(&o);
+    c.type = RAFT_CONF_ADD_NODE; /* a learner becomes a voter: nobody more */
+    c.node_id = 2;
+    assert_int_equal(raft_propose_conf_change(o.raft, &c), 0);
+    assert_int_equal(last_type(&o), RAFT_ENTRY_CONF_CHANGE);
+    run(&o);
+    owner_done(&o);
+}
+
 /* Uncommitted data is bounded: a single large proposal passes, more are dropped until it is
  * applied. */
 static void uncommitted_limit(void **state)
@@ -599,6 +643,7 @@ int main(void)
         cmocka_unit_test(strange_messages_to_a_leader),
         cmocka_unit_test(unreadable_change),
         cmocka_unit_test(one_change_at_a_time),
+        cmocka_unit_test(changes_that_do_not_fit),
         cmocka_unit_test(uncommitted_limit),
         cmocka_unit_test(read_limits),
         cmocka_unit_test(false_echoes),
