@@ -194,7 +194,7 @@ enum node_request_kind {
     NODE_REQ_WAIT_APPLIED,
     /* Answered by the apply actor from the state; `msg` is the decoded request.  Those about leases
      * are refused where `username` has not the right. */
-    NODE_REQ_MEMBER_LIST,     /* -> MemberListResponse */
+    NODE_REQ_MEMBER_LIST,     /* -> MemberListResponse: of this member's view */
     NODE_REQ_LEASE_KEEPALIVE, /* lease_id -> LeaseKeepAliveResponse; TTL 0 when unknown */
     NODE_REQ_LEASE_TTL,       /* lease_id, keys -> LeaseTimeToLiveResponse */
     NODE_REQ_LEASE_LIST,      /* -> LeaseLeasesResponse */
@@ -305,7 +305,6 @@ struct node_request {
     int64_t lease_id;
     int64_t revision;
     bool keys;
-    bool linearizable;
     struct watcher *watcher;
     struct watch_stream *stream;
     size_t watchers_n;

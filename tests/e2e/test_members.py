@@ -4,7 +4,7 @@ import json
 import grpc
 import pytest
 
-from cluster_lib import Cluster
+from cluster_lib import PROMPT, Cluster
 from test_cluster import member_list
 from test_downgrade import restart
 from test_join import end_of_start
@@ -36,6 +36,23 @@ def test_the_peer_page_shows_what_a_member_publishes(cluster_of, ketch_bin):
             m.wait_for(lambda m=m: member_list(m)[b.name].clientURLs == [url])
             m.wait_for(lambda m=m: listed(m) == {x.name: list(x.clientURLs) for x in member_list(m).values()})
         assert listed(a)[b.name] == [url]
+
+
+def test_a_list_of_members_that_asks_for_a_quorum(cluster_of, ketch_bin):
+    """Without a majority a linearizable list is refused, and one of the member's own view is given."""
+    with cluster_of([ketch_bin / 'etcd'] * 3, *PROMPT) as c:
+        m = c.members[0]
+
+        def names(**fields):
+            return {x.name for x in m.grpc('etcdserverpb.Cluster/MemberList')(**fields).members}
+
+        assert names(linearizable=True) == names() == {'m1', 'm2', 'm3'}
+        for other in c.members[1:]:
+            other.kill()
+        with pytest.raises(grpc.RpcError) as e:
+            names(linearizable=True)
+        assert e.value.details() in ('etcdserver: request timed out', 'etcdserver: leader changed')
+        assert names() == {'m1', 'm2', 'm3'}
 
 
 def test_more_learners_than_a_member_may_start_with(cluster_of, ketch_bin):

@@ -21,19 +21,25 @@ static void members_done(struct req *r)
     reply_message(r->call, &h, res->msg);
 }
 
+/* A read index has been reached, where one was asked for. */
+static void list_run(struct req *r)
+{
+    struct req *ask;
+
+    if (reply_failed(r->call, &r->node.result))
+        return;
+    ask = req_new(r->call, NODE_REQ_MEMBER_LIST, members_done);
+    if (ask != NULL)
+        req_submit(ask);
+}
+
 static void list(struct call *c, struct bytes message)
 {
     Etcdserverpb__MemberListRequest *q;
-    struct req *r;
 
     count_received(c, METHOD_MEMBER_LIST);
-    if (!REQUEST_DECODE(c, etcdserverpb__member_list_request, message, &q))
-        return;
-    r = req_new(c, NODE_REQ_MEMBER_LIST, members_done);
-    if (r == NULL)
-        return;
-    r->node.linearizable = q->linearizable;
-    req_submit(r);
+    if (REQUEST_DECODE(c, etcdserverpb__member_list_request, message, &q))
+        read_when(c, !q->linearizable, NULL, list_run);
 }
 
 /* ---- changes ---- */
