@@ -115,10 +115,22 @@ static bool promote_elsewhere(struct node *n, struct node_request *r)
     return true;
 }
 
+/* What the log would refuse whatever comes before it costs nothing when it is refused here. Nothing
+ * else is refused: this member may be behind, and where it knows of no such member, or of one that
+ * has these URLs, the entry that adds the one or removes the other may be on its way. */
+static enum api_error is_hopeless(struct node *n, const struct cluster_change *ch)
+{
+    const struct cluster_view *v = cluster_view(n->apply.cluster);
+
+    if (cluster_view_is_removed(v, ch->member.id))
+        return API_MEMBER_NOT_FOUND;
+    /* The leader has been asked, and a voter never becomes a learner again. */
+    return ch->promote ? cluster_check_change(v, ch, n->cfg.learners_max) : API_OK;
+}
+
 void node__member_change_check(struct node *n, struct node_request *r)
 {
     struct cluster_change *ch = r->change;
-    const struct cluster_view *v = cluster_view(n->apply.cluster);
     enum api_error err;
 
     if (ch->promote && promote_elsewhere(n, r))
@@ -126,10 +138,8 @@ void node__member_change_check(struct node *n, struct node_request *r)
     if (ch->type != RAFT_CONF_REMOVE_NODE && ch->member.id == 0)
         ch->member.id = cluster_member_id(&ch->member.peer_urls, "", n->apply.wall / 1000);
     err = may_change(n, ch);
-    /* What the log would refuse costs nothing when it is refused here. */
-    if (err == API_OK &&
-        (ch->promote || ch->type == RAFT_CONF_REMOVE_NODE || ch->type == RAFT_CONF_UPDATE_NODE))
-        err = cluster_check_change(v, ch, n->cfg.learners_max);
+    if (err == API_OK)
+        err = is_hopeless(n, ch);
     if (err != API_OK) {
         node__fail(n, &n->apply.out, r, err);
         return;

@@ -5,8 +5,8 @@
  * the open batch as the log is applied, and in one immutable view that anybody may keep.  Every
  * change makes a new view; they are rare.
  *
- * Validation happens twice: before proposing, so that a hopeless change costs nothing, and again
- * when applied, which decides.  Both use the same pure functions on a view.
+ * A change is checked when it is applied, by pure functions on a view, and that decides; before it
+ * is proposed, a hopeless one can be seen by the same functions and costs nothing.
  *
  * Source: etcd's server/etcdserver/api/membership.
  *

@@ -252,6 +252,73 @@ static void one_member_too_many(void **state)
     member_must_live();
 }
 
+/* ---- what is refused before the log was asked ---- */
+
+/* A follower may be behind: that it knows of no such member, or of another one with these URLs,
+ * refuses nothing.  The leader is given the change. */
+static void a_follower_refuses_nothing_by_what_it_has_not_heard(void **state)
+{
+    struct raft_message heartbeat = {.type = RAFT_MSG_HEARTBEAT, .term = 100};
+    static const char *const taken[] = {"http://second:1"}, *const fresh[] = {"http://fresh:1"};
+    struct others *o = test_malloc(sizeof *o);
+    struct cluster_change ch[] = {
+        {.type = RAFT_CONF_REMOVE_NODE, .member = {.id = 5}},
+        {.type = RAFT_CONF_UPDATE_NODE, .member = {.id = 5, .peer_urls = {fresh, 1}}},
+        {.type = RAFT_CONF_UPDATE_NODE, .member = {.peer_urls = {taken, 1}}},
+    };
+    struct call *c[ARRAY_LEN(ch)];
+
+    (void) state;
+    others_init(o, 2);
+    others_say(o, 0, &heartbeat);
+    others_settle(o);
+    assert_int_equal(node_leader(o->m.node), o->id[0]);
+    ch[2].member.id = o->id[1];
+    for (size_t i = 0; i < ARRAY_LEN(ch); i++) {
+        o->kept_n = 0;
+        c[i] = change(&o->m, &ch[i]);
+        others_settle(o);
+        assert_false(c[i]->answered);
+        assert_int_equal(others_got(o, RAFT_MSG_PROP, NULL), 1);
+    }
+    others_done(o);
+    for (size_t i = 0; i < ARRAY_LEN(ch); i++)
+        forget(c[i]);
+    test_free(o);
+}
+
+/* Who was removed is gone for ever: that costs the log nothing.  What is not certain costs it an
+ * entry, and its word counts. */
+static void what_is_certain_costs_nothing(void **state)
+{
+    static const char *const urls[] = {"http://fresh:1"};
+    struct cluster_change remove = {.type = RAFT_CONF_REMOVE_NODE, .member = {.id = 5}};
+    struct cluster_change update = {.type = RAFT_CONF_UPDATE_NODE,
+                                    .member = {.id = 5, .peer_urls = {urls, 1}}};
+    struct simdisk *disk = simdisk_new(1);
+    struct member *m = lone_with_learners(disk, 1);
+    raft_index commit;
+
+    (void) state;
+    commit = committed(m);
+    assert_int_equal(done(m, &remove).err, API_MEMBER_NOT_FOUND);
+    assert_int_equal(done(m, &update).err, API_MEMBER_NOT_FOUND);
+    assert_int_equal(committed(m), commit + 2);
+    assert_int_equal(add(m, "http://learner:1", true).err, API_OK);
+    for (size_t i = 0; i < 2; i++) {
+        const struct cluster_member *x = &node_cluster_view(m->node)->members[i];
+
+        if (x->is_learner)
+            remove.member.id = update.member.id = x->id;
+    }
+    assert_int_equal(done(m, &remove).err, API_OK);
+    commit = committed(m);
+    assert_int_equal(done(m, &remove).err, API_MEMBER_NOT_FOUND);
+    assert_int_equal(done(m, &update).err, API_MEMBER_NOT_FOUND);
+    assert_int_equal(committed(m), commit);
+    lone_end(m, disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +327,8 @@ int main(void)
         cmocka_unit_test(learners_up_to_the_limit),
         cmocka_unit_test(too_many_learners_to_start),
         cmocka_unit_test(one_member_too_many),
+        cmocka_unit_test(a_follower_refuses_nothing_by_what_it_has_not_heard),
+        cmocka_unit_test(what_is_certain_costs_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
