@@ -5,7 +5,7 @@ import grpc
 import pytest
 
 from cluster_lib import PROMPT, Cluster
-from test_cluster import member_list
+from test_cluster import get, member_list, put
 from test_downgrade import restart
 from test_join import end_of_start
 from test_peer_pages import ask
@@ -78,3 +78,20 @@ def test_more_learners_than_a_member_may_start_with(cluster_of, ketch_bin):
         m.command[m.command.index('--max-learners') + 1] = '1'
         status, error = end_of_start(m)
         assert status == 1 and error.endswith(TOO_MANY_LEARNERS)
+
+
+def test_strangers_take_no_members_place(cluster_of, ketch_bin):
+    """Whoever reaches the peer port can say that it is a member: however many do, one that is added is reached."""
+    with cluster_of([ketch_bin / 'etcd']) as c:
+        m = c.members[0]
+        cluster_id = ask(m, 'GET', '/members')[1]['x-etcd-cluster-id']
+        for i in range(1, 301):
+            status = ask(m, 'POST', '/raft', b'', X_Server_From=f'{i:x}', X_PeerURLs='http://127.0.0.1:1', X_Server_Version='3.7.1',
+                         X_Min_Cluster_Version='3.0.0', X_Etcd_Cluster_ID=cluster_id)[0]
+            assert status != 412
+        put(m, b'a', b'1')
+        new = c.add(ketch_bin / 'etcd', m)
+        new.start()
+        assert get(new, b'a') == b'1'
+        put(new, b'b', b'2')
+        c.agree()

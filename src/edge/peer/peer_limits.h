@@ -43,8 +43,11 @@
 /* Messages that the node has handed out and the loop has not taken: beyond it they are lost. */
 #define PEER_OUTGOING_MAX 65536
 
-/* Members and remotes that one member knows. */
+/* Members and remotes that one member knows.  Whoever reaches the port can name remotes: at most
+ * half of the table is theirs, and there are no more members than fit into the other half
+ * (RAFT_MEMBERS_MAX). */
 #define PEERS_MAX 256
+#define PEER_REMOTES_MAX (PEERS_MAX / 2)
 
 #define PEER_URLS_MAX 64
 

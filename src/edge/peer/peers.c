@@ -221,8 +221,9 @@ static void metrics_open(struct peer *p)
     metric_set(p->metrics.known, 1);
 }
 
+/* A remote, as everybody is at first. */
 static struct peer *peer_new_entry(struct peer_server *ps, raft_id id,
-                                   const struct cluster_strings *urls, bool is_remote)
+                                   const struct cluster_strings *urls)
 {
     struct peer *p;
 
@@ -234,7 +235,7 @@ static struct peer *peer_new_entry(struct peer_server *ps, raft_id id,
     p = xmem_calloc(1, sizeof *p);
     p->ps = ps;
     p->id = id;
-    p->is_remote = is_remote;
+    p->is_remote = true;
     atomic_init(&p->refs, 1);
     cluster_id_text(id, p->hex);
     list_init(&p->posts);
@@ -313,12 +314,21 @@ void peer__free_all(struct peer_server *ps)
 
 /* ---- who they are ---- */
 
+static size_t remotes_count(const struct peer_server *ps)
+{
+    size_t n = 0;
+
+    LIST_EACH (x, &ps->peers)
+        n += CONTAINER_OF(x, struct peer, link)->is_remote;
+    return n;
+}
+
 static void take_member(struct peer_server *ps, const struct cluster_member *m)
 {
     struct peer *p = peer__find(ps, m->id);
 
     if (p == NULL) {
-        p = peer_new_entry(ps, m->id, &m->peer_urls, true);
+        p = peer_new_entry(ps, m->id, &m->peer_urls);
         if (p == NULL)
             return;
     }
@@ -358,7 +368,12 @@ void peer__take_view(struct peer_server *ps, const struct cluster_view *v)
 
 static void remote_new(struct peer_server *ps, raft_id id, const struct cluster_strings *urls)
 {
-    if (urls->n > 0 && peer_new_entry(ps, id, urls, true) != NULL)
+    if (urls->n == 0)
+        return;
+    if (remotes_count(ps) >= PEER_REMOTES_MAX)
+        LOG_WARN(ps->o.log, "too many remote peers are known; one more is ignored",
+                 F_HEX("remote-peer-id", id));
+    else if (peer_new_entry(ps, id, urls) != NULL)
         LOG_INFO(ps->o.log, "added remote peer", F_HEX("remote-peer-id", id),
                  F_STRS("remote-peer-urls", urls->v, urls->n));
 }
