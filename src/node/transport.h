@@ -89,7 +89,8 @@ struct node_message {
 void node_receive(struct node *n, struct node_message *first);
 /* The last messages to this member were lost. */
 void node_report_unreachable(struct node *n, raft_id id);
-/* What release another member runs, as it said just now. */
+/* What release another member runs, as it said just now; 0: it cannot be reached any more, and what
+ * it said before is worth nothing. */
 void node_report_version(struct node *n, raft_id id, cluster_version v);
 /* Another member says that this one was removed from the cluster: it stops. */
 void node_report_removed(struct node *n);

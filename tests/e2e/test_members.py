@@ -4,9 +4,9 @@ import json
 import grpc
 import pytest
 
-from cluster_lib import PROMPT, Cluster
+from cluster_lib import PROMPT, Cluster, log_lines
 from test_cluster import get, member_list, put
-from test_downgrade import restart
+from test_downgrade import restart, versions
 from test_join import end_of_start
 from test_peer_pages import ask
 
@@ -95,3 +95,36 @@ def test_strangers_take_no_members_place(cluster_of, ketch_bin):
         assert get(new, b'a') == b'1'
         put(new, b'b', b'2')
         c.agree()
+
+
+def unanswered(member, other):
+    """What the member has said of probes that the other one, which does not run, left unanswered."""
+    return [x for x in log_lines(member)
+            if x['msg'] == 'prober detected unhealthy status' and f':{other.peer_port}:' in x['error']]
+
+
+def test_a_release_that_may_be_another_by_now(cluster_of, ketch_bin):
+    """One of two 3.7 stops, and the only 3.6 becomes a 3.7: the version stays, for who is not there may come back as a 3.6."""
+    c = cluster_of([ketch_bin / 'etcd'] * 3)
+    old = c.members[1]
+    old.command += ['--emulated-version', '3.6']
+    with c:
+        for m in c.members:
+            m.wait_for(lambda m=m: versions(m) == ('3.6.0', '3.6.0'))
+        leader = c.leader()
+        if leader is old:
+            leader = c.members[0]
+            old.grpc('etcdserverpb.Maintenance/MoveLeader')(targetID=leader.status().header.member_id)
+        gone, = (m for m in c.members if m not in (leader, old))
+        gone.stop()
+        gone.channel = None
+        restart(old)
+        # Until the leader has asked everybody again.
+        seen = len(unanswered(leader, gone))
+        leader.wait_for(lambda: len(unanswered(leader, gone)) >= seen + 2)
+        gone.command = [gone.command[0], *gone.flags, '--emulated-version', '3.6']
+        gone.start()
+        assert {versions(m)[0] for m in c.members} == {'3.6.0'}
+        restart(gone)
+        for m in c.members:
+            m.wait_for(lambda m=m: versions(m) == ('3.7.0', '3.7.0'))

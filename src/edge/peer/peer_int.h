@@ -90,6 +90,8 @@ struct peer {
     unsigned probes_n;
     int64_t round_trip_ns;        /* smoothed */
     struct http_out *version_out; /* NULL: not being asked */
+    bool version_void;            /* the question is older than its last failure */
+    bool version_known;           /* the node counts on what it said last */
     char version_page[512];
     size_t version_page_n;
     mono_ns active_since;          /* 0: not active */
@@ -253,6 +255,8 @@ void peer__downgrade_page(struct http_req *r, struct peer_server *ps);
 /* Of a /version page.  Looked for as text: it is one flat object that etcd's members write. */
 bool peer__version_in(const char *page, const char *field, cluster_version *ret);
 void peer__version_ask(struct peer *p);
+/* It could not be reached. */
+void peer__version_forget(struct peer *p);
 void peer__version_close(struct peer *p);
 
 /* ---- checks.c: who asks ---- */

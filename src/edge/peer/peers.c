@@ -164,6 +164,7 @@ void peer__deactivate(struct peer *p, const char *action, const char *why)
 {
     char text[300];
 
+    peer__version_forget(p);
     if (p->active_since == 0)
         return;
     snprintf(text, sizeof text, "failed to %s (%s)", action, why);

@@ -1,5 +1,6 @@
 /* versions.c -- what release the other members run: GET /version, when one becomes active and now
- * and then.  The node decides what follows from it. */
+ * and then, and what one said counts no longer when it cannot be reached: it may come back as
+ * another release.  The node decides what follows from it. */
 #include "edge/peer/peer_int.h"
 
 bool peer__version_in(const char *page, const char *field, cluster_version *ret)
@@ -25,6 +26,12 @@ static void on_data(struct http_out *x, struct bytes part)
     p->version_page_n += n;
 }
 
+static void tell(struct peer *p, cluster_version v)
+{
+    p->version_known = v != 0;
+    node_report_version(p->ps->node, p->id, v);
+}
+
 static void on_end(struct http_out *x, const char *why)
 {
     struct peer *p = http_out_user(x);
@@ -33,12 +40,13 @@ static void on_end(struct http_out *x, const char *why)
     p->version_out = NULL;
     p->version_page[p->version_page_n] = '\0';
     if (why != NULL || http_out_status(x) != 200 ||
-        !peer__version_in(p->version_page, "etcdserver", &v)) {
+        !peer__version_in(p->version_page, "etcdserver", &v))
         LOG_WARN(p->ps->o.log, "failed to get version", F_STR("remote-member-id", p->hex),
                  F_STR("error", why == NULL ? "the answer cannot be read" : why));
-        return;
-    }
-    node_report_version(p->ps->node, p->id, v);
+    else if (!p->version_void)
+        tell(p, v);
+    if (p->version_void && p->active_since != 0)
+        peer__version_ask(p); /* it is back already */
 }
 
 void peer__version_ask(struct peer *p)
@@ -54,8 +62,16 @@ void peer__version_ask(struct peer *p)
     if (c == NULL || p->version_out != NULL)
         return;
     p->version_page_n = 0;
+    p->version_void = false;
     if (http_client_request(c, &o, &p->version_out, NULL) != 0)
         p->version_out = NULL;
+}
+
+void peer__version_forget(struct peer *p)
+{
+    p->version_void = true;
+    if (p->version_known)
+        tell(p, 0);
 }
 
 void peer__version_close(struct peer *p)
