@@ -57,6 +57,8 @@ int err_from_errno(int errnum)
         return ERR_PERMISSION;
     case EAGAIN:
     case EINTR:
+    case EMFILE:
+    case ENFILE:
         return ERR_AGAIN;
     case EINVAL:
         return ERR_INVALID;

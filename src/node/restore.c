@@ -86,7 +86,7 @@ void node__restore_stored(struct node *n, struct wal_job *w)
 
 /* ---- the wal actor ---- */
 
-/* 0, or ERR_NO_SPACE: to be tried again. */
+/* 0, or what snap_save may be tried again for. */
 int node__restore_keep(struct node *n, const struct wal_job *j, struct err *e)
 {
     mono_ns began = node__measure_now(n);

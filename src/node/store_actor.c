@@ -105,7 +105,7 @@ static bool save_disk_snapshot(struct node *n, struct store_job *j)
     struct err e = ERR_INIT;
     int rc = snap_save(n->env.disk, n->snap_dir, &s, &e);
 
-    if (rc == ERR_NO_SPACE) {
+    if (rc == ERR_NO_SPACE || rc == ERR_NOMEM || rc == ERR_AGAIN) {
         LOG_WARN(n->env.log, "no room for a snapshot; will try again", F_ERR(&e));
         mpsc_push(&n->apply.store_done, &j->link);
         node__wake(n, NODE_APPLY);

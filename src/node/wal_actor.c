@@ -19,7 +19,8 @@ static size_t take_batch(struct wal_actor *wa, struct wal_job **jobs, struct wal
     return k;
 }
 
-/* Received snapshots are files before their markers are.  0, or ERR_NO_SPACE. */
+/* Received snapshots are files before their markers are.  0, or a refusal after which it is tried
+ * again: ERR_NO_SPACE; without memory or a descriptor ERR_AGAIN. */
 static int keep_received(struct node *n, struct wal_job *const *jobs, size_t k)
 {
     struct err e = ERR_INIT;
@@ -27,9 +28,9 @@ static int keep_received(struct node *n, struct wal_job *const *jobs, size_t k)
 
     for (size_t i = 0; i < k && rc == 0; i++)
         rc = jobs[i]->received == NULL ? 0 : node__restore_keep(n, jobs[i], &e);
-    if (rc != 0 && rc != ERR_NO_SPACE)
+    if (rc != 0 && rc != ERR_NO_SPACE && rc != ERR_NOMEM && rc != ERR_AGAIN)
         node__die(n, "failed to save a snapshot", &e);
-    return rc;
+    return rc == ERR_NOMEM ? ERR_AGAIN : rc;
 }
 
 /* A member that stops does not wait for room: nobody was promised what could not be written. */
@@ -59,18 +60,18 @@ int64_t node__run_wal(struct node *n, mono_ns now)
     k = take_batch(wa, jobs, saves);
     if (k != 0) {
         struct err e = ERR_INIT;
-        int rc;
+        int kept, rc;
 
         node__measure_write(n);
         node__log_write_begins(n, now);
-        rc = keep_received(n, jobs, k);
+        rc = kept = keep_received(n, jobs, k);
         if (rc == 0)
             rc = wal_append_batch(wa->wal, saves, k, &e);
         node__log_write_ends(n);
-        if (rc == ERR_NO_SPACE) {
+        if (rc == ERR_NO_SPACE || kept != 0) {
             wa->pending = jobs[0]; /* they are linked still */
             wa->again = now + NODE_FULL_RETRY_NS;
-            node__disk_full(n, NODE_LOG_ENDS, true);
+            node__disk_full(n, NODE_LOG_ENDS, rc == ERR_NO_SPACE);
             node__wake(n, NODE_WORK);
             return NODE_FULL_RETRY_NS;
         }

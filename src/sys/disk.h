@@ -96,13 +96,16 @@ struct disk *disk_posix(void); /* the machine's; nobody frees it */
 
 /* `flags` are of enum disk_open_flags, `mode` the permission bits of a file that is created (less
  * the process's umask).  Of this and the functions below that have a path: ERR_NOT_FOUND,
- * ERR_EXISTS, ERR_PERMISSION, ERR_NO_SPACE, ERR_NOMEM, ERR_IO ...; the message names the path. */
+ * ERR_EXISTS, ERR_PERMISSION, ERR_NO_SPACE, ERR_NOMEM, ERR_IO ...; the message names the path.
+ * ERR_AGAIN: the process, or the system, has no descriptor left. */
 NODISCARD int disk_open(struct disk *d, const char *path, unsigned flags, unsigned mode,
                         struct file **ret, struct err *e);
 /* Takes the place of what is called `to`, in one step. */
 NODISCARD int disk_rename(struct disk *d, const char *from, const char *to, struct err *e);
 NODISCARD int disk_remove(struct disk *d, const char *path, struct err *e);
 NODISCARD int disk_mkdir(struct disk *d, const char *path, unsigned mode, struct err *e);
+/* ERR_AGAIN: no descriptor was free to open it, which only the first sync of a directory needs (of
+ * the first directories that a process syncs); nothing has happened. */
 NODISCARD int disk_sync_dir(struct disk *d, const char *path, struct err *e);
 NODISCARD int disk_stat_path(struct disk *d, const char *path, struct disk_stat *ret,
                              struct err *e);

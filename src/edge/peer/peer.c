@@ -40,7 +40,9 @@ int peer_new(const struct peer_options *o, struct peer_server **ret, struct err 
     struct net_server_options no = {.loops_n = 1,
                                     .http = peer__page,
                                     .rejected = o->rejected,
-                                    .rejected_user = o->rejected_user};
+                                    .rejected_user = o->rejected_user,
+                                    .idle_yield = true};
+    struct net_shares shares;
     int rc;
 
     if (p == NULL)
@@ -57,7 +59,12 @@ int peer_new(const struct peer_options *o, struct peer_server **ret, struct err 
     no.limits.http_body_bytes_max = PEER_POST_BYTES_MAX;
     if (o->request_ms != 0)
         no.limits.http_header_ms = o->request_ms;
-    rc = loop_new("peer", &p->loop, e);
+    rc = net_shares_now(&shares, e);
+    if (rc == 0) {
+        p->share.max = shares.peers;
+        no.share = &p->share;
+        rc = loop_new("peer", &p->loop, e);
+    }
     if (rc == 0) {
         no.loops = &p->loop;
         no.http_user = p;

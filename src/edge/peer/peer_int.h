@@ -145,6 +145,7 @@ struct peer_server {
     struct peer_options o;
     struct loop *loop;
     struct net_server *net;
+    struct net_share share; /* of its connections */
     struct node *node;
     uint16_t port;
     bool running;

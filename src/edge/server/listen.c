@@ -1,30 +1,13 @@
 /* From configuration to listeners: who serves what, and under which limits. */
-#define _GNU_SOURCE
-#include <sys/resource.h>
-
-#include "edge/server/goparse.h"
 #include "edge/server/listen.h"
+#include "edge/server/goparse.h"
 #include "edge/server/permit.h"
 #include "edge/server/security.h"
 #include "engine/net/url.h"
 
-#define FDS_RESERVED 150 /* for files and peers: not for clients */
 #define ARENA_BYTES_MIN (16u << 20)
 
-static int connections_max(uint32_t *ret, struct err *e)
-{
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-        return err_set(e, ERR_IO, "cannot tell the file descriptor limit");
-    if (r.rlim_cur <= FDS_RESERVED)
-        return err_set(e, ERR_LIMIT,
-                       "file descriptor limit of etcd process is too low; please set higher");
-    *ret = (uint32_t) MIN(r.rlim_cur - FDS_RESERVED, (rlim_t) UINT32_MAX);
-    return 0;
-}
-
-static int limits_of(const struct config *c, struct net_limits *l, struct err *e)
+static void limits_of(const struct config *c, struct net_limits *l)
 {
     uint64_t request = MIN(c->max_request_bytes, (uint64_t) 1 << 30);
 
@@ -45,7 +28,6 @@ static int limits_of(const struct config *c, struct net_limits *l, struct err *e
         l->keepalive_interval_ms = c->grpc_keepalive_interval / 1000000;
     if (c->grpc_keepalive_timeout > 0)
         l->keepalive_timeout_ms = c->grpc_keepalive_timeout / 1000000;
-    return connections_max(&l->connections_max, e);
 }
 
 /* Where the same place is asked for with and without TLS, one listener takes both. */
@@ -194,18 +176,26 @@ int listen_open(struct server *s, struct err *e)
                                    .http = pages_client,
                                    .http_user = s,
                                    .rejected = security_rejected,
-                                   .rejected_user = &s->security};
-    int rc = limits_of(s->config, &o.limits, e);
+                                   .rejected_user = &s->security,
+                                   .share = &s->client_share};
+    struct net_shares shares;
+    int rc = net_shares_now(&shares, e);
 
+    if (rc != 0)
+        return rc;
+    s->client_share.max = shares.clients;
+    s->page_share.max = shares.pages;
+    limits_of(s->config, &o.limits);
     for (size_t i = 0; i < s->ios_n; i++)
         loops[i] = s->ios[i].loop;
-    if (rc == 0)
-        rc = security_open(&s->security, s->config, false, s->log, e);
+    rc = security_open(&s->security, s->config, false, s->log, e);
     if (rc == 0)
         rc = open_clients(s, &o, e);
     if (rc != 0 || s->config->listen_metrics_urls.n == 0)
         return rc;
     o.loops_n = 1;
+    o.share = &s->page_share;
+    o.idle_yield = true;
     o.http = pages_metrics;
     return open_pages(s, &o, e);
 }

@@ -132,9 +132,10 @@ struct server {
     const char *version;
     struct io *ios;
     size_t ios_n;
-    struct security security;   /* of the client and metrics listeners */
-    struct net_server *clients; /* client listeners */
-    struct net_server *pages;   /* metrics listeners; NULL: none */
+    struct security security;                  /* of the client and metrics listeners */
+    struct net_server *clients;                /* client listeners */
+    struct net_server *pages;                  /* metrics listeners; NULL: none */
+    struct net_share client_share, page_share; /* their connections */
     bool clients_started;
     uint16_t client_port;
     struct loop_timer ready_timer; /* on the first loop: waits for the node to publish itself */

@@ -31,8 +31,11 @@ struct handover {
 
 void listener__closed(struct listener *ls)
 {
-    if (ls != NULL)
-        atomic_fetch_sub_explicit(&ls->open, 1, memory_order_relaxed);
+    if (ls == NULL)
+        return;
+    atomic_fetch_sub_explicit(&ls->open, 1, memory_order_relaxed);
+    if (ls->server->options.share != NULL)
+        net_share_give(ls->server->options.share);
 }
 
 const struct net_listen *listener__where(const struct listener *ls)
@@ -68,16 +71,49 @@ static void hand_over(struct listener *ls, int fd, const char *peer)
     loop_post(sl->loop, &h->task);
 }
 
+/* True: a place is free at the end of the turn, of that one or of one that was ending already. */
+static bool end_an_idle_one(struct server_loop *sl)
+{
+    bool ending = false;
+
+    LIST_EACH (x, &sl->conns) { /* the oldest first */
+        struct server_conn *sc = CONTAINER_OF(x, struct server_conn, link);
+
+        if (sc->refs == 1 && sc->conn.state < CONN_DOOMED) {
+            conn__doom(&sc->conn, ERR_LIMIT);
+            return true;
+        }
+        ending |= sc->conn.state == CONN_DOOMED;
+    }
+    return ending;
+}
+
+static bool has_room(struct listener *ls)
+{
+    const struct net_server_options *o = &ls->server->options;
+
+    if (atomic_load_explicit(&ls->open, memory_order_relaxed) >= o->limits.connections_max)
+        return false;
+    if (o->share != NULL && !net_share_take(o->share)) {
+        if (!o->idle_yield || !net_share_take_ahead(o->share))
+            return false;
+        if (!end_an_idle_one(&ls->server->loops[0])) {
+            net_share_give(o->share);
+            return false;
+        }
+    }
+    atomic_fetch_add_explicit(&ls->open, 1, memory_order_relaxed);
+    return true;
+}
+
 static void accepted(struct acceptor *a, int fd, const struct sockaddr *sa)
 {
     struct listener *ls = CONTAINER_OF(a, struct listener, acceptor);
     struct net_server *s = ls->server;
     char peer[ADDR_TEXT_BYTES];
 
-    if (atomic_fetch_add_explicit(&ls->open, 1, memory_order_relaxed) >=
-        s->options.limits.connections_max) {
+    if (!has_room(ls)) {
         loop__count(&s->loops[0].counters.connections_refused, 1);
-        listener__closed(ls);
         close(fd);
         return;
     }

@@ -33,7 +33,7 @@ struct net_limits {
 
 void net_limits_default(struct net_limits *l);
 
-/* etcd: file descriptor limit - 150; the server sets it. */
+/* None: shares.h is what bounds them. */
 #define NET_CONNECTIONS_MAX UINT32_MAX
 
 /* etcd's --max-concurrent-streams: as good as none. */

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "engine/net/net_limits.h"
+#include "engine/net/shares.h"
 #include "sys/clock.h"
 
 struct call;
@@ -66,6 +67,11 @@ struct net_server_options {
     struct loop **loops; /* borrowed; at least one */
     size_t loops_n;
     struct net_limits limits; /* begin with net_limits_default */
+    /* Of which each connection takes one, on whichever listener; borrowed, NULL: no more than
+     * limits.connections_max says.  When it is used up a new connection is closed. */
+    struct net_share *share;
+    /* Then the oldest connection on the first loop that has no request is closed instead. */
+    bool idle_yield;
     struct net_call_hooks hooks;
     /* Plain HTTP requests (http.h).  NULL: a cleartext port closes HTTP/1 connections. */
     void (*http)(struct http_req *r, void *user);

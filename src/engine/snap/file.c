@@ -25,17 +25,27 @@ static int encode(const struct raft_snapshot *s, struct buf *out, struct err *e)
     return 0;
 }
 
-static int write_synced(struct disk *d, const char *path, struct bytes b, struct err *e)
+/* Of these the caller tries again, so nothing may be left behind. */
+static bool is_refusal(int rc)
+{
+    return rc == ERR_NO_SPACE || rc == ERR_AGAIN || rc == ERR_NOMEM;
+}
+
+static int write_synced(struct disk *d, const char *dir, const char *path, struct bytes b,
+                        struct err *e)
 {
     struct file *f = NULL;
     int rc = disk_open(d, path, DISK_WRITE | DISK_CREATE | DISK_TRUNCATE, 0666, &f, e);
+    bool made = rc == 0;
 
     if (rc == 0)
         rc = file_write_one(f, b.p, b.n, 0, e);
     if (rc == 0)
         rc = file_sync(f, FILE_SYNC_ALL, e);
-    if (f != NULL && rc != 0 && disk_remove(d, path, NULL) != 0)
-        rc = rc == ERR_NO_SPACE ? ERR_IO : rc; /* half a file would be taken for the newest */
+    if (rc == 0)
+        rc = disk_sync_dir(d, dir, e);
+    if (made && rc != 0 && disk_remove(d, path, NULL) != 0)
+        rc = is_refusal(rc) ? ERR_IO : rc; /* half a file would be taken for the newest */
     file_close(f);
     return rc;
 }
@@ -55,9 +65,7 @@ int snap_save(struct disk *d, const char *dir, const struct raft_snapshot *s, st
     if (rc == 0)
         rc = encode(s, &b, e);
     if (rc == 0)
-        rc = write_synced(d, path, buf_bytes(&b), e);
-    if (rc == 0)
-        rc = disk_sync_dir(d, dir, e);
+        rc = write_synced(d, dir, path, buf_bytes(&b), e);
     buf_done(&b);
     return err_wrap(e, rc, "save snapshot %s", name);
 }
@@ -229,5 +237,7 @@ int snap_clean(struct disk *d, const char *dir, struct err *e)
             rc = remove_in(d, dir, names[i], e);
     }
     disk_list_free(names, n);
+    if (rc == 0) /* and later ones find the directory open (sys/disk.h) */
+        rc = disk_sync_dir(d, dir, e);
     return err_wrap(e, rc, "remove temporary files in %s", dir);
 }

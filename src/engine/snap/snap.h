@@ -43,7 +43,8 @@ struct snap_position {
 };
 
 /* Writes TERM-INDEX.snap and syncs file and directory.  meta.index > 0, data not empty.
- *   ERR_NO_SPACE   nothing is left of it, and it may be tried again */
+ *   ERR_NO_SPACE, ERR_NOMEM, ERR_AGAIN (no descriptor)   nothing is left of it, and it may be tried
+ *                                                        again */
 NODISCARD int snap_save(struct disk *d, const char *dir, const struct raft_snapshot *s,
                         struct err *e);
 

@@ -124,6 +124,8 @@ int wal_create(const struct wal_options *o, const struct wal_metadata *m, const 
     }
     if (rc == 0)
         rc = wal__go_direct(w, e);
+    if (rc == 0) /* as in open_at */
+        rc = disk_sync_dir(o->disk, o->dir, e);
     if (rc == 0) {
         wal__check(w);
         *ret = w;

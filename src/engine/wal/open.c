@@ -116,6 +116,8 @@ static int open_at(struct wal *w, struct wal__collector *c, struct err *e)
     }
     if (rc == 0)
         rc = remove_temporary(w, e);
+    if (rc == 0) /* what was removed; and a later cut finds the directory open */
+        rc = disk_sync_dir(w->disk, w->dir, e);
     if (rc == 0)
         rc = wal__go_direct(w, e);
     wal__decoder_done(&x);

@@ -215,6 +215,13 @@ static int not_refused(int rc)
     return rc == ERR_NO_SPACE ? ERR_IO : rc;
 }
 
+/* No room, no memory or no descriptor for the next segment: the old one goes on growing until there
+ * is; nothing is lost by that. */
+static bool can_wait(int rc)
+{
+    return rc == ERR_NO_SPACE || rc == ERR_NOMEM || rc == ERR_AGAIN;
+}
+
 /* Ends the current segment and begins the next.  The old one is whole on disk before the new name
  * appears, and so is the new one's head: at every moment the directory is a good log (W4). */
 int wal__cut(struct wal *w, struct err *e)
@@ -228,15 +235,13 @@ int wal__cut(struct wal *w, struct err *e)
 
     ASSERT(w->enc.pieces_n == 0);
     ASSERT(w->durable_index == w->last_index);
-    if (rc == ERR_NO_SPACE)
-        return 0; /* the old one goes on growing until there is room; nothing is lost by that */
     if (rc != 0)
-        return rc;
+        return can_wait(rc) ? 0 : rc;
     rc = wal__segments_add(w, name, f, e);
     if (rc != 0) {
         if (!prepared)
             file_close(f);
-        return rc;
+        return can_wait(rc) ? 0 : rc;
     }
     if (prepared)
         w->prepared_file = NULL;

@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -39,16 +38,8 @@ static int pd_mkdir(struct disk *d, const char *path, unsigned mode, struct err 
 
 static int pd_sync_dir(struct disk *d, const char *path, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc, errnum;
-
     (void) d;
-    if (fd < 0)
-        return err_sys(e, errno, "open directory %s", path);
-    rc = fsync(fd);
-    errnum = errno;
-    close(fd);
-    return rc == 0 ? 0 : err_sys(e, errnum, "sync directory %s", path);
+    return posix_dir_sync(path, e);
 }
 
 static int pd_stat(struct disk *d, const char *path, struct disk_stat *ret, struct err *e)

@@ -263,6 +263,26 @@ static void a_snapshot_finds_no_room(void **state)
     lone_end(m, disk);
 }
 
+/* So is one for which there is no descriptor: of the process, or of the system. */
+static void a_snapshot_finds_no_descriptor(void **state)
+{
+    struct simdisk *disk = simdisk_new(4);
+    struct member *m = lone_new(disk, 4);
+
+    (void) state;
+    m->cfg.snapshot_count = 10;
+    lone_open(m);
+    simdisk_fail(disk, SIM_OPEN, 1, ERR_AGAIN, true);
+    for (int i = 0; i < 30; i++)
+        assert_true(member_put(m, "a", "small") > 0);
+    assert_true(member_run(m, 3000, NULL));
+    assert_int_equal(snapshots(m), 0);
+    simdisk_fail(disk, 0, 0, 0, false);
+    assert_true(member_run(m, 20000, NULL));
+    assert_true(snapshots(m) > 0);
+    lone_end(m, disk);
+}
+
 /* However much room there is when it ends, byte for byte: every acknowledged put is there after a
  * power cut, and the member starts. */
 static void any_amount_of_room(void **state)
@@ -305,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_stop_answers_who_waits_for_room),
         cmocka_unit_test(compaction_ends_it),
         cmocka_unit_test(a_snapshot_finds_no_room),
+        cmocka_unit_test(a_snapshot_finds_no_descriptor),
         cmocka_unit_test(any_amount_of_room),
     };
 

@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE
 #include "sys/disk.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/cm.h"
@@ -227,6 +228,30 @@ static void names_and_errors(void **state)
     assert_false(disk_exists(disk_posix(), in_dir("none")));
 }
 
+/* Without a descriptor nothing opens, and that is told from worse; a directory that was synced once
+ * is synced again. */
+static void without_descriptors(void **state)
+{
+    struct rlimit before, none;
+    struct file *f;
+    struct err e = ERR_INIT;
+    char **names;
+    size_t n;
+
+    (void) state;
+    assert_int_equal(disk_sync_dir(disk_posix(), dir, &e), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(disk_open(disk_posix(), in_dir("a"), DISK_READ, 0, &f, &e), ERR_AGAIN);
+    assert_int_equal(disk_list(disk_posix(), dir, &names, &n, &e), ERR_AGAIN);
+    assert_int_equal(disk_sync_dir(disk_posix(), "/", &e), ERR_AGAIN);
+    assert_int_equal(disk_sync_dir(disk_posix(), dir, &e), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(disk_sync_dir(disk_posix(), in_dir("none"), &e), ERR_NOT_FOUND);
+}
+
 /* The digests of "abc" from FIPS 180. */
 static void digests_match_fips(void **state)
 {
@@ -258,6 +283,7 @@ int main(void)
         cmocka_unit_test(mapped_pages_are_given_back),
         cmocka_unit_test(a_file_without_a_name_is_shed),
         cmocka_unit_test(names_and_errors),
+        cmocka_unit_test(without_descriptors),
         cmocka_unit_test(digests_match_fips),
     };
 

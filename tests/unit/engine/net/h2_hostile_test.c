@@ -539,6 +539,34 @@ static void connections_limit(void **state)
     mem_free(f);
 }
 
+/* Where the idle ones yield, who comes has the place of the one that has been idle for longest,
+ * never of one with a request. */
+static void idle_ones_yield(void **state)
+{
+    static struct net_share share;
+    struct raw_got *f = xmem_alloc(sizeof *f);
+    int a, b, c;
+
+    (void) state;
+    share.max = 2;
+    atomic_store(&share.open, 0);
+    h2.options.share = &share;
+    h2.options.idle_yield = true;
+    h2_serve();
+    a = h2_hello();
+    assert_true(raw_await(a, RAW_SETTINGS, f));
+    b = h2_hello();
+    assert_true(raw_await(b, RAW_SETTINGS, f));
+    c = h2_hello();
+    assert_true(raw_await(c, RAW_SETTINGS, f));
+    while (raw_next(a, f))
+        ;
+    close(a);
+    close(b);
+    close(c);
+    mem_free(f);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, h2_defaults, h2_still_serving)
@@ -560,6 +588,7 @@ int main(void)
         T(silent_connection),
         T(keepalive_of_the_server),
         T(connections_limit),
+        T(idle_ones_yield),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,34 @@ static void every_nth_call_fails(void **state)
     }
 }
 
+/* What may be tried again has left nothing, at whichever call it was refused. */
+static void refused_and_nothing_left(void **state)
+{
+    static const int codes[] = {ERR_AGAIN, ERR_NOMEM, ERR_NO_SPACE};
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        int rc = codes[i];
+
+        for (uint64_t nth = 1; rc != 0; nth++) {
+            struct raft_snapshot x = snapshot(20, 2);
+            char **names;
+            void *fresh;
+            size_t n;
+
+            assert_int_equal(set_up(&fresh), 0);
+            simdisk_fail(fresh, SIM_ALL & ~(unsigned) SIM_REMOVE, nth, codes[i], true);
+            rc = snap_save(simdisk_disk(fresh), DIR, &x, NULL);
+            assert_true(rc == codes[i] || rc == 0);
+            simdisk_fail(fresh, 0, 0, 0, false);
+            assert_int_equal(disk_list(simdisk_disk(fresh), DIR, &names, &n, NULL), 0);
+            assert_int_equal(n, rc == 0 ? 1 : 0);
+            disk_list_free(names, n);
+            simdisk_free(fresh);
+        }
+    }
+}
+
 /* The newest are kept, and all received databases, the oldest of which may be the one that is
  * needed; temporary files of unfinished work go at the start. */
 static void purge_and_clean(void **state)
@@ -301,6 +329,7 @@ int main(void)
         T(newest_valid),
         T(read_errors),
         cmocka_unit_test(every_nth_call_fails),
+        cmocka_unit_test(refused_and_nothing_left),
         T(purge_and_clean),
         T(received_database),
         cmocka_unit_test(reception_fails),

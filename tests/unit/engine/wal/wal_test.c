@@ -436,6 +436,37 @@ static void poisoned(void **state)
     }
 }
 
+/* So it does when the process has no descriptor or no memory for it. */
+static void no_descriptor_at_a_cut(void **state)
+{
+    static const int codes[] = {ERR_AGAIN, ERR_NOMEM};
+
+    (void) state;
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        struct simdisk *s = simdisk_new(i + 1);
+        struct wal *w = test_create(s, SEGMENT);
+        struct wal_contents c;
+        struct wal_stats st;
+
+        simdisk_fail(s, SIM_OPEN, 1, codes[i], true);
+        for (raft_index k = 1; k <= 30; k++)
+            assert_int_equal(test_append(w, k, 1, 1, 3000, NULL), 0);
+        assert_int_equal(wal_prepare(w, NULL), codes[i]);
+        wal_stats(w, &st);
+        assert_int_equal(st.cuts, 0);
+        simdisk_fail(s, 0, 0, 0, false);
+        assert_int_equal(test_append(w, 31, 1, 1, 3000, NULL), 0);
+        wal_stats(w, &st);
+        assert_int_equal(st.cuts, 1);
+        wal_close(w);
+        w = test_open(s, SEGMENT, &c);
+        test_check_entries(&c.entries, 1, 31);
+        wal_contents_done(&c);
+        wal_close(w);
+        simdisk_free(s);
+    }
+}
+
 /* When the disk has no room for a next segment the log goes on in the old one, and cuts as soon as
  * there is room. */
 static void full_disk_at_a_cut(void **state)
@@ -510,6 +541,7 @@ int main(void)
         T(zeros_are_for_small_batches_in_a_row),
         T(newest_snapshot),
         T(poisoned),
+        cmocka_unit_test(no_descriptor_at_a_cut),
         T(full_disk_at_a_cut),
         T(no_allocation),
 #undef T
