@@ -234,6 +234,17 @@ def test_names_of_certificates(ketch_bin, messages, tmp_path):
             assert u.outcome(KV + 'Put', 'a.1', key=b'a', value=b'1') == BAD_TOKEN
             with Caller(s, credentials(authority, authority.pair('gone'))) as gone:
                 assert gone.outcome(KV + 'Put', key=b'a', value=b'1') == DENIED
+            with Caller(s, credentials(authority, authority.pair(''))) as nameless:
+                # Whoever owns it is known, by an empty name that no user has.
+                assert nameless.outcome(KV + 'Put', key=b'a', value=b'1') == DENIED
+                assert nameless.outcome(KV + 'Range', key=b'a') == DENIED
+                assert nameless.outcome(LEASE + 'LeaseGrant', TTL=1000) == OK
+                assert nameless.outcome('etcdserverpb.Cluster/MemberList') == OK
+                assert nameless.outcome(MAINT + 'Status') == OK
+                assert nameless.outcome('etcdserverpb.Auth/UserList') == NOBODY
+                assert nameless.outcome(KV + 'Put', nameless.login('root'), key=b'a', value=b'1') == OK
+                status, _ = s.get('/v3/kv/range', s.context(authority.pair('')))
+                assert status != 400
             status, body = s.get('/v3/kv/range')
             assert (status, body) == (400, b'CommonName of client sending a request against gateway will be ignored and not '
                                            b'used as expected\n')

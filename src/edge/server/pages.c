@@ -323,7 +323,8 @@ static void client_page(struct http_req *r, struct server *s)
 static bool name_is_lost(const struct http_req *r, const struct server *s)
 {
     return s->config->client_cert_auth && s->config->enable_grpc_gateway &&
-           http_common_name(r) != NULL && auth_on(node_auth(s->node)) && gateway_path(http_path(r));
+           http_common_name(r) != NULL && *http_common_name(r) != '\0' &&
+           auth_on(node_auth(s->node)) && gateway_path(http_path(r));
 }
 
 void pages_client(struct http_req *r, void *server)

@@ -73,8 +73,8 @@ const char *call_peer(const struct call *c);
 #define CALL_ADDRESS_BYTES 128
 void call_address(const struct call *c, char out[CALL_ADDRESS_BYTES]);
 
-/* The common name of the client's certificate, which was verified; NULL: it has shown none (or one
- * without a name), or the connection has no TLS.  Valid as long as the call. */
+/* The common name of the client's certificate, which was verified, "" when it has none; NULL: the
+ * client has shown no certificate, or the connection has no TLS.  Valid as long as the call. */
 const char *call_common_name(const struct call *c);
 
 mono_ns call_started_ns(const struct call *c);

@@ -79,7 +79,8 @@ struct outq *tls_conn__wire(struct conn *c);
 /* Says that nothing will follow, once; true: there is something to write. */
 bool tls_conn__farewell(struct conn *c);
 
-/* Of the other side's certificate, when it was verified; mem_free.  NULL: none. */
+/* Of the other side's certificate, when it was verified; "": it has none; mem_free.  NULL: no
+ * certificate. */
 char *tls_conn__common_name(const struct conn *c);
 
 /* ---- tls_queue.c ---- */

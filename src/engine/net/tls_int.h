@@ -83,7 +83,7 @@ void tls__names_of(const X509 *cert, struct tls_peer_names *ret);
 void tls__names_done(struct tls_peer_names *n);
 /* Go's Certificate.VerifyHostname: an address or a name. */
 bool tls__valid_for(X509 *cert, const char *host);
-/* The last common name of the subject, or NULL; mem_free. */
+/* The last common name of the subject, "" when it has none that could be a name here; mem_free. */
 char *tls__common_name(const X509 *cert);
 /* The rules of `t` for the certificate of a client (which was verified).  False: `why`. */
 bool tls__client_allowed(const struct tls *t, const struct tls_crl *crl, SSL *ssl, char *why,

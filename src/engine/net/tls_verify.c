@@ -61,25 +61,26 @@ void tls__names_done(struct tls_peer_names *names)
     names->ips_n = names->names_n = 0;
 }
 
+/* The last one counts, as in Go. */
 char *tls__common_name(const X509 *cert)
 {
     const X509_NAME *subject = X509_get_subject_name(cert);
     unsigned char *utf8 = NULL;
-    int at = -1, last = -1, n;
+    int at = -1, last = -1, n = 0;
     char *text = NULL;
 
     while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0)
         last = at;
-    if (last < 0)
-        return NULL;
-    n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+    if (last >= 0)
+        n = ASN1_STRING_to_UTF8(&utf8,
+                                X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
     if (n > 0 && n <= NAME_BYTES_MAX && memchr(utf8, '\0', (size_t) n) == NULL) {
         text = xmem_alloc((size_t) n + 1);
         memcpy(text, utf8, (size_t) n);
         text[n] = '\0';
     }
     OPENSSL_free(utf8);
-    return text;
+    return text != NULL ? text : xmem_strdup("");
 }
 
 bool tls__valid_for(X509 *cert, const char *host)
