@@ -14,6 +14,7 @@ import urllib.request
 import grpc
 import pytest
 
+import h2_raw
 from auth_lib import Caller, turn_on
 from auth_matrix import KV, LEASE, MAINT
 from cluster_lib import Cluster
@@ -306,6 +307,28 @@ def test_watches_are_checked_with_their_range(auth_server):
     assert c.watch(u, key=b'a') == OK
     assert c.watch(u, key=b'a', range_end=b'\0') == denied
     assert c.watch(u, key=b'a', range_end=b'b') == denied
+
+
+def test_a_login_that_was_reset_costs_nothing(ketch_bin, messages, tmp_path):
+    """A client that goes before it is known whether the member is up to date has its password compared by nobody, and nothing of it
+    in the log."""
+    programs = [os.environ.get('KETCH_ETCD', ketch_bin / 'etcd')] * 3
+    with Cluster(programs, tmp_path, ketch_bin / 'etcdctl', messages, flags=CHEAP) as cluster:
+        leader = cluster.leader()
+        with Caller(leader) as c:
+            root = turn_on(c)
+            request = messages.rpc.AuthenticateRequest(name='root', password='pw').SerializeToString()
+            before = c.call(MAINT + 'Status', root).raftIndex
+            with h2_raw.Connection(leader.client_port) as raw:
+                assert raw.send(b''.join(
+                    h2_raw.request(i, '/etcdserverpb.Auth/Authenticate', request) +
+                    h2_raw.frame(h2_raw.RST_STREAM, stream=i, payload=b'\0\0\0\x08') for i in range(1, 101, 2)))
+                assert raw.send(h2_raw.request(101, '/etcdserverpb.Auth/Authenticate', request))
+                assert any(kind == h2_raw.HEADERS and stream == 101 and flags & h2_raw.END_STREAM
+                           for kind, flags, stream, _ in raw.frames())
+            for _ in range(10):  # behind what the others may have left, on whichever thread
+                c.login('root')
+            assert c.call(MAINT + 'Status', root).raftIndex - before < 11 + 10
 
 
 def test_nested_transactions_hide_nothing(auth_server):

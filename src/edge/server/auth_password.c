@@ -17,6 +17,11 @@ static void unwanted(struct call *c, enum call_cancel_reason why)
 void password_job_run(struct password_call *p, void (*work)(struct auth_job *j),
                       void (*done)(struct auth_job *j), bool prompt)
 {
+    if (atomic_load(&p->job.unwanted)) {
+        password_wipe(p->password);
+        call_finish(p->call, GRPC_CANCELED, "context canceled");
+        return;
+    }
     p->job.work = work;
     p->job.done = done;
     p->io->outstanding++;

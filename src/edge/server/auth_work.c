@@ -97,7 +97,6 @@ bool auth_work_submit(struct auth_work *w, struct loop *l, struct auth_job *j, b
     }
     j->loop = l;
     j->task.run = finished;
-    atomic_init(&j->unwanted, false);
     mpsc_push(&to->jobs, &j->link);
     waker_wake(&to->waker);
     return true;

@@ -25,7 +25,9 @@ struct auth_job {
     struct loop *loop;
     void (*work)(struct auth_job *j);
     void (*done)(struct auth_job *j);
-    _Atomic bool unwanted; /* nobody waits any more: `work` is left out */
+    /* Nobody waits any more: `work` is left out.  The owner's, and may be true before it is
+     * submitted: a client can go while there is something else to wait for. */
+    _Atomic bool unwanted;
 };
 
 /* threads_n for logins, and one more. */
