@@ -220,7 +220,6 @@ int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
     inbox_init(&io->watches, io);
     inbox_init(&io->follows, io);
     list_init(&io->guarded);
-    list_init(&io->gates);
     long_reads_init(&io->long_reads);
     loop_timer_init(&io->leader_timer, leader_timer_fire);
     io->gathered_end = &io->gathered;
@@ -248,7 +247,6 @@ void io_done(struct io *io)
         return;
     ASSERT(io->outstanding == 0);
     ASSERT(list_empty(&io->guarded));
-    ASSERT(list_empty(&io->gates));
     ASSERT(long_reads_none(&io->long_reads));
     ASSERT(io->gathered == NULL);
     loop_timer_stop(io->loop, &io->leader_timer);

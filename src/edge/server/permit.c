@@ -230,14 +230,6 @@ bool permit_request(struct req *r)
 
 /* ---- the gate ---- */
 
-/* Of a stream: it is opened once the token's entry is applied.  In the call's arena; the call
- * cannot end meanwhile, for its method has not heard of it. */
-struct gate {
-    struct req req;
-    struct list link; /* in io->gates */
-    bool half_closed;
-};
-
 static const struct net_method *inner_of(const struct call *c)
 {
     return &call_server(c)->inner[call_method(c)->tag];
@@ -289,11 +281,9 @@ static void gate_request(struct call *c, struct bytes message)
 
 static void stream_passed(struct req *r)
 {
-    struct gate *g = CONTAINER_OF(r, struct gate, req);
     struct call *c = r->call;
     const struct net_method *m = inner_of(c);
 
-    list_remove(&g->link);
     if (gate_failed(r))
         return;
     if (call_canceled(c) != CALL_NOT_CANCELED) {
@@ -302,51 +292,37 @@ static void stream_passed(struct req *r)
     }
     if (m->open != NULL)
         m->open(c);
-    if (g->half_closed && m->half_closed != NULL)
-        m->half_closed(c);
-    else
-        call_resume(c);
+    call_resume(c);
 }
 
+/* A stream is opened once the token's entry is applied.  The call cannot end meanwhile, for its
+ * method has not heard of it; and as it is paused the method hears of nothing else either, the end
+ * of the client's side included. */
 static void gate_open(struct call *c)
 {
     struct io *io = call_io(c);
     uint64_t index;
-    struct gate *g;
+    struct req *r;
 
     if (LIKELY(!must_wait(c, &index))) {
         if (inner_of(c)->open != NULL)
             inner_of(c)->open(c);
         return;
     }
-    g = arena_calloc(call_arena(c), 1, sizeof *g);
-    if (g == NULL) {
+    r = arena_calloc(call_arena(c), 1, sizeof *r);
+    if (r == NULL) {
         reply_no_memory(c);
         return;
     }
-    g->req = (struct req){.node = {.kind = NODE_REQ_WAIT_APPLIED,
-                                   .sink = &io->sink,
-                                   .arena = call_arena(c),
-                                   .target = index},
-                          .io = io,
-                          .call = c,
-                          .then = stream_passed};
-    list_push(&io->gates, &g->link);
+    *r = (struct req){.node = {.kind = NODE_REQ_WAIT_APPLIED,
+                               .sink = &io->sink,
+                               .arena = call_arena(c),
+                               .target = index},
+                      .io = io,
+                      .call = c,
+                      .then = stream_passed};
     call_pause(c);
-    req_submit(&g->req);
-}
-
-static void gate_half_closed(struct call *c)
-{
-    LIST_EACH (l, &call_io(c)->gates) {
-        struct gate *g = CONTAINER_OF(l, struct gate, link);
-
-        if (g->req.call == c) {
-            g->half_closed = true;
-            return;
-        }
-    }
-    inner_of(c)->half_closed(c);
+    req_submit(r);
 }
 
 void permit_gate_install(struct server *s, struct net_method *m)
@@ -356,6 +332,4 @@ void permit_gate_install(struct server *s, struct net_method *m)
         m->request = gate_request;
     if (m->kind == NET_BIDI)
         m->open = gate_open;
-    if (m->half_closed != NULL)
-        m->half_closed = gate_half_closed;
 }

@@ -97,7 +97,6 @@ struct io {
     struct loop_task task;
     struct mvcc_reader *reader;
     struct auth_reader *auth;
-    struct list gates; /* streams that are not opened yet: permit.c */
     size_t outstanding;
     size_t gateway_held_bytes; /* JSON of requests that are not complete */
     struct long_reads long_reads;
