@@ -83,7 +83,9 @@ static void check_requests(struct node *n)
     ASSERT(list_empty(&ra->reads_round));
     ASSERT(list_empty(&ra->reads_apply));
     ASSERT(mpsc_empty(&a->requests));
-    ASSERT(list_empty(&a->later));
+    ASSERT(a->queries == NULL);
+    ASSERT(a->later.count == 0);
+    ASSERT(a->later_entries.count == 0);
     ASSERT(list_empty(&a->awaited));
     ASSERT(list_empty(&a->physical));
     ASSERT(mpsc_empty(&n->work.requests));
@@ -135,6 +137,8 @@ void node_close(struct node *n)
     node__jobs_done(n);
     map64_done(&n->raft.waiting);
     arena_done(&a->scratch);
+    heap_done(&a->later);
+    heap_done(&a->later_entries);
     mem_free(n->raft.outgoing);
     mem_free(n->raft.batch);
     mem_free(n->raft.batch_requests);

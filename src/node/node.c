@@ -57,6 +57,8 @@ void node_submit(struct node *n, struct node_request *r)
     r->deadline = 0;
     r->index = 0;
     r->forward = NULL;
+    heap_item_init(&r->later.due);
+    heap_item_init(&r->later.entry);
     r->auth_seen = 0;
     if (mpsc_push(q, &r->link) && !(q == &n->raft.reads && node__raft_reads_are_busy(n)))
         node__wake(n, actor);

@@ -29,6 +29,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/heap.h"
 #include "base/list.h"
 #include "base/mpsc.h"
 #include "base/payload.h"
@@ -332,6 +333,10 @@ struct node_request {
         raft_index applied;
     } round;         /* of READ_INDEX */
     struct list age; /* among the waiting ones */
+    struct {
+        struct heap_item due;   /* when it is tried again */
+        struct heap_item entry; /* or as soon as that is applied; in no heap: it does not matter */
+    } later;                    /* apply/forward.c */
     struct node_request *queue_next;
     struct store_hash *store_hash;
     struct forward *forward; /* to the leader: apply/forward.c */

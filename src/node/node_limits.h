@@ -36,6 +36,8 @@
 /* ---- apply ---- */
 
 #define NODE_APPLY_TURN_ENTRIES_MAX 1024 /* entries applied between two published views */
+/* Queries answered in a turn; one that lists something counts as each thing in its list does. */
+#define NODE_APPLY_TURN_QUERY_UNITS_MAX 16384
 /* Nesting in an entry: what clients may send, one level more for the entry, and room for what a
  * member of etcd's, whose decoder knows no limit, has let in. */
 #define NODE_ENTRY_DEPTH_MAX (2 * WIRE_DEPTH_MAX)

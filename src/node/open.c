@@ -89,7 +89,8 @@ static void init_queues(struct node *n)
     list_init(&n->raft.blocked);
     list_init(&n->raft.reads_next);
     list_init(&n->raft.transfers);
-    list_init(&n->apply.later);
+    heap_init(&n->apply.later);
+    heap_init(&n->apply.later_entries);
     list_init(&n->raft.reads_round);
     list_init(&n->raft.reads_apply);
     list_init(&n->apply.awaited);

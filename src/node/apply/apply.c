@@ -90,10 +90,19 @@ static void give_back(struct node *n, struct apply_job *done)
     node__wake(n, NODE_RAFT);
 }
 
+/* In their order, until the turn is full: entries do not wait for all that was asked. */
 static void answer_queries(struct node *n)
 {
-    for (struct mpsc_node *x = mpsc_take(&n->apply.requests), *next; x != NULL; x = next) {
-        next = x->next;
+    struct apply_actor *a = &n->apply;
+
+    a->query_units = 0;
+    while (a->query_units < NODE_APPLY_TURN_QUERY_UNITS_MAX) {
+        struct mpsc_node *x = a->queries == NULL ? mpsc_take(&a->requests) : a->queries;
+
+        if (x == NULL)
+            return;
+        a->queries = x->next;
+        a->query_units++;
         node__apply_query(n, CONTAINER_OF(x, struct node_request, link));
     }
 }
@@ -129,7 +138,8 @@ static bool apply_idle(struct node *n)
     struct apply_actor *a = &n->apply;
 
     return a->current == NULL && a->queue_first == NULL && mpsc_empty(&a->jobs) &&
-           mpsc_empty(&a->requests) && list_empty(&a->to_store) && !a->out.any;
+           a->queries == NULL && mpsc_empty(&a->requests) && list_empty(&a->to_store) &&
+           !a->out.any;
 }
 
 int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
@@ -153,6 +163,8 @@ int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall)
     seal_when_due(n);
     if (atomic_load(&n->stopping) && node__actor_stopped(n, NODE_RAFT) && apply_idle(n))
         node__mark_stopped(n, NODE_APPLY);
+    if (a->queries != NULL || !mpsc_empty(&a->requests))
+        return 0;
     if ((a->current != NULL || a->queue_first != NULL) && !store_must_pause(a->store) &&
         !atomic_load(&n->restoring))
         return 0;

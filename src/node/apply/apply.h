@@ -21,6 +21,8 @@ struct member_version {
 struct apply_actor {
     struct mpsc jobs;                /* apply_job from raft */
     struct mpsc requests;            /* node_request: queries and watches */
+    struct mpsc_node *queries;       /* taken out of it, not answered yet */
+    size_t query_units;              /* of this turn: what the answers cost */
     struct mpsc store_done;          /* store_job back from the store actor */
     struct mpsc versions_in;         /* version_report: of the other members */
     struct mpsc sendings;            /* store_job: snapshots that raft wants to be sent */
@@ -65,9 +67,10 @@ struct apply_actor {
     bool compacting;             /* a job is with the store actor */
     uint64_t compactions_queued; /* accepted, not yet out of the file */
     uint64_t compactions_done;
-    bool cluster_changed; /* what is published of the membership is old */
-    struct list later;    /* lease requests that are tried again (age): forward.c */
-    struct list awaited;  /* keep-alives that wait for an expired lease to go */
+    bool cluster_changed;      /* what is published of the membership is old */
+    struct heap later;         /* requests that are tried again, by when: forward.c */
+    struct heap later_entries; /* those of them that wait for an entry, by its index */
+    struct list awaited;       /* keep-alives that wait for an expired lease to go */
     struct list to_store; /* store_job.queue: until what was applied before them can be sealed */
     struct list physical; /* compactions that wait until the file is rid of what went (age) */
     struct hash_checks *checks; /* apply/checks.c; NULL: none is asked for */

@@ -405,7 +405,7 @@ int64_t node__apply_next_due(struct node *n)
     if (mvcc_reclaiming(a->mvcc) || (mvcc_compact_index_pending(a->mvcc) && !is_background_held(n)))
         return 0;
     due = MIN(due, MAX(node__checks_due(n) - a->now, 0));
-    if (!list_empty(&a->later))
+    if (a->later.count > 0)
         due = MIN(due, LATER_LOOK_NS);
     if (store_pending_bytes(a->store) > 0 && !atomic_load(&n->restoring))
         due = MIN(due, MAX(sealed, 1000000));

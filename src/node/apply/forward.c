@@ -28,9 +28,40 @@ struct forward {
 
 static void put_off(struct node *n, struct node_request *r, mono_ns until)
 {
-    r->begin = until;
-    list_init(&r->age);
-    list_push(&n->apply.later, &r->age);
+    struct apply_actor *a = &n->apply;
+    bool entry = r->index != 0 && a->applied < r->index;
+
+    ASSERT(r->later.due.at == HEAP_NOWHERE);
+    ASSERT(r->later.entry.at == HEAP_NOWHERE);
+    if (heap_push(&a->later, &r->later.due, until)) {
+        if (!entry || heap_push(&a->later_entries, &r->later.entry,
+                                (int64_t) MIN(r->index, (raft_index) INT64_MAX)))
+            return;
+        heap_remove(&a->later, &r->later.due);
+    }
+    node__no_memory(r);
+    node__finish(n, &a->out, r);
+}
+
+static struct node_request *take_back(struct node *n, struct node_request *r)
+{
+    heap_remove(&n->apply.later, &r->later.due);
+    if (r->later.entry.at != HEAP_NOWHERE)
+        heap_remove(&n->apply.later_entries, &r->later.entry);
+    return r;
+}
+
+/* One that is to be tried again now; NULL: none. */
+static struct node_request *due_now(struct node *n)
+{
+    struct heap_item *x = heap_min(&n->apply.later);
+
+    if (x != NULL && (x->key <= n->apply.now || atomic_load(&n->waits_over)))
+        return take_back(n, CONTAINER_OF(x, struct node_request, later.due));
+    x = heap_min(&n->apply.later_entries);
+    if (x != NULL && (raft_index) x->key <= n->apply.applied)
+        return take_back(n, CONTAINER_OF(x, struct node_request, later.entry));
+    return NULL;
 }
 
 static void set_deadline(struct node *n, struct node_request *r, int64_t after)
@@ -41,23 +72,13 @@ static void set_deadline(struct node *n, struct node_request *r, int64_t after)
 
 void node__later_run(struct node *n)
 {
-    struct apply_actor *a = &n->apply;
-    struct list due;
-    struct list *x;
+    struct node_request *r;
 
-    list_init(&due);
-    list_splice(&due, &a->later);
-    while ((x = list_pop(&due)) != NULL) {
-        struct node_request *r = CONTAINER_OF(x, struct node_request, age);
-        bool stop = atomic_load(&n->waits_over);
-
-        list_init(x);
-        if (stop)
-            node__fail(n, &a->out, r, API_STOPPED);
-        else if (a->now >= r->begin || (r->index != 0 && a->applied >= r->index))
-            node__apply_query(n, r);
+    while ((r = due_now(n)) != NULL) {
+        if (atomic_load(&n->waits_over))
+            node__fail(n, &n->apply.out, r, API_STOPPED);
         else
-            list_push(&a->later, x);
+            node__apply_query(n, r); /* which puts it off to a later time, if at all */
     }
 }
 

@@ -217,7 +217,7 @@ static void lease_keepalive(struct node *n, struct node_request *r)
 }
 
 /* What is known of the lease.  False: no memory for its keys. */
-static bool put_lease(const struct node *n, const struct node_request *r,
+static bool put_lease(struct node *n, const struct node_request *r,
                       Etcdserverpb__LeaseTimeToLiveResponse *res)
 {
     const struct lessor *l = n->apply.lessor;
@@ -238,6 +238,7 @@ static bool put_lease(const struct node *n, const struct node_request *r,
     res->keys = arena_calloc(r->arena, keys_n + 1, sizeof *res->keys);
     if (res->keys == NULL)
         return false;
+    n->apply.query_units += keys_n;
     for (size_t i = 0; i < keys_n; i++)
         res->keys[res->n_keys++] = wire_binary(keys[i]);
     return true;
@@ -273,6 +274,7 @@ static bool put_leases(struct node *n, struct node_request *r,
 
     if (lease_list(n->apply.lessor, &n->apply.scratch, &ids, &k) != 0)
         return false;
+    n->apply.query_units += k;
     all = arena_calloc(r->arena, k + 1, sizeof *all);
     res->leases = arena_calloc(r->arena, k + 1, sizeof *res->leases);
     if (all == NULL || res->leases == NULL)

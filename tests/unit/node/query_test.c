@@ -176,6 +176,73 @@ static void lists_leave_nothing_behind(void **state)
     lone_end(m, disk);
 }
 
+/* ---- many at once ---- */
+
+/* So many queries at once are answered in their order, in several turns, so that what is committed
+ * meanwhile does not wait for all of them. */
+static void many_queries(void **state)
+{
+    enum { ALL = 2 * NODE_APPLY_TURN_QUERY_UNITS_MAX + 10 };
+    struct simdisk *disk = simdisk_new(3);
+    struct member *m = fresh(disk, 3, 0);
+    struct call *all = xmem_calloc(ALL, sizeof *all);
+    size_t first = m->answered;
+    size_t turns = 0;
+
+    (void) state;
+    for (size_t i = 0; i < ALL; i++) {
+        all[i].r = (struct node_request){
+            .kind = NODE_REQ_WAIT_APPLIED, .sink = &m->sink, .target = 1};
+        node_submit(m->node, &all[i].r);
+    }
+    while (m->answered - first < ALL) {
+        size_t before = m->answered;
+
+        node_run(m->node, NODE_APPLY, m->now, 0);
+        turns++;
+        assert_true(m->answered - before <= NODE_APPLY_TURN_QUERY_UNITS_MAX);
+        assert_true(m->answered > before);
+    }
+    assert_int_equal(turns, 3);
+    mem_free(all);
+    lone_end(m, disk);
+}
+
+/* A thousand that wait for entries to come, each with its own, come back in the order of the
+ * entries, and those whose entry does not come when their time is over. */
+static void many_that_wait(void **state)
+{
+    enum { ALL = 1000 };
+    struct simdisk *disk = simdisk_new(4);
+    struct member *m = fresh(disk, 4, 0);
+    struct call *all = xmem_calloc(ALL, sizeof *all);
+    size_t first = m->answered;
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    struct node_status st;
+
+    (void) state;
+    put.key = wire_binary(bytes_str("k"));
+    node_status(m->node, &st);
+    for (size_t i = 0; i < ALL; i++) {
+        all[i].r = (struct node_request){.kind = NODE_REQ_WAIT_APPLIED,
+                                         .sink = &m->sink,
+                                         .target = i % 2 == 0 ? UINT64_MAX : st.applied + 1 + i};
+        node_submit(m->node, &all[i].r);
+    }
+    member_run(m, 10, NULL);
+    assert_int_equal(m->answered, first);
+    for (size_t i = 0; i < 10; i++)
+        call_free(member_propose(m, NODE_OP_PUT, &put.base));
+    for (size_t i = 0; i < 12; i++)
+        assert_int_equal(all[i].answered, i % 2 == 1 && i < 10);
+    member_run(m, 10000, NULL);
+    for (size_t i = 0; i < ALL; i++)
+        assert_int_equal(all[i].r.result.err,
+                         i % 2 == 1 && i < 10 ? API_OK : API_TIMEOUT_WAIT_APPLIED_INDEX);
+    mem_free(all);
+    lone_end(m, disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +250,8 @@ int main(void)
         cmocka_unit_test(a_promotion_is_asked_for_once),
         cmocka_unit_test(its_own_proposals_are_no_clients),
         cmocka_unit_test(lists_leave_nothing_behind),
+        cmocka_unit_test(many_queries),
+        cmocka_unit_test(many_that_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
