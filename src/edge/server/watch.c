@@ -2,26 +2,44 @@
 #include "base/alloc.h"
 #include "edge/server/watch_int.h"
 
+/* The time is looked at after so many watches of a stream that ends. */
+#define WATCHES_FOR_A_LOOK 64
+
 /* ---- the end of a stream ---- */
 
 static void stream_free(struct wstream *s)
 {
     ASSERT(!loop_timer_active(&s->timer)); /* I4 */
     ASSERT(list_empty(&s->guard.link));
+    ASSERT(list_empty(&s->freeing.link));
+    ASSERT(list_empty(&s->watches));
     ASSERT(s->requests == 0); /* the task at its end is one of them */
-    while (!list_empty(&s->watches)) {
-        struct wwatch *w = CONTAINER_OF(s->watches.next, struct wwatch, link);
-
-        ASSERT(!w->busy);
-        ASSERT(!w->leaving);
-        wwatch_drop(w);
-    }
     while (!list_empty(&s->orders))
         mem_free(CONTAINER_OF(list_pop(&s->orders), struct worder, link));
     map64_done(&s->by_id);
     metric_add(s->io->server->m.watch_streams, -1);
     s->io->outstanding--;
     mem_free(s);
+}
+
+/* A stream has up to WATCH_PER_STREAM_MAX watches: they are freed in slices, the stream last. */
+static void free_some(struct loop_work *work, mono_ns until)
+{
+    struct wstream *s = CONTAINER_OF(work, struct wstream, freeing);
+    struct loop *l = s->io->loop;
+
+    for (unsigned n = 1; !list_empty(&s->watches); n++) {
+        struct wwatch *w = CONTAINER_OF(s->watches.next, struct wwatch, link);
+
+        ASSERT(!w->busy);
+        ASSERT(!w->leaving);
+        wwatch_drop(w);
+        if (n % WATCHES_FOR_A_LOOK == 0 && loop_work_over(l, until)) {
+            loop_work_add(l, work);
+            return;
+        }
+    }
+    stream_free(s);
 }
 
 void wstream_settle(struct wstream *s)
@@ -33,17 +51,7 @@ void wstream_settle(struct wstream *s)
         return;
     }
     if (s->first == NULL && (s->closed || !s->joined))
-        stream_free(s);
-}
-
-static void stop_watches(struct wstream *s)
-{
-    LIST_EACH (l, &s->watches) {
-        struct wwatch *w = CONTAINER_OF(l, struct wwatch, link);
-
-        wwatch_catch_stop(w);
-        wwatch_end_span(w);
-    }
+        loop_work_add(s->io->loop, &s->freeing);
 }
 
 /* The stream's memory stays until the hub has let go of it, and at least until a task of the loop
@@ -58,7 +66,6 @@ void wstream_fail(struct wstream *s, int code, const char *text)
     s->call = NULL;
     loop_timer_stop(s->io->loop, &s->timer);
     leader_guard_end(&s->guard);
-    stop_watches(s);
     wstream_drop_rest(s);
     call_on_writable(c, 0, NULL);
     call_set_user(c, NULL);
@@ -157,6 +164,7 @@ static void open_stream(struct call *c)
     watch_stream_init(&s->hub, &io->watches.sink);
     loop_timer_init(&s->timer, tick);
     s->settle.run = settle_task;
+    loop_work_init(&s->freeing, free_some);
     s->interval_ms = interval_ms(io->server);
     io->outstanding++;
     metric_inc(io->server->m.watch_streams);

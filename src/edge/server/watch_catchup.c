@@ -44,16 +44,21 @@ static void stall(struct wwatch *w)
     list_push(&w->stream->stalled, &w->catching);
 }
 
-/* The watches of the next scan.  Those whose client does not read wait aside. */
+/* The watches of the next scan, among the first WATCH_LOOKED_MAX.  Those whose client does not read
+ * wait aside, those whose stream has ended leave. */
 static size_t choose(struct watch_io *wio, struct history_want *wants)
 {
-    size_t n = 0;
+    size_t n = 0, looked = 0;
 
     LIST_EACH_SAFE (l, &wio->catching) {
         struct wwatch *w = CONTAINER_OF(l, struct wwatch, catching);
 
-        if (n == WATCH_WANTS_MAX)
+        if (n == WATCH_WANTS_MAX || looked++ == WATCH_LOOKED_MAX)
             break;
+        if (w->stream->closing) {
+            wwatch_catch_stop(w);
+            continue;
+        }
         if (wstream_full(w->stream)) {
             stall(w);
             continue;
@@ -142,11 +147,10 @@ static void step(struct loop_task *t)
         else
             n = choose(wio, wants);
     }
-    if (n > 0) {
+    if (n > 0)
         scan(wio, wants, n);
-        if (!loop_timer_active(&wio->retry))
-            schedule(wio);
-    }
+    if (!loop_timer_active(&wio->retry))
+        schedule(wio);
     mem_free(wants);
 }
 

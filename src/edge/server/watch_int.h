@@ -36,6 +36,7 @@
 #define WATCH_QUEUED_HIGH (1u << 20) /* bytes waiting for the client: no more notes are handled */
 #define WATCH_QUEUED_LOW (256u << 10)
 #define WATCH_WANTS_MAX 512          /* watches caught up in one go, by one scan */
+#define WATCH_LOOKED_MAX 4096        /* for these, in a turn */
 #define WATCH_PER_STREAM_MAX 1000000 /* a watch costs about 400 bytes and its key */
 #define WATCH_SCRATCH_BYTES_MAX (4u << 20)
 #define WATCH_FRAGMENT_EXTRA_BYTES (512u << 10) /* above --max-request-bytes: then fragments */
@@ -111,8 +112,9 @@ struct wstream {
     struct req each;
     bool each_busy;
     struct req close;
-    struct loop_task settle; /* after the end of the call */
-    struct loop_timer timer; /* progress */
+    struct loop_task settle;  /* after the end of the call */
+    struct loop_work freeing; /* at the very end: of its watches */
+    struct loop_timer timer;  /* progress */
     int64_t interval_ms;
     struct leader_guard guard;
 };
