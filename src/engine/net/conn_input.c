@@ -64,12 +64,19 @@ void conn__feed(struct conn *c, const uint8_t *p, size_t n)
         turn__was_cut(c);
 }
 
+/* How much one read may take. */
+static size_t read_bytes(const struct conn *c)
+{
+    if (c->tls != NULL && !tls_conn__is_open(c))
+        return NET_HANDSHAKE_READ_BYTES;
+    return c->loop->carried_bytes > NET_CARRIED_BYTES_MAX ? NET_READ_LITTLE_BYTES : NET_READ_BYTES;
+}
+
 /* One read per readable event: what is left is reported again, after the others had their turn. */
 static void read_some(struct conn *c)
 {
     struct loop *l = c->loop;
-    size_t much = l->carried_bytes > NET_CARRIED_BYTES_MAX ? NET_READ_LITTLE_BYTES : NET_READ_BYTES;
-    ssize_t n = recv(c->fd, l->read_buf, much, 0);
+    ssize_t n = recv(c->fd, l->read_buf, read_bytes(c), 0);
 
     loop__count(&l->counters.reads, 1);
     if (l->reader != c)

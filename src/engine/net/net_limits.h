@@ -179,6 +179,10 @@ void net_limits_default(struct net_limits *l);
 
 /* ---- TLS ---- */
 
+/* What one read takes before the handshake is over: all that anybody says until then, and little to
+ * hold for a client of whom nothing is known yet. */
+#define NET_HANDSHAKE_READ_BYTES (16u << 10)
+
 /* What a record holds at most (RFC 8446 5.1); all that we write are as long, the last one apart. */
 #define NET_RECORD_BYTES ((size_t) 16384)
 

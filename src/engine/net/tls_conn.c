@@ -53,7 +53,7 @@ int tls_conn__attach(struct conn *c, const struct tls_attach *a)
     t->ops = a->ops;
     t->or_cleartext = a->or_cleartext;
     t->state = TLS_SHAKING;
-    buf_init(&t->held, NET_READ_BYTES);
+    buf_init(&t->held, 2 * NET_HANDSHAKE_READ_BYTES);
     list_init(&t->place);
     list_init(&t->wait);
     outq_init(&t->wire);

@@ -70,6 +70,26 @@ static void others_are_served(void **state)
     rig_done(&g);
 }
 
+/* What a client sends before its handshake is over stays in its socket, but for a little. */
+static void much_is_sent_meanwhile(void **state)
+{
+    static const uint8_t much[200000];
+    struct rig g;
+    int fd;
+
+    (void) state;
+    open_server(&g, rig_tls.server, 0);
+    fd = dial_away(&g);
+    assert_int_equal(send(fd, much, sizeof much, 0), sizeof much);
+    rig_turn(&g, 50);
+    assert_true(atomic_load(&g.loop->counters.bytes_in) > sizeof hello);
+    assert_true(atomic_load(&g.loop->counters.bytes_in) <= 2 * NET_HANDSHAKE_READ_BYTES);
+    let_go();
+    rig_wait(&g, &rejected.any);
+    close(fd);
+    rig_done(&g);
+}
+
 /* A handshake whose time is over meanwhile ends when its step is home, with that word. */
 static void too_late_meanwhile(void **state)
 {
@@ -328,10 +348,11 @@ static void many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(others_are_served), cmocka_unit_test(too_late_meanwhile),
-        cmocka_unit_test(gone_meanwhile),    cmocka_unit_test(stopped_meanwhile),
-        cmocka_unit_test(a_few_are_away),    cmocka_unit_test(home_to_a_loop_at_rest),
-        cmocka_unit_test(many_at_once),      cmocka_unit_test(bytes_come_meanwhile),
+        cmocka_unit_test(others_are_served),      cmocka_unit_test(too_late_meanwhile),
+        cmocka_unit_test(gone_meanwhile),         cmocka_unit_test(stopped_meanwhile),
+        cmocka_unit_test(a_few_are_away),         cmocka_unit_test(home_to_a_loop_at_rest),
+        cmocka_unit_test(much_is_sent_meanwhile), cmocka_unit_test(many_at_once),
+        cmocka_unit_test(bytes_come_meanwhile),
     };
 
     return cmocka_run_group_tests(tests, rig_tls_on, rig_tls_off);
