@@ -65,6 +65,15 @@ void arena_reset(struct arena *a)
     chunk_use(a, oldest);
 }
 
+size_t arena_heap_bytes(const struct arena *a)
+{
+    size_t n = 0;
+
+    for (const struct arena_chunk *c = a->newest; c != NULL; c = c->older)
+        n += c->bytes;
+    return n;
+}
+
 /* A new chunk doubles the last one up to a megabyte, so that a large request costs few of them. */
 static bool chunk_add(struct arena *a, size_t n)
 {

@@ -27,6 +27,9 @@ void arena_init(struct arena *a, size_t bytes_max);
 void arena_done(struct arena *a);
 void arena_reset(struct arena *a); /* as arena_done, but keeps one chunk for the next use */
 
+/* What it has of the heap: more than was handed out. */
+size_t arena_heap_bytes(const struct arena *a);
+
 /* Aligned to 16 bytes; not zeroed.  NULL past the maximum or without memory; n == 0 gives an
  * address of its own. */
 NODISCARD void *arena_alloc(struct arena *a, size_t n);

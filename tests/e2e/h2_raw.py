@@ -5,6 +5,7 @@ import struct
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 ENHANCE_YOUR_CALM = 11
+FRAME_BYTES = 16384
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 
 
@@ -50,9 +51,21 @@ def message(payload):
     return b'\0' + struct.pack('>I', len(payload)) + payload
 
 
+def varint(n):
+    """Protocol Buffers' integers."""
+    out = []
+    while n >= 128:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes([*out, n])
+
+
 def request(stream, path, payload, *more):
     """A whole unary call."""
-    return frame(HEADERS, END_HEADERS, stream, request_head(path, *more)) + frame(DATA, END_STREAM, stream, message(payload))
+    body = message(payload)
+    parts = [body[i:i + FRAME_BYTES] for i in range(0, len(body), FRAME_BYTES)]
+    return frame(HEADERS, END_HEADERS, stream, request_head(path, *more)) + \
+        b''.join(frame(DATA, 0, stream, p) for p in parts[:-1]) + frame(DATA, END_STREAM, stream, parts[-1])
 
 
 class Connection:

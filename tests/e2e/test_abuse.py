@@ -8,20 +8,24 @@ import pytest
 
 import h2_raw as h2
 from abuse_lib import FLOODS, PUT, RANGE, WATCH, WIDE, flood, head_frames, hpack_bomb, resident, unending_calls
+from auth_lib import Caller, turn_on
 from conftest import has_sanitizer
 from tls_lib import Authority, TlsServer
 
 LOOK_SECONDS = 0.01
 GROWTH_MAX = 64 << 20  # bytes of resident memory, for each attack
+KEPT_MAX = 640 << 20  # what clients make a member keep: NET_SERVER_KEPT_BYTES_MAX, and what the allocator adds
 SANITIZED = 8  # times as many where a sanitizer keeps memory that was freed, or notes who touched which
+HELD_MAX = 512 << 20  # requests that came in parts: NET_SERVER_HELD_BYTES_MAX
+LISTS_MAX = 400 << 20  # lists of leases on their way, of one I/O thread, and those that are made
 
 
 class Others(threading.Thread):
     """An honest client that puts all the time, and how long each put took."""
 
-    def __init__(self, server):
+    def __init__(self, put):
         super().__init__(daemon=True)
-        self.put = server.grpc('etcdserverpb.KV/Put', timeout=30)
+        self.put = put
         self.put(key=b'warm', value=b'up')
         self.over, self.seconds, self.failed = False, [], None
 
@@ -38,13 +42,15 @@ class Others(threading.Thread):
 
 
 class Watched:
-    """While this lasts others are served; afterwards the member is alive and not much larger."""
+    """While this lasts others are served; afterwards the member is alive and not much larger: by `growth_max` bytes at the most.
+    `put` puts in the name of the others."""
 
-    def __init__(self, server):
-        self.server = server
+    def __init__(self, server, growth_max=GROWTH_MAX, put=None):
+        self.server, self.growth_max = server, growth_max
+        self.put = put or server.grpc('etcdserverpb.KV/Put', timeout=30)
 
     def __enter__(self):
-        self.others = Others(self.server)
+        self.others = Others(self.put)
         self.before = resident(self.server.process.pid)
         self.peak = self.before
         self.others.start()
@@ -71,7 +77,7 @@ class Watched:
             return
         assert self.server.process.poll() is None, self.server.log_text()[-3000:]
         assert self.others.failed is None and len(self.others.seconds) >= 5, self.others.failed
-        allowed = GROWTH_MAX * (SANITIZED if has_sanitizer(self.server.command[0]) else 1)
+        allowed = self.growth_max * (SANITIZED if has_sanitizer(self.server.command[0]) else 1)
         assert self.peak - self.before < allowed, f'{self.before >> 20} MiB became {self.peak >> 20}'
         slow = sorted(self.others.seconds)[int(len(self.others.seconds) * 0.95)]
         assert slow - self.away < 1, f'others waited {slow:.3f} s; the machine was away for {self.away:.3f} s'
@@ -157,6 +163,61 @@ def test_windows_that_stay_closed(server, large_answers):
         time.sleep(1)
         for c in closed + deaf:
             c.s.close()
+
+
+def test_answers_that_are_not_taken(server):
+    """Small answers, each made at once and none let out by its client: a connection holds less than it may, and all of them together no
+    more than there is for all.  Those that hold most are told so and ended."""
+    server.grpc('etcdserverpb.KV/Put')(key=b'fifteen', value=b'v' * 15000)
+    calls = b''.join(h2.request(1 + 2 * i, RANGE, b'\x0a\x07fifteen\x38\x01') for i in range(2000))  # 30 MB
+    with Watched(server, KEPT_MAX + GROWTH_MAX):
+        held = [h2.Connection(server.client_port, h2.settings(initial_window_size=0)) for _ in range(60)]
+        for c in held:
+            c.send(calls)
+        for c in held:
+            c.s.settimeout(1)
+            c.read_to_the_end()
+            c.s.close()
+    assert [c.goaway for c in held].count((h2.ENHANCE_YOUR_CALM, 'too_many_bytes_kept')) >= 30
+
+
+def test_requests_that_wait(server):
+    """Whole requests that wait for what their token will perhaps mean some day, of who needs no name for that, and whose connections go
+    meanwhile."""
+    token = turn_on(Caller(server))
+    later = h2.field('token', 'a.99999999999')
+    value = h2.varint(15000) + b'v' * 15000
+    flood = b''.join(h2.request(1 + 2 * i, PUT, b'\x0a\x01k\x12' + value, later) for i in range(6000))
+    caller = Caller(server)
+    with Watched(server, HELD_MAX + KEPT_MAX + GROWTH_MAX, lambda **fields: caller.call('etcdserverpb.KV/Put', token, **fields)):
+        for _ in range(24):
+            with h2.Connection(server.client_port) as c:
+                c.send(flood)
+                c.s.settimeout(0.5)
+                c.read_to_the_end()
+
+
+def test_lists_that_are_not_taken(server):
+    """Thousands of questions for all of 50,000 leases, whose answers nobody lets out."""
+    grant, leases = '/etcdserverpb.Lease/LeaseGrant', '/etcdserverpb.Lease/LeaseLeases'
+    for n in range(5):
+        with h2.Connection(server.client_port, WIDE) as c:
+            c.send(b''.join(h2.request(1 + 2 * i, grant, b'\x08' + h2.varint(100000)) for i in range(10000)))
+            ended = 0
+            for kind, flags, _, _ in c.frames():
+                ended += kind == h2.HEADERS and flags & h2.END_STREAM != 0
+                if ended == 10000:
+                    break
+    with Watched(server, LISTS_MAX + GROWTH_MAX):
+        held = [h2.Connection(server.client_port, h2.settings(initial_window_size=0)) for _ in range(2)]
+        for c in held:
+            c.send(b''.join(h2.request(1 + 2 * i, leases, b'') for i in range(200)))
+        refused = 0
+        for c in held:
+            c.s.settimeout(5)
+            refused += sum(kind == h2.HEADERS and flags & h2.END_STREAM != 0 for kind, flags, _, _ in c.frames())
+            c.s.close()
+    assert refused > 200
 
 
 def test_watchers_that_do_not_read(server):

@@ -102,6 +102,8 @@ static size_t sort_count(const struct range_read *x)
     struct io *io = x->slices.io;
     size_t n = x->slices.bytes != 0 ? call_arena(x->slices.call)->used_bytes : 0;
 
+    if (n != 0)
+        call_arena_counted(x->slices.call);
     io->sorted_bytes += n;
     if (n != 0)
         metric_add(io->server->m.sorted_bytes, (int64_t) n);

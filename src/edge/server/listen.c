@@ -18,6 +18,8 @@ static void limits_of(const struct config *c, struct net_limits *l)
     l->conn_held_bytes_max = MAX(l->conn_held_bytes_max, (size_t) l->recv_message_bytes_max);
     l->server_held_bytes_max = MAX(l->server_held_bytes_max,
                                    2 * (size_t) l->recv_message_bytes_max);
+    l->server_kept_bytes_max = MAX(l->server_kept_bytes_max,
+                                   4 * (size_t) l->recv_message_bytes_max);
     l->call_arena_bytes_max = MAX((size_t) ARENA_BYTES_MIN, (size_t) request * 8);
     l->concurrent_streams_max = c->max_concurrent_streams == 0 /* as for grpc-go: no limit */
                                     ? UINT32_MAX

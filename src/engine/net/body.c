@@ -5,6 +5,7 @@
 struct body_part {
     const uint8_t *p; /* NULL: a pull */
     uint64_t n;       /* left */
+    uint64_t own;     /* counted in own_bytes until it has left */
     struct payload *owner;
 };
 
@@ -76,7 +77,7 @@ static bool copies(const struct net_piece *x)
 }
 
 /* Puts bytes behind the parts, as a part of their own or as the end of the last one. */
-static void copy_in(struct body_msg *m, struct bytes s)
+static void copy_in(struct body *b, struct body_msg *m, struct bytes s)
 {
     struct body_part *last = m->parts_n == 0 ? NULL : &m->parts[m->parts_n - 1];
 
@@ -84,10 +85,13 @@ static void copy_in(struct body_msg *m, struct bytes s)
         return;
     ASSERT((size_t) (m->room_end - m->room_next) >= s.n);
     memcpy(m->room_next, s.p, s.n);
-    if (last != NULL && last->p + last->n == m->room_next)
-        last->n += s.n;
-    else
-        m->parts[m->parts_n++] = (struct body_part){m->room_next, s.n, NULL};
+    if (last == NULL || last->p + last->n != m->room_next) {
+        last = &m->parts[m->parts_n++];
+        *last = (struct body_part){.p = m->room_next};
+    }
+    last->n += s.n;
+    last->own += s.n;
+    b->own_bytes += s.n;
     m->room_next += s.n;
 }
 
@@ -115,17 +119,25 @@ static bool fits_last(const struct body *b, size_t n)
            (size_t) (m->room_end - m->room_next) >= n;
 }
 
-static void fill_in(struct body_msg *m, struct bytes head, const struct net_piece *v, size_t vn)
+static void refer_to(struct body *b, struct body_msg *m, const struct net_piece *x)
 {
-    copy_in(m, head);
+    uint64_t own = x->owner == NULL ? x->bytes.n : body_share(x->owner, x->bytes.n);
+
+    m->parts[m->parts_n++] = (struct body_part){x->bytes.p, x->bytes.n, own, payload_ref(x->owner)};
+    b->own_bytes += own;
+}
+
+static void fill_in(struct body *b, struct body_msg *m, struct bytes head,
+                    const struct net_piece *v, size_t vn)
+{
+    copy_in(b, m, head);
     for (size_t i = 0; i < vn; i++) {
         const struct net_piece *x = &v[i];
 
         if (copies(x))
-            copy_in(m, x->bytes);
+            copy_in(b, m, x->bytes);
         else if (x->bytes.n > 0)
-            m->parts[m->parts_n++] = (struct body_part){x->bytes.p, x->bytes.n,
-                                                        payload_ref(x->owner)};
+            refer_to(b, m, x);
     }
 }
 
@@ -138,7 +150,7 @@ bool body_add(struct body *b, struct arena *a, struct bytes head, const struct n
 
     measure(head, v, vn, &copied, &bytes);
     if (a == NULL && copied == bytes && copied > 0 && fits_last(b, copied)) {
-        fill_in(b->last, head, v, vn);
+        fill_in(b, b->last, head, v, vn);
         b->bytes += bytes;
         b->held_bytes += bytes;
         return true;
@@ -149,7 +161,7 @@ bool body_add(struct body *b, struct arena *a, struct bytes head, const struct n
     m = msg_new(a, vn + 1, room);
     if (m == NULL)
         return false;
-    fill_in(m, head, v, vn);
+    fill_in(b, m, head, v, vn);
     msg_link(b, m, bytes);
     b->held_bytes += bytes;
     return true;
@@ -162,8 +174,8 @@ bool body_add_pull(struct body *b, struct arena *a, struct bytes head, uint64_t 
 
     if (m == NULL)
         return false;
-    copy_in(m, head);
-    m->parts[m->parts_n++] = (struct body_part){NULL, bytes, NULL};
+    copy_in(b, m, head);
+    m->parts[m->parts_n++] = (struct body_part){.n = bytes};
     m->has_pull = true;
     m->pull = *pull;
     msg_link(b, m, head.n + bytes);
@@ -199,6 +211,7 @@ static enum body_taken take_part(struct body *b, struct body_msg *m, struct outq
     x->n -= n;
     b->bytes -= n;
     if (x->n == 0) {
+        b->own_bytes -= x->own;
         payload_unref(x->owner);
         m->parts_first++;
     }

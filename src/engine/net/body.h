@@ -5,7 +5,10 @@
  * them the bytes that had to be copied.  Counted blocks are referenced, short ones copied all the
  * same.
  *
- * Invariant: bytes is the sum over the messages; held_bytes leaves out what pulls will make.
+ * Invariant: bytes is the sum over the messages; held_bytes leaves out what pulls will make, and
+ * own_bytes, which falls when a part has left, is what is kept for this body: of a counted block
+ * its share, as small as others had it before.  What waits at a call to be compressed is in it,
+ * too.
  */
 #ifndef KETCH_ENGINE_NET_BODY_H
 #define KETCH_ENGINE_NET_BODY_H
@@ -27,7 +30,14 @@ struct body {
     struct body_msg *last;
     uint64_t bytes;
     uint64_t held_bytes;
+    uint64_t own_bytes;
 };
+
+/* What a body that refers to n bytes of `p` next keeps of them. */
+static inline uint64_t body_share(const struct payload *p, uint64_t n)
+{
+    return n / MAX(atomic_load_explicit(&p->refs, memory_order_relaxed), 1u);
+}
 
 static inline void body_init(struct body *b)
 {

@@ -9,6 +9,7 @@
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
+#include "engine/net/kept.h"
 #include "engine/net/opening.h"
 
 /* ---- the end ---- */
@@ -25,6 +26,18 @@ static char *status_text(struct call *c, struct bytes t)
     else
         p[grpc_percent_encode(t, p)] = '\0';
     return p;
+}
+
+/* What a call keeps until its answer is taken: its body's bytes are counted by themselves, and
+ * those of an answer lie in the arena. */
+static uint64_t answered_bytes(const struct call *c)
+{
+    uint64_t in_arena = c->arena_counted ? c->request.n : arena_heap_bytes(&c->arena);
+    uint64_t counted = c->held_bytes;
+
+    if (c->method != NULL && c->method->kind == NET_UNARY)
+        counted += c->out.own_bytes;
+    return call__own_bytes(c) + in_arena - MIN(in_arena, counted);
 }
 
 /* Decides the status and sets it on its way. */
@@ -48,6 +61,7 @@ void call__answer(struct call *c, int http_status, int code, const char *text)
     if (!c->stream_open)
         return;
     c->message = status_text(c, t);
+    kept__base(c, answered_bytes(c));
     if (c->local != NULL)
         call_local__wake(c->local);
     else if (c->headers_sent)
@@ -101,6 +115,7 @@ void call__stream_closed(struct call *c)
     opening__end(c);
     loop_timer_stop(c->sc->conn.loop, &c->deadline);
     if (h2 != NULL) {
+        h2->held_bytes -= c->held_bytes;
         h2->calls_n--;
         if (h2->last == c)
             h2->last = NULL;
@@ -112,9 +127,10 @@ void call__stream_closed(struct call *c)
     /* The callbacks may end the call, and with it free it: nothing of c after them. */
     if (c->http != NULL)
         http__h2_closed(c);
-    else if (c->owned && !c->answered)
+    else if (c->owned && !c->answered) {
+        kept__update(c);
         call__cancel(c, CALL_CANCELED_BY_CLIENT);
-    else
+    } else
         call__maybe_free(c);
 }
 
@@ -154,6 +170,11 @@ struct loop *call_loop(const struct call *c)
 struct arena *call_arena(struct call *c)
 {
     return &c->arena;
+}
+
+void call_arena_counted(struct call *c)
+{
+    c->arena_counted = true;
 }
 
 const struct net_method *call_method(const struct call *c)

@@ -35,6 +35,10 @@ struct loop *call_loop(const struct call *c);
  * net_limits.call_arena_bytes_max.  The request message of a unary call lies in it. */
 struct arena *call_arena(struct call *c);
 
+/* The service bounds by itself what this arena holds beside the request; else it is counted with
+ * what its client makes us keep until the answer is taken. */
+void call_arena_counted(struct call *c);
+
 const struct net_method *call_method(const struct call *c);
 void *call_service(const struct call *c); /* the pointer given to net_server_add */
 

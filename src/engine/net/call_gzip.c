@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "engine/net/gzip.h"
 #include "engine/net/h2_server.h"
+#include "engine/net/kept.h"
 
 #define FILL_BYTES 16384 /* that much a pull makes at a time */
 
@@ -88,6 +89,7 @@ struct deflation {
     uint64_t bytes;
     uint64_t at;         /* so many are compressed */
     struct payload *raw; /* NULL: the pull makes them */
+    uint64_t own;        /* of it, for this call: as body.own_bytes */
     struct net_pull pull;
     bool pulls;                 /* the pull is not done yet */
     struct gzip_writer *writer; /* NULL: not begun */
@@ -135,6 +137,7 @@ static void deflation_push(struct call *c, struct deflation *d)
     }
     c->deflations_last = d;
     c->deflating_bytes += d->bytes;
+    c->out.own_bytes += d->own;
     *c->queued_bytes += raw_bytes(d);
 }
 
@@ -145,6 +148,7 @@ static void deflation_pop(struct call *c)
     ASSERT(c->deflating_bytes >= d->bytes);
     c->deflations = d->next;
     c->deflating_bytes -= d->bytes;
+    c->out.own_bytes -= d->own;
     *c->queued_bytes -= raw_bytes(d);
     if (c->deflations == NULL)
         list_remove(&c->deflate_link);
@@ -189,6 +193,8 @@ bool call__deflate_later(struct call *c, const struct net_piece *v, size_t vn, u
         deflation_free(d);
         return false;
     }
+    /* Our reference is among those that there are. */
+    d->own = n / (MAX(atomic_load_explicit(&d->raw->refs, memory_order_relaxed), 2u) - 1);
     deflation_push(c, d);
     return true;
 }
@@ -286,4 +292,5 @@ void call__deflate_step(struct call *c)
         deflation_pop(c);
         h2_server__resume(c);
     }
+    kept__update(c);
 }

@@ -5,6 +5,7 @@
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
+#include "engine/net/kept.h"
 #include "engine/net/opening.h"
 
 static void held_release(struct call *c)
@@ -17,9 +18,11 @@ static void held_release(struct call *c)
     c->held_bytes = 0;
 }
 
+/* What lies in the arena is held until that goes. */
 void call__message_drop(struct call *c)
 {
-    held_release(c);
+    if (c->msg_on_heap || !c->stream_open)
+        held_release(c);
     if (c->msg_on_heap)
         mem_free(c->in.msg);
     c->msg_on_heap = false;
@@ -232,6 +235,8 @@ static void message_deliver_inflated(struct call *c, struct bytes m)
 /* The request of a call that is no stream. */
 static void request_complete(struct call *c, struct bytes m, bool compressed)
 {
+    size_t heap;
+
     struct buf b;
 
     if (compressed) {
@@ -247,6 +252,8 @@ static void request_complete(struct call *c, struct bytes m, bool compressed)
     c->got_message = true;
     c->request = m;
     message_count(c, m.n);
+    heap = 2 * arena_heap_bytes(&c->arena); /* the service needs about as much again */
+    kept__base(c, call__own_bytes(c) + heap - MIN(heap, c->held_bytes));
 }
 
 static void message_complete(struct call *c)
@@ -255,13 +262,13 @@ static void message_complete(struct call *c)
     bool compressed = grpc_deframer_flag(&c->in) == GRPC_COMPRESSED;
     bool on_heap = c->msg_on_heap;
 
-    held_release(c);
     c->msg_on_heap = false;
     grpc_deframer_next(&c->in);
     if (c->method->kind != NET_BIDI) {
         request_complete(c, m, compressed);
         return;
     }
+    held_release(c);
     if (UNLIKELY(compressed))
         message_deliver_inflated(c, m);
     else
@@ -339,6 +346,8 @@ static void input_done(struct call *c)
             c->method->half_closed(c);
     } else if (!c->got_message) {
         call__answer(c, 200, GRPC_STATUS_UNKNOWN, "EOF");
+    } else if (kept__refuses(c)) {
+        call__answer(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED, "grpc: too many bytes of requests");
     } else if (begin_service(c)) {
         c->method->request(c, c->request);
     }

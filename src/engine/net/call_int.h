@@ -28,7 +28,7 @@
 #include "engine/net/server_int.h"
 
 /* Inside a call: for the head of its request, so that a call which nothing follows is small. */
-#define CALL_HEAD_ROOM_BYTES 400
+#define CALL_HEAD_ROOM_BYTES 384
 
 /* Added to it when its message is there, so that a small request needs no other memory; pooled, so
  * it is warm. */
@@ -82,6 +82,8 @@ struct call {
     bool short_body; /* at most NET_UNREAD_BYTES_MAX, says the client */
     bool counted;    /* hooks.begin ran, hooks.end has not */
     bool above_mark;
+    bool arena_counted; /* by the service */
+    bool given_up;      /* nothing leaves any more: the stream is being reset */
     enum call_cancel_reason canceled;
 
     /* The request's head. */
@@ -91,6 +93,7 @@ struct call {
     uint32_t head_bytes;
     uint32_t opening_bytes; /* counted in h2 and its loop while the request is not whole */
     uint32_t fields_n;
+    uint32_t kept_base; /* counted beside the body: kept.h */
     int64_t timeout_ns; /* -1: none */
     struct bytes path;
     struct bytes http_method;
@@ -110,11 +113,12 @@ struct call {
     bool msg_on_heap;
     bool got_message;    /* of a unary request */
     size_t unconsumed;   /* window of the stream, not given back yet */
-    uint32_t held_bytes; /* counted in sc and server for the message that is coming */
+    uint32_t held_bytes; /* counted in h2 and server for a message that came, or comes, in parts */
     struct bytes request;
     struct buf backlog; /* what came while paused; its window bytes are not given back yet */
 
     struct body out;
+    uint64_t kept_bytes; /* counted in sc and its loop */
     int code;
     const char *text; /* of the status, while hooks.end runs */
     char *message;    /* percent-encoded, NUL-terminated; in the arena */
@@ -144,6 +148,12 @@ union call_room {
     _Alignas(16) uint8_t bytes[CALL_ROOM_BYTES];
     struct list link; /* loop.rooms_free */
 };
+
+/* Of a call that keeps nothing else. */
+static inline uint64_t call__own_bytes(const struct call *c)
+{
+    return NET_OPENING_BYTES + (c->more == NULL ? 0 : sizeof *c->more);
+}
 
 /* ---- call_pool.c ---- */
 

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
+#include "engine/net/kept.h"
 
 #define TAKE_BYTES 16384 /* what a pull makes at once */
 
@@ -139,6 +140,8 @@ static bool take(struct call_local *l)
     enum body_taken rc = body_take(&c->out, &l->q, n);
 
     l->queued_bytes += c->out.held_bytes - before;
+    c->sc->took_ns = l->loop->now;
+    kept__update(c);
     if (c->above_mark && c->out.bytes < c->writable_mark) {
         c->above_mark = false;
         l->writable_due = true;

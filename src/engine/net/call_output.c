@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
+#include "engine/net/kept.h"
 
 /* ---- the body, and who fills it ---- */
 
@@ -24,6 +25,8 @@ enum body_taken call__take(struct call *c, struct outq *q, size_t n)
     enum body_taken rc = body_take(&c->out, q, n);
 
     queued_moved(c, before);
+    c->sc->took_ns = c->sc->conn.loop->now;
+    kept__update(c);
     if (c->above_mark && call__unsent(c) < c->writable_mark) {
         c->above_mark = false;
         if (list_empty(&c->writable_link))
@@ -168,6 +171,7 @@ void call_reply_pull(struct call *c, uint64_t bytes, struct net_pull pull)
 /* After a message was queued on a stream. */
 static void stream_queued(struct call *c)
 {
+    kept__update(c);
     if (c->on_writable != NULL && call__unsent(c) >= c->writable_mark)
         c->above_mark = true;
     if (c->local != NULL)

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "engine/net/call_int.h"
 #include "engine/net/h2_server.h"
+#include "engine/net/kept.h"
 
 /* The arena begins with the room inside the call. */
 static void arena_seed(struct call *c, size_t bytes_max)
@@ -90,6 +91,8 @@ void call__maybe_free(struct call *c)
     loop__uncount(&sc->sl->counters.calls_open, 1);
     loop_timer_stop(l, &c->deadline);
     call__message_drop(c);
+    kept__base(c, 0);
+    ASSERT(c->kept_bytes == 0);
     buf_done(&c->backlog);
     arena_done(&c->arena);
     room_drop(l, c->more);

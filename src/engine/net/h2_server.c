@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "engine/net/h2_mem.h"
+#include "engine/net/kept.h"
 #include "engine/net/opening.h"
 
 #define PING_BYTES 8
@@ -24,6 +25,7 @@ static void terminate(struct h2_server *h2)
 
     h2->terminated = true;
     opening__forget(h2);
+    kept__going(sc);
     loop__count(&sc->sl->counters.abuse_closed, 1);
     conn__close_soon(&sc->conn);
     loop_timer_stop(sc->conn.loop, &sc->timer);

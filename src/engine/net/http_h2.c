@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http_int.h"
+#include "engine/net/kept.h"
 
 #define FIELDS_MAX 32
 
@@ -56,6 +57,7 @@ static int h2_write(struct http_req *r, const struct net_piece *v, size_t vn)
     if (!body_add(&c->out, NULL, BYTES_EMPTY, v, vn))
         return ERR_NOMEM;
     c->h2->queued_bytes += c->out.held_bytes - before;
+    kept__update(c);
     c->above_mark = true;
     h2_server__resume(c);
     return 0;
@@ -156,6 +158,7 @@ void http__h2_begin(struct call *c)
     struct h2_req *x = arena_alloc(&c->arena, sizeof *x);
 
     c->plain = true;
+    kept__base(c, call__own_bytes(c));
     if (x == NULL || !restore_timeout(c)) {
         c->answered = true;
         h2_server__submit_reset(c, NGHTTP2_ENHANCE_YOUR_CALM);

@@ -19,6 +19,7 @@ struct net_limits {
     size_t server_opening_bytes_max; /* requests that have begun and are not whole, of all */
     size_t conn_held_bytes_max;      /* messages begun and not finished: a connection's own part */
     size_t server_held_bytes_max;    /* the same of all connections */
+    size_t server_kept_bytes_max;    /* what calls keep until they are over, of all connections */
     uint32_t stream_window_bytes;    /* HTTP/2 receive window of a stream */
     uint32_t conn_window_bytes;      /* HTTP/2 receive window of a connection */
     int64_t handshake_ms;            /* of TLS, from accept */
@@ -83,11 +84,26 @@ void net_limits_default(struct net_limits *l);
 /* A thousand watchers with 64 KiB each; beyond it call_send refuses and new calls are refused. */
 #define NET_CONN_QUEUED_BYTES_MAX (64u << 20)
 
-/* Messages on their way and not whole: what a connection has for itself.  Beyond it, it may have as
- * much of NET_SERVER_HELD_BYTES_MAX as is then left free: a hundred large requests at once on one
+/* Messages on their way and not whole, and whole ones of calls that are not over if they came in
+ * parts: what a connection has for itself.  Beyond it, it may have as much of
+ * NET_SERVER_HELD_BYTES_MAX as is then left free: a hundred large requests at once on one
  * connection are no attack while nobody else needs the room. */
 #define NET_CONN_HELD_BYTES_MAX (64u << 20)
 #define NET_SERVER_HELD_BYTES_MAX (512u << 20)
+
+/* What calls keep whose request is whole (kept.h): requests that wait, answers that are not taken.
+ * Eight connections that take nothing, or thousands of slow watch streams; beyond it the connection
+ * that keeps most is ended. */
+#define NET_SERVER_KEPT_BYTES_MAX ((size_t) 512 << 20)
+
+/* Of so many connections the one that keeps most is looked for; who took something of his answers
+ * so lately weighs less by so much. */
+#define NET_KEPT_LOOK_MAX 64
+#define NET_KEPT_TAKES_MS 1000
+#define NET_KEPT_TAKER 4
+
+/* A connection with no more than this has its requests taken whatever others keep. */
+#define NET_CONN_KEPT_OWN_BYTES (64u << 10)
 
 /* Large windows save WINDOW_UPDATE frames.  What they let in is bounded by the held limits. */
 #define NET_STREAM_WINDOW_BYTES (1u << 20)

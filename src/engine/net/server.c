@@ -3,6 +3,7 @@
 #include "engine/net/server.h"
 
 #include "base/alloc.h"
+#include "engine/net/kept.h"
 #include "engine/net/opening.h"
 #include "engine/net/server_int.h"
 
@@ -21,6 +22,7 @@ void net_limits_default(struct net_limits *l)
         .server_opening_bytes_max = NET_SERVER_OPENING_BYTES_MAX,
         .conn_held_bytes_max = NET_CONN_HELD_BYTES_MAX,
         .server_held_bytes_max = NET_SERVER_HELD_BYTES_MAX,
+        .server_kept_bytes_max = NET_SERVER_KEPT_BYTES_MAX,
         .stream_window_bytes = NET_STREAM_WINDOW_BYTES,
         .conn_window_bytes = NET_CONN_WINDOW_BYTES,
         .handshake_ms = NET_HANDSHAKE_MS,
@@ -69,6 +71,7 @@ int net_server_new(const struct net_server_options *o, struct net_server **ret, 
         sl->loop = o->loops[i];
         list_init(&sl->conns);
         opening__init(sl);
+        kept__init(sl);
         loop_timer_init(&sl->grace, server__grace_over);
         sl->stop_task.run = server__on_stop;
     }

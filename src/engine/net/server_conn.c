@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/http1.h"
+#include "engine/net/kept.h"
 #include "engine/net/server_int.h"
 #include "engine/net/tls_conn.h"
 
@@ -101,6 +102,7 @@ struct server_conn *server__conn_new(struct server_loop *sl, struct listener *ls
     sc->refs = 1;
     sc->serves = serves;
     list_init(&sc->link);
+    list_init(&sc->kept_link);
     loop_timer_init(&sc->timer, on_first_request_late);
     return sc;
 }
@@ -185,6 +187,7 @@ void server__conn_unref(struct server_conn *sc)
     ASSERT(!loop_timer_active(&sc->timer));
     ASSERT(!loop_timer_active(&sc->conn.linger));
     list_remove(&sc->link);
+    kept__gone(sc);
     mem_free(sc->common_name);
     mem_free(sc);
     server__loop_drained(sl);
@@ -193,6 +196,7 @@ void server__conn_unref(struct server_conn *sc)
 void server__conn_closed(struct server_conn *sc)
 {
     loop_timer_stop(sc->conn.loop, &sc->timer);
+    kept__going(sc);
     loop__uncount(&sc->sl->counters.connections_open, 1);
     if (sc->listener != NULL)
         listener__closed(sc->listener);

@@ -34,7 +34,11 @@ struct server_conn {
     uint8_t sniffed[24];
     size_t sniffed_n;
     struct h2_server *h2;
-    uint64_t head_bytes; /* of all calls, as RFC 9113 counts */
+    uint64_t head_bytes;   /* of all calls, as RFC 9113 counts */
+    struct list kept_link; /* sl->kept */
+    uint64_t kept_bytes;   /* of all calls: kept.h */
+    bool kept_going;       /* was told to go, or is closed */
+    mono_ns took_ns;       /* when a body of its calls last went on its way; 0: never */
     struct http1 *http1;
     char *common_name; /* of the client's certificate; as long as there is a call on it */
 };
@@ -48,6 +52,10 @@ struct server_loop {
         opening; /* struct h2_server.opening_link: have, or had, requests that are not whole */
     size_t opening_bytes; /* of those requests */
     size_t opening_bytes_max;
+    struct list kept; /* struct server_conn.kept_link: keep, or kept, something (kept.h) */
+    _Atomic uint64_t kept_bytes;
+    _Atomic uint64_t kept_going_bytes; /* of these: of connections that were told to go */
+    uint64_t kept_part_bytes;
     bool stopping;
     bool drained;
     struct loop_timer grace;
@@ -70,7 +78,7 @@ struct net_server {
     struct listener *listeners;
     struct server_loop *loops;
     size_t loops_n;
-    _Atomic uint64_t held_bytes; /* of messages begun and not finished, all connections */
+    _Atomic uint64_t held_bytes; /* of messages that came in parts, all connections */
     _Atomic bool stopping;
     _Atomic int64_t stop_at_ns;
     _Atomic uint32_t loops_running; /* not yet drained */
