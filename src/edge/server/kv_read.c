@@ -301,6 +301,7 @@ struct range_stream {
     struct mvcc_reply *reply;
     struct loop_task task;
     struct mvcc_header header;
+    struct stall stall; /* of the chunk under way */
     bool last;
 };
 
@@ -319,6 +320,7 @@ static bool chunk_fill(void *arg, uint8_t *out, size_t n)
 {
     struct range_stream *t = arg;
 
+    stall_moved(&t->stall);
     return mvcc_reply_read(t->reply, out, n) == n;
 }
 
@@ -326,6 +328,7 @@ static void chunk_gone(void *arg)
 {
     struct range_stream *t = arg;
 
+    stall_end(&t->stall);
     loop_post(t->io->loop, &t->task);
 }
 
@@ -357,6 +360,7 @@ static void stream_next(struct range_stream *t)
         return;
     }
     count_sent(t->io, METHOD_KV_RANGE_STREAM);
+    stall_begin(&t->stall, t->call);
     /* A refusal runs chunk_gone all the same; the task then sees that nobody listens. */
     if (call_send_pull(t->call, mvcc_reply_bytes(t->reply),
                        (struct net_pull){chunk_fill, chunk_gone, t}) != 0)

@@ -18,10 +18,6 @@
 #define SNAPSHOT_QUEUED_BYTES (256u << 10)
 #define SNAPSHOT_PIECES 2
 
-/* A client that takes nothing for this long is told to go: what it holds keeps pages of the file
- * from being used again. */
-#define SNAPSHOT_STALL_MS 300000
-
 struct snapshot_piece {
     struct req req;
     struct payload *bytes; /* arrived, not sent whole; else NULL */
@@ -124,7 +120,7 @@ static int send_next(struct snapshot_stream *t, struct snapshot_piece *p)
 
 static void restart_stall_timer(struct snapshot_stream *t)
 {
-    if (loop_timer_start(t->req.io->loop, &t->stall_timer, SNAPSHOT_STALL_MS) != 0)
+    if (loop_timer_start(t->req.io->loop, &t->stall_timer, t->req.io->server->stall_ms) != 0)
         end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
 }
 

@@ -128,12 +128,14 @@ void req_message_done(struct req *r)
 struct leaving {
     struct mvcc_reply *reply;
     const struct mvcc_view *view;
+    struct stall stall;
 };
 
 static bool fill(void *arg, uint8_t *out, size_t n)
 {
     struct leaving *l = arg;
 
+    stall_moved(&l->stall);
     return mvcc_reply_read(l->reply, out, n) == n;
 }
 
@@ -141,6 +143,7 @@ static void filled(void *arg)
 {
     struct leaving *l = arg;
 
+    stall_end(&l->stall);
     mvcc_view_unpin(l->view);
     l->view = NULL;
 }
@@ -184,7 +187,9 @@ void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *v
         reply_whole(c, read_whole(c, r, (size_t) n, view), (size_t) n);
         return;
     }
-    *l = (struct leaving){r, view};
+    *l = (struct leaving){.reply = r, .view = view};
+    if (view != NULL)
+        stall_begin(&l->stall, c);
     call_reply_pull(c, n, (struct net_pull){fill, filled, l});
 }
 
@@ -259,7 +264,8 @@ void reply_range(struct mvcc_reply *r, const struct mvcc_view *view, struct read
         reply_no_memory(c);
         return;
     }
-    *l = (struct range_leaving){{r, view}, *t, sorted_bytes};
+    *l = (struct range_leaving){{.reply = r, .view = view}, *t, sorted_bytes};
+    stall_begin(&l->l.stall, c);
     call_reply_pull(c, n, (struct net_pull){range_fill, range_filled, l});
 }
 

@@ -126,6 +126,7 @@ int server_new(const struct server_options *o, struct server **ret, struct err *
     s->version = config_version(o->config);
     loop_timer_init(&s->ready_timer, check_ready);
     log_starting(s);
+    s->stall_ms = SERVER_STALL_MS;
     s->ios_n = io_threads(o->config);
     s->ios = mem_calloc(s->ios_n, sizeof *s->ios);
     if (s->ios == NULL)

@@ -34,6 +34,9 @@
 #define SERVER_SORT_BYTES_MAX ((size_t) 1 << 30)
 #define SERVER_SORTS_BYTES_MAX ((size_t) 256 << 20)
 #define SERVER_LIST_BYTES_MAX ((size_t) 1 << 30) /* all leases: 60 bytes each; keys of one */
+/* A client that takes nothing of an answer for this long is told to go: the view or the snapshot
+ * behind it keeps pages of the file from being used again. */
+#define SERVER_STALL_MS 300000
 #define SERVER_REPLY_WHOLE_BYTES 16384 /* range answers up to this size are made at once */
 
 struct watch_io;
@@ -148,6 +151,7 @@ struct server {
     struct auth_work *auth_work;
     struct compactor *compactor;
     struct otel *otel; /* NULL: nothing is traced */
+    int64_t stall_ms;  /* SERVER_STALL_MS; tests have less patience */
     struct server_metrics m;
     struct metrics *metrics;
 };
@@ -223,6 +227,26 @@ void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *v
 struct read_trace;
 void reply_range(struct mvcc_reply *r, const struct mvcc_view *view, struct read_trace *t,
                  size_t sorted_bytes);
+
+/* ---- stall.c: clients that take nothing of an answer which holds something of the store ---- */
+
+struct stall {
+    struct loop_timer timer;
+    struct call *call; /* NULL: not begun */
+    mono_ns moved;     /* when it last took some */
+};
+
+/* Before a pull of the call is queued.  When nothing moves for SERVER_STALL_MS the call is given up
+ * (call_give_up), by which its pull is done. */
+void stall_begin(struct stall *x, struct call *c);
+/* The pull is done.  Without a beginning: nothing. */
+void stall_end(struct stall *x);
+
+static inline void stall_moved(struct stall *x)
+{
+    if (x->call != NULL)
+        x->moved = loop_now_ns(call_loop(x->call));
+}
 
 /* Decodes the call's request into its arena.  False: the call was ended.  `message` may be replaced
  * by plainer bytes that say the same: those are fit to be handed on. */

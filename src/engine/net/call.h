@@ -146,6 +146,10 @@ void call_send_headers(struct call *c);
  * here. */
 size_t call_queued_bytes(const struct call *c);
 
+/* From a pull that is not done yet, of a call that may have been ended: nothing more of it leaves.
+ * Its pulls are done before this returns, and its stream is reset with INTERNAL_ERROR. */
+void call_give_up(struct call *c);
+
 /* `fn` runs, on the loop, each time call_queued_bytes falls below `below_bytes` after it had been
  * at or above it.  Never from within call_send.  NULL ends it. */
 void call_on_writable(struct call *c, size_t below_bytes, void (*fn)(struct call *c));

@@ -129,7 +129,7 @@ static int queue_pull(struct call *c, struct arena *a, uint64_t n, const struct 
 
 static bool nobody_listens(const struct call *c)
 {
-    return c->answered || !c->stream_open;
+    return c->answered || !c->stream_open || c->given_up;
 }
 
 /* ---- the answer of a call that has one ---- */
@@ -212,6 +212,21 @@ int call_send_pull(struct call *c, uint64_t bytes, struct net_pull pull)
     else if (pull.done != NULL)
         pull.done(pull.arg);
     return rc;
+}
+
+void call_give_up(struct call *c)
+{
+    ASSERT(c->stream_open); /* else its pulls are done */
+    c->given_up = true;
+    call__deflate_drop(c);
+    call__body_drop(c);
+    kept__update(c);
+    if (c->local == NULL) {
+        h2_server__submit_reset(c, NGHTTP2_INTERNAL_ERROR);
+    } else {
+        c->local->broken = true;
+        call_local__wake(c->local);
+    }
 }
 
 void call_send_headers(struct call *c)

@@ -45,7 +45,7 @@ static ssize_t on_read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t
     (void) s;
     (void) id;
     (void) buf;
-    if (h2->ending) /* what c was is gone */
+    if (h2->ending || c->given_up) /* what c was is gone, or what there was to send */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     n = (size_t) MIN((uint64_t) length, c->out.bytes);
     ended = c->answered && c->deflations == NULL;
@@ -74,7 +74,7 @@ static int on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *hea
 
     (void) s;
     (void) f;
-    if (h2->ending)
+    if (h2->ending || c->given_up)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (q->bytes >= turn__round_bytes(&h2->sc->conn)) {
         h2->blocked = true;
