@@ -220,6 +220,7 @@ int io_init(struct io *io, struct server *s, unsigned id, struct err *e)
     inbox_init(&io->watches, io);
     inbox_init(&io->follows, io);
     list_init(&io->guarded);
+    lists_init(&io->lists);
     long_reads_init(&io->long_reads);
     loop_timer_init(&io->leader_timer, leader_timer_fire);
     io->gathered_end = &io->gathered;

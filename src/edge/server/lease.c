@@ -1,5 +1,6 @@
 /* The Lease service. */
 #include "edge/server/kv.h"
+#include "edge/server/lists.h"
 #include "edge/server/otel.h"
 #include "edge/server/permit.h"
 #include "wire/pb.h"
@@ -63,12 +64,6 @@ static void revoke(struct call *c, struct bytes message)
 
 /* ---- queries ---- */
 
-/* An answer that grows with the state has room for all of it, whatever the size of requests. */
-static void allow_list(struct call *c)
-{
-    call_arena(c)->bytes_max = SERVER_LIST_BYTES_MAX;
-}
-
 static void time_to_live(struct call *c, struct bytes message)
 {
     Etcdserverpb__LeaseTimeToLiveRequest *q;
@@ -83,8 +78,9 @@ static void time_to_live(struct call *c, struct bytes message)
     r->node.lease_id = q->id;
     r->node.keys = q->keys;
     if (q->keys)
-        allow_list(c);
-    req_submit(r);
+        list_submit(r);
+    else
+        req_submit(r);
 }
 
 static void leases(struct call *c, struct bytes message)
@@ -98,8 +94,7 @@ static void leases(struct call *c, struct bytes message)
     r = req_new(c, NODE_REQ_LEASE_LIST, req_message_done);
     if (r == NULL)
         return;
-    allow_list(c);
-    req_submit(r);
+    list_submit(r);
 }
 
 /* ---- keep alive ----

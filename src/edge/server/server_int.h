@@ -19,6 +19,7 @@
 
 #include <stdatomic.h>
 
+#include "edge/server/lists.h"
 #include "edge/server/long_read.h"
 #include "edge/server/methods.h"
 #include "edge/server/security.h"
@@ -103,6 +104,7 @@ struct io {
     size_t outstanding;
     size_t gateway_held_bytes; /* JSON of requests that are not complete */
     struct long_reads long_reads;
+    struct lists lists;
     size_t sorted_bytes;           /* references of sorted ranges whose answers are on their way */
     struct node_request *gathered; /* of this turn, not yet submitted; oldest first */
     struct node_request **gathered_end;
