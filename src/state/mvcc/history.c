@@ -180,6 +180,7 @@ static void thin(struct history_call *c, int64_t main)
             gone += give_back(c, &c->wants[i], main);
     }
     c->bytes -= gone;
+    c->thinned = true;
     c->bytes_most = MAX(c->bytes_most, c->bytes + c->limits.scan_bytes_max);
 }
 
@@ -236,6 +237,21 @@ static void match_all(struct scan *x)
     }
 }
 
+/* A large revision goes on for long: those that have given it back are matched no more. */
+static void forget_closed(struct scan *x)
+{
+    struct history_call *c = x->c;
+
+    c->thinned = false;
+    for (size_t i = 0; x->use_index && i < c->n; i++) {
+        struct history_want *w = &c->wants[i];
+
+        if (w->indexed && w->closed)
+            watch_index_remove(&x->index, &w->span);
+        w->indexed = w->indexed && !w->closed;
+    }
+}
+
 /* The key is the first field of a stored KeyValue; etcdutl's --bump-revision leaves an empty record
  * behind, which is nobody's event. */
 static bool key_of(struct bytes kv, struct bytes *ret)
@@ -282,6 +298,8 @@ static int walk(struct scan *x, struct store_cursor *cur)
         records++;
         x->record = &h;
         match_all(x);
+        if (c->thinned)
+            forget_closed(x);
         if (c->rc != 0)
             return c->rc;
     }
@@ -297,9 +315,13 @@ static int scan(struct history_call *c, int64_t from)
     int rc = mem == NULL ? ERR_NOMEM : 0;
 
     watch_index_init(&x.index, seed);
-    for (size_t i = 0; rc == 0 && x.use_index && i < c->n; i++)
-        if (!c->wants[i].closed && !watch_index_add(&x.index, &c->wants[i].span))
+    for (size_t i = 0; rc == 0 && x.use_index && i < c->n; i++) {
+        struct history_want *w = &c->wants[i];
+
+        w->indexed = !w->closed && watch_index_add(&x.index, &w->span);
+        if (!w->closed && !w->indexed)
             rc = ERR_NOMEM;
+    }
     if (rc == 0) {
         struct store_cursor *cur = store_cursor_init(mem, mvcc_view_store(c->view));
 

@@ -53,6 +53,7 @@ struct history_want {
     size_t last_at;   /* where that revision begins, in bytes ... */
     uint32_t last_n;  /* ... and events */
     bool closed;      /* no more in this call */
+    bool indexed;     /* it is in the scan's index */
 };
 
 struct history_limits {

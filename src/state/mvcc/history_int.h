@@ -26,6 +26,7 @@ struct history_call {
     size_t n;
     size_t open_n;       /* neither closed nor finished */
     uint64_t bytes;      /* of all results so far */
+    bool thinned;        /* wants were closed that the index has still */
     uint64_t bytes_most; /* past it a revision is too much for all wants together */
     struct buf deleted;  /* scratch for the KeyValue of a delete */
     int rc;
