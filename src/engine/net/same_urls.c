@@ -85,7 +85,8 @@ static int wait_for_address(const struct parts *p, mono_ns until, struct log *lo
 
     for (;;) {
         const char *why = address_of(p, ret);
-        int64_t left_ms = (until - clock_mono_ns(clock_posix())) / NS_PER_MS;
+        /* Rounded up: the time is over when all of it is. */
+        int64_t left_ms = (until - clock_mono_ns(clock_posix()) + NS_PER_MS - 1) / NS_PER_MS;
         char text[NET_HOST_BYTES + 64];
 
         if (why == NULL) {
