@@ -94,7 +94,8 @@ def views_are_gone(s):
 
 
 def test_others_are_served_between_the_slices(filled):
-    """Gets and puts that are sent behind a sort of many keys are answered before it, and a short sort, too; then the sort is, rightly."""
+    """Gets that are sent behind a sort of many keys are answered before it, and a short sort, too; then the sort is, rightly. A put is
+    answered when the disk has it, which may take longer than all that."""
     small = range_message(filled, key=b'k000001')
     put_request, _ = filled.messages.of('etcdserverpb.KV/Put')
     put = put_request(key=b'p', value=b'v').SerializeToString()
@@ -105,7 +106,7 @@ def test_others_are_served_between_the_slices(filled):
         c.send(out + b''.join(h2.request(i, RANGE, small) for i in others))
         order = ended(c, SMALL + 3)
     assert sorted(order) == [1, 3, 5, *others]
-    assert order[-1] == 1
+    assert [i for i in order if i != 5][-1] == 1
     answer = filled.grpc('etcdserverpb.KV/Range')(key=b'k', range_end=b'l', sort_order=DESCEND, sort_target=BY_VALUE, limit=3)
     values = sorted((value_of(i) for i in range(KEYS)), reverse=True)
     assert [kv.value for kv in answer.kvs] == values[:3] and answer.more and answer.count == KEYS

@@ -146,7 +146,8 @@ def test_members_that_do_not_lead_answer_promotions(cluster_of, ketch_bin):
             return status == 200 and json.loads(body)
 
         new.wait_for(done)
-        assert body_members(ask(follower, 'GET', '/members')) == {'m1', 'm2', 'm3'}
+        # The new one says its name when it is ready, which the others hear of as it comes.
+        follower.wait_for(lambda: body_members(ask(follower, 'GET', '/members')) == {'m1', 'm2', 'm3'})
         put(new, b'a', b'b')
         c.agree()
 
