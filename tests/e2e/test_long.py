@@ -273,11 +273,11 @@ def auth_state(member):
             [(r, [str(p) for p in ask('RoleGet', role=r).perm]) for r in roles])
 
 
-def change_members(cluster):
-    """A learner that never comes is added and removed again."""
+def change_members(cluster, port):
+    """A learner that never comes is added and removed again. An id is made of its URL and the second, and no id comes twice."""
     leader = cluster.leader()
     try:
-        new = leader.grpc('etcdserverpb.Cluster/MemberAdd')(peerURLs=['http://127.0.0.1:1'], isLearner=True).member
+        new = leader.grpc('etcdserverpb.Cluster/MemberAdd')(peerURLs=[f'http://127.0.0.1:{port}'], isLearner=True).member
     except grpc.RpcError as e:
         assert e.details() == 'etcdserver: unhealthy cluster', e.details()
         return None
@@ -307,7 +307,7 @@ def test_all_kinds_of_operations_between_both_kinds_of_members(cluster_of, ketch
             mixers = [Mixer(c, turn * 10 + i, OPERATIONS // 6 // 8) for i in range(8)]
             for x in mixers:
                 x.start()
-            change_members(c)
+            change_members(c, turn + 1)
             for x in mixers:
                 x.join()
             assert [x.odd for x in mixers] == [[]] * 8
