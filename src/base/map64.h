@@ -37,7 +37,9 @@ void *map64_get(const struct map64 *m, uint64_t key);             /* NULL: absen
 NODISCARD bool map64_put(struct map64 *m, uint64_t key, void *v); /* replaces; false: no memory */
 void *map64_del(struct map64 *m, uint64_t key);                   /* what was there, or NULL */
 
-/* Iterate: start with *pos = 0; NULL at the end.  No put or del meanwhile.  ret_key may be NULL. */
+/* Iterate: start with *pos = 0; NULL at the end.  No put meanwhile; a del of what came last only,
+ * if all before it were deleted, too, and then with --*pos: another may be in its slot now.  (To
+ * begin anew after each would pass all the slots that are empty already.)  ret_key may be NULL. */
 void *map64_next(const struct map64 *m, size_t *pos, uint64_t *ret_key);
 
 #endif

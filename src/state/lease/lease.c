@@ -45,19 +45,18 @@ static void forget(struct lessor *l, struct lease *x)
 
 void lessor_free(struct lessor *l)
 {
-    size_t pos;
-    uint64_t id;
+    size_t pos = 0;
     struct lease *x;
 
     if (l == NULL)
         return;
     lessor_demote(l);
-    for (pos = 0; (x = map64_next(&l->leases, &pos, &id)) != NULL; pos = 0) {
+    while ((x = map64_next(&l->leases, &pos, NULL)) != NULL) {
         struct lease_keys keys;
 
         lease__items_take(l, x, &keys);
         lease_keys_free(&keys);
-        forget(l, x);
+        mem_free(x); /* the table goes as a whole */
     }
     ASSERT(l->items_n == 0);
     map64_done(&l->leases);

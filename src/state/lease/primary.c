@@ -127,8 +127,8 @@ void lessor_demote(struct lessor *l)
         lease__stop(l, x);
     ASSERT(l->expiries.count == 0);
     ASSERT(list_empty(&l->checkpoints));
-    for (pos = 0; (w = map64_next(&l->waits, &pos, &id)) != NULL; pos = 0)
-        lease__tell(l, w->id, ERR_LEASE_NOT_PRIMARY);
+    for (pos = 0; (w = map64_next(&l->waits, &pos, &id)) != NULL; pos--)
+        lease__tell(l, w->id, ERR_LEASE_NOT_PRIMARY); /* takes it out */
 }
 
 int lease_renew(struct lessor *l, lease_id id, mono_ms now, int64_t *ret_ttl_s)

@@ -112,6 +112,32 @@ static void map64_has_a_secret(void **state)
     }
 }
 
+/* Emptied from the front, slot by slot, a map gives each of its values once: also those that a
+ * deletion moves, round the end of the table as well. */
+static void map64_is_emptied_in_one_pass(void **state)
+{
+    static int values[3000];
+
+    (void) state;
+    for (size_t n = 1; n <= ARRAY_LEN(values); n = n * 2 + 1) {
+        struct map64 m;
+        size_t pos = 0, given = 0, steps = 0;
+        uint64_t key;
+
+        map64_init(&m);
+        for (uint64_t i = 0; i < n; i++) /* half of them want the last slot */
+            assert_true(map64_put(&m, i % 2 == 0 ? rnd(UINT64_MAX) : key_of(UINT64_MAX - (i << 32)),
+                                  &values[i]));
+        given = m.count;
+        for (; map64_next(&m, &pos, &key) != NULL; pos--, given--, steps++)
+            assert_non_null(map64_del(&m, key));
+        assert_int_equal(given, 0);
+        assert_int_equal(m.count, 0);
+        assert_true(steps <= n);
+        map64_done(&m);
+    }
+}
+
 /* A map agrees with an array of what it should hold, through random puts and deletes. */
 static void map64_agrees_with_an_array(void **state)
 {
@@ -236,11 +262,9 @@ static void mpsc_keeps_each_threads_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(list_keeps_order),
-        cmocka_unit_test(map64_agrees_with_an_array),
-        cmocka_unit_test(map64_has_a_secret),
-        cmocka_unit_test(heap_gives_the_least),
-        cmocka_unit_test(mpsc_keeps_each_threads_order),
+        cmocka_unit_test(list_keeps_order),     cmocka_unit_test(map64_agrees_with_an_array),
+        cmocka_unit_test(map64_has_a_secret),   cmocka_unit_test(map64_is_emptied_in_one_pass),
+        cmocka_unit_test(heap_gives_the_least), cmocka_unit_test(mpsc_keeps_each_threads_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
