@@ -336,8 +336,10 @@ static bool raft_idle(struct node *n)
 int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
 {
     struct raft_actor *ra = &n->raft;
+    mono_ns next;
 
     (void) wall;
+    node__raft_log_turn(n, now);
     storage_done(n);
     apply_done(n);
     markers_arrive(n);
@@ -364,5 +366,6 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
         if (raft_idle(n))
             node__mark_stopped(n, NODE_RAFT);
     }
-    return node__raft_reads_wait(n) ? MAX(ra->next_tick - now, 0) : 0;
+    next = MIN(ra->next_tick, node__raft_log_due(n));
+    return node__raft_reads_wait(n) ? MAX(next - now, 0) : 0;
 }

@@ -102,6 +102,8 @@ void node__raft_reads_fail(struct node *n, enum api_error err);
 
 void node__raft_log_init(struct node *n);
 void node__raft_log_done(struct node *n);
+void node__raft_log_turn(struct node *n, mono_ns now);
+mono_ns node__raft_log_due(const struct node *n); /* INT64_MAX: only when woken */
 void node__raft_log_stored(struct node *n, const struct wal_job *j);
 void node__raft_log_compact(struct node *n); /* N6 */
 void node__raft_log_read(struct node *n);    /* work actor */

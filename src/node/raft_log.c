@@ -9,7 +9,9 @@
  *      '------------- raft has used them, or wants others, or needs none any more ------'
  *
  * While ASKED the reading belongs to the work actor, else to the raft actor, which tells the core
- * to ask again. */
+ * when it is READY.  So a follower gets the log as fast as it is read.  But while something is
+ * written it gets small pieces with rests: whoever writes is waiting, and the follower has time.
+ */
 #include "base/alloc.h"
 #include "node/node_int.h"
 
@@ -22,8 +24,14 @@ struct log_reading {
     struct wal_entries got;
     int rc;
     bool used;
-    unsigned passed_over; /* others asked meanwhile */
-    unsigned unused_for;  /* compactions of the log */
+    bool told;             /* the core knows that it is READY */
+    size_t bytes_max;      /* of what is read */
+    mono_ns due;           /* not to be used before */
+    mono_ns now;           /* of the raft actor's turn */
+    mono_ns logged_at;     /* when something was last written */
+    uint64_t bytes_logged; /* written since something was asked for */
+    unsigned passed_over;  /* others asked meanwhile */
+    unsigned unused_for;   /* compactions of the log */
     struct wal_reader *wal;
     struct wal_position near; /* where it may begin; off 0: nowhere */
     /* A ring; the raft actor's alone. */
@@ -60,10 +68,30 @@ static struct wal_position mark_before(const struct log_reading *r, raft_index l
     return (struct wal_position){0};
 }
 
-static void reading_ask(struct node *n, raft_index lo)
+static bool is_beside_writes(const struct log_reading *r)
+{
+    return r->logged_at != 0 && r->now - r->logged_at < NODE_LOG_BESIDE_NS;
+}
+
+/* Beside writes twice what came since the last piece, so that a follower comes nearer, however much
+ * that is.  What came before the first piece says nothing. */
+static size_t piece_bytes(const struct log_reading *r, int state)
+{
+    uint64_t bytes = state == READING_IDLE ? 0 : 2 * r->bytes_logged;
+
+    if (!is_beside_writes(r))
+        return NODE_LOG_READ_BYTES;
+    return (size_t) MIN(MAX(bytes, NODE_LOG_READ_BESIDE_BYTES), NODE_LOG_READ_BYTES);
+}
+
+static void reading_ask(struct node *n, raft_index lo, int state)
 {
     struct log_reading *r = n->raft.reading;
 
+    r->bytes_max = piece_bytes(r, state);
+    r->due = is_beside_writes(r) ? r->now + NODE_LOG_REST_NS : 0;
+    r->bytes_logged = 0;
+    r->told = false;
     wal_entries_done(&r->got);
     r->lo = lo;
     r->hi = raft_memory_storage_usage(n->raft.log).first_in_memory;
@@ -106,6 +134,8 @@ static int read_back(void *arg, raft_index lo, raft_index hi, uint64_t bytes_max
     if (state == READING_ASKED)
         return ERR_AGAIN;
     if (state == READING_READY && r->rc == 0 && reading_has(r, lo)) {
+        if (r->now < r->due)
+            return ERR_AGAIN;
         hand_out(r, lo, hi, bytes_max, ret);
         return 0;
     }
@@ -117,8 +147,29 @@ static int read_back(void *arg, raft_index lo, raft_index hi, uint64_t bytes_max
     if (state == READING_READY && r->rc == 0 && !r->used &&
         r->passed_over++ < NODE_LOG_READ_PATIENCE)
         return ERR_AGAIN;
-    reading_ask(n, lo);
+    reading_ask(n, lo, state);
     return ERR_AGAIN;
+}
+
+void node__raft_log_turn(struct node *n, mono_ns now)
+{
+    struct log_reading *r = n->raft.reading;
+
+    r->now = now;
+    if (r->told || now < r->due ||
+        atomic_load_explicit(&r->state, memory_order_acquire) != READING_READY)
+        return;
+    r->told = true;
+    raft_entries_arrived(n->raft.raft);
+}
+
+mono_ns node__raft_log_due(const struct node *n)
+{
+    const struct log_reading *r = n->raft.reading;
+
+    return r->told || atomic_load_explicit(&r->state, memory_order_acquire) != READING_READY
+               ? INT64_MAX
+               : r->due;
 }
 
 /* ---- reading back: the work actor ---- */
@@ -133,7 +184,7 @@ void node__raft_log_read(struct node *n)
     r->rc = r->wal != NULL ? 0 : wal_reader_open(n->env.disk, n->wal_dir, &r->wal, &e);
     if (r->rc == 0) {
         wal_reader_near(r->wal, &r->near);
-        r->rc = wal_reader_entries(r->wal, r->lo, r->hi, NODE_LOG_READ_BYTES, &r->got, &e);
+        r->rc = wal_reader_entries(r->wal, r->lo, r->hi, r->bytes_max, &r->got, &e);
     }
     if (r->rc != 0)
         LOG_WARN(n->env.log, "a follower needs entries that cannot be read back",
@@ -163,8 +214,14 @@ void node__raft_log_done(struct node *n)
 /* Only what the write-ahead log itself shows to be committed can be read back from it. */
 void node__raft_log_stored(struct node *n, const struct wal_job *j)
 {
+    struct log_reading *r = n->raft.reading;
+
+    for (size_t i = 0; i < j->entries.n; i++)
+        r->bytes_logged += j->entries.v[i].data.n;
+    if (j->entries.n > 0)
+        r->logged_at = r->now;
     if (j->written.off > 0)
-        mark_add(n->raft.reading, &j->written);
+        mark_add(r, &j->written);
     if (j->has_hard)
         n->raft.commit_stored = MAX(n->raft.commit_stored, j->hard.commit);
 }

@@ -7,6 +7,7 @@ virtual machine's processor which sleeps is woken up when the host likes.
     run_last()           those who merely make work: on the last processor, when nobody else wants it
     stand_back()         a thread of the bench itself, that looks and waits
     run_when_idle(pid)   a member whose work is to cost others nothing but what they do for it
+    place(pid, some)     a program on some of the processors(), as on others_processors(), which are all but the last
     with awake(): ...    no processor sleeps but the last one, for who spins there would take half of what is left to who runs last
     Memory(...)          what a program writes to new pages has pages: a virtual machine may have to ask its owner for each, which takes
                          longer than all that is done with it (up to 7 ms for a megabyte)
@@ -22,6 +23,17 @@ MB, READY_MB, LOOK_SECONDS = 1_000_000, 64, 0.05
 
 def processors():
     return sorted(os.sched_getaffinity(0))
+
+
+def others_processors():
+    return processors()[:-1]
+
+
+def place(pid, some):
+    """All threads of a program, and those that these start from now on."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread has just ended
+        for thread in os.listdir(f'/proc/{pid}/task'):
+            os.sched_setaffinity(int(thread), some)
 
 
 def schedule(pid, policy, priority):

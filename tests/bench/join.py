@@ -8,12 +8,16 @@ the machine was left to itself (calm.py). Clients run as soon as there is someth
 else wants the processor, as if they had machines of their own (elsewhere.py), and the memory for the new member's file is there.
 Processors may sleep: kept awake, they serve three members at rest worse, not better.
 
+With `--apart FOLDER` the new member has a processor and a disk of its own, as it would have: it, what looks and FOLDER (another disk,
+or memory) on one side, the cluster and its clients with all other processors on the other, at rest as well as meanwhile.
+
 Memory is what no file stands behind (RssAnon of /proc/PID/status), sampled every 20 ms. Pages of the mapped data file are the
 kernel's to take back and are printed, not judged. The sender may grow by 64 MB above what it had with the puts alone; the
 receiver's most may be 64 MB above what it has when it is there, which is the index of what it was sent.
 
     tests/bench/join.py                          # 200 MB
     tests/bench/join.py --megabytes 2000 --rps 2000 --folder /a/disk --where
+    tests/bench/join.py --megabytes 2000 --rps 2000 --folder /a/disk --apart /dev/shm
     tests/bench/join.py --program DIR            # another etcd, for all
 """
 import argparse
@@ -34,7 +38,7 @@ sys.path.insert(0, str(ROOT / 'tests/e2e'))
 from calm import STOLEN_MAX, Calm, Meanwhile  # noqa: E402
 from cluster_lib import Cluster, log_lines  # noqa: E402
 from conftest import Messages  # noqa: E402
-from elsewhere import Memory, run_at_once, run_when_idle, stand_back  # noqa: E402
+from elsewhere import Memory, others_processors, place, processors, run_at_once, run_when_idle, stand_back  # noqa: E402
 from load import Load, percentile  # noqa: E402
 from where import Where, disk_of  # noqa: E402
 from wire import put  # noqa: E402
@@ -65,8 +69,9 @@ def fill(member, megabytes, value):
 class Puts(threading.Thread):
     """Slices of load one after another, from a second before `with` is entered to its end; of them those that begin inside."""
 
-    def __init__(self, member, folder, rps, calm):
+    def __init__(self, member, folder, rps, calm, where):
         super().__init__(daemon=True)
+        self.where = where
         self.calm, self.server = calm, types.SimpleNamespace(url=f'http://{member.endpoint}', folder=folder)
         self.rps, self.over = rps // CONNECTIONS, threading.Event()
         self.calls, self.failed = [], 0
@@ -77,6 +82,7 @@ class Puts(threading.Thread):
             load = Load(self.server, 'KV/Put', put(b'probe', b'p' * 256), connections=CONNECTIONS, seconds=SLICE_SECONDS,
                         rps=self.rps)
             run_at_once(load.p.pid)
+            place(load.p.pid, self.where)
             load.wait(may_fail=True)
             self.calls += load.calls
             self.failed += load.failed
@@ -151,15 +157,25 @@ class Bench:
         self.first = cluster.leader()
         self.seconds = max(a.megabytes / MB_A_SECOND, REST_SECONDS_MIN)  # of a rest: the last join's
         self.more = {'sender': [], 'receiver': []}
+        self.here = self.there = processors()
+        if a.apart:
+            self.here, self.there = others_processors(), processors()[-1:]
+            for m in cluster.members:
+                place(m.process.pid, self.here)
+            place(os.getpid(), self.there)
+            self.apart = tempfile.TemporaryDirectory(prefix='join-', dir=a.apart)
         self.spare = Memory(folder / 'spare', a.megabytes * SPARE_TIMES)
 
     def where(self):
         return Where([self.first, *self.cluster.followers_of(self.first)], self.folder) if self.a.where else None
 
+    def puts(self):
+        return Puts(self.first, self.folder, self.a.rps, self.calm, self.here)
+
     def rests(self):
         """Puts while nobody joins, and the sender's most memory."""
         quiet(self.folder)
-        with Puts(self.first, self.folder, self.a.rps, self.calm) as puts, Peaks([self.first]) as memory:
+        with self.puts() as puts, Peaks([self.first]) as memory:
             where = self.where()
             time.sleep(self.seconds)
             told = where and where.text()
@@ -173,7 +189,9 @@ class Bench:
         new = self.cluster.add(self.a.program / 'etcd', self.first, learner=True)
         new.flags += FLAGS
         new.use(self.a.program / 'etcd')
-        with Puts(self.first, self.folder, self.a.rps, self.calm) as puts, Peaks([self.first, new]) as memory, self.spare.ready(new.data_dir):
+        if self.a.apart:
+            os.symlink(self.apart.name, new.data_dir)
+        with self.puts() as puts, Peaks([self.first, new]) as memory, self.spare.ready(new.data_dir):
             where = self.where()
             began = time.monotonic()
             new.start(wait=False)
@@ -198,7 +216,7 @@ class Bench:
         new.kill()
         self.first.grpc('etcdserverpb.Cluster/MemberRemove')(ID=new.id)
         self.cluster.members.remove(new)
-        shutil.rmtree(self.folder / new.name)
+        shutil.rmtree(new.data_dir / 'member')
 
     def rounds(self):
         """Puts at rest and while somebody joins."""
@@ -263,6 +281,7 @@ def main():
     p.add_argument('--where', action='store_true', help='also what members, threads and the disk did')
     p.add_argument('--program', type=pathlib.Path, default=BIN)
     p.add_argument('--folder', help='where the data directories are made (twice the megabytes and the logs for each)')
+    p.add_argument('--apart', metavar='FOLDER', help='the new member has the last processor, and its data directory there, for itself')
     a = p.parse_args()
     stand_back()
     with tempfile.TemporaryDirectory(prefix='join-', dir=a.folder) as folder:

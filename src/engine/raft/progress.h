@@ -35,6 +35,7 @@ struct raft_progress {
     enum raft_progress_state state;
     bool recent_active; /* heard of since the last check of the quorum */
     bool flow_paused;
+    bool awaits_entries; /* what is to be sent next is being read back */
     bool learner;
     enum raft__vote vote; /* in the election under way */
     uint64_t read_acked;  /* position in the queue of reads, see read_only.h */

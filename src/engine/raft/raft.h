@@ -208,6 +208,11 @@ void raft_report_unreachable(struct raft *r, raft_id id);
 /* The snapshot sent to `id` has arrived, or has not. */
 void raft_report_snapshot(struct raft *r, raft_id id, bool ok);
 
+/* The storage has what it answered ERR_AGAIN for: the followers that waited for entries are sent
+ * some, and the owner's own go on.  Who is not told goes on with an answer of the follower, the
+ * next heartbeat, or tick. */
+void raft_entries_arrived(struct raft *r);
+
 /* ---- updates ---- */
 
 struct raft_soft_state {

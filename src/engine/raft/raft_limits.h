@@ -37,6 +37,10 @@
 /* Appends to one follower that are on the way: upper bound of raft_config.inflight_max. */
 #define RAFT_INFLIGHT_MAX 0x7fffffff
 
+/* Appends on the way to a follower whose entries are read back, beyond which reading on waits for
+ * its answers: what is read lies in messages until then. */
+#define RAFT_READ_BACK_INFLIGHT_MAX 8
+
 /* Default window of recent entries in a memory storage: what followers that keep up need. */
 #define RAFT_MEMORY_ENTRIES_MAX 65536
 #define RAFT_MEMORY_BYTES_MAX (UINT64_C(64) << 20)

@@ -38,8 +38,8 @@ struct raft_storage_ops {
     /* Appends entries from `lo` on, below `hi`, to `ret`: as many as stay within bytes_max of
      * encoded size, and at least one; it may stop earlier where reading on would be costly. 0,
      * ERR_RAFT_COMPACTED (lo < first_index), ERR_RAFT_UNAVAILABLE (beyond the last), ERR_AGAIN (a
-     * read-back is under way: the core asks again after a heartbeat), or a failure, which makes the
-     * core send a snapshot instead. */
+     * read-back is under way: the core asks again after a heartbeat or raft_entries_arrived), or a
+     * failure, which makes the core send a snapshot instead. */
     int (*entries)(struct raft_storage *s, raft_index lo, raft_index hi, uint64_t bytes_max,
                    struct raft_entry_list *ret);
 

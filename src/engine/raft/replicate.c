@@ -79,8 +79,9 @@ bool raft__maybe_send_append(struct raft *r, raft_id to, bool send_if_empty)
     if (rc == 0)
         rc = next_entries(r, p);
     n = pool->n - at;
+    p->awaits_entries = rc == ERR_AGAIN;
     if (rc == ERR_AGAIN)
-        return false; /* being read back: the next heartbeat's answer asks again */
+        return false; /* asked for again by any later event, at the latest a heartbeat's answer */
     if (rc != 0)
         return maybe_send_snapshot(r, p);
     if (n == 0 && !send_if_empty)
@@ -96,6 +97,21 @@ bool raft__maybe_send_append(struct raft *r, raft_id to, bool send_if_empty)
     raft__progress_sent_entries(p, n, n == 0 ? 0 : raft__data_bytes(&pool->v[at], n));
     p->sent_commit = r->log.committed;
     return true;
+}
+
+void raft_entries_arrived(struct raft *r)
+{
+    ASSERT(r->magic == RAFT_MAGIC);
+    r->log.read_back_pending = false;
+    for (size_t i = 0; r->state == RAFT_LEADER && i < r->tracker.n; i++) {
+        struct raft_progress *p = &r->tracker.progress[i];
+
+        if (!p->awaits_entries)
+            continue;
+        while (p->inflights.n < RAFT_READ_BACK_INFLIGHT_MAX &&
+               raft__maybe_send_append(r, p->id, false)) {
+        }
+    }
 }
 
 void raft__bcast_append(struct raft *r)

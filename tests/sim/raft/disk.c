@@ -39,14 +39,19 @@ bool sim_disk_has(struct sim_disk *d, raft_index i, raft_term term)
     return rc == ERR_RAFT_COMPACTED || (rc == 0 && t == term);
 }
 
-/* The older part of the log is read back from the disk, sometimes only at the second try. */
+/* The older part of the log is read back from the disk, sometimes only at the second try, and of
+ * those sometimes the core is told when that is worth while. */
 static int read_back(void *arg, raft_index lo, raft_index hi, uint64_t bytes_max,
                      struct raft_entry_list *ret)
 {
     struct sim_member *m = arg;
     struct raft_storage *b = raft_memory_storage_base(m->disk.log);
 
-    if (sim_chance(&sim_of(m)->disk_random, 4) == 0)
+    uint64_t luck = sim_chance(&sim_of(m)->disk_random, 8);
+
+    if (luck == 0)
+        (void) sim_at(sim_of(m), sim_of(m)->setup.disk_us, SIM_READ_BACK, m->index);
+    if (luck < 2)
         return ERR_AGAIN;
     return b->ops->entries(b, lo, hi, bytes_max, ret);
 }

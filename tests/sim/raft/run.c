@@ -74,7 +74,7 @@ struct sim_event *sim_at(struct sim *s, sim_us delay, enum sim_event_kind kind, 
     heap_item_init(&e->item);
     e->kind = kind;
     e->member = member;
-    if (kind == SIM_TICK || kind == SIM_STORED || kind == SIM_APPLIED)
+    if (kind == SIM_TICK || kind == SIM_STORED || kind == SIM_APPLIED || kind == SIM_READ_BACK)
         e->life = s->members[member].life;
     if (!heap_push(&s->queue, &e->item, (int64_t) (s->now + delay)))
         abort();
@@ -245,6 +245,12 @@ static void handle(struct sim *s, struct sim_event *e)
             sim_member_stored(s, m);
         else
             sim_member_applied(s, m);
+        break;
+    case SIM_READ_BACK:
+        if (m->paused)
+            break;
+        raft_entries_arrived(m->raft);
+        sim_member_pump(s, m);
         break;
     case SIM_FAULT_BEGIN:
         sim_fault_begin(s, &s->faults[e->extra]);

@@ -47,6 +47,7 @@ enum sim_event_kind {
     SIM_DELIVER,
     SIM_STORED,
     SIM_APPLIED,
+    SIM_READ_BACK, /* entries that a member waits for are there */
     SIM_FAULT_BEGIN,
     SIM_FAULT_END,
     SIM_CLIENT,

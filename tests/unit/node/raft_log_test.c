@@ -77,6 +77,55 @@ static void reading_back_begins_near(void **state)
     lone_end(m, disk);
 }
 
+static size_t bytes_of_all(const struct raft_entry_list *l)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        bytes += l->v[i].data.n;
+    return bytes;
+}
+
+/* While something is written a follower gets small pieces of the log, with rests; else much. */
+static void pieces_are_small_beside_writes(void **state)
+{
+    struct simdisk *disk = simdisk_new(5);
+    struct member *m = lone_fresh(disk, 5);
+    struct raft_entry_list got = {0};
+    char value[30000];
+    raft_index first;
+
+    (void) state;
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (size_t bytes = 0; bytes < 20 * NODE_LOG_READ_BESIDE_BYTES; bytes += sizeof value)
+        assert_true(member_put(m, "large", value) > 0);
+    assert_true(member_run(m, 1000, NULL));
+    assert_true(member_put(m, "one", "more") > 0);
+    first = raft_memory_storage_usage(m->node->raft.log).first_in_memory;
+    assert_int_equal(entries(m->node, 1, first, &got), ERR_AGAIN);
+    while (member_turn(m)) {
+    }
+    assert_int_equal(entries(m->node, 1, first, &got), ERR_AGAIN);
+    assert_true(member_run(m, 20, NULL));
+    assert_int_equal(entries(m->node, 1, first, &got), 0);
+    assert_in_range(bytes_of_all(&got), NODE_LOG_READ_BESIDE_BYTES / 2,
+                    NODE_LOG_READ_BESIDE_BYTES + sizeof value);
+    raft_entry_list_clear(&got);
+
+    assert_true(member_run(m, 1000, NULL));
+    assert_int_equal(entries(m->node, first - 1, first, &got), ERR_AGAIN); /* makes room */
+    assert_true(member_run(m, 100, NULL));
+    assert_int_equal(entries(m->node, first - 1, first, &got), 0);
+    raft_entry_list_clear(&got);
+    assert_int_equal(entries(m->node, 1, first, &got), ERR_AGAIN);
+    assert_true(member_run(m, 100, NULL));
+    assert_int_equal(entries(m->node, 1, first, &got), 0);
+    assert_true(bytes_of_all(&got) > 10 * NODE_LOG_READ_BESIDE_BYTES);
+    raft_entry_list_done(&got);
+    lone_end(m, disk);
+}
+
 /* What was read for one follower waits a few times while another asks, and then makes room. */
 static void readers_take_turns(void **state)
 {
@@ -121,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(old_entries_are_read_back),
         cmocka_unit_test(reading_back_begins_near),
+        cmocka_unit_test(pieces_are_small_beside_writes),
         cmocka_unit_test(readers_take_turns),
         cmocka_unit_test(a_restart_keeps_no_more),
     };

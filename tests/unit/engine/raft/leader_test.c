@@ -333,54 +333,129 @@ static void snapshots_that_are_not_sent(void **state)
     owner_done(&o);
 }
 
+/* One of two, whose entries 2 to `last` are read by `reader`; it has 2 to 4 to apply. */
+static void reading_init(struct owner *o, raft_index last, struct raft_log_reader reader)
+{
+    struct raft_memory_options mo = {.entries_max = 1, .reader = reader};
+    raft_id voters[] = {1, 2};
+    struct raft_snapshot s = {.meta = {.index = 1, .term = 1, .conf_state.voters = {voters, 2}}};
+
+    *o = (struct owner){.memory = raft_memory_storage_new(&mo)};
+    assert_int_equal(raft_memory_storage_apply_snapshot(o->memory, &s), 0);
+    for (raft_index i = 2; i <= last; i++)
+        raft_memory_storage_append(o->memory, &(struct raft_entry){.term = 1, .index = i}, 1);
+    raft_memory_storage_set_hard_state(o->memory, &(struct raft_hard_state){1, 0, 4});
+    o->config = a_config(o);
+    o->config.applied = 1;
+    owner_start(o);
+}
+
+static size_t take_committed(struct owner *o)
+{
+    struct raft_update u;
+
+    raft_take_update(o->raft, &u);
+    if (u.committed_n > 0)
+        raft_applied(o->raft, &u.applied);
+    return u.committed_n;
+}
+
+/* It leads, and 2 has only what the snapshot has. */
+static void reading_lead(struct owner *o)
+{
+    struct raft_update u;
+
+    raft_campaign(o->raft);
+    raft_take_update(o->raft, &u);
+    step(o, u.after_store[0]);
+    step(o, (struct raft_message){.type = RAFT_MSG_VOTE_RESP, .from = 2, .term = 2});
+    assert_int_equal(o->raft->state, RAFT_LEADER);
+    raft_take_update(o->raft, &u);
+    step(o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
+                                  .from = 2,
+                                  .term = 2,
+                                  .reject = true,
+                                  .index = raft_get_last_index(o->raft) - 1,
+                                  .reject_hint = 1,
+                                  .log_term = 1});
+}
+
+static size_t take_appends(struct owner *o)
+{
+    struct raft_update u;
+
+    raft_take_update(o->raft, &u);
+    return appends_to(&u, 2);
+}
+
 /* Entries that are being read back reach a follower after the next heartbeat, and the state machine
  * after the next tick. */
 static void reading_back_takes_time(void **state)
 {
     size_t calls = 0;
-    struct raft_memory_options mo = {.entries_max = 1, .reader = {busy_once, &calls}};
-    raft_id voters[] = {1, 2};
-    struct raft_snapshot s = {.meta = {.index = 1, .term = 1, .conf_state.voters = {voters, 2}}};
-    struct owner o = {.memory = raft_memory_storage_new(&mo)};
-    struct raft_update u;
-    struct raft_message heartbeat_resp = {.type = RAFT_MSG_HEARTBEAT_RESP, .from = 2};
+    struct owner o;
 
     (void) state;
-    assert_int_equal(raft_memory_storage_apply_snapshot(o.memory, &s), 0);
-    for (raft_index i = 2; i <= 5; i++)
-        raft_memory_storage_append(o.memory, &(struct raft_entry){.term = 1, .index = i}, 1);
-    raft_memory_storage_set_hard_state(o.memory, &(struct raft_hard_state){1, 0, 4});
-    o.config = a_config(&o);
-    o.config.applied = 1;
-    owner_start(&o);
-    raft_take_update(o.raft, &u);
-    assert_int_equal(u.committed_n, 0);
+    reading_init(&o, 5, (struct raft_log_reader){busy_once, &calls});
+    assert_int_equal(take_committed(&o), 0);
     assert_false(raft_has_update(o.raft));
     raft_tick(o.raft);
     assert_true(raft_has_update(o.raft));
-    raft_take_update(o.raft, &u);
-    assert_int_equal(u.committed_n, 3);
-    raft_applied(o.raft, &u.applied);
+    assert_int_equal(take_committed(&o), 3);
+    reading_lead(&o);
+    assert_int_equal(take_appends(&o), 0);
+    step(&o, (struct raft_message){.type = RAFT_MSG_HEARTBEAT_RESP, .from = 2, .term = 2});
+    assert_int_equal(take_appends(&o), 1);
+    owner_done(&o);
+}
 
-    raft_campaign(o.raft);
-    raft_take_update(o.raft, &u);
-    step(&o, u.after_store[0]);
-    step(&o, (struct raft_message){.type = RAFT_MSG_VOTE_RESP, .from = 2, .term = 2});
-    assert_int_equal(o.raft->state, RAFT_LEADER);
-    raft_take_update(o.raft, &u);
-    heartbeat_resp.term = 2;
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
-                                   .from = 2,
-                                   .term = 2,
-                                   .reject = true,
-                                   .index = 5,
-                                   .reject_hint = 1,
-                                   .log_term = 1});
-    raft_take_update(o.raft, &u);
-    assert_int_equal(appends_to(&u, 2), 0);
-    step(&o, heartbeat_resp);
-    raft_take_update(o.raft, &u);
-    assert_int_equal(appends_to(&u, 2), 1);
+/* Or at once, when the owner says that they are there. */
+static void what_was_read_goes_on_at_once(void **state)
+{
+    size_t calls = 0;
+    struct owner o;
+
+    (void) state;
+    reading_init(&o, 5, (struct raft_log_reader){busy_once, &calls});
+    assert_int_equal(take_committed(&o), 0);
+    raft_entries_arrived(o.raft);
+    assert_int_equal(take_committed(&o), 3);
+    reading_lead(&o);
+    assert_int_equal(take_appends(&o), 0);
+    raft_entries_arrived(o.raft);
+    assert_int_equal(take_appends(&o), 1);
+    raft_entries_arrived(o.raft); /* nobody waits for any */
+    assert_false(raft_has_update(o.raft));
+    owner_done(&o);
+}
+
+/* One entry for each message, and time for each other one. */
+static int one_at_a_time(void *arg, raft_index lo, raft_index hi, uint64_t max,
+                         struct raft_entry_list *ret)
+{
+    (void) hi;
+    return busy_once(arg, lo, lo + 1, max, ret);
+}
+
+/* A follower that answers nothing is not sent all that can be read. */
+static void reading_on_waits_for_answers(void **state)
+{
+    size_t calls = 1, sent = 0;
+    struct owner o;
+
+    (void) state;
+    reading_init(&o, 3 * RAFT_READ_BACK_INFLIGHT_MAX,
+                 (struct raft_log_reader){one_at_a_time, &calls});
+    while (take_committed(&o) > 0 || o.raft->log.read_back_pending)
+        raft_entries_arrived(o.raft);
+    reading_lead(&o);
+    assert_int_equal(take_appends(&o), 0);
+    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP, .from = 2, .term = 2, .index = 1});
+    for (int i = 0; i < 4 * RAFT_READ_BACK_INFLIGHT_MAX; i++) {
+        sent += take_appends(&o);
+        raft_entries_arrived(o.raft);
+    }
+    assert_int_equal(sent, RAFT_READ_BACK_INFLIGHT_MAX);
     owner_done(&o);
 }
 
@@ -652,6 +727,8 @@ int main(void)
         cmocka_unit_test(steps_down_without_a_quorum),
         cmocka_unit_test(snapshots_that_are_not_sent),
         cmocka_unit_test(reading_back_takes_time),
+        cmocka_unit_test(what_was_read_goes_on_at_once),
+        cmocka_unit_test(reading_on_waits_for_answers),
         cmocka_unit_test(removal_commits),
         cmocka_unit_test(postponed_reads),
         cmocka_unit_test(read_without_context),
