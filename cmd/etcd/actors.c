@@ -278,6 +278,7 @@ static void run_core(void *arg)
 {
     struct core_thread *t = arg;
 
+    thread_short_turns();
     while (!atomic_load(&t->actors->stopping)) {
         if (take_core(t))
             hold_core(t);

@@ -18,10 +18,10 @@
 #define PEER_SNAPSHOT_QUEUED_BYTES ((size_t) 2 << 20)
 #define PEER_SNAPSHOT_ASKED_MAX 4
 /* Beside writes one piece is asked for at a time, and not again before so many times the time that
- * it took; but so much leaves in a second if the receiver takes it: 2 GB in 40 s.  Others
+ * it took; but so much leaves in a second if the receiver takes it: 2 GB in 60 s.  Others
  * write while what is applied has changed within PEER_SNAPSHOT_BESIDE_NS. */
 #define PEER_SNAPSHOT_REST_TIMES 64
-#define PEER_SNAPSHOT_BESIDE_BYTES_MIN_PER_S (INT64_C(48) << 20)
+#define PEER_SNAPSHOT_BESIDE_BYTES_MIN_PER_S (INT64_C(32) << 20)
 #define PEER_SNAPSHOT_BESIDE_NS INT64_C(200000000)
 /* Of one that comes: pieces that are not written yet, from which on reading stops. */
 #define PEER_SNAPSHOT_PIECES_MAX 8
