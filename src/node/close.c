@@ -78,6 +78,7 @@ static void check_requests(struct node *n)
     ASSERT(ra->waiting.count == 0);
     ASSERT(list_empty(&ra->by_age));
     ASSERT(list_empty(&ra->blocked));
+    ASSERT(list_empty(&ra->riders));
     ASSERT(list_empty(&ra->transfers));
     ASSERT(list_empty(&ra->reads_next));
     ASSERT(list_empty(&ra->reads_round));

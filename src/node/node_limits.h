@@ -12,6 +12,7 @@
 #define NODE_PROPOSE_BATCH_MAX 1024
 #define NODE_PROPOSE_BATCH_BYTES_MAX (4 << 20)
 #define NODE_WAL_BATCH_MAX 64             /* jobs in one write */
+#define NODE_RIDE_NS INT64_C(5000000)     /* a login waits for another write at most so long */
 #define NODE_RAFT_MSG_BYTES_MAX (1 << 20) /* etcd's numbers */
 #define NODE_RAFT_INFLIGHT_MAX 512
 #define NODE_LOG_COMPACT_STEP 100 /* applied entries between two compactions in memory */

@@ -87,6 +87,7 @@ static void init_queues(struct node *n)
     mpsc_init(&n->work.requests);
     list_init(&n->raft.by_age);
     list_init(&n->raft.blocked);
+    list_init(&n->raft.riders);
     list_init(&n->raft.reads_next);
     list_init(&n->raft.transfers);
     heap_init(&n->apply.later);

@@ -330,7 +330,7 @@ static bool raft_idle(struct node *n)
     struct raft_actor *ra = &n->raft;
 
     return mpsc_empty(&ra->requests) && mpsc_empty(&ra->reads) && ra->waiting.count == 0 &&
-           list_empty(&ra->blocked);
+           list_empty(&ra->blocked) && list_empty(&ra->riders);
 }
 
 int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
@@ -366,6 +366,6 @@ int64_t node__run_raft(struct node *n, mono_ns now, wall_ms wall)
         if (raft_idle(n))
             node__mark_stopped(n, NODE_RAFT);
     }
-    next = MIN(ra->next_tick, node__raft_log_due(n));
+    next = MIN(ra->next_tick, MIN(node__raft_log_due(n), node__raft_ride_by(n)));
     return node__raft_reads_wait(n) ? MAX(next - now, 0) : 0;
 }

@@ -31,9 +31,12 @@ struct raft_actor {
     struct wal_job *newest_wal; /* of those under way that promises may depend on; NULL: none */
     struct wal_job *kept;       /* promises that wait for no job */
     struct apply_job *idle_apply;
-    struct map64 waiting;     /* request id -> node_request */
-    struct list by_age;       /* of the waiting ones: their deadlines are in this order */
-    struct list blocked;      /* proposals that came while no leader was known */
+    struct map64 waiting; /* request id -> node_request */
+    struct list by_age;   /* of the waiting ones: their deadlines are in this order */
+    struct list blocked;  /* proposals that came while no leader was known */
+    struct list riders;   /* proposals that wait for others to go with, at the latest until */
+    mono_ns ride_by;
+    mono_ns wrote_at;         /* when another one was last proposed */
     struct raft_entry *batch; /* scratch for NODE_PROPOSE_BATCH_MAX proposals */
     bool lazy_hard;           /* `hard` has a commit index that no job has carried yet */
     struct raft_hard_state hard;
@@ -99,6 +102,8 @@ void node__raft_reads_applied(struct node *n);
 void node__raft_reads_fail(struct node *n, enum api_error err);
 
 /* ---- the log in memory and behind it (raft_log.c) ---- */
+
+mono_ns node__raft_ride_by(const struct node *n); /* INT64_MAX: nobody waits for a ride */
 
 void node__raft_log_init(struct node *n);
 void node__raft_log_done(struct node *n);

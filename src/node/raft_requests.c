@@ -256,10 +256,47 @@ static void unblock(struct node *n, struct batch *b)
         take(n, b, CONTAINER_OF(x, struct node_request, age));
 }
 
+/* ---- who rides along ---- */
+
+/* A login hurries nobody: its caller has waited for bcrypt a hundred times as long.  A write of its
+ * own, though, is a sync, and whoever writes meanwhile waits for that, too.  So while others write
+ * it goes with the next of them.  True: it waits for that. */
+static bool rides(struct node *n, struct node_request *r, mono_ns now)
+{
+    struct raft_actor *ra = &n->raft;
+
+    if (r->kind != NODE_REQ_PROPOSE || r->op != NODE_OP_AUTHENTICATE) {
+        ra->wrote_at = now;
+        return false;
+    }
+    if (now - ra->wrote_at >= NODE_RIDE_NS)
+        return false;
+    if (list_empty(&ra->riders))
+        ra->ride_by = now + NODE_RIDE_NS;
+    list_push(&ra->riders, &r->age);
+    return true;
+}
+
+static void ride(struct node *n, struct batch *b)
+{
+    struct list *x;
+
+    while ((x = list_pop(&n->raft.riders)) != NULL)
+        take(n, b, CONTAINER_OF(x, struct node_request, age));
+}
+
+mono_ns node__raft_ride_by(const struct node *n)
+{
+    return list_empty(&n->raft.riders) ? INT64_MAX : n->raft.ride_by;
+}
+
+/* ---- a turn's ---- */
+
 /* What came before goes into the log first; what comes now waits for the next leader.  True: it
  * has begun. */
 static bool begin_transfer(struct node *n, struct batch *b, struct node_request *r)
 {
+    ride(n, b);
     propose(n, b);
     node__transfer_begin(n, r);
     return node__is_leaderless(n);
@@ -272,7 +309,9 @@ void node__raft_take_requests(struct node *n, mono_ns now)
     bool leaderless = node__is_leaderless(n);
 
     node__held_step(n, now);
-    if (!leaderless)
+    if (leaderless)
+        list_splice(&ra->blocked, &ra->riders);
+    else
         unblock(n, b);
     for (struct mpsc_node *x = mpsc_take(&ra->requests), *next; x != NULL; x = next) {
         struct node_request *r = CONTAINER_OF(x, struct node_request, link);
@@ -285,9 +324,11 @@ void node__raft_take_requests(struct node *n, mono_ns now)
             leaderless = begin_transfer(n, b, r);
         else if (leaderless)
             list_push(&ra->blocked, &r->age);
-        else
+        else if (!rides(n, r, now))
             take(n, b, r);
     }
+    if (b->n > 0 || now >= node__raft_ride_by(n) || atomic_load(&n->stopping))
+        ride(n, b);
     propose(n, b);
 }
 
@@ -338,6 +379,7 @@ void node__raft_fail_all(struct node *n, enum api_error err)
     fail_list(n, &ra->by_age, err);
     map64_done(&ra->waiting);
     fail_list(n, &ra->blocked, err);
+    fail_list(n, &ra->riders, err);
     fail_list(n, &ra->transfers, err);
     fail_list(n, &ra->reads_next, err);
     fail_list(n, &ra->reads_round, err);
