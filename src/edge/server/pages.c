@@ -5,9 +5,9 @@
 
 #define PAGE_BYTES_MAX METRIC_PAGE_BYTES_MAX
 
-/* A page of metrics that is no longer, as nearly all are, is one answer; a longer one is made in
- * parts, each when the one before has left. */
-#define METRICS_PART_BYTES (256u << 10)
+/* A page of metrics that is longer, as nearly all are, is made in parts, each when the one before
+ * has left and others had their turn: a part is made in some 20 us. */
+#define METRICS_PART_BYTES (32u << 10)
 
 /* ---- answers ---- */
 
