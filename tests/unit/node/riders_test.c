@@ -6,8 +6,7 @@
 static struct call *login(struct member *m)
 {
     static char name[] = "u", token[] = "abcdefghijklmnop";
-    Etcdserverpb__InternalAuthenticateRequest q =
-        ETCDSERVERPB__INTERNAL_AUTHENTICATE_REQUEST__INIT;
+    Etcdserverpb__InternalAuthenticateRequest q = ETCDSERVERPB__INTERNAL_AUTHENTICATE_REQUEST__INIT;
 
     q.name = name;
     q.simple_token = token;
