@@ -278,7 +278,6 @@ static void run_core(void *arg)
 {
     struct core_thread *t = arg;
 
-    thread_short_turns();
     while (!atomic_load(&t->actors->stopping)) {
         if (take_core(t))
             hold_core(t);

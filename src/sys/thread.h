@@ -25,7 +25,7 @@ NODISCARD int thread_start(const char *name, void (*fn)(void *arg), void *arg, s
 /* Any thread but t itself, once: waits for its end and frees it.  NULL is accepted. */
 void thread_join(struct thread *t);
 
-/* From now on the calling thread has about a tenth of the time where another one wants the same
+/* From now on the calling thread has about a thirtieth of the time where another one wants the same
  * processor.  There is no way back; where the system refuses, nothing changes.  Likewise below. */
 void thread_give_way(void);
 

@@ -169,7 +169,7 @@ void net_limits_default(struct net_limits *l);
  * what an answer takes. */
 #define NET_MODEST_US 10000
 #define NET_SLICE_MODEST_US 200
-#define NET_SLICE_GREEDY_US 50
+#define NET_SLICE_GREEDY_US 30
 
 /* Who is greedy.  A slice that was cut short and a round of output that left some cost a connection
  * NET_CUT, what was handled within one slice gives 1 back.  A new connection has to show that it is
@@ -183,7 +183,7 @@ void net_limits_default(struct net_limits *l);
 #define NET_ACCEPT_US 50
 
 /* Frames that begin no request (pings, settings, windows) are taken so many bytes at a time. */
-#define NET_FEED_BYTES (4u << 10)
+#define NET_FEED_BYTES (1u << 10)
 
 /* Input that the connections of a loop carry from turn to turn; beyond it they read little at a
  * time. */

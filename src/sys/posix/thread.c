@@ -13,8 +13,12 @@
 
 #include "base/alloc.h"
 
-/* Each step is 1.25 times less of what a processor has: sched(7). */
-#define NICE_TENTH 10
+/* Each step is 1.25 times less of what a processor has: sched(7).  Small parts have another side: a
+ * thread that goes to sleep and comes back at once has had more than its due while the other one
+ * waited, and may not interrupt it until that has caught up, in as many microseconds as its part is
+ * large; if it comes sooner, it waits until the other one sleeps (EEVDF).  With a tenth, and a
+ * signature under way, 1 % of all puts waited for a millisecond. */
+#define NICE_SMALL_PART 15
 #define NICE_LEAST 19
 
 struct thread {
@@ -29,6 +33,7 @@ static void *run(void *p)
     struct thread *t = p;
 
     pthread_setname_np(pthread_self(), t->name);
+    thread_short_turns();
     t->fn(t->arg);
     return NULL;
 }
@@ -74,7 +79,7 @@ static bool be_nice(int how)
 
 void thread_give_way(void)
 {
-    (void) be_nice(NICE_TENTH);
+    (void) be_nice(NICE_SMALL_PART);
 }
 
 void thread_stand_back(void)
