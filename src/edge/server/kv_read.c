@@ -250,10 +250,11 @@ static void txn_run(struct req *r)
 {
     struct server *s = r->io->server;
     const struct mvcc_view *v;
-    struct mvcc_txn_result res;
+    struct mvcc_txn_read *x;
     struct mvcc_header h;
     struct read_trace t;
     struct auth_who who;
+    bool ready;
     int rc;
 
     read_begin(&t, r);
@@ -261,9 +262,11 @@ static void txn_run(struct req *r)
         !permitted(r->call, permit_read_txn(r->call, r->user, &who)))
         return;
     v = mvcc_view_pin(r->io->reader);
-    rc = mvcc_txn_read_traced(v, r->user, call_arena(r->call), &t.steps, &res);
+    rc = mvcc_txn_read_begin(v, r->user, call_arena(r->call), &t.steps, &x);
+    if (rc == 0)
+        rc = mvcc_txn_read_step(x, UINT64_MAX, &ready);
     t.end = clock_mono_ns(s->o.clock);
-    t.txn = rc == 0 ? &res : NULL;
+    t.txn = rc == 0 ? mvcc_txn_read_result(x) : NULL;
     slow_txn(s, t.end - t.agreed, r->user, t.txn);
     trace_txn_read(&t);
     histogram_observe(s->m.request_txn[rc == 0], t.end - call_started_ns(r->call));
@@ -273,9 +276,9 @@ static void txn_run(struct req *r)
             kv_read_failed(r->call, rc);
         return;
     }
-    call_set_user(r->call, &res); /* for as long as the answer is made */
-    h = header_make(s, res.revision, 0);
-    reply_reply(r->call, mvcc_reply_txn(&res, &h, call_arena(r->call)), v);
+    call_set_user(r->call, (void *) (uintptr_t) t.txn); /* for as long as the answer is made */
+    h = header_make(s, t.txn->revision, 0);
+    reply_reply(r->call, mvcc_reply_txn(t.txn, &h, call_arena(r->call)), v);
 }
 
 void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q)

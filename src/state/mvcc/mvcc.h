@@ -278,10 +278,18 @@ void mvcc_range_rewind(struct mvcc_range *g);
 NODISCARD int mvcc_txn_read(const struct mvcc_view *v, const Etcdserverpb__TxnRequest *r,
                             struct arena *a, struct mvcc_txn_result *ret);
 
-/* The same, noting its steps in t. */
-NODISCARD int mvcc_txn_read_traced(const struct mvcc_view *v, const Etcdserverpb__TxnRequest *r,
-                                   struct arena *a, struct trace_steps *t,
-                                   struct mvcc_txn_result *ret);
+/* The same in steps, as for ranges: a guard looks at each key of its range, at the record of each
+ * when it asks for values or leases.  Notes its steps in t (NULL: nowhere).  The result is part of
+ * what was begun, once that is ready. */
+struct mvcc_txn_read;
+NODISCARD int mvcc_txn_read_begin(const struct mvcc_view *v, const Etcdserverpb__TxnRequest *r,
+                                  struct arena *a, struct trace_steps *t,
+                                  struct mvcc_txn_read **ret);
+NODISCARD int mvcc_txn_read_step(struct mvcc_txn_read *x, uint64_t units, bool *ret_ready);
+/* What is ahead of one that is not ready, at the most, also when it was stepped: as long as the
+ * guards are not decided, of either branch what is more.  Its lists are all held to the end. */
+void mvcc_txn_read_ahead(const struct mvcc_txn_read *x, struct mvcc_range_ahead *ret);
+const struct mvcc_txn_result *mvcc_txn_read_result(const struct mvcc_txn_read *x);
 
 /* RangeStream: chunks of a growing number of keys, all at the revision of the first.  The view
  * stays pinned from first to last.  *ret_last says that this chunk carries header, more and count;

@@ -294,8 +294,8 @@ struct mvcc_range {
 /* Begins a range; single keys are ready then.  All else is done in steps. */
 int range_begin(const struct kv_state *st, const Etcdserverpb__RangeRequest *r, struct arena *a,
                 struct trace_steps *t, struct mvcc_range *g);
-/* Up to `units` of work: mvcc_range_step. */
-int range_step(struct mvcc_range *g, uint64_t units);
+/* Up to *units of work: mvcc_range_step. */
+int range_step(struct mvcc_range *g, uint64_t *units);
 /* Both, to its end. */
 int range_run(const struct kv_state *st, const Etcdserverpb__RangeRequest *r, struct arena *a,
               struct trace_steps *t, struct mvcc_range *g);

@@ -29,20 +29,20 @@ bool range_newest(const struct mvcc_range *g)
 }
 
 /* [key, end) with an end that is not behind the key. */
-static bool is_empty(const struct mvcc_range *g)
+static bool is_empty(const struct key_range *keys)
 {
-    return !g->keys.to_the_end && bytes_cmp(g->keys.end, g->keys.key) <= 0;
+    return !keys->to_the_end && bytes_cmp(keys->end, keys->key) <= 0;
 }
 
-/* The live keys of the newest revision. */
-static uint64_t count_live(const struct mvcc_range *g)
+uint64_t range_live_keys(const struct kv_state *st, const struct key_range *keys)
 {
     uint64_t begin, end;
 
-    if (is_empty(g))
+    ASSERT(!keys->single);
+    if (is_empty(keys))
         return 0;
-    begin = index_rank(g->state.root, g->keys.key);
-    end = g->keys.to_the_end ? g->state.root->live : index_rank(g->state.root, g->keys.end);
+    begin = index_rank(st->root, keys->key);
+    end = keys->to_the_end ? st->root->live : index_rank(st->root, keys->end);
     ASSERT(end >= begin);
     return end - begin;
 }
@@ -213,19 +213,38 @@ static int sort_list(struct mvcc_range *g, uint64_t *units)
     return g->phase == RANGE_MEASURES ? measure_begin(g) : 0;
 }
 
-static int begin_many(struct mvcc_range *g)
+/* What a range of many keys does first: it counts, collects, or measures what was counted here. */
+static enum range_phase first_phase(struct mvcc_range *g)
 {
-    bool counts = !range_newest(g) && !is_empty(g);
+    bool counts = !range_newest(g) && !is_empty(&g->keys);
 
     if (range_newest(g))
-        g->info.count = (int64_t) count_live(g);
+        g->info.count = (int64_t) range_live_keys(&g->state, &g->keys);
     if (!g->request->count_only && (counts || g->info.count > 0) && range_wants_list(g->request))
+        return RANGE_COLLECTS;
+    return counts ? RANGE_COUNTS : RANGE_MEASURES;
+}
+
+static int begin_many(struct mvcc_range *g)
+{
+    g->phase = first_phase(g);
+    if (g->phase == RANGE_COLLECTS)
         return range_list_begin(g);
-    if (!counts)
+    if (g->phase == RANGE_MEASURES)
         return counted(g);
-    g->phase = RANGE_COUNTS;
     range_walk_begin(g);
     return 0;
+}
+
+/* Which keys, at which revision, in a zeroed range. */
+static int describe(const struct kv_state *st, const range_request *r, struct mvcc_range *g)
+{
+    g->state = *st;
+    g->request = r;
+    g->keys = key_range_of(wire_bytes(r->key), wire_bytes(r->range_end));
+    g->form = form_of(r);
+    g->info.revision = st->revision;
+    return state_revision(st, r->revision, &g->at_revision);
 }
 
 int range_begin(const struct kv_state *st, const range_request *r, struct arena *a,
@@ -235,14 +254,9 @@ int range_begin(const struct kv_state *st, const range_request *r, struct arena 
 
     ASSERT(g->source == RANGE_NONE);
     ASSERT(r->key.len > 0);
-    g->state = *st;
     g->arena = a;
-    g->request = r;
     g->trace = t;
-    g->keys = key_range_of(wire_bytes(r->key), wire_bytes(r->range_end));
-    g->form = form_of(r);
-    g->info.revision = st->revision;
-    rc = state_revision(st, r->revision, &g->at_revision);
+    rc = describe(st, r, g);
     if (rc != 0)
         return rc;
     rc = g->keys.single ? run_one(g) : begin_many(g);
@@ -268,14 +282,14 @@ static int one_phase(struct mvcc_range *g, uint64_t *units)
     UNREACHABLE();
 }
 
-int range_step(struct mvcc_range *g, uint64_t units)
+int range_step(struct mvcc_range *g, uint64_t *units)
 {
     int rc = 0;
 
     if (g->phase == RANGE_READY)
         return 0;
-    while (rc == 0 && g->phase != RANGE_READY && units > 0)
-        rc = one_phase(g, &units);
+    while (rc == 0 && g->phase != RANGE_READY && *units > 0)
+        rc = one_phase(g, units);
     if (rc != 0 || g->phase == RANGE_READY)
         trace_count(g->trace, steps_of(g));
     return rc;
@@ -284,9 +298,10 @@ int range_step(struct mvcc_range *g, uint64_t units)
 int range_run(const struct kv_state *st, const range_request *r, struct arena *a,
               struct trace_steps *t, struct mvcc_range *g)
 {
+    uint64_t unlimited = UINT64_MAX;
     int rc = range_begin(st, r, a, t, g);
 
-    return rc == 0 ? range_step(g, UINT64_MAX) : rc;
+    return rc == 0 ? range_step(g, &unlimited) : rc;
 }
 
 /* ---- on a view ---- */
@@ -307,7 +322,7 @@ int mvcc_range_begin(const struct mvcc_view *v, const range_request *r, struct a
 
 int mvcc_range_step(struct mvcc_range *g, uint64_t units, bool *ret_ready)
 {
-    int rc = range_step(g, units);
+    int rc = range_step(g, &units);
 
     if (rc == 0)
         *ret_ready = g->phase == RANGE_READY;
@@ -324,7 +339,7 @@ void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret)
         return;
     }
     ret->guessed = !range_newest(g);
-    ret->keys = ret->guessed ? count_live(g) : (uint64_t) g->info.count;
+    ret->keys = ret->guessed ? range_live_keys(&g->state, &g->keys) : (uint64_t) g->info.count;
     ret->units = 2 * ret->keys;
     if (g->list != NULL) {
         ret->bytes = range_list_bytes(g, MAX(ret->keys, (uint64_t) 1));
@@ -332,14 +347,33 @@ void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret)
     }
 }
 
+void range_ahead(const struct kv_state *st, const range_request *r, struct mvcc_range_ahead *ret)
+{
+    struct range_list plan = {.most = 0};
+    struct mvcc_range g = {.list = NULL};
+
+    *ret = (struct mvcc_range_ahead){0};
+    if (describe(st, r, &g) != 0 || g.keys.single)
+        return;
+    g.phase = first_phase(&g);
+    if (g.phase == RANGE_COLLECTS) {
+        range_list_plan(r, &plan);
+        g.list = &plan;
+    } else if (!r->count_only) {
+        range_cut(&g, (uint64_t) g.info.count);
+    }
+    mvcc_range_ahead(&g, ret);
+}
+
 int mvcc_range_traced(const struct mvcc_view *v, const range_request *r, struct arena *a,
                       struct trace_steps *t, struct mvcc_range **ret)
 {
+    uint64_t unlimited = UINT64_MAX;
     struct mvcc_range *g;
     int rc = mvcc_range_begin(v, r, a, t, &g);
 
     if (rc == 0)
-        rc = range_step(g, UINT64_MAX);
+        rc = range_step(g, &unlimited);
     if (rc == 0)
         *ret = g;
     return rc;

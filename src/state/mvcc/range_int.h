@@ -10,6 +10,7 @@
 
 /* ---- units: MVCC_RANGE_STEP ---- */
 
+#define RANGE_SEEK_UNITS 8        /* to find a place in the index */
 #define RANGE_RECORD_UNITS 16     /* to find a record */
 #define RANGE_LEAF_UNITS 4        /* for each reference in a leaf that is sorted */
 #define RANGE_MOVES_PER_UNIT 8    /* references moved */
@@ -89,6 +90,8 @@ struct range_list {
 
 /* It has filters or an order of its own. */
 bool range_wants_list(const Etcdserverpb__RangeRequest *r);
+/* What the request alone decides about its list, in a zeroed one. */
+void range_list_plan(const Etcdserverpb__RangeRequest *r, struct range_list *l);
 int range_list_begin(struct mvcc_range *g);
 /* One or more steps of RANGE_COLLECTS and RANGE_SORTS; leaves g in RANGE_MEASURES at their end. */
 int range_list_collect(struct mvcc_range *g, uint64_t *units);
@@ -148,5 +151,11 @@ void range_cut(struct mvcc_range *g, uint64_t n);
 bool range_newest(const struct mvcc_range *g);
 /* The cursor over the records. */
 int range_records_begin(struct mvcc_range *g);
+
+/* The keys of a range (no single one) that live in the newest revision. */
+uint64_t range_live_keys(const struct kv_state *st, const struct key_range *keys);
+/* mvcc_range_ahead of a range that has not begun. */
+void range_ahead(const struct kv_state *st, const Etcdserverpb__RangeRequest *r,
+                 struct mvcc_range_ahead *ret);
 
 #endif

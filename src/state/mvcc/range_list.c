@@ -192,18 +192,22 @@ static void take_limit(struct range_list *l, const range_request *r)
                          MIN(limit, UINT64_MAX / FOLD_LIMITS) * FOLD_LIMITS);
 }
 
+void range_list_plan(const range_request *r, struct range_list *l)
+{
+    l->down = r->sort_target == ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY && sorts(r);
+    take_limit(l, r);
+    l->sort.by_value = by_value(r);
+    l->sort.cmp = sorts(r) && !l->down ? order_of(r) : NULL;
+}
+
 int range_list_begin(struct mvcc_range *g)
 {
-    const range_request *r = g->request;
     struct range_list *l = g->list = arena_calloc(g->arena, 1, sizeof *l);
 
     if (l == NULL)
         return ERR_NOMEM;
-    l->down = r->sort_target == ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__KEY && sorts(r);
-    take_limit(l, r);
+    range_list_plan(g->request, l);
     l->sort.refs = &l->refs;
-    l->sort.by_value = by_value(r);
-    l->sort.cmp = sorts(r) && !l->down ? order_of(r) : NULL;
     g->phase = RANGE_COLLECTS;
     range_walk_begin(g);
     return l->sort.by_value ? range_records_begin(g) : 0;

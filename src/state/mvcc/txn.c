@@ -1,4 +1,4 @@
-/* txn.c -- transactions: on the apply thread, and those that only read on a view. */
+/* txn.c -- transactions on the apply thread.  Those that only read: txn_read.c. */
 #include "state/mvcc/mvcc_int.h"
 #include "wire/wire.h"
 
@@ -118,56 +118,4 @@ int mvcc_txn(struct mvcc *kv, const txn_request *r, struct arena *a, struct mvcc
     }
     arena_done(&scratch);
     return rc;
-}
-
-/* ---- read-only ---- */
-
-static int read_op(const struct mvcc_view *v, const Etcdserverpb__RequestOp *op, struct arena *a,
-                   struct trace_steps *t, struct mvcc_op_result *ret)
-{
-    int rc;
-
-    ASSERT(op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE);
-    ret->op = MVCC_OP_RANGE;
-    trace_op_begin(t);
-    rc = mvcc_range_traced(v, op->request_range, a, t, &ret->range);
-    trace_op_end(t);
-    return rc;
-}
-
-int mvcc_txn_read_traced(const struct mvcc_view *v, const txn_request *r, struct arena *a,
-                         struct trace_steps *t, struct mvcc_txn_result *ret)
-{
-    static const struct mvcc_hooks no_hooks;
-    const struct txn_path *path = txn_choose(&v->state, r, a);
-    struct mvcc_txn_result result = {.revision = v->state.revision};
-    Etcdserverpb__RequestOp **ops;
-    int rc;
-
-    ASSERT(r->n_success == 0 || r->success != NULL);
-    if (path == NULL)
-        return ERR_NOMEM;
-    if (r->n_compare > 0)
-        trace_step(t, TRACE_COMPARE);
-    trace_count(t, 1);
-    rc = txn_check(&v->state, &no_hooks, r, path);
-    if (rc != 0)
-        return rc;
-    trace_count(t, 1); /* check requests */
-    result.succeeded = path->succeeded;
-    result.responses_n = txn_ops(r, path->succeeded, &ops);
-    result.responses = arena_calloc(a, result.responses_n, sizeof *result.responses);
-    if (result.responses == NULL && result.responses_n > 0)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < result.responses_n && rc == 0; i++)
-        rc = read_op(v, ops[i], a, t, &result.responses[i]);
-    if (rc == 0)
-        *ret = result;
-    return rc;
-}
-
-int mvcc_txn_read(const struct mvcc_view *v, const txn_request *r, struct arena *a,
-                  struct mvcc_txn_result *ret)
-{
-    return mvcc_txn_read_traced(v, r, a, NULL, ret);
 }

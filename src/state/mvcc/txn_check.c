@@ -1,9 +1,8 @@
 /* txn_check.c -- what is decided on the state before a transaction: which branches its guards
- * choose, and whether every operation on the chosen path can be done. */
-#include "state/mvcc/mvcc_int.h"
+ * choose (txn_guard.c), and whether every operation on the chosen path can be done. */
+#include "state/mvcc/txn_int.h"
 #include "wire/wire.h"
 
-typedef Etcdserverpb__Compare compare;
 typedef Etcdserverpb__TxnRequest txn_request;
 
 size_t txn_ops(const txn_request *r, bool succeeded, Etcdserverpb__RequestOp ***ret_ops)
@@ -12,125 +11,19 @@ size_t txn_ops(const txn_request *r, bool succeeded, Etcdserverpb__RequestOp ***
     return succeeded ? r->n_success : r->n_failure;
 }
 
-/* ---- guards ---- */
+/* ---- which branches ---- */
 
-static int cmp_i64(int64_t a, int64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-/* An unknown relation holds. */
-static bool relation_holds(int relation, int order)
-{
-    switch (relation) {
-    case ETCDSERVERPB__COMPARE__COMPARE_RESULT__EQUAL:
-        return order == 0;
-    case ETCDSERVERPB__COMPARE__COMPARE_RESULT__NOT_EQUAL:
-        return order != 0;
-    case ETCDSERVERPB__COMPARE__COMPARE_RESULT__GREATER:
-        return order > 0;
-    case ETCDSERVERPB__COMPARE__COMPARE_RESULT__LESS:
-        return order < 0;
-    default:
-        return true;
-    }
-}
-
-/* The given number; 0 when the union holds something else than the target says. */
-static int64_t given_number(const compare *c)
-{
-    switch (c->target) {
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__VERSION:
-        return c->target_union_case == ETCDSERVERPB__COMPARE__TARGET_UNION_VERSION ? c->version : 0;
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__CREATE:
-        return c->target_union_case == ETCDSERVERPB__COMPARE__TARGET_UNION_CREATE_REVISION
-                   ? c->create_revision
-                   : 0;
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__MOD:
-        return c->target_union_case == ETCDSERVERPB__COMPARE__TARGET_UNION_MOD_REVISION
-                   ? c->mod_revision
-                   : 0;
-    default:
-        return c->target_union_case == ETCDSERVERPB__COMPARE__TARGET_UNION_LEASE ? c->lease : 0;
-    }
-}
-
-static struct bytes given_value(const compare *c)
-{
-    return c->target_union_case == ETCDSERVERPB__COMPARE__TARGET_UNION_VALUE ? wire_bytes(c->value)
-                                                                             : BYTES_EMPTY;
-}
-
-/* How what is stored (`e` NULL: nothing, all numbers 0) orders against what is given. */
-static int compare_order(const struct kv_state *st, const compare *c, const struct key_entry *e)
-{
-    struct kv_fields f = {.key = BYTES_EMPTY};
-
-    ASSERT(e == NULL || entry_is_live(e));
-    if (e != NULL) {
-        f.version = entry_version(e);
-        f.create_main = entry_create_main(e);
-        f.mod_main = e->mod_main;
-        if (c->target == ETCDSERVERPB__COMPARE__COMPARE_TARGET__VALUE ||
-            c->target == ETCDSERVERPB__COMPARE__COMPARE_TARGET__LEASE)
-            kv_decode_stored(state_value(st, e->mod_main, entry_mod(e).sub), &f);
-    }
-    switch (c->target) {
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__VERSION:
-        return cmp_i64(f.version, given_number(c));
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__CREATE:
-        return cmp_i64(f.create_main, given_number(c));
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__MOD:
-        return cmp_i64(f.mod_main, given_number(c));
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__VALUE:
-        return bytes_cmp(f.value, given_value(c));
-    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__LEASE:
-        return cmp_i64(f.lease, given_number(c));
-    default:
-        return 0; /* an unknown target compares equal */
-    }
-}
-
-static bool holds_without_key(const struct kv_state *st, const compare *c)
-{
-    /* A value cannot be compared with one that does not exist, not even as unequal. */
-    if (c->target == ETCDSERVERPB__COMPARE__COMPARE_TARGET__VALUE)
-        return false;
-    return relation_holds((int) c->result, compare_order(st, c, NULL));
-}
-
-static bool compare_holds(const struct kv_state *st, const compare *c)
-{
-    struct key_range g = key_range_of(wire_bytes(c->key), wire_bytes(c->range_end));
-    const struct key_entry *e;
-    struct index_cursor cur;
-    bool any = false;
-
-    ASSERT(c->key.len > 0);
-    if (g.single) {
-        e = state_live(st, g.key);
-        return e == NULL ? holds_without_key(st, c)
-                         : relation_holds((int) c->result, compare_order(st, c, e));
-    }
-    for (index_seek(&cur, st->root, g.key, true);; index_cursor_next(&cur)) {
-        e = index_cursor_entry(&cur);
-        if (e == NULL || key_range_passed(&g, entry_key(e)))
-            break;
-        if (!entry_is_live(e))
-            continue;
-        any = true;
-        if (!relation_holds((int) c->result, compare_order(st, c, e)))
-            return false;
-    }
-    return any || holds_without_key(st, c);
-}
-
+/* Whole: the apply thread does nothing else meanwhile. */
 static bool guards_hold(const struct kv_state *st, const txn_request *r)
 {
-    for (size_t i = 0; i < r->n_compare; i++)
-        if (!compare_holds(st, r->compare[i]))
-            return false;
-    return true;
+    uint64_t units = UINT64_MAX;
+    struct txn_guards g;
+    bool hold = false;
+
+    txn_guards_begin(&g, st, r);
+    while (!txn_guards_step(&g, &units, &hold))
+        units = UINT64_MAX;
+    return hold;
 }
 
 static size_t count_nested(Etcdserverpb__RequestOp **ops, size_t n)

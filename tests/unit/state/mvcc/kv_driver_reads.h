@@ -89,6 +89,27 @@ static inline void check_stream_on(struct driver *d, const struct mvcc_view *v, 
     ASSERT(at == want.kvs.n);
 }
 
+static inline int txn_in_steps(struct driver *d, const struct mvcc_view *v,
+                               const Etcdserverpb__TxnRequest *r, struct mvcc_txn_result *ret)
+{
+    unsigned units = take(d);
+    struct mvcc_range_ahead ahead;
+    struct mvcc_txn_read *x;
+    bool ready = false;
+    int rc;
+
+    if (units == 0)
+        return mvcc_txn_read(v, r, &d->a, ret);
+    rc = mvcc_txn_read_begin(v, r, &d->a, NULL, &x);
+    while (rc == 0 && !ready) {
+        mvcc_txn_read_ahead(x, &ahead);
+        rc = mvcc_txn_read_step(x, 1 + units % 32, &ready);
+    }
+    if (rc == 0)
+        *ret = *mvcc_txn_read_result(x);
+    return rc;
+}
+
 static inline void check_txn_on(struct driver *d, const struct mvcc_view *v, int64_t rev,
                                 int64_t compact)
 {
@@ -98,7 +119,7 @@ static inline void check_txn_on(struct driver *d, const struct mvcc_view *v, int
     struct want_txn want;
     Etcdserverpb__TxnResponse *x;
     enum naive_error error;
-    int rc = mvcc_txn_read(v, r, &d->a, &got);
+    int rc = txn_in_steps(d, v, r, &got);
 
     ASSERT(mvcc_txn_is_read_only(r));
     naive_choose(d, r, rev, &want);
