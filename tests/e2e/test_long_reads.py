@@ -1,5 +1,5 @@
-"""A range that sorts much takes its time in slices: others of the same thread are served between them, and whoever ends it, the client
-or the server, leaves nothing of it behind."""
+"""A range that sorts much, and a transaction whose guards look at many keys, take their time in slices: others of the same thread are served
+between them, and whoever ends them, the client or the server, leaves nothing of them behind."""
 import json
 import re
 import signal
@@ -13,9 +13,13 @@ from abuse_lib import PUT, RANGE, WIDE
 from preload_lib import preload
 
 KEYS, TXN_OPS = 40000, 100
+GUARDS, MANY_GUARDS = 8, 128  # of a transaction, each of which looks at all of the keys
 SMALL = 100
 MANY = 300  # more sorts than are done until a signal is heard
 DESCEND, BY_VALUE = 2, 4
+HOLDS = {'key': b'k', 'range_end': b'l', 'target': 'VALUE', 'result': 'NOT_EQUAL', 'value': b'none has it'}  # for each key
+TXN = '/etcdserverpb.KV/Txn'
+TXNS_STARTED = r'grpc_server_started_total\{grpc_method="Txn",grpc_service="etcdserverpb.KV",grpc_type="unary"\}'
 RST_CANCEL = b'\0\0\0\x08'
 
 
@@ -71,6 +75,13 @@ def sorted_range(s, stream, **fields):
     return h2.request(stream, RANGE, range_message(s, key=b'k', range_end=b'l', sort_order=DESCEND, sort_target=BY_VALUE, **fields))
 
 
+def guarded(s, stream, guards=GUARDS):
+    """A transaction that only reads: each guard compares the value of each key, and holds."""
+    request, _ = s.messages.of('etcdserverpb.KV/Txn')
+    op = [{'request_range': {'key': b'k000001'}}]
+    return h2.request(stream, TXN, request(compare=[HOLDS] * guards, success=op, failure=op).SerializeToString())
+
+
 def ended(c, n):
     """The streams that end, in this order, until n of them have."""
     order = []
@@ -113,6 +124,53 @@ def test_others_are_served_between_the_slices(filled):
     filled.wait_for(lambda: views_are_gone(filled))
 
 
+def test_others_are_served_while_guards_look_at_keys(filled):
+    """Gets and a small transaction that are sent behind a transaction of many guards are answered before it; then it is, rightly."""
+    small = range_message(filled, key=b'k000001')
+    others = [5 + 2 * i for i in range(SMALL)]
+    with h2.Connection(filled.client_port, WIDE) as c:
+        c.send(guarded(filled, 1) + guarded(filled, 3, guards=0) + b''.join(h2.request(i, RANGE, small) for i in others))
+        order = ended(c, SMALL + 2)
+    assert sorted(order) == [1, 3, *others]
+    assert order[-1] == 1
+    filled.wait_for(lambda: views_are_gone(filled))
+
+
+def test_what_guards_and_ranges_of_a_long_transaction_say(filled):
+    """All guards hold, or one does not: each branch has its ranges, one of which is a list that is counted until its answer has left."""
+    txn = filled.grpc('etcdserverpb.KV/Txn')
+    fails = {**HOLDS, 'value': value_of(KEYS - 1)}
+    largest = {'key': b'k', 'range_end': b'l', 'sort_order': DESCEND, 'sort_target': BY_VALUE}
+    branches = {'success': [{'request_range': {'key': b'k', 'range_end': b'l', 'count_only': True}},
+                            {'request_range': {**largest, 'limit': KEYS // 2}}],
+                'failure': [{'request_range': {**largest, 'limit': 2}}]}
+    values = sorted((value_of(i) for i in range(KEYS)), reverse=True)
+    answer = txn(compare=[HOLDS], **branches)
+    assert answer.succeeded and answer.responses[0].response_range.count == KEYS
+    assert [kv.value for kv in answer.responses[1].response_range.kvs] == values[:KEYS // 2]
+    answer = txn(compare=[HOLDS, fails], **branches)
+    assert not answer.succeeded and [kv.value for kv in answer.responses[0].response_range.kvs] == values[:2]
+    filled.wait_for(lambda: views_are_gone(filled))
+    with pytest.raises(grpc.RpcError) as e:
+        txn(compare=[HOLDS], success=[{'request_range': {'key': b'k', 'revision': 1 << 40}}])
+    assert e.value.code() == grpc.StatusCode.OUT_OF_RANGE
+
+
+def test_a_client_that_goes_ends_its_transaction(filled):
+    """Canceled, past its deadline, or with its connection; the line about one that ended so tells of no answer."""
+    with h2.Connection(filled.client_port, WIDE) as c:
+        c.send(b''.join(guarded(filled, 1 + 2 * i, MANY_GUARDS) for i in range(6)))
+        c.send(b''.join(h2.frame(h2.RST_STREAM, 0, 1 + 2 * i, RST_CANCEL) for i in range(6)))
+        filled.wait_for(lambda: views_are_gone(filled))
+    with pytest.raises(grpc.RpcError) as e:
+        filled.grpc('etcdserverpb.KV/Txn', timeout=0.05)(compare=[HOLDS] * MANY_GUARDS)
+    assert e.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    filled.wait_for(lambda: views_are_gone(filled))
+    with h2.Connection(filled.client_port, WIDE) as c:
+        c.send(b''.join(guarded(filled, 1 + 2 * i, MANY_GUARDS) for i in range(6)))
+    filled.wait_for(lambda: views_are_gone(filled))
+
+
 def test_a_client_that_goes_ends_its_sort(filled):
     """Canceled, past its deadline, or with its connection: views and memory are given back, of those that wait as well."""
     with h2.Connection(filled.client_port, WIDE) as c:
@@ -135,18 +193,39 @@ def test_a_server_that_stops_ends_with_sorts_under_way(filled):
         filled.stop()
 
 
-def test_the_grace_of_a_stop_is_over(start_server, ketch_bin, tmp_path, monkeypatch):
-    """Sorts under way and waiting are ended when a server that stops has waited long enough; the lines about them tell of no answer."""
-    later = tmp_path / 'later'
-    for name, value in preload(ketch_bin / 'etcd', tmp_path, LATER, LATER=later).items():
+def end_of_grace(s, later, kind):
+    """Stops the server, which has waited long enough at once; its lines about slow calls of this kind."""
+    s.process.send_signal(signal.SIGTERM)
+    s.wait_for(lambda: 'closing etcd server' in s.log_text())
+    later.touch()
+    s.stop()
+    slow = [json.loads(line) for line in s.log_text().splitlines() if '"request stats"' in line]
+    return [line for line in slow if line['response type'] == kind]
+
+
+@pytest.fixture
+def later(ketch_bin, tmp_path, monkeypatch):
+    """For servers started from now on a minute has gone once this file is there."""
+    path = tmp_path / 'later'
+    for name, value in preload(ketch_bin / 'etcd', tmp_path, LATER, LATER=path).items():
         monkeypatch.setenv(name, value)
+    return path
+
+
+def test_the_grace_of_a_stop_is_over(later, start_server, tmp_path):
+    """Sorts under way and waiting are ended when a server that stops has waited long enough; the lines about them tell of no answer."""
     with start_server(tmp_path / 'd', '--io-threads=1') as s, h2.Connection(s.client_port, WIDE) as c:
         fill(s)
         c.send(b''.join(sorted_range(s, 1 + 2 * i, limit=1) for i in range(MANY)))
-        s.process.send_signal(signal.SIGTERM)
-        s.wait_for(lambda: 'closing etcd server' in s.log_text())
-        later.touch()
-        s.stop()
-        slow = [json.loads(line) for line in s.log_text().splitlines() if '"request stats"' in line]
-        counts = [line['response count'] for line in slow if line['response type'] == RANGE]
+        counts = [line['response count'] for line in end_of_grace(s, later, RANGE)]
         assert counts and set(counts) <= {0, 1}
+
+
+def test_the_grace_is_over_for_transactions(later, start_server, tmp_path):
+    """Likewise: no branch was taken, of which the lines would count the operations."""
+    with start_server(tmp_path / 'd', '--io-threads=1') as s, h2.Connection(s.client_port, WIDE) as c:
+        fill(s)
+        before = metric(s, TXNS_STARTED)
+        c.send(b''.join(guarded(s, 1 + 2 * i, MANY_GUARDS) for i in range(6)))
+        s.wait_for(lambda: metric(s, TXNS_STARTED) == before + 6)
+        assert [line['request count'] for line in end_of_grace(s, later, TXN)[-6:]] == [0] * 6

@@ -19,6 +19,9 @@ void kv_range(struct call *c, struct bytes message);
 const struct mvcc_range *kv_range_answer(const struct call *c);
 void kv_range_stream(struct call *c, struct bytes message);
 void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q);
+/* What a transaction, of either kind, is answered with; NULL likewise. */
+const struct mvcc_txn_result *kv_txn_answer(const struct call *c,
+                                            const Etcdserverpb__TxnRequest *q);
 
 /* Logs and counts a local read that took more than --warning-apply-duration. */
 void slow_range(struct server *s, mono_ns took, const Etcdserverpb__RangeRequest *q,
@@ -28,7 +31,8 @@ void slow_txn(struct server *s, mono_ns took, const Etcdserverpb__TxnRequest *q,
               const struct mvcc_txn_result *res);
 
 /* The line "request stats" about a unary call.  What it tells of an answer it finds in call_user:
- * what kv_range_answer looks at, mvcc_delete_result or mvcc_txn_result; NULL: there was none. */
+ * what kv_range_answer and kv_txn_answer look at (of one that writes: mvcc_txn_result), or
+ * mvcc_delete_result; NULL: there was none. */
 void slow_call(struct call *c, enum log_level level, mono_ns took);
 
 /* The line "trace" about a write that took more than TRACE_SLOW_NS and was done. */

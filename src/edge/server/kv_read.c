@@ -1,10 +1,10 @@
 /* Reads: they run here, on the I/O thread, against a published view, and wait for nobody but the
  * read index. Large answers leave as the client takes them; the view stays pinned until the last
- * byte was made. */
+ * byte was made.  Transactions that only read: kv_read_txn.c. */
+#include "edge/server/kv_read.h"
+
 #include "edge/server/decode.h"
-#include "edge/server/kv.h"
 #include "edge/server/otel.h"
-#include "edge/server/permit.h"
 
 void read_when(struct call *c, bool serializable, void *user, void (*run)(struct req *r))
 {
@@ -29,6 +29,79 @@ void kv_read_failed(struct call *c, int rc)
         reply_no_memory(c);
 }
 
+/* ---- what all of them share ---- */
+
+/* Field by field: the slots of long steps need no zeroes. */
+void kv_read_begin(struct kv_read *x, struct req *r)
+{
+    struct clock *clock = r->io->server->o.clock;
+    struct read_trace *t = &x->t;
+
+    x->slices.io = r->io;
+    x->slices.call = r->call;
+    x->slices.bytes = 0;
+    t->r = r;
+    t->agreed = t->end = clock_mono_ns(clock);
+    t->range = NULL;
+    t->txn = NULL;
+    trace_steps_begin(&t->steps, clock, t->agreed);
+    trace_count(&t->steps, 1); /* etcd's "get authentication metadata", which takes no time here */
+    x->view = mvcc_view_pin(r->io->reader);
+}
+
+/* What is not known counts as long: the little that there is of it is done at once. */
+static enum long_read_kind kind_of(const struct mvcc_range_ahead *ahead)
+{
+    if (ahead->keys <= SERVER_READ_SHORT_KEYS && !ahead->guessed)
+        return LONG_READ_SHORT;
+    return ahead->bytes == 0 ? LONG_READ_WALK : LONG_READ_LIST;
+}
+
+void kv_read_go_on(struct kv_read *x, const struct mvcc_range_ahead *ahead)
+{
+    struct long_read *r = &x->slices;
+    bool ready = false;
+    int rc = 0;
+
+    r->kind = kind_of(ahead);
+    r->units = ahead->units;
+    r->bytes = ahead->bytes;
+    if (r->bytes != 0)
+        call_arena(r->call)->bytes_max = SERVER_SORT_BYTES_MAX;
+    if (!long_read_has_room(r))
+        rc = ERR_NOMEM;
+    if (rc == 0)
+        rc = r->step(r, long_read_at_once(r), &ready);
+    if (rc != 0 || ready)
+        r->end(r, rc);
+    else
+        long_read_run(r);
+}
+
+size_t kv_read_sorted(struct kv_read *x)
+{
+    struct io *io = x->slices.io;
+    size_t n = x->slices.bytes != 0 ? call_arena(x->slices.call)->used_bytes : 0;
+
+    if (n != 0)
+        call_arena_counted(x->slices.call);
+    io->sorted_bytes += n;
+    if (n != 0)
+        metric_add(io->server->m.sorted_bytes, (int64_t) n);
+    return n;
+}
+
+void kv_read_end_failed(struct kv_read *x, int rc)
+{
+    struct call *c = x->slices.call;
+
+    mvcc_view_unpin(x->view);
+    if (rc == ERR_CANCELED)
+        reply_canceled(c);
+    else if (permitted(c, permit_after(x->slices.io, &x->who)))
+        kv_read_failed(c, rc);
+}
+
 /* ---- range ---- */
 
 void range_made(struct read_trace *t)
@@ -46,19 +119,6 @@ void range_made(struct read_trace *t)
         slow_range(s, t->end - t->agreed, r->user, mvcc_range_info(t->range));
 }
 
-/* From now on it reads.  Field by field: the slots of long steps need no zeroes. */
-static void read_begin(struct read_trace *t, struct req *r)
-{
-    struct clock *clock = r->io->server->o.clock;
-
-    t->r = r;
-    t->agreed = t->end = clock_mono_ns(clock);
-    t->range = NULL;
-    t->txn = NULL;
-    trace_steps_begin(&t->steps, clock, t->agreed);
-    trace_count(&t->steps, 1); /* etcd's "get authentication metadata", which takes no time here */
-}
-
 /* No agreement was reached, and nothing is read. */
 static void range_unread(struct req *r)
 {
@@ -70,25 +130,21 @@ static void range_unread(struct req *r)
 
 /* A range on its way.  One that is not ready at once lives in its call's arena. */
 struct range_read {
-    struct long_read slices;
-    struct read_trace t;
-    struct auth_who who;
-    const struct mvcc_view *view;
+    struct kv_read read;
     struct mvcc_range *range;
 };
 
 static struct range_read *range_read_of(struct long_read *r)
 {
-    return CONTAINER_OF(r, struct range_read, slices);
+    return CONTAINER_OF(kv_read_of(r), struct range_read, read);
 }
 
-/* The user of its call is the read, on its way and in its answer: slices come first. */
 const struct mvcc_range *kv_range_answer(const struct call *c)
 {
     const struct range_read *x = call_user(c);
 
-    _Static_assert(offsetof(struct range_read, slices) == 0, "both are where the other is");
-    return x == NULL ? NULL : x->t.range;
+    _Static_assert(offsetof(struct range_read, read) == 0, "both are where the other is");
+    return x == NULL ? NULL : x->read.t.range;
 }
 
 static int range_step(struct long_read *r, uint64_t units, bool *ret_ready)
@@ -96,78 +152,31 @@ static int range_step(struct long_read *r, uint64_t units, bool *ret_ready)
     return mvcc_range_step(range_read_of(r)->range, units, ret_ready);
 }
 
-/* How much the range holds until its answer has left. */
-static size_t sort_count(const struct range_read *x)
-{
-    struct io *io = x->slices.io;
-    size_t n = x->slices.bytes != 0 ? call_arena(x->slices.call)->used_bytes : 0;
-
-    if (n != 0)
-        call_arena_counted(x->slices.call);
-    io->sorted_bytes += n;
-    if (n != 0)
-        metric_add(io->server->m.sorted_bytes, (int64_t) n);
-    return n;
-}
-
-static void range_failed(struct range_read *x, int rc)
-{
-    struct call *c = x->slices.call;
-
-    range_made(&x->t);
-    trace_range(&x->t);
-    mvcc_view_unpin(x->view);
-    if (rc == ERR_CANCELED)
-        reply_canceled(c);
-    else if (permitted(c, permit_after(x->slices.io, &x->who)))
-        kv_read_failed(c, rc);
-}
-
 static void range_end(struct long_read *r, int rc)
 {
     struct range_read *x = range_read_of(r);
+    struct read_trace *t = &x->read.t;
     struct mvcc_header h;
 
-    x->t.range = rc == 0 ? x->range : NULL;
-    if (rc != 0 || permit_after(r->io, &x->who) != API_OK) {
-        range_failed(x, rc);
+    t->range = rc == 0 ? x->range : NULL;
+    if (rc != 0 || permit_after(r->io, &x->read.who) != API_OK) {
+        range_made(t);
+        trace_range(t);
+        kv_read_end_failed(&x->read, rc);
         return;
     }
     call_set_user(r->call, x); /* for as long as the answer is made */
     h = header_make(r->io->server, mvcc_range_info(x->range)->revision, 0);
-    reply_range(mvcc_reply_range(x->range, &h, call_arena(r->call)), x->view, &x->t, sort_count(x));
+    reply_range(mvcc_reply_range(x->range, &h, call_arena(r->call)), x->read.view, t,
+                kv_read_sorted(&x->read));
 }
 
-/* What is not known counts as long: the little that there is of it is done at once. */
-static enum long_read_kind kind_of(const struct mvcc_range_ahead *ahead)
-{
-    if (ahead->keys <= SERVER_READ_SHORT_KEYS && !ahead->guessed)
-        return LONG_READ_SHORT;
-    return ahead->bytes == 0 ? LONG_READ_WALK : LONG_READ_LIST;
-}
-
-/* It is begun: goes on at once, and in slices when that does not do. */
 static void range_go_on(struct range_read *x)
 {
-    struct long_read *r = &x->slices;
     struct mvcc_range_ahead ahead;
-    bool ready = false;
-    int rc = 0;
 
     mvcc_range_ahead(x->range, &ahead);
-    r->kind = kind_of(&ahead);
-    r->units = ahead.units;
-    r->bytes = ahead.bytes;
-    if (r->bytes != 0)
-        call_arena(r->call)->bytes_max = SERVER_SORT_BYTES_MAX;
-    if (!long_read_has_room(r))
-        rc = ERR_NOMEM;
-    if (rc == 0)
-        rc = mvcc_range_step(x->range, long_read_at_once(r), &ready);
-    if (rc != 0 || ready)
-        range_end(r, rc);
-    else
-        long_read_run(r);
+    kv_read_go_on(&x->read, &ahead);
 }
 
 static void range_run(struct req *r)
@@ -186,19 +195,15 @@ static void range_run(struct req *r)
         reply_no_memory(r->call);
         return;
     }
-    if (!permitted(r->call,
-                   permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &x->who)))
+    if (!permitted(r->call, permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end),
+                                        &x->read.who)))
         return;
-    x->slices.io = r->io;
-    x->slices.call = r->call;
-    x->slices.bytes = 0;
-    x->slices.step = range_step;
-    x->slices.end = range_end;
-    read_begin(&x->t, r);
-    x->view = mvcc_view_pin(r->io->reader);
-    rc = mvcc_range_begin(x->view, q, call_arena(r->call), &x->t.steps, &x->range);
+    x->read.slices.step = range_step;
+    x->read.slices.end = range_end;
+    kv_read_begin(&x->read, r);
+    rc = mvcc_range_begin(x->read.view, q, call_arena(r->call), &x->read.t.steps, &x->range);
     if (rc != 0 || x == &single) /* single keys are ready now */
-        range_end(&x->slices, rc);
+        range_end(&x->read.slices, rc);
     else
         range_go_on(x);
 }
@@ -242,48 +247,6 @@ void kv_range(struct call *c, struct bytes message)
     }
     OTEL(c, range, q, false);
     read_when(c, q->serializable, q, range_run);
-}
-
-/* ---- read-only transactions ---- */
-
-static void txn_run(struct req *r)
-{
-    struct server *s = r->io->server;
-    const struct mvcc_view *v;
-    struct mvcc_txn_read *x;
-    struct mvcc_header h;
-    struct read_trace t;
-    struct auth_who who;
-    bool ready;
-    int rc;
-
-    read_begin(&t, r);
-    if (reply_failed(r->call, &r->node.result) ||
-        !permitted(r->call, permit_read_txn(r->call, r->user, &who)))
-        return;
-    v = mvcc_view_pin(r->io->reader);
-    rc = mvcc_txn_read_begin(v, r->user, call_arena(r->call), &t.steps, &x);
-    if (rc == 0)
-        rc = mvcc_txn_read_step(x, UINT64_MAX, &ready);
-    t.end = clock_mono_ns(s->o.clock);
-    t.txn = rc == 0 ? mvcc_txn_read_result(x) : NULL;
-    slow_txn(s, t.end - t.agreed, r->user, t.txn);
-    trace_txn_read(&t);
-    histogram_observe(s->m.request_txn[rc == 0], t.end - call_started_ns(r->call));
-    if (rc != 0 || permit_after(r->io, &who) != API_OK) {
-        mvcc_view_unpin(v);
-        if (permitted(r->call, permit_after(r->io, &who)))
-            kv_read_failed(r->call, rc);
-        return;
-    }
-    call_set_user(r->call, (void *) (uintptr_t) t.txn); /* for as long as the answer is made */
-    h = header_make(s, t.txn->revision, 0);
-    reply_reply(r->call, mvcc_reply_txn(t.txn, &h, call_arena(r->call)), v);
-}
-
-void kv_txn_read(struct call *c, Etcdserverpb__TxnRequest *q)
-{
-    read_when(c, mvcc_txn_is_serializable(q), q, txn_run);
 }
 
 /* ---- range stream ----

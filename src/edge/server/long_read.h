@@ -24,8 +24,8 @@
 
 #include "engine/net/call.h"
 
-/* In units of mvcc_range_step.  What takes no more than so many, some 80 us, is done at once, for
- * it would cost as much again to do it later; of anything else a little is. */
+/* In units of mvcc_range_step and mvcc_txn_read_step.  What takes no more than so many, some 80 us,
+ * is done at once, for it would cost as much again to do it later; of anything else a little is. */
 #define SERVER_READ_AT_ONCE_UNITS 6144
 #define SERVER_READ_FIRST_UNITS 512
 #define SERVER_READ_SHORT_KEYS 4096   /* one that looks at more is a long one */

@@ -125,10 +125,21 @@ void req_message_done(struct req *r)
 
 /* ---- results of the store ---- */
 
+static void sorted_release(struct io *io, size_t n)
+{
+    if (n == 0)
+        return;
+    ASSERT(io->sorted_bytes >= n);
+    io->sorted_bytes -= n;
+    metric_add(io->server->m.sorted_bytes, -(int64_t) n);
+}
+
 struct leaving {
     struct mvcc_reply *reply;
     const struct mvcc_view *view;
     struct stall stall;
+    struct io *io;
+    size_t sorted_bytes;
 };
 
 static bool fill(void *arg, uint8_t *out, size_t n)
@@ -146,6 +157,7 @@ static void filled(void *arg)
     stall_end(&l->stall);
     mvcc_view_unpin(l->view);
     l->view = NULL;
+    sorted_release(l->io, l->sorted_bytes);
 }
 
 /* All bytes at once; NULL: no memory, and the call was ended.  The view is unpinned. */
@@ -172,25 +184,34 @@ static void reply_whole(struct call *c, const uint8_t *body, size_t n)
     call_reply(c, &piece, 1);
 }
 
-void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view)
+void reply_read(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view,
+                size_t sorted_bytes)
 {
     struct leaving *l = r == NULL ? NULL : arena_alloc(call_arena(c), sizeof *l);
+    struct io *io = call_io(c);
     uint64_t n;
 
     if (l == NULL) {
         mvcc_view_unpin(view);
         reply_no_memory(c);
+        sorted_release(io, sorted_bytes);
         return;
     }
     n = mvcc_reply_bytes(r);
     if (n <= SERVER_REPLY_WHOLE_BYTES) {
         reply_whole(c, read_whole(c, r, (size_t) n, view), (size_t) n);
+        sorted_release(io, sorted_bytes);
         return;
     }
-    *l = (struct leaving){.reply = r, .view = view};
+    *l = (struct leaving){.reply = r, .view = view, .io = io, .sorted_bytes = sorted_bytes};
     if (view != NULL)
         stall_begin(&l->stall, c);
     call_reply_pull(c, n, (struct net_pull){fill, filled, l});
+}
+
+void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view)
+{
+    reply_read(c, r, view, 0);
 }
 
 /* ---- ranges ---- */
@@ -198,17 +219,7 @@ void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *v
 struct range_leaving {
     struct leaving l;
     struct read_trace trace;
-    size_t sorted_bytes;
 };
-
-static void sorted_release(struct io *io, size_t n)
-{
-    if (n == 0)
-        return;
-    ASSERT(io->sorted_bytes >= n);
-    io->sorted_bytes -= n;
-    metric_add(io->server->m.sorted_bytes, -(int64_t) n);
-}
 
 /* What a slow disk costs is found here, where the records are read. */
 static bool range_fill(void *arg, uint8_t *out, size_t n)
@@ -229,7 +240,6 @@ static void range_filled(void *arg)
     trace_step_at(&l->trace.steps, TRACE_RECORDS, l->trace.end);
     trace_range(&l->trace);
     filled(&l->l);
-    sorted_release(l->trace.r->io, l->sorted_bytes);
 }
 
 static void reply_range_whole(struct mvcc_reply *r, size_t n, const struct mvcc_view *view,
@@ -264,7 +274,8 @@ void reply_range(struct mvcc_reply *r, const struct mvcc_view *view, struct read
         reply_no_memory(c);
         return;
     }
-    *l = (struct range_leaving){{.reply = r, .view = view}, *t, sorted_bytes};
+    *l = (struct range_leaving){
+        {.reply = r, .view = view, .io = t->r->io, .sorted_bytes = sorted_bytes}, *t};
     stall_begin(&l->l.stall, c);
     call_reply_pull(c, n, (struct net_pull){range_fill, range_filled, l});
 }

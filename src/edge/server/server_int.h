@@ -30,8 +30,9 @@
 #include "engine/net/server.h"
 
 #define SERVER_LISTENERS_MAX 64
-/* Sorting keeps 48 bytes for each key until the answer has left, filtering 32.  One range may use
- * as much as 20 million keys need; a further one begins while those of its I/O thread use less. */
+/* Sorting keeps 48 bytes for each key until the answer has left, filtering 32.  One range, or all
+ * of one transaction, may use as much as 20 million keys need; a further one begins while those of
+ * its I/O thread use less. */
 #define SERVER_SORT_BYTES_MAX ((size_t) 1 << 30)
 #define SERVER_SORTS_BYTES_MAX ((size_t) 256 << 20)
 #define SERVER_LIST_BYTES_MAX ((size_t) 1 << 30) /* all leases: 60 bytes each; keys of one */
@@ -105,7 +106,7 @@ struct io {
     size_t gateway_held_bytes; /* JSON of requests that are not complete */
     struct long_reads long_reads;
     struct lists lists;
-    size_t sorted_bytes;           /* references of sorted ranges whose answers are on their way */
+    size_t sorted_bytes;           /* lists of reads whose answers are on their way */
     struct node_request *gathered; /* of this turn, not yet submitted; oldest first */
     struct node_request **gathered_end;
     struct loop_hook submit_hook;
@@ -224,8 +225,11 @@ void req_message_done(struct req *r);
 /* An answer that is made as it leaves; small ones at once.  `view` (may be NULL) is unpinned when
  * the last byte was made. */
 void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view);
-/* The same for a range, of which `t` keeps the time; `sorted_bytes` of io->sorted_bytes are given
- * back when the answer has left. */
+/* The same for what was sorted: `sorted_bytes` of io->sorted_bytes are given back when the answer
+ * has left. */
+void reply_read(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view,
+                size_t sorted_bytes);
+/* The same for a range, of which `t` keeps the time. */
 struct read_trace;
 void reply_range(struct mvcc_reply *r, const struct mvcc_view *view, struct read_trace *t,
                  size_t sorted_bytes);

@@ -117,7 +117,8 @@ static void txn_stats(struct call_stats *st, const Etcdserverpb__TxnRequest *q,
 static void kv_stats(struct call *c, enum method_id id, const ProtobufCMessage *m,
                      struct call_stats *st)
 {
-    const void *answer = call_user(c);
+    const struct mvcc_delete_result *deleted;
+    const struct mvcc_txn_result *txn;
     const struct mvcc_range *range;
 
     st->request_bytes = (int64_t) call_request(c).n;
@@ -133,14 +134,16 @@ static void kv_stats(struct call *c, enum method_id id, const ProtobufCMessage *
         put_text(&st->content, (const Etcdserverpb__PutRequest *) m);
         break;
     case METHOD_KV_DELETE_RANGE:
-        if (answer != NULL)
-            st->responses = ((const struct mvcc_delete_result *) answer)->deleted;
+        deleted = call_user(c);
+        if (deleted != NULL)
+            st->responses = deleted->deleted;
         message_text(&st->content, m);
         break;
     default:
         st->request_bytes = 0;
-        if (answer != NULL)
-            txn_stats(st, (const Etcdserverpb__TxnRequest *) m, answer);
+        txn = kv_txn_answer(c, (const Etcdserverpb__TxnRequest *) m);
+        if (txn != NULL)
+            txn_stats(st, (const Etcdserverpb__TxnRequest *) m, txn);
         txn_text(&st->content, (const Etcdserverpb__TxnRequest *) m);
         break;
     }
