@@ -1,5 +1,5 @@
-"""A range that sorts much, and a transaction whose guards look at many keys, take their time in slices: others of the same thread are served
-between them, and whoever ends them, the client or the server, leaves nothing of them behind."""
+"""A range that sorts much, a transaction whose guards look at many keys, and a look for the leader among many, take their time in slices: others
+of the same thread are served between them, and whoever ends them, the client or the server, leaves nothing of them behind."""
 import json
 import re
 import signal
@@ -18,7 +18,7 @@ SMALL = 100
 MANY = 300  # more sorts than are done until a signal is heard
 DESCEND, BY_VALUE = 2, 4
 HOLDS = {'key': b'k', 'range_end': b'l', 'target': 'VALUE', 'result': 'NOT_EQUAL', 'value': b'none has it'}  # for each key
-TXN = '/etcdserverpb.KV/Txn'
+TXN, LEADER = '/etcdserverpb.KV/Txn', '/v3electionpb.Election/Leader'
 TXNS_STARTED = r'grpc_server_started_total\{grpc_method="Txn",grpc_service="etcdserverpb.KV",grpc_type="unary"\}'
 RST_CANCEL = b'\0\0\0\x08'
 
@@ -56,10 +56,10 @@ def filled(start_server, tmp_path):
         yield s
 
 
-def fill(s):
+def fill(s, prefix=b'k'):
     txn = s.grpc('etcdserverpb.KV/Txn')
     for first in range(0, KEYS, TXN_OPS):
-        txn(success=[{'request_put': {'key': b'k%06d' % i, 'value': value_of(i)}} for i in range(first, first + TXN_OPS)])
+        txn(success=[{'request_put': {'key': prefix + b'%06d' % i, 'value': value_of(i)}} for i in range(first, first + TXN_OPS)])
 
 
 def value_of(i):
@@ -134,6 +134,22 @@ def test_others_are_served_while_guards_look_at_keys(filled):
     assert sorted(order) == [1, 3, *others]
     assert order[-1] == 1
     filled.wait_for(lambda: views_are_gone(filled))
+
+
+def test_others_are_served_while_a_leader_is_looked_for(start_server, tmp_path):
+    """An election under whose name very many keys lie: gets that are sent behind calls of Leader are answered before the last of these."""
+    with start_server(tmp_path / 'd', '--io-threads=1') as s:
+        fill(s, b'e/')
+        request, _ = s.messages.of('v3electionpb.Election/Leader')
+        look, small = request(name=b'e').SerializeToString(), range_message(s, key=b'e/000001')
+        leaders, others = [1 + 2 * i for i in range(8)], [17 + 2 * i for i in range(SMALL)]
+        with h2.Connection(s.client_port, WIDE) as c:
+            c.send(b''.join(h2.request(i, LEADER, look) for i in leaders) + b''.join(h2.request(i, RANGE, small) for i in others))
+            order = ended(c, SMALL + 8)
+        assert sorted(order) == [*leaders, *others]
+        assert order[-1] in leaders
+        assert s.grpc('v3electionpb.Election/Leader')(name=b'e').kv.key == b'e/000000'
+        s.wait_for(lambda: views_are_gone(s))
 
 
 def test_what_guards_and_ranges_of_a_long_transaction_say(filled):

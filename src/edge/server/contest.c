@@ -62,19 +62,23 @@ void contest_kv_read(struct bytes raw, struct contest_kv *ret)
     }
 }
 
-static int pick(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *q, struct arena *a,
-                struct contest_kv *ret)
+int contest_picked(struct mvcc_range *g, struct contest_kv *ret)
 {
-    struct mvcc_range *g;
     struct bytes raw;
-    int rc = mvcc_range(v, q, a, &g);
 
-    if (rc != 0)
-        return rc;
     if (!mvcc_range_next(g, &raw))
         return ERR_NOT_FOUND;
     contest_kv_read(raw, ret);
     return 0;
+}
+
+static int pick(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *q, struct arena *a,
+                struct contest_kv *ret)
+{
+    struct mvcc_range *g;
+    int rc = mvcc_range(v, q, a, &g);
+
+    return rc == 0 ? contest_picked(g, ret) : rc;
 }
 
 static Etcdserverpb__RangeRequest by_age(const struct contest *k)
@@ -88,12 +92,19 @@ static Etcdserverpb__RangeRequest by_age(const struct contest *k)
     return q;
 }
 
-int contest_holder(const struct contest *k, const struct mvcc_view *v, struct arena *a,
-                   struct contest_kv *ret)
+Etcdserverpb__RangeRequest contest_holder_range(const struct contest *k)
 {
     Etcdserverpb__RangeRequest q = by_age(k);
 
     q.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND;
+    return q;
+}
+
+int contest_holder(const struct contest *k, const struct mvcc_view *v, struct arena *a,
+                   struct contest_kv *ret)
+{
+    Etcdserverpb__RangeRequest q = contest_holder_range(k);
+
     return pick(v, &q, a, ret);
 }
 

@@ -30,8 +30,13 @@ struct contest_kv {
 };
 void contest_kv_read(struct bytes raw, struct contest_kv *ret);
 
-/* The key that is there longest: what holds.  0, ERR_NOT_FOUND, ERR_NOMEM.  *ret is valid as long
- * as the view and the arena. */
+/* The range whose first key is there longest: what holds. */
+Etcdserverpb__RangeRequest contest_holder_range(const struct contest *k);
+/* That key, once the range is ready.  0, ERR_NOT_FOUND.  *ret is valid as long as the view and the
+ * arena. */
+NODISCARD int contest_picked(struct mvcc_range *g, struct contest_kv *ret);
+
+/* Both at once: all keys are looked at.  0, ERR_NOT_FOUND, ERR_NOMEM. */
 NODISCARD int contest_holder(const struct contest *k, const struct mvcc_view *v, struct arena *a,
                              struct contest_kv *ret);
 /* The last that came before create revision `rev` (> 1), as of `revision` (0: the view's):

@@ -1,7 +1,7 @@
 /* The Election service (v3electionpb); Observe is in observe.c. */
 #include "edge/server/election.h"
 #include "edge/server/contend.h"
-#include "edge/server/permit.h"
+#include "edge/server/kv_read.h"
 #include "v3election.pb-c.h"
 
 /* ---- campaign ---- */
@@ -177,45 +177,87 @@ size_t election_pieces(const struct mvcc_header *h, struct bytes kv,
     return 2;
 }
 
-static void leader_run(struct req *r)
+/* There may be very many keys under the name: all are looked at, in slices. */
+struct leader_look {
+    struct kv_read read;
+    struct contest contest;
+    Etcdserverpb__RangeRequest request;
+    struct mvcc_range *range;
+};
+
+static struct leader_look *leader_look_of(struct long_read *r)
 {
-    const struct contest *k = r->user;
-    const struct mvcc_view *v;
-    struct mvcc_header h;
+    return CONTAINER_OF(kv_read_of(r), struct leader_look, read);
+}
+
+static int leader_step(struct long_read *r, uint64_t units, bool *ret_ready)
+{
+    return mvcc_range_step(leader_look_of(r)->range, units, ret_ready);
+}
+
+static void leader_tell(struct call *c, struct leader_look *x, const struct mvcc_header *h)
+{
     uint8_t head[ELECTION_HEAD_BYTES_MAX];
     struct net_piece pieces[2];
     struct contest_kv kv;
+
+    if (contest_picked(x->range, &kv) == 0)
+        call_reply(c, pieces, election_pieces(h, kv.raw, head, pieces));
+    else
+        call_finish(c, GRPC_UNKNOWN, "election: no leader");
+}
+
+static void leader_end(struct long_read *r, int rc)
+{
+    struct leader_look *x = leader_look_of(r);
+    const struct mvcc_view *v = x->read.view;
+    struct node_result res = {.err = permit_after(r->io, &x->read.who)};
+    struct mvcc_header h = header_make(r->io->server, mvcc_view_revision(v), 0);
+
+    if (rc == ERR_CANCELED)
+        reply_canceled(r->call);
+    else if (rc != 0)
+        reply_no_memory(r->call);
+    else if (!self_failed(r->call, &res)) /* who may see it may have changed meanwhile */
+        leader_tell(r->call, x, &h);
+    mvcc_view_unpin(v);
+}
+
+static void leader_run(struct req *r)
+{
+    struct leader_look *x = r->user;
+    struct mvcc_range_ahead ahead;
     int rc;
 
     if (r->node.result.err == API_OK)
-        r->node.result.err = permit_range(r->call, call_arena(r->call), AUTH_READ, k->prefix,
-                                          k->end);
+        r->node.result.err = permit_read(r->call, x->contest.prefix, x->contest.end, &x->read.who);
     if (self_failed(r->call, &r->node.result))
         return;
-    v = mvcc_view_pin(r->io->reader);
-    rc = contest_holder(k, v, call_arena(r->call), &kv);
-    h = header_make(r->io->server, mvcc_view_revision(v), 0);
-    if (rc == 0)
-        call_reply(r->call, pieces, election_pieces(&h, kv.raw, head, pieces));
-    else if (rc == ERR_NOT_FOUND)
-        call_finish(r->call, GRPC_UNKNOWN, "election: no leader");
-    else
-        reply_no_memory(r->call);
-    mvcc_view_unpin(v);
+    x->read.slices.step = leader_step;
+    x->read.slices.end = leader_end;
+    x->request = contest_holder_range(&x->contest);
+    kv_read_begin(&x->read, r);
+    rc = mvcc_range_begin(x->read.view, &x->request, call_arena(r->call), NULL, &x->range);
+    if (rc != 0) {
+        leader_end(&x->read.slices, rc);
+        return;
+    }
+    mvcc_range_ahead(x->range, &ahead);
+    kv_read_go_on(&x->read, &ahead);
 }
 
 static void leader(struct call *c, struct bytes message)
 {
-    struct contest *k = arena_alloc(call_arena(c), sizeof *k);
+    struct leader_look *x = arena_alloc(call_arena(c), sizeof *x);
     V3electionpb__LeaderRequest *q;
 
     count_received(c, METHOD_LEADER);
     if (!REQUEST_DECODE(c, v3electionpb__leader_request, message, &q))
         return;
-    if (k == NULL || !contest_of(wire_bytes(q->name), call_arena(c), k))
+    if (x == NULL || !contest_of(wire_bytes(q->name), call_arena(c), &x->contest))
         reply_no_memory(c);
     else
-        read_when(c, false, k, leader_run);
+        read_when(c, false, x, leader_run);
 }
 
 const struct net_method election_methods[] = {

@@ -1,5 +1,5 @@
-/* kv_read.h -- reads on their way from their request to their answer: what ranges and transactions
- * that only read have in common.  Private to edge/server.
+/* kv_read.h -- reads on their way from their request to their answer: what ranges, transactions
+ * that only read and the look for a leader have in common.  Private to edge/server.
  *
  *      run --> kv_read_begin --> its own beginning, on x->view --> kv_read_go_on ... end --> answer
  *
