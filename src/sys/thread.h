@@ -32,10 +32,10 @@ void thread_give_way(void);
 /* From now on the calling thread runs when no other one of the machine wants to, nearly. */
 void thread_stand_back(void);
 
-/* From now on the calling thread asks the scheduler for short turns, in exchange for which it gets
- * them soon after it wakes up, for it interrupts who has asked for longer ones, or for nothing: for
- * threads that others wait for.  Linux 6.12 and later (EEVDF, kernel/sched/fair.c); before it
- * nothing changes. */
+/* From now on the calling thread asks the scheduler for turns of half a millisecond: one that wakes
+ * up need not wait longer for this one, and this one, when it wakes up, not for any that have asked
+ * for longer turns, or for nothing.  Linux 6.12 and later (EEVDF, kernel/sched/fair.c); before it
+ * nothing changes.  Threads of thread_start have it. */
 void thread_short_turns(void);
 
 struct waker {

@@ -20,8 +20,8 @@
 /* How many requests fit into a slice, and into what all greedy ones have together of a turn. */
 #define SLICE_REQUESTS (NET_SLICE_US / WORK_US)
 #define LATER_REQUESTS (NET_LATER_US / WORK_US)
-/* The same of a greedy one while a modest one is near. */
-#define GREEDY_SLICE_REQUESTS (NET_SLICE_GREEDY_US / WORK_US)
+/* The same of a greedy one while a modest one is near: at least one, however long it takes. */
+#define GREEDY_SLICE_REQUESTS ((NET_SLICE_GREEDY_US + WORK_US - 1) / WORK_US)
 
 _Static_assert(NET_LATER_US <= NET_SLICE_US, "a turn has one slice for those that carry");
 
