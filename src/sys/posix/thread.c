@@ -13,11 +13,11 @@
 
 #include "base/alloc.h"
 
-/* Each step is 1.25 times less of what a processor has: sched(7).  Small parts have another side: a
- * thread that goes to sleep and comes back at once has had more than its due while the other one
- * waited, and may not interrupt it until that has caught up, in as many microseconds as its part is
- * large; if it comes sooner, it waits until the other one sleeps (EEVDF).  With a tenth, and a
- * signature under way, 1 % of all puts waited for a millisecond. */
+/* Each step is 1.25 times less of what a processor has: sched(7).  A tenth (nice 10) is too much
+ * for who gives way, though it looks like little: a thread that sleeps and is back in a moment has
+ * had more than its due while this one waited, and may not interrupt it before it has caught up
+ * (EEVDF), which takes longer the larger its part is; who came sooner waited until this one slept.
+ * So 1 % of all puts waited for the whole of a signature, more than a millisecond. */
 #define NICE_SMALL_PART 15
 #define NICE_LEAST 19
 
