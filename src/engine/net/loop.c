@@ -324,7 +324,6 @@ void loop_run(struct loop *l)
 {
     run_begin(l);
     l->for_good = true;
-    thread_short_turns();
     while (!atomic_load_explicit(&l->stopping, memory_order_acquire)) {
         uv_run(&l->uv, UV_RUN_DEFAULT);
         if (l->aside != NULL)

@@ -46,6 +46,17 @@ static raft_index index_of(struct call *c)
     return i;
 }
 
+static struct call *login_behind_a_put(struct member *m)
+{
+    struct call *first = put(m), *c;
+
+    turn(m);
+    (void) index_of(first);
+    c = login(m);
+    turn(m);
+    return c;
+}
+
 static void where_nobody_writes_it_goes_at_once(void **state)
 {
     struct member *m = fresh();
@@ -87,13 +98,9 @@ static void it_goes_with_the_next_write(void **state)
 static void it_does_not_wait_long(void **state)
 {
     struct member *m = fresh();
-    struct call *first = put(m), *c;
+    struct call *c = login_behind_a_put(m);
 
     (void) state;
-    turn(m);
-    (void) index_of(first);
-    c = login(m);
-    turn(m);
     assert_false(c->answered);
     assert_true(member_run(m, 2 * NODE_RIDE_NS / 1000000, NULL));
     assert_true(index_of(c) > 0);
@@ -103,13 +110,9 @@ static void it_does_not_wait_long(void **state)
 static void a_stop_does_not_forget_it(void **state)
 {
     struct member *m = fresh();
-    struct call *first = put(m), *c;
+    struct call *c = login_behind_a_put(m);
 
     (void) state;
-    turn(m);
-    (void) index_of(first);
-    c = login(m);
-    turn(m);
     member_close(m);
     assert_true(c->answered);
     call_free(c);
