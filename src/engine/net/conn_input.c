@@ -69,14 +69,16 @@ static size_t read_bytes(const struct conn *c)
 {
     if (c->tls != NULL && !tls_conn__is_open(c))
         return NET_HANDSHAKE_READ_BYTES;
-    return c->loop->carried_bytes > NET_CARRIED_BYTES_MAX ? NET_READ_LITTLE_BYTES : NET_READ_BYTES;
+    if (turn__yields(c) || c->loop->carried_bytes > NET_CARRIED_BYTES_MAX)
+        return NET_READ_LITTLE_BYTES;
+    return NET_READ_BYTES;
 }
 
 /* One read per readable event: what is left is reported again, after the others had their turn. */
 static void read_some(struct conn *c)
 {
     struct loop *l = c->loop;
-    ssize_t n = recv(c->fd, l->read_buf, read_bytes(c), 0);
+    ssize_t n = recv(c->fd, l->read_buf, read_bytes(c), c->lingering ? MSG_TRUNC : 0);
 
     loop__count(&l->counters.reads, 1);
     if (l->reader != c)
@@ -84,6 +86,8 @@ static void read_some(struct conn *c)
     l->reader = c;
     if (n > 0) {
         loop__count(&l->counters.bytes_in, (uint64_t) n);
+        if ((size_t) n == NET_READ_BYTES)
+            turn__was_cut(c);
         if (!c->lingering && c->tls != NULL)
             tls_conn__input(c, l->read_buf, (size_t) n);
         else if (!c->lingering)

@@ -75,9 +75,11 @@ struct loop {
     struct list dirty; /* connections with something to write; struct conn.dirty_link */
 
     /* turn.c */
-    uint64_t turn;       /* counts them */
-    mono_ns slice_end;   /* of the connection whose requests are being begun */
-    mono_ns modest_ns;   /* when one that asks for little was served last */
+    uint64_t turn;     /* counts them */
+    mono_ns slice_end; /* of the connection whose requests are being begun */
+    mono_ns modest_ns; /* when one that asks for little was served last */
+    uint64_t modest_turn;
+    mono_ns later_ns;    /* when one of those below had its part last, while such a one was near */
     unsigned later_kind; /* turn.c: which of carried, owing, ending, works is first */
     struct list carried; /* connections with input that waits; struct conn.carry_link */
     size_t carried_bytes;

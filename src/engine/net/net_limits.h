@@ -144,7 +144,7 @@ void net_limits_default(struct net_limits *l);
 #define NET_OUT_HIGH_BYTES (256u << 10)
 
 /* The same for a greedy connection, while a modest one is near. */
-#define NET_OUT_GREEDY_BYTES (32u << 10)
+#define NET_OUT_GREEDY_BYTES (16u << 10)
 
 /* Pieces at least this long are written from where they lie (writev), shorter ones are copied. */
 #define NET_OUT_REF_BYTES 4096
@@ -171,6 +171,9 @@ void net_limits_default(struct net_limits *l);
 #define NET_SLICE_MODEST_US 200
 #define NET_SLICE_GREEDY_US 30
 
+/* So long may greedy ones wait for a turn in which no modest one was served. */
+#define NET_LATER_WAIT_US 200
+
 /* Who is greedy.  A slice that was cut short and a round of output that left some cost a connection
  * NET_CUT, what was handled within one slice gives 1 back.  A new connection has to show that it is
  * modest, and others are as careful as if it were. */
@@ -186,7 +189,8 @@ void net_limits_default(struct net_limits *l);
 #define NET_FEED_BYTES (1u << 10)
 
 /* Input that the connections of a loop carry from turn to turn; beyond it they read little at a
- * time. */
+ * time, and so does who yields: for 256 KB of a flood the kernel takes 70 us, and as long again to
+ * acknowledge them. */
 #define NET_CARRIED_BYTES_MAX (16u << 20)
 #define NET_READ_LITTLE_BYTES (16u << 10)
 

@@ -57,6 +57,15 @@ static void run_one(struct loop *l)
             return;
 }
 
+/* Whoever was served in this turn may have more to ask as soon as he has his answer. */
+static bool modest_first(struct loop *l)
+{
+    if (l->modest_turn == l->turn && l->now < l->later_ns + (mono_ns) NET_LATER_WAIT_US * 1000)
+        return true;
+    l->later_ns = l->now;
+    return false;
+}
+
 void turn__run_later(struct loop *l)
 {
     mono_ns until;
@@ -65,7 +74,8 @@ void turn__run_later(struct loop *l)
     if (LIKELY(none_waits(l)))
         return;
     if (turn__modest_near(l)) {
-        run_one(l);
+        if (!modest_first(l))
+            run_one(l);
         return;
     }
     until = clock_mono_ns(l->clock) + (mono_ns) NET_LATER_US * 1000;

@@ -16,10 +16,12 @@
  *
  * Whoever asks for much again and again is greedy (NET_CUTS_GREEDY), and so is who has just come.
  * While others ask for little (turn__modest_near), a greedy one yields: it reads and writes only
- * as one of `carried` and `owing`, slices and rounds are short, and a turn has one of them, each
- * kind after the other.  So a modest connection is served in the turn in which its request is
- * read, and all others together make that turn longer by one short slice or round, but for the one
- * request that was being served when the time was over: no service is interrupted.
+ * as one of `carried` and `owing`, reads, slices and rounds are short, and a turn has one of them,
+ * each kind after the other, and none if a modest connection was served in it: whoever has his
+ * answer may ask again at once.  Only after NET_LATER_WAIT_US that is no reason any more.  So a
+ * modest connection is served in the turn in which its request is read, and all others together
+ * make now and then a turn longer by one short slice or round, but for the one request that was
+ * being served when the time was over: no service is interrupted.
  *
  * Threads: the loop's.
  */
@@ -63,8 +65,10 @@ static inline size_t turn__round_bytes(const struct conn *c)
 /* All that was read was handled within one slice. */
 static inline void turn__was_modest(struct conn *c)
 {
-    if (c->cuts <= NET_CUTS_NEW)
+    if (c->cuts <= NET_CUTS_NEW) {
         c->loop->modest_ns = c->loop->now;
+        c->loop->modest_turn = c->loop->turn;
+    }
     if (c->cuts > 0)
         c->cuts--;
 }

@@ -269,6 +269,74 @@ static void newcomers_share(void **state)
     close(modest);
 }
 
+/* What one of them has to say is taken out of its socket a little at a time: the kernel, too, takes
+ * its time for a quarter of a megabyte. */
+static void newcomers_are_read_bit_by_bit(void **state)
+{
+    int fd = turns_connect(), modest = connect_modest();
+    const _Atomic uint64_t *in = &turns.w.loop->counters.bytes_in;
+    static uint8_t part[16384];
+    struct buf b;
+
+    (void) state;
+    buf_init(&b, SIZE_MAX);
+    raw_request(&b, 1, "/t.T/Ask", 0);
+    be32_put(part + 1, 1u << 20); /* of a message that is longer than what comes of it */
+    for (size_t i = 0; i < 4; i++) {
+        raw_frame(&b, RAW_DATA, 0, 1, part, sizeof part);
+        memset(part, 'x', 5);
+    }
+    send_all(fd, &b);
+    buf_done(&b);
+    turns.step = 4000;
+    for (uint32_t i = 0; i < 20; i++) {
+        uint64_t before = *in;
+
+        turns_work(NET_LATER_WAIT_US);
+        send_calls(modest, "/t.T/Ask", MODEST, i, 1);
+        turn();
+        assert_in_range(*in - before, 1, NET_READ_LITTLE_BYTES + 1000);
+    }
+    assert_true(*in > 4 * sizeof part);
+    close(fd);
+    close(modest);
+}
+
+/* While modest ones have something to ask in turn after turn, greedy ones have a part of one of
+ * these after a while; a turn in which they have not has it at once. */
+static void modest_ones_first(void **state)
+{
+    int greedy = turns_connect(), modest = connect_modest();
+    bool long_ago = false; /* a turn comes to its end when the next one begins */
+    size_t before, first;
+
+    (void) state;
+    send_calls(greedy, "/t.T/Ask", 0, 0, GREEDY_REQUESTS);
+    while (begun(0) == 0)
+        turn();
+    first = begun(0);
+    for (uint32_t i = 0; i < 16; i++) {
+        bool waited = i % 2 == 1;
+
+        before = begun(0);
+        if (waited)
+            turns_work(NET_LATER_WAIT_US);
+        send_calls(modest, "/t.T/Ask", MODEST, i, 1);
+        turn();
+        assert_int_equal(begun(MODEST), i + 1);
+        assert_true(begun(0) - before <= (long_ago ? GREEDY_SLICE_REQUESTS : 0));
+        long_ago = waited;
+    }
+    assert_true(begun(0) - first >= 16 / 2 / 2); /* the others were rounds of output */
+    before = begun(0);
+    turn();
+    turn();
+    assert_in_range(begun(0) - before, 1, GREEDY_SLICE_REQUESTS);
+    turn_until_begun(0, GREEDY_REQUESTS);
+    close(greedy);
+    close(modest);
+}
+
 /* A slice that is over when the last bytes have been taken leaves a request to be begun: it is,
  * also when nothing more comes. */
 static void cut_behind_the_last_byte(void **state)
@@ -601,6 +669,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_slice_each, begin, end),
         cmocka_unit_test_setup_teardown(greedy_ones_share, begin, end),
         cmocka_unit_test_setup_teardown(newcomers_share, begin, end),
+        cmocka_unit_test_setup_teardown(newcomers_are_read_bit_by_bit, begin, end),
+        cmocka_unit_test_setup_teardown(modest_ones_first, begin, end),
         cmocka_unit_test_setup_teardown(cut_behind_the_last_byte, begin, end),
         cmocka_unit_test_setup_teardown(what_is_carried_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(gone_while_it_carries, begin, end),
