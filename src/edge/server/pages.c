@@ -7,7 +7,7 @@
 
 /* A page of metrics that is longer, as nearly all are, is made in parts, each when the one before
  * has left and others had their turn: a part is made in some 20 us. */
-#define METRICS_PART_BYTES (32u << 10)
+#define METRICS_PART_BYTES (16u << 10)
 
 /* ---- answers ---- */
 

@@ -10,6 +10,7 @@
 #include "engine/net/gzip.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/kept.h"
+#include "engine/net/turn.h"
 
 #define FILL_BYTES 16384 /* that much a pull makes at a time */
 
@@ -239,14 +240,25 @@ static bool add_pulled(struct deflation *d, size_t n)
     return ok;
 }
 
-static bool step(struct deflation *d)
+static bool add_some(struct deflation *d)
 {
-    size_t n = (size_t) MIN(d->bytes - d->at, (uint64_t) CALL_DEFLATE_STEP_BYTES);
+    size_t n = (size_t) MIN(d->bytes - d->at, (uint64_t) CALL_DEFLATE_PIECE_BYTES);
     bool ok = d->raw == NULL ? add_pulled(d, n)
                              : gzip_add(d->writer, bytes_of(d->raw->data + d->at, n));
 
     d->at += n;
-    return ok && (d->at < d->bytes || gzip_finish(d->writer));
+    return ok;
+}
+
+/* As much as a slice has time for. */
+static bool step(struct deflation *d, struct conn *conn)
+{
+    turn__slice_begin(conn);
+    do {
+        if (!add_some(d))
+            return false;
+    } while (d->at < d->bytes && !turn__slice_over(conn->loop));
+    return d->at < d->bytes || gzip_finish(d->writer);
 }
 
 /* Puts it behind what the body has: as it is, or what was made of it. */
@@ -283,7 +295,7 @@ void call__deflate_step(struct call *c)
     if (plain)
         ok = add_plain(c, d);
     else
-        ok = step(d) && (d->at < d->bytes || add_deflated(c, d));
+        ok = step(d, &c->h2->sc->conn) && (d->at < d->bytes || add_deflated(c, d));
     *c->queued_bytes += c->out.held_bytes - before;
     if (!ok) {
         call__deflate_drop(c);

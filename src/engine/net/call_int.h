@@ -204,8 +204,10 @@ void call__message_drop(struct call *c);
  * it, so that what is compressed has to be made first. */
 #define CALL_DEFLATED_BYTES_MAX ((uint64_t) 1 << 20)
 
-/* What is compressed at once, and in a step of a longer message: about a third of a millisecond. */
-#define CALL_DEFLATE_STEP_BYTES 32768
+/* What is compressed at once, a tenth of a millisecond at the most.  A step of a longer message has
+ * a slice (turn.h), and looks at the time after each piece. */
+#define CALL_DEFLATE_ONCE_BYTES 8192
+#define CALL_DEFLATE_PIECE_BYTES 4096
 
 /* Messages of all calls that are being compressed in steps, 300 KB each beside what comes out; one
  * whose turn comes when there are so many leaves as it is. */
@@ -220,7 +222,7 @@ NODISCARD struct payload *call__deflate_pull(uint64_t n, const struct net_pull *
 /* Whether a message of n bytes cannot be queued now: it is long, or follows one that waits. */
 static inline bool call__deflates_later(const struct call *c, uint64_t n)
 {
-    return c->h2 != NULL && (n > CALL_DEFLATE_STEP_BYTES || c->deflations != NULL);
+    return c->h2 != NULL && (n > CALL_DEFLATE_ONCE_BYTES || c->deflations != NULL);
 }
 
 /* Lets a message wait for its steps.  False: no memory, nothing changed. */

@@ -76,7 +76,7 @@ static const struct {
     {'a', false, 3},           {'b', false, 100000},
     {'c', false, 10},          {'d', false, 0},
     {'p', true, LONGER_BYTES}, {'e', false, 1},
-    {'p', true, 20},           {'f', false, CALL_DEFLATE_STEP_BYTES},
+    {'p', true, 20},           {'f', false, CALL_DEFLATE_ONCE_BYTES},
     {'p', true, LONG_BYTES},
 };
 
@@ -232,13 +232,15 @@ static void test_steps_take_turns(void **state)
     for (uint32_t k = known; k < known + TURNS; k++) {
         client_ask(modest, "/t.T/Ask", 1 + 2 * k);
         before = t.filled;
+        turns_work(NET_LATER_WAIT_US);
         turn();
-        assert_true(t.filled - before <= CALL_DEFLATE_STEP_BYTES);
+        assert_true(t.filled - before <= CALL_DEFLATE_PIECE_BYTES);
         assert_int_equal(t.asked, k + 1);
         client_take(modest);
         assert_int_equal(modest->ended, k + 1);
     }
-    assert_in_range(t.filled, TURNS / 4 * CALL_DEFLATE_STEP_BYTES, GREEDY * CALLS * LONG_BYTES - 1);
+    assert_in_range(t.filled, TURNS / 4 * CALL_DEFLATE_PIECE_BYTES,
+                    GREEDY * CALLS * LONG_BYTES - 1);
     for (int i = 0; i < GREEDY; i++) {
         client_wait(&clients[i], CALLS);
         assert_true(client_message(&clients[i], 'p', LONG_BYTES));
@@ -310,7 +312,7 @@ static void test_nobody_waits(void **state)
     }
     for (int i = 0; i < 5; i++)
         turn();
-    assert_in_range(t.filled, CALL_DEFLATE_STEP_BYTES, LONG_BYTES - 1);
+    assert_in_range(t.filled, CALL_DEFLATE_PIECE_BYTES, LONG_BYTES - 1);
     client_reset(&clients[0], 1);
     client_reset(&clients[0], 3);
     client_close(&clients[1]);
