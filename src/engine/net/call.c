@@ -32,7 +32,7 @@ static char *status_text(struct call *c, struct bytes t)
  * those of an answer lie in the arena. */
 static uint64_t answered_bytes(const struct call *c)
 {
-    uint64_t in_arena = c->arena_counted ? c->request.n : arena_heap_bytes(&c->arena);
+    uint64_t in_arena = c->arena_counted ? c->request.n : call__request_heap_bytes(c);
     uint64_t counted = c->held_bytes;
 
     if (c->method != NULL && c->method->kind == NET_UNARY)
@@ -110,6 +110,7 @@ void call__stream_closed(struct call *c)
     list_remove(&c->link);
     list_remove(&c->writable_link);
     call__deflate_drop(c);
+    call__inflate_drop(c);
     call__body_drop(c);
     call__message_drop(c);
     opening__end(c);

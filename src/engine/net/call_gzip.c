@@ -1,6 +1,6 @@
-/* call_gzip.c -- calls whose client says "grpc-encoding: gzip": its messages may be compressed, and
- * the answers are, but for empty ones and those that are too long to be made before their first
- * byte leaves.
+/* call_gzip.c -- calls whose client says "grpc-encoding: gzip": its messages may be compressed
+ * (call_inflate.c), and the answers are, but for empty ones and those that are too long to be made
+ * before their first byte leaves.
  *
  * A short message is compressed at once.  A longer one waits at its call and is compressed a step
  * at a time, in rounds of output of its connection (turn.h); only then it goes to the call's body.
@@ -18,22 +18,6 @@
 static size_t deflated_max(uint64_t n)
 {
     return (size_t) n + (size_t) (n / 8) + 65536;
-}
-
-bool call__inflate(struct call *c, struct bytes in, struct buf *out)
-{
-    size_t max = server__limits(c->sc)->recv_message_bytes_max;
-    char text[GZIP_TEXT_BYTES];
-    int status;
-
-    ASSERT(c->gzip);
-    buf_init(out, max + 1);
-    status = gzip_inflate(in, max, out, text);
-    if (status == GRPC_STATUS_OK)
-        return true;
-    buf_done(out);
-    call__fail(c, 200, status, text);
-    return false;
 }
 
 static struct payload *payload_of(struct buf *b)

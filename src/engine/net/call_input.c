@@ -1,4 +1,4 @@
-/* call_input.c -- the request of a call: its head, and messages out of its stream. */
+/* call_input.c -- messages of a call, out of its stream.  Its head: call_begin.c. */
 #define _GNU_SOURCE
 #include "base/alloc.h"
 #include "engine/net/call.h"
@@ -18,129 +18,18 @@ static void held_release(struct call *c)
     c->held_bytes = 0;
 }
 
-/* What lies in the arena is held until that goes. */
+/* What lies in the arena is held until that goes, and what was inflated is the request until then.
+ */
 void call__message_drop(struct call *c)
 {
+    if (c->got_message && c->stream_open)
+        return;
     if (c->msg_on_heap || !c->stream_open)
         held_release(c);
     if (c->msg_on_heap)
         mem_free(c->in.msg);
     c->msg_on_heap = false;
     grpc_deframer_init(&c->in);
-}
-
-/* Makes the call known to hooks and service; false: the hook has answered it. */
-static bool begin_service(struct call *c)
-{
-    const struct net_call_hooks *h = &c->sc->sl->server->options.hooks;
-    const char *text = NULL;
-    int code = 0;
-
-    c->counted = true;
-    if (h->begin != NULL)
-        code = h->begin(c, h->user, &text);
-    if (code != 0) {
-        call__answer(c, 200, code, text);
-        return false;
-    }
-    c->owned = true;
-    return true;
-}
-
-static void refuse_unknown(struct call *c)
-{
-    struct bytes p = c->path;
-    size_t slash = p.n;
-    const char *text;
-
-    while (slash > 0 && p.p[slash - 1] != '/')
-        slash--;
-    if (p.n == 0 || p.p[0] != '/' || slash <= 1)
-        text = arena_printf(&c->arena, "malformed method name: \"%.*s\"", (int) p.n,
-                            (const char *) p.p);
-    else if (server__has_service(c->sc->sl->server, bytes_of(p.p + 1, slash - 2)))
-        text = arena_printf(&c->arena, "unknown method %.*s for service %.*s", (int) (p.n - slash),
-                            (const char *) p.p + slash, (int) (slash - 2), (const char *) p.p + 1);
-    else
-        text = arena_printf(&c->arena, "unknown service %.*s", (int) (slash - 2),
-                            (const char *) p.p + 1);
-    call__answer(c, 200, GRPC_STATUS_UNIMPLEMENTED, text);
-}
-
-static bool encoding_known(struct call *c)
-{
-    c->gzip = bytes_eq(c->encoding, BYTES_LIT("gzip"));
-    return c->gzip || bytes_eq(c->encoding, BYTES_LIT("identity"));
-}
-
-/* The checks that grpc-go makes on a request's head, in its order; false: refused. */
-static bool head_ok(struct call *c)
-{
-    struct arena *a = &c->arena;
-
-    if (!c->is_grpc)
-        call__answer(c, 415, GRPC_STATUS_INVALID_ARGUMENT,
-                     arena_printf(a, "invalid gRPC request content-type \"%.*s\"",
-                                  (int) c->content_type.n, (const char *) c->content_type.p));
-    else if (c->bad_text != NULL)
-        call__answer(c, 400, GRPC_STATUS_INTERNAL, c->bad_text);
-    else if (!bytes_eq(c->http_method, BYTES_LIT("POST")))
-        call__answer(
-            c, 405, GRPC_STATUS_INTERNAL,
-            arena_printf(a, "Received a HEADERS frame with :method \"%.*s\" which should be POST",
-                         (int) c->http_method.n, (const char *) c->http_method.p));
-    else if (c->encoding.n > 0 && !encoding_known(c))
-        call__answer(c, 200, GRPC_STATUS_UNIMPLEMENTED,
-                     arena_printf(a,
-                                  "grpc: Decompressor is not installed for grpc-encoding \"%.*s\"",
-                                  (int) c->encoding.n, (const char *) c->encoding.p));
-    else
-        return true;
-    return false;
-}
-
-static bool deadline_start(struct call *c)
-{
-    struct loop *l = c->sc->conn.loop;
-
-    if (c->timeout_ns < 0)
-        return true;
-    c->deadline_ns = c->timeout_ns > INT64_MAX - l->now ? INT64_MAX : l->now + c->timeout_ns;
-    if (loop__timer_at(l, &c->deadline, c->deadline_ns) == 0)
-        return true;
-    call__answer(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
-    return false;
-}
-
-/* A request that is HTTP's: it says so, or nothing else is served here. */
-static bool is_plain(const struct call *c)
-{
-    bool grpc = c->is_grpc && (c->sc->serves & NET_SERVES_GRPC) != 0;
-
-    return !c->inner && !grpc && (c->sc->serves & NET_SERVES_HTTP2) != 0 &&
-           c->sc->sl->server->options.http != NULL;
-}
-
-void call__begin(struct call *c)
-{
-    const struct method_slot *m;
-
-    loop__count(&c->sc->sl->counters.calls_total, 1);
-    if (is_plain(c)) {
-        http__h2_begin(c);
-        return;
-    }
-    if (!head_ok(c) || !deadline_start(c))
-        return;
-    m = server__method(c->sc->sl->server, c->path);
-    if (m == NULL) {
-        refuse_unknown(c);
-        return;
-    }
-    c->method = m->method;
-    c->service = m->service;
-    if (c->method->kind == NET_BIDI && begin_service(c) && c->method->open != NULL)
-        c->method->open(c);
 }
 
 /* See NET_CONN_HELD_BYTES_MAX.  `all` is what is held of all connections, this message included. */
@@ -153,21 +42,28 @@ static bool may_hold(const struct call *c, uint64_t all)
     return c->h2->held_bytes <= MAX(lim->conn_held_bytes_max, lim->server_held_bytes_max - all);
 }
 
+bool call__hold(struct call *c, uint32_t n)
+{
+    struct net_server *s = c->sc->sl->server;
+
+    if (c->held_bytes > 0)
+        return true;
+    c->held_bytes = n;
+    c->h2->held_bytes += n;
+    if (may_hold(c, atomic_fetch_add_explicit(&s->held_bytes, n, memory_order_relaxed) + n))
+        return true;
+    call__fail(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED,
+               "grpc: too many bytes of unfinished messages");
+    return false;
+}
+
 /* Memory for the message whose head has come; false: refused. */
 static bool message_alloc(struct call *c, size_t here)
 {
-    struct net_server *s = c->sc->sl->server;
     uint32_t n = c->in.length;
 
-    if (here < n) {
-        c->held_bytes = n;
-        c->h2->held_bytes += n;
-        if (!may_hold(c, atomic_fetch_add_explicit(&s->held_bytes, n, memory_order_relaxed) + n)) {
-            call__fail(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED,
-                       "grpc: too many bytes of unfinished messages");
-            return false;
-        }
-    }
+    if (here < n && !call__hold(c, n))
+        return false;
     if (c->method->kind == NET_BIDI) {
         c->in.msg = mem_alloc(MAX(n, 1u));
         c->msg_on_heap = c->in.msg != NULL;
@@ -222,38 +118,48 @@ static void message_deliver(struct call *c, struct bytes m)
         c->method->message(c, m);
 }
 
-static void message_deliver_inflated(struct call *c, struct bytes m)
-{
-    struct buf b;
-
-    if (!call__inflate(c, m, &b))
-        return;
-    message_deliver(c, buf_bytes(&b));
-    buf_done(&b);
-}
-
 /* The request of a call that is no stream. */
-static void request_complete(struct call *c, struct bytes m, bool compressed)
+static void request_complete(struct call *c, struct bytes m)
 {
     size_t heap;
 
-    struct buf b;
-
-    if (compressed) {
-        if (!call__inflate(c, m, &b))
-            return;
-        m = bytes_of(arena_dup(&c->arena, b.p, b.len), b.len);
-        buf_done(&b);
-        if (m.p == NULL && m.n > 0) {
-            call__fail(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
-            return;
-        }
-    }
     c->got_message = true;
     c->request = m;
     message_count(c, m.n);
-    heap = 2 * arena_heap_bytes(&c->arena); /* the service needs about as much again */
+    heap = 2 * call__request_heap_bytes(c); /* the service needs about as much again */
     kept__base(c, call__own_bytes(c) + heap - MIN(heap, c->held_bytes));
+}
+
+void call__inflated(struct call *c, struct buf *b)
+{
+    size_t n;
+
+    if (c->method->kind == NET_BIDI) {
+        held_release(c);
+        message_deliver(c, buf_bytes(b));
+        return;
+    }
+    c->in.msg = buf_steal(b, &n);
+    c->msg_on_heap = true;
+    request_complete(c, bytes_of(c->in.msg, n));
+}
+
+/* False: the message is needed later. */
+static bool message_inflate(struct call *c, struct bytes m, bool on_heap)
+{
+    struct buf b;
+
+    switch (call__inflate(c, m, on_heap, &b)) {
+    case CALL_INFLATE_LATER:
+        return false;
+    case CALL_INFLATED:
+        call__inflated(c, &b);
+        buf_done(&b);
+        break;
+    case CALL_INFLATE_FAILED:
+        break;
+    }
+    return true;
 }
 
 static void message_complete(struct call *c)
@@ -264,15 +170,14 @@ static void message_complete(struct call *c)
 
     c->msg_on_heap = false;
     grpc_deframer_next(&c->in);
-    if (c->method->kind != NET_BIDI) {
-        request_complete(c, m, compressed);
-        return;
-    }
-    held_release(c);
-    if (UNLIKELY(compressed))
-        message_deliver_inflated(c, m);
-    else
+    if (UNLIKELY(compressed)) {
+        on_heap = message_inflate(c, m, on_heap) && on_heap;
+    } else if (c->method->kind != NET_BIDI) {
+        request_complete(c, m);
+    } else {
+        held_release(c);
         message_deliver(c, m);
+    }
     if (on_heap)
         mem_free((void *) (uintptr_t) m.p);
 }
@@ -292,11 +197,17 @@ static bool message_head(struct call *c, struct bytes *in)
     return message_alloc(c, in->n);
 }
 
-/* Takes messages out of `in` until it is empty, the call has no more use for them, or it was
- * paused; what is left then is in *in. */
+/* What comes has to wait. */
+static bool is_held_up(const struct call *c)
+{
+    return c->paused || c->inflation != NULL;
+}
+
+/* Takes messages out of `in` until it is empty, the call has no more use for them, or it is held
+ * up; what is left then is in *in. */
 static void feed(struct call *c, struct bytes *in)
 {
-    while (!c->answered && !c->paused && !c->got_message) {
+    while (!c->answered && !is_held_up(c) && !c->got_message) {
         switch (grpc_deframe(&c->in, in)) {
         case GRPC_DEFRAMED_MORE:
             return;
@@ -319,9 +230,9 @@ void call__input(struct call *c, const uint8_t *p, size_t n)
         http__h2_input(c, in);
         return;
     }
-    if (!c->paused && !c->answered && c->method != NULL)
+    if (!is_held_up(c) && !c->answered && c->method != NULL)
         feed(c, &in);
-    if (!c->paused || c->answered) {
+    if (!is_held_up(c) || c->answered) {
         h2_server__consume(c, n);
         return;
     }
@@ -348,7 +259,7 @@ static void input_done(struct call *c)
         call__answer(c, 200, GRPC_STATUS_UNKNOWN, "EOF");
     } else if (kept__refuses(c)) {
         call__answer(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED, "grpc: too many bytes of requests");
-    } else if (begin_service(c)) {
+    } else if (call__begin_service(c)) {
         c->method->request(c, c->request);
     }
 }
@@ -359,7 +270,26 @@ void call__input_end(struct call *c)
     opening__end(c);
     if (c->http != NULL)
         http__h2_input_end(c);
-    else if (c->backlog.len == 0 && !c->paused)
+    else if (c->backlog.len == 0 && !is_held_up(c))
+        input_done(c);
+}
+
+void call__input_go_on(struct call *c)
+{
+    struct buf b = c->backlog;
+    struct bytes in = buf_bytes(&b);
+
+    buf_init(&c->backlog, b.bytes_max);
+    feed(c, &in);
+    if (!is_held_up(c))
+        in.n = 0; /* nobody has a use for it */
+    /* The callbacks may have ended the call; its stream still holds it, for this runs on its loop.
+     */
+    h2_server__consume_stream(c, b.len - in.n);
+    if (in.n > 0 && !c->answered)
+        (void) buf_add_bytes(&c->backlog, in);
+    buf_done(&b);
+    if (c->remote_closed && c->backlog.len == 0 && !is_held_up(c))
         input_done(c);
 }
 
@@ -371,24 +301,12 @@ void call_pause(struct call *c)
 
 void call_resume(struct call *c)
 {
-    struct buf b = c->backlog;
-    struct bytes in = buf_bytes(&b);
-
     if (!c->paused)
         return;
     c->paused = false;
     if (!c->stream_open)
         return;
-    buf_init(&c->backlog, b.bytes_max);
-    feed(c, &in);
-    /* The callbacks may have ended the call; its stream still holds it, for this runs on its loop.
-     */
-    h2_server__consume_stream(c, b.len - in.n);
-    if (in.n > 0 && !c->answered)
-        (void) buf_add_bytes(&c->backlog, in);
-    buf_done(&b);
-    if (c->remote_closed && c->backlog.len == 0 && !c->paused)
-        input_done(c);
+    call__input_go_on(c);
     if (c->local != NULL && !c->paused)
         call_local__wake(c->local);
 }

@@ -127,6 +127,8 @@ struct call {
     void (*on_cancel)(struct call *c, enum call_cancel_reason why);
     struct list writable_link;
 
+    struct inflation *inflation; /* of a message that waits to be inflated, or is being */
+
     /* Messages that are compressed in steps, in order; what is sent later waits behind them. */
     struct deflation *deflations;
     struct deflation *deflations_last;
@@ -153,6 +155,12 @@ union call_room {
 static inline uint64_t call__own_bytes(const struct call *c)
 {
     return NET_OPENING_BYTES + (c->more == NULL ? 0 : sizeof *c->more);
+}
+
+/* What the request of a call that is no stream has beside the call's own room. */
+static inline size_t call__request_heap_bytes(const struct call *c)
+{
+    return arena_heap_bytes(&c->arena) + (c->msg_on_heap && c->got_message ? c->request.n : 0);
 }
 
 /* ---- call_pool.c ---- */
@@ -187,16 +195,41 @@ void call__on_deadline(struct loop_timer *t); /* of call.deadline */
 /* h2_request.c: a copy of a header field behind those that are there. */
 NODISCARD bool call__keep_field(struct call *c, struct bytes name, struct bytes value);
 
-/* ---- call_input.c ---- */
+/* ---- call_begin.c ---- */
 
 /* The head is complete. */
 void call__begin(struct call *c);
+/* Makes the call known to hooks and service; false: the hook has answered it. */
+NODISCARD bool call__begin_service(struct call *c);
+
+/* ---- call_input.c ---- */
+
 /* Bytes of the request's body. */
 void call__input(struct call *c, const uint8_t *p, size_t n);
 /* END_STREAM. */
 void call__input_end(struct call *c);
 /* Forgets a message that is not complete. */
 void call__message_drop(struct call *c);
+
+/* An unfinished message of so many bytes is held, if it is not yet.  False: the call was failed. */
+NODISCARD bool call__hold(struct call *c, uint32_t n);
+/* A compressed message has become this one, whose memory may be taken. */
+void call__inflated(struct call *c, struct buf *b);
+/* What came meanwhile. */
+void call__input_go_on(struct call *c);
+
+/* ---- call_inflate.c ---- */
+
+enum call_inflated {
+    CALL_INFLATED,      /* into memory of its own */
+    CALL_INFLATE_LATER, /* call.inflation keeps the message, and frees it if it is on the heap */
+    CALL_INFLATE_FAILED /* so was the call */
+};
+/* A whole message of a call that has none that waits. */
+NODISCARD enum call_inflated call__inflate(struct call *c, struct bytes in, bool on_heap,
+                                           struct buf *out);
+void call__inflate_drop(struct call *c);                     /* none: nothing */
+void call__inflate_work(struct loop_work *w, mono_ns until); /* of h2_server */
 
 /* ---- call_gzip.c ---- */
 
@@ -213,8 +246,6 @@ void call__message_drop(struct call *c);
  * whose turn comes when there are so many leaves as it is. */
 #define CALL_DEFLATIONS_MAX 16
 
-/* A compressed message in memory of its own.  False: the call was failed. */
-NODISCARD bool call__inflate(struct call *c, struct bytes in, struct buf *out);
 /* NULL: no memory (or the pull gave up). */
 NODISCARD struct payload *call__deflate(const struct net_piece *v, size_t vn, uint64_t n);
 NODISCARD struct payload *call__deflate_pull(uint64_t n, const struct net_pull *pull);

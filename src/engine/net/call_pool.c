@@ -88,6 +88,7 @@ void call__maybe_free(struct call *c)
     ASSERT(list_empty(&c->link));
     ASSERT(list_empty(&c->writable_link));
     ASSERT(list_empty(&c->deflate_link));
+    ASSERT(c->inflation == NULL);
     loop__uncount(&sc->sl->counters.calls_open, 1);
     loop_timer_stop(l, &c->deadline);
     call__message_drop(c);

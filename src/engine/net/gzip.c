@@ -10,6 +10,7 @@
 #define TRAILER_BYTES 8
 #define NAME_BYTES_MAX 512 /* Go refuses longer ones */
 #define STEP_BYTES 16384
+#define DEFLATE_RATIO_MAX 1032 /* zlib.net/zlib_tech.html */
 
 enum { FLAG_HCRC = 2, FLAG_EXTRA = 4, FLAG_NAME = 8, FLAG_COMMENT = 16 };
 
@@ -89,31 +90,28 @@ static const char *take_head(struct bytes *in)
 
 /* ---- reading ---- */
 
-/* Z_OK: as far as the room in `out` went. */
-static int inflate_step(z_stream *z, size_t max, struct buf *out)
-{
-    size_t room = MIN((size_t) STEP_BYTES, max + 1 - out->len);
-    uint8_t *to = buf_reserve(out, room);
-    int rc;
+struct gzip_reader {
+    z_stream z;
+    bool opened;     /* z is to be ended */
+    bool in_member;  /* its head was taken, its trailer was not */
+    struct bytes in; /* what is left */
+    size_t max;
+    struct buf *out;
+    size_t begin; /* of the member, in out */
+    uLong crc;    /* of what it has made */
+};
 
-    if (to == NULL)
-        return Z_MEM_ERROR;
-    z->next_out = to;
-    z->avail_out = (uInt) room;
-    rc = inflate(z, Z_NO_FLUSH);
-    buf_commit(out, room - z->avail_out);
-    return rc;
+static void reader_init(struct gzip_reader *r, struct bytes in, size_t max, struct buf *out)
+{
+    ASSERT(out->len <= max);
+    *r = (struct gzip_reader){
+        .z = {.zalloc = z_alloc, .zfree = z_free}, .in = in, .max = max, .out = out};
 }
 
-static const char *check_trailer(struct bytes *in, struct bytes made)
+static void reader_done(struct gzip_reader *r)
 {
-    const uint8_t *p = in->p;
-
-    if (!take(in, TRAILER_BYTES))
-        return unexpected_eof;
-    if (le32_get(p) != crc32(0, made.p, (uInt) made.n) || le32_get(p + 4) != (uint32_t) made.n)
-        return "gzip: invalid checksum";
-    return NULL;
+    if (r->opened)
+        inflateEnd(&r->z);
 }
 
 static int refuse(char text[GZIP_TEXT_BYTES], int status, const char *what, const char *why)
@@ -133,60 +131,122 @@ static int no_memory(char text[GZIP_TEXT_BYTES])
     return GRPC_STATUS_RESOURCE_EXHAUSTED;
 }
 
-/* The member whose head was taken. */
-static int inflate_member(z_stream *z, struct bytes *in, size_t max, struct buf *out,
-                          char text[GZIP_TEXT_BYTES])
+static int member_begin(struct gzip_reader *r, char text[GZIP_TEXT_BYTES])
 {
-    size_t begin = out->len;
-    char corrupt[48];
-    const char *why;
-    int rc = Z_OK;
+    const char *why = take_head(&r->in);
 
-    z->next_in = (Bytef *) (uintptr_t) in->p;
-    z->avail_in = (uInt) in->n;
-    while (rc == Z_OK && out->len <= max)
-        rc = inflate_step(z, max, out);
-    if (out->len > max) {
+    if (why != NULL && !r->opened)
+        return refuse(text, GRPC_STATUS_INTERNAL, "failed to decompress the message", why);
+    if (why != NULL)
+        return unreadable(text, why);
+    if ((r->opened ? inflateReset(&r->z) : inflateInit2(&r->z, -MAX_WBITS)) != Z_OK)
+        return no_memory(text);
+    r->opened = r->in_member = true;
+    r->begin = r->out->len;
+    r->crc = crc32(0, NULL, 0);
+    return GRPC_STATUS_OK;
+}
+
+static int member_end(struct gzip_reader *r, char text[GZIP_TEXT_BYTES])
+{
+    const uint8_t *p = r->in.p;
+
+    r->in_member = false;
+    if (!take(&r->in, TRAILER_BYTES))
+        return unreadable(text, unexpected_eof);
+    if (le32_get(p) != r->crc || le32_get(p + 4) != (uint32_t) (r->out->len - r->begin))
+        return unreadable(text, "gzip: invalid checksum");
+    return GRPC_STATUS_OK;
+}
+
+/* Z_OK: as far as that went. */
+static int inflate_some(struct gzip_reader *r)
+{
+    size_t some = MIN(r->in.n, (size_t) GZIP_STEP_BYTES);
+    size_t room = MIN((size_t) GZIP_STEP_BYTES, r->max + 1 - r->out->len);
+    uint8_t *to = buf_reserve(r->out, room);
+    int rc;
+
+    if (to == NULL)
+        return Z_MEM_ERROR;
+    r->z.next_in = (Bytef *) (uintptr_t) r->in.p;
+    r->z.avail_in = (uInt) some;
+    r->z.next_out = to;
+    r->z.avail_out = (uInt) room;
+    rc = inflate(&r->z, Z_NO_FLUSH);
+    r->crc = crc32(r->crc, to, (uInt) room - r->z.avail_out);
+    buf_commit(r->out, room - r->z.avail_out);
+    r->in = bytes_of(r->in.p + some - r->z.avail_in, r->in.n - some + r->z.avail_in);
+    return rc;
+}
+
+static int member_go_on(struct gzip_reader *r, char text[GZIP_TEXT_BYTES])
+{
+    int rc = inflate_some(r);
+    char corrupt[48];
+
+    if (r->out->len > r->max) {
         snprintf(text, GZIP_TEXT_BYTES,
-                 "grpc: received message after decompression larger than max %zu", max);
+                 "grpc: received message after decompression larger than max %zu", r->max);
         return GRPC_STATUS_RESOURCE_EXHAUSTED;
     }
-    if (rc == Z_MEM_ERROR)
+    switch (rc) {
+    case Z_OK:
+        return GRPC_STATUS_OK;
+    case Z_STREAM_END:
+        return member_end(r, text);
+    case Z_MEM_ERROR:
         return no_memory(text);
-    if (rc == Z_BUF_ERROR)
+    case Z_BUF_ERROR: /* nothing went in, nothing came out */
         return unreadable(text, unexpected_eof);
-    if (rc != Z_STREAM_END) {
-        snprintf(corrupt, sizeof corrupt, "flate: corrupt input before offset %lu", z->total_in);
+    default:
+        snprintf(corrupt, sizeof corrupt, "flate: corrupt input before offset %lu", r->z.total_in);
         return unreadable(text, corrupt);
     }
-    *in = bytes_of(z->next_in, z->avail_in);
-    why = check_trailer(in, bytes_of(out->p + begin, out->len - begin));
-    return why == NULL ? GRPC_STATUS_OK : unreadable(text, why);
+}
+
+bool gzip_read_step(struct gzip_reader *r, int *status, char text[GZIP_TEXT_BYTES])
+{
+    *status = r->in_member ? member_go_on(r, text) : member_begin(r, text);
+    return *status != GRPC_STATUS_OK || (!r->in_member && r->in.n == 0);
+}
+
+struct gzip_reader *gzip_read_begin(struct bytes in, size_t max, struct buf *out)
+{
+    struct gzip_reader *r = mem_alloc(sizeof *r);
+
+    if (r != NULL)
+        reader_init(r, in, max, out);
+    return r;
+}
+
+void gzip_read_end(struct gzip_reader *r)
+{
+    reader_done(r);
+    mem_free(r);
 }
 
 int gzip_inflate(struct bytes in, size_t max, struct buf *out, char text[GZIP_TEXT_BYTES])
 {
-    z_stream z = {.zalloc = z_alloc, .zfree = z_free};
-    const char *why = take_head(&in);
+    struct gzip_reader r;
     int status;
 
-    ASSERT(out->len <= max);
-    if (why != NULL)
-        return refuse(text, GRPC_STATUS_INTERNAL, "failed to decompress the message", why);
-    if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
-        return no_memory(text);
-    status = inflate_member(&z, &in, max, out, text);
-    while (status == GRPC_STATUS_OK && in.n > 0) {
-        why = take_head(&in);
-        if (why != NULL)
-            status = unreadable(text, why);
-        else if (inflateReset(&z) != Z_OK)
-            status = no_memory(text);
-        else
-            status = inflate_member(&z, &in, max, out, text);
-    }
-    inflateEnd(&z);
+    reader_init(&r, in, max, out);
+    while (!gzip_read_step(&r, &status, text))
+        ;
+    reader_done(&r);
     return status;
+}
+
+/* The last four bytes are the length of what the last member stands for. */
+size_t gzip_promised(struct bytes in, size_t max)
+{
+    uint32_t n;
+
+    if (in.n < HEAD_BYTES + TRAILER_BYTES)
+        return 0;
+    n = le32_get(in.p + in.n - 4);
+    return n / DEFLATE_RATIO_MAX > in.n ? 0 : MIN((size_t) n, max);
 }
 
 /* ---- writing ---- */

@@ -21,7 +21,9 @@ struct h2_server {
     struct list calls;     /* with an open stream */
     struct list writable;  /* struct call.writable_link: on_writable is due */
     struct list deflating; /* struct call.deflate_link: messages to be compressed in steps */
-    bool deflate_turn;     /* the next round of output has a step: it is that of one who waited */
+    struct list inflating; /* struct inflation.link: messages to be inflated in steps */
+    struct loop_work inflate_work;
+    bool deflate_turn; /* the next round of output has a step: it is that of one who waited */
     uint32_t calls_n;
     struct call *last; /* of the last DATA, to save a lookup */
     bool blocked;      /* nghttp2 was told to wait because the queue is full */

@@ -45,6 +45,22 @@ static void refused(struct bytes in, int status, const char *why)
     buf_done(&out);
 }
 
+/* What a member says of its length is taken for a promise, unless deflate cannot keep it. */
+static void test_promised(void **state)
+{
+    struct buf z;
+
+    (void) state;
+    buf_init(&z, 1u << 20);
+    pack(&z, MAX_BYTES, 'a');
+    assert_int_equal(gzip_promised(buf_bytes(&z), MAX_BYTES), MAX_BYTES);
+    assert_int_equal(gzip_promised(buf_bytes(&z), MAX_BYTES - 1), MAX_BYTES - 1);
+    assert_int_equal(gzip_promised(bytes_of(z.p, 17), MAX_BYTES), 0);
+    z.p[z.len - 1] = 0xff;
+    assert_int_equal(gzip_promised(buf_bytes(&z), MAX_BYTES), 0);
+    buf_done(&z);
+}
+
 /* What was packed comes back, for lengths around those of a step and of the maximum; members stand
  * one behind the other. */
 static void test_round_trip(void **state)
@@ -196,9 +212,9 @@ static void test_writer_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_bomb),
-        cmocka_unit_test(test_damage),         cmocka_unit_test(test_head_fields),
-        cmocka_unit_test(test_writer_refused),
+        cmocka_unit_test(test_promised),    cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_bomb),        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_head_fields), cmocka_unit_test(test_writer_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
