@@ -27,7 +27,6 @@ how much its resident memory grew at the most. A goal that was missed is marked.
 is what a request that comes at the wrong moment waits for, at the least.
 """
 import argparse
-import gzip
 import os
 import pathlib
 import socket
@@ -115,6 +114,15 @@ def bombs(port):
         c.send(abuse.head_frames(abuse.hpack_bomb()))
         c.s.settimeout(0.5)
         drain(c)
+
+
+def gzip_bombs(port):
+    with connection(port) as c:
+        c.s.settimeout(2)
+        reader = threading.Thread(target=drain, args=(c,))
+        reader.start()
+        c.send(abuse.gzip_bombs(400))
+        reader.join()
 
 
 def calls_that_never_end(port):
@@ -210,22 +218,6 @@ def logins(port):
 
 
 GZIP = h2.field('grpc-encoding', 'gzip')
-BOMB = gzip.compress(wire.put(b'', bytes(1 << 20)))
-
-
-def gzip_bombs(port):
-    """Calls with a kilobyte that stands for a megabyte, which no key takes."""
-    body = b'\1' + struct.pack('>I', len(BOMB)) + BOMB
-    out = b''.join(h2.frame(h2.HEADERS, h2.END_HEADERS, i, h2.request_head(abuse.PUT, GZIP)) + h2.frame(h2.DATA, h2.END_STREAM, i, body)
-                   for i in range(1, 2 * 400, 2))
-    with connection(port) as c:
-        c.s.settimeout(2)
-        reader = threading.Thread(target=drain, args=(c,))
-        reader.start()
-        c.send(out)
-        reader.join()
-
-
 COUNT = wire.prefix(b'big/', count_only=True)
 SORTED = LARGE + wire.field(5, 2) + wire.field(6, 4)  # descending, by value
 PUT = wire.put(b'flood', b'f' * 100)

@@ -1,5 +1,7 @@
 """What clients that mean harm send: for the tests of test_abuse.py, and for tests/bench/abuse.py, which measures what others feel of it."""
+import gzip
 import os
+import struct
 
 import h2_raw as h2
 
@@ -57,6 +59,14 @@ def unending_calls(n, first=0):
 def hpack_bomb():
     """Few bytes that stand for many: one long field, remembered, and named 16,000 times."""
     return h2.request_head(RANGE) + h2.field('x', b'y' * 4000, indexed=True) + h2.known(62) * 16000
+
+
+def gzip_bombs(n):
+    """n calls with a kilobyte that stands for a megabyte, which no key takes."""
+    value = bytes(1 << 20)
+    packed = gzip.compress(b'\x12' + h2.varint(len(value)) + value)
+    body, head = b'\1' + struct.pack('>I', len(packed)) + packed, h2.request_head(PUT, h2.field('grpc-encoding', 'gzip'))
+    return b''.join(h2.frame(h2.HEADERS, h2.END_HEADERS, i, head) + h2.frame(h2.DATA, h2.END_STREAM, i, body) for i in range(1, 2 * n, 2))
 
 
 def head_frames(head):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import h2_raw as h2
-from abuse_lib import FLOODS, PUT, RANGE, WATCH, WIDE, flood, head_frames, hpack_bomb, resident, unending_calls
+from abuse_lib import FLOODS, PUT, RANGE, WATCH, WIDE, flood, gzip_bombs, head_frames, hpack_bomb, resident, unending_calls
 from auth_lib import Caller, turn_on
 from conftest import has_sanitizer
 from tls_lib import Authority, TlsServer
@@ -118,6 +118,23 @@ def test_too_many_headers(server):
                     for f in c.frames():
                         if f[0] in (h2.RST_STREAM, h2.GOAWAY) or (f[0] == h2.HEADERS and f[1] & h2.END_STREAM):
                             break
+
+
+def test_gzip_bombs(server):
+    """Kilobytes that stand for megabytes, hundreds at once on each connection: all are answered, and others in between."""
+    n = 200
+    with Watched(server):
+        held = [h2.Connection(server.client_port, WIDE) for _ in range(2)]
+        for c in held:
+            assert c.send(gzip_bombs(n))
+        for c in held:
+            answered = 0
+            for kind, flags, _, _ in c.frames():
+                answered += kind == h2.HEADERS and flags & h2.END_STREAM != 0
+                if answered == n:
+                    break
+            assert answered == n
+            c.s.close()
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
  *
  * Few bytes may stand for megabytes.  What is done after a few steps (gzip.h) is done at once.  Any
  * other message waits at its call, and what follows it on its stream waits behind it as if the
- * service had paused (call_input.c); those of a connection are inflated one after the other, as
- * long work of the loop (turn.h).  So a connection has one message that is being made, of which
- * `recv_message_bytes_max` is the limit, and compressed ones, which are held as others that are not
- * whole yet. */
+ * service had paused (call_input.c).  Those that wait on a loop are inflated one after the other,
+ * one of each connection in turn, as long work of the loop (turn.h).  So a loop has one message
+ * that is being made, of which `recv_message_bytes_max` is the limit, and compressed ones, which
+ * are held as others that are not whole yet. */
 #define _GNU_SOURCE
 #include "base/alloc.h"
 #include "engine/net/gzip.h"
@@ -17,15 +17,31 @@
 struct inflation {
     struct list link; /* h2_server.inflating */
     struct call *call;
+    struct h2_server *h2;
     struct bytes in;
     bool on_heap;               /* `in` is ours to free */
     struct gzip_reader *reader; /* NULL: its turn has not come */
     struct buf out;
 };
 
+static void queue(struct h2_server *h2)
+{
+    struct server_loop *sl = h2->sc->sl;
+
+    list_remove(&h2->inflate_link);
+    list_push(&sl->inflating, &h2->inflate_link);
+    loop_work_add(sl->loop, &sl->inflate_work);
+}
+
 static void inflation_free(struct inflation *f)
 {
+    struct server_loop *sl = f->h2->sc->sl;
+
     list_remove(&f->link);
+    if (list_empty(&f->h2->inflating))
+        list_remove(&f->h2->inflate_link);
+    if (list_empty(&sl->inflating))
+        loop_work_drop(&sl->inflate_work);
     if (f->reader != NULL)
         gzip_read_end(f->reader);
     if (f->on_heap)
@@ -55,12 +71,14 @@ static enum call_inflated later(struct call *c, struct bytes in, bool on_heap)
         return CALL_INFLATE_FAILED;
     }
     f->call = c;
+    f->h2 = c->h2;
     f->in = in;
     f->on_heap = on_heap;
     buf_init(&f->out, server__limits(c->sc)->recv_message_bytes_max + 1);
     c->inflation = f;
     list_push(&c->h2->inflating, &f->link);
-    loop_work_add(c->sc->conn.loop, &c->h2->inflate_work);
+    if (list_empty(&c->h2->inflate_link))
+        queue(c->h2);
     return CALL_INFLATE_LATER;
 }
 
@@ -97,6 +115,7 @@ enum call_inflated call__inflate(struct call *c, struct bytes in, bool on_heap, 
 static void finish(struct call *c, int status, const char *text)
 {
     struct inflation *f = c->inflation;
+    struct h2_server *h2 = f->h2;
 
     c->inflation = NULL;
     if (status == GRPC_STATUS_OK)
@@ -106,6 +125,8 @@ static void finish(struct call *c, int status, const char *text)
     inflation_free(f);
     /* Its stream holds it, for this runs on its loop. */
     call__input_go_on(c);
+    if (!list_empty(&h2->inflating))
+        queue(h2); /* behind the others */
 }
 
 /* Room for all of it at once: to grow step by step is to copy it again and again. */
@@ -134,17 +155,33 @@ static void step(struct inflation *f)
         finish(c, status, text);
 }
 
-void call__inflate_work(struct loop_work *w, mono_ns until)
+/* One that was told to go, or has gone, gets no answers any more. */
+static void forget(struct h2_server *h2)
 {
-    struct h2_server *h2 = CONTAINER_OF(w, struct h2_server, inflate_work);
-    struct loop *l = h2->sc->conn.loop;
+    while (!list_empty(&h2->inflating))
+        call__inflate_drop(CONTAINER_OF(h2->inflating.next, struct inflation, link)->call);
+}
 
-    while (!h2->terminated && !h2->ending && !list_empty(&h2->inflating)) {
-        step(CONTAINER_OF(h2->inflating.next, struct inflation, link));
-        if (!loop_work_over(l, until))
-            continue;
-        if (!list_empty(&h2->inflating))
-            loop_work_add(l, w);
-        return;
+static void on_work(struct loop_work *w, mono_ns until)
+{
+    struct server_loop *sl = CONTAINER_OF(w, struct server_loop, inflate_work);
+
+    while (!list_empty(&sl->inflating)) {
+        struct h2_server *h2 = CONTAINER_OF(sl->inflating.next, struct h2_server, inflate_link);
+
+        if (h2->terminated || h2->ending)
+            forget(h2);
+        else
+            step(CONTAINER_OF(h2->inflating.next, struct inflation, link));
+        if (loop_work_over(sl->loop, until))
+            break;
     }
+    if (!list_empty(&sl->inflating))
+        loop_work_add(sl->loop, w);
+}
+
+void call__inflate_init(struct server_loop *sl)
+{
+    list_init(&sl->inflating);
+    loop_work_init(&sl->inflate_work, on_work);
 }

@@ -228,8 +228,8 @@ enum call_inflated {
 /* A whole message of a call that has none that waits. */
 NODISCARD enum call_inflated call__inflate(struct call *c, struct bytes in, bool on_heap,
                                            struct buf *out);
-void call__inflate_drop(struct call *c);                     /* none: nothing */
-void call__inflate_work(struct loop_work *w, mono_ns until); /* of h2_server */
+void call__inflate_drop(struct call *c); /* none: nothing */
+void call__inflate_init(struct server_loop *sl);
 
 /* ---- call_gzip.c ---- */
 

@@ -199,8 +199,8 @@ static void on_closed(struct conn *conn)
 
     ASSERT(list_empty(&h2->calls));
     ASSERT(list_empty(&h2->inflating));
+    ASSERT(list_empty(&h2->inflate_link));
     ASSERT(h2->opening_bytes == 0);
-    loop_work_drop(&h2->inflate_work);
     list_remove(&h2->opening_link);
     nghttp2_session_del(h2->session);
     mem_free(h2);
@@ -324,7 +324,7 @@ bool h2_server__attach(struct server_conn *sc)
     list_init(&h2->opening_link);
     list_init(&h2->deflating);
     list_init(&h2->inflating);
-    loop_work_init(&h2->inflate_work, call__inflate_work);
+    list_init(&h2->inflate_link);
     if (!session_new(h2) || !first_frames(h2)) {
         nghttp2_session_del(h2->session);
         mem_free(h2);

@@ -18,11 +18,11 @@
 struct h2_server {
     struct server_conn *sc;
     nghttp2_session *session;
-    struct list calls;     /* with an open stream */
-    struct list writable;  /* struct call.writable_link: on_writable is due */
-    struct list deflating; /* struct call.deflate_link: messages to be compressed in steps */
-    struct list inflating; /* struct inflation.link: messages to be inflated in steps */
-    struct loop_work inflate_work;
+    struct list calls;        /* with an open stream */
+    struct list writable;     /* struct call.writable_link: on_writable is due */
+    struct list deflating;    /* struct call.deflate_link: messages to be compressed in steps */
+    struct list inflating;    /* struct inflation.link: messages to be inflated in steps */
+    struct list inflate_link; /* server_loop.inflating, while there are any */
     bool deflate_turn; /* the next round of output has a step: it is that of one who waited */
     uint32_t calls_n;
     struct call *last; /* of the last DATA, to save a lookup */

@@ -71,6 +71,7 @@ int net_server_new(const struct net_server_options *o, struct net_server **ret, 
         sl->loop = o->loops[i];
         list_init(&sl->conns);
         opening__init(sl);
+        call__inflate_init(sl);
         kept__init(sl);
         loop_timer_init(&sl->grace, server__grace_over);
         sl->stop_task.run = server__on_stop;

@@ -52,6 +52,8 @@ struct server_loop {
         opening; /* struct h2_server.opening_link: have, or had, requests that are not whole */
     size_t opening_bytes; /* of those requests */
     size_t opening_bytes_max;
+    struct list inflating; /* struct h2_server.inflate_link: have messages to be inflated */
+    struct loop_work inflate_work;
     struct list kept; /* struct server_conn.kept_link: keep, or kept, something (kept.h) */
     _Atomic uint64_t kept_bytes;
     _Atomic uint64_t kept_going_bytes; /* of these: of connections that were told to go */

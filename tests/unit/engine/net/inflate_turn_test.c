@@ -300,6 +300,34 @@ static void test_steps_take_turns(void **state)
     client_close(&bomber);
 }
 
+/* One message at a time is made, so that two connections need no more room than one; and they take
+ * turns with theirs. */
+static void test_one_at_a_time(void **state)
+{
+    struct client two, one;
+    int first = 0, all = 0;
+
+    (void) state;
+    client_open(&two);
+    client_open(&one);
+    client_put(&two, 1, 'a', LONG_BYTES);
+    client_put(&two, 3, 'b', LONG_BYTES);
+    turn_until_something_waits();
+    client_put(&one, 1, 'c', LONG_BYTES);
+    for (; all < ALL_TURNS && t.n < 3; all++) {
+        turn();
+        first += t.n == 0;
+    }
+    assert_true(first <= all / 2);
+    heard(0, 'a', LONG_BYTES);
+    heard(1, 'c', LONG_BYTES);
+    heard(2, 'b', LONG_BYTES);
+    client_wait(&one, 1);
+    client_wait(&two, 2);
+    client_close(&one);
+    client_close(&two);
+}
+
 static const struct {
     char letter;
     size_t n;
@@ -436,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_steps_take_turns, begin, end),
+        cmocka_unit_test_setup_teardown(test_one_at_a_time, begin, end),
         cmocka_unit_test_setup_teardown(test_order_of_a_stream, begin, end),
         cmocka_unit_test_setup_teardown(test_paused_between, begin, end),
         cmocka_unit_test_setup_teardown(test_refused_in_the_end, begin, end),
