@@ -1,8 +1,7 @@
 #include "edge/server/contend.h"
 #include "edge/server/permit.h"
 
-#define LOOK_BYTES_MAX \
-    (64u << 20) /* memory for all contenders of one name, for as long as a look */
+#define PERMIT_BYTES_MAX (16u << 20) /* who calls, for as long as a question */
 
 /* ---- transactions on one key ---- */
 
@@ -122,6 +121,24 @@ bool contend_canceled(struct contender *c)
     return true;
 }
 
+static bool ended_before_entering(struct contender *c)
+{
+    const char *text;
+    int code;
+
+    if (call_canceled(c->call) == CALL_NOT_CANCELED)
+        return false;
+    code = canceled_code(c->call, &text);
+    call_finish(c->call, code, text);
+    return true;
+}
+
+/* A key that was found stays: whoever put it may be waiting still, or hold the lock. */
+static bool canceled_entering(struct contender *c)
+{
+    return c->made ? contend_canceled(c) : ended_before_entering(c);
+}
+
 /* What is under way comes back by itself, and is seen to be for nobody then. */
 static void canceled(struct call *call, enum call_cancel_reason why)
 {
@@ -132,45 +149,71 @@ static void canceled(struct call *call, enum call_cancel_reason why)
         follow_stop(&c->follow);
 }
 
-/* ---- waiting ---- */
-
-static int look(struct contender *c, const struct mvcc_view *v, int64_t revision,
-                struct bytes *ret_key)
+/* Again after each look, which has its own. */
+static void hear_of_the_call(struct contender *c)
 {
-    struct contest_kv kv;
-    struct arena a;
-    int rc;
-
-    arena_init(&a, LOOK_BYTES_MAX);
-    rc = contest_before(&c->contest, v, c->rev, revision, &a, &kv);
-    if (rc == 0 && ret_key != NULL) {
-        const void *p = arena_dup(call_arena(c->call), kv.key.p, kv.key.n);
-
-        *ret_key = bytes_of(p, kv.key.n);
-        rc = p == NULL ? ERR_NOMEM : 0;
-    }
-    arena_done(&a);
-    return rc;
+    call_set_user(c->call, c);
+    call_on_cancel(c->call, canceled);
 }
+
+/* ---- whose turn it is ---- */
 
 /* The right to read all keys of the name: a client would read them to know whose turn it is. */
 static bool may_look(struct contender *c, const char **ret_text)
 {
-    enum api_error err = permit_range(c->call, call_arena(c->call), AUTH_READ, c->contest.prefix,
-                                      c->contest.end);
+    enum api_error err;
+    struct arena a;
 
+    arena_init(&a, PERMIT_BYTES_MAX);
+    err = permit_range(c->call, &a, AUTH_READ, c->contest.prefix, c->contest.end);
+    arena_done(&a);
     *ret_text = err == API_OK ? NULL : api_error_text(err);
     return err == API_OK;
 }
 
-int contend_first(struct contender *c)
+/* False: it may not, and the call ends.  A candidate's key stays, as etcd leaves it. */
+static bool may_wait(struct contender *c)
 {
-    const struct mvcc_view *v = mvcc_view_pin(c->io->reader);
-    int rc = look(c, v, c->header.revision, NULL);
+    const char *denied;
 
-    mvcc_view_unpin(v);
-    return rc;
+    if (may_look(c, &denied))
+        return true;
+    if (c->owner_read)
+        contend_give_up(c, GRPC_UNKNOWN, denied);
+    else
+        call_finish(c->call, GRPC_UNKNOWN, denied);
+    return false;
 }
+
+static void look(struct contender *c, int64_t revision,
+                 void (*looked)(struct look *l, int rc, const struct contest_kv *kv))
+{
+    Etcdserverpb__RangeRequest q = contest_before_range(&c->contest, c->rev, revision);
+
+    look_begin(&c->look, c->call, &q, looked);
+}
+
+static void first_looked(struct look *l, int rc, const struct contest_kv *kv)
+{
+    struct contender *c = CONTAINER_OF(l, struct contender, look);
+
+    (void) kv;
+    look_end(l);
+    hear_of_the_call(c);
+    if (canceled_entering(c))
+        return;
+    if (rc == ERR_NOT_FOUND)
+        c->hooks->first(c);
+    else
+        contend_wait(c);
+}
+
+void contend_first(struct contender *c)
+{
+    look(c, c->header.revision, first_looked);
+}
+
+/* ---- waiting ---- */
 
 static void before_went(struct follow *f, const struct follow_event *ev)
 {
@@ -193,28 +236,32 @@ static const struct follow_hooks before_hooks = {
     .stopped = before_stopped,
 };
 
+/* The key that was found outlives the look: it is followed. */
+static int take_key(struct contender *c, const struct contest_kv *kv, struct bytes *ret)
+{
+    const void *p = arena_dup(call_arena(c->call), kv->key.p, kv->key.n);
+
+    if (p != NULL)
+        *ret = bytes_of(p, kv->key.n);
+    return p == NULL ? ERR_NOMEM : 0;
+}
+
 /* The one right before this contender is enough: when it goes, whoever is left is before it, too.
  * The view may be older than what another member has applied, but it holds the contender's own key:
  * of those before it, it can only show too many. */
-void contend_wait(struct contender *c)
+static void before_looked(struct look *l, int rc, const struct contest_kv *kv)
 {
-    const struct mvcc_view *v = mvcc_view_pin(c->io->reader);
-    int64_t revision = mvcc_view_revision(v);
-    struct bytes before;
-    const char *denied;
-    int rc;
+    struct contender *c = CONTAINER_OF(l, struct contender, look);
+    int64_t revision = mvcc_view_revision(l->view);
+    struct bytes before = BYTES_EMPTY;
 
     ASSERT(revision >= c->rev);
-    rc = look(c, v, 0, &before);
-    mvcc_view_unpin(v);
-    if (!may_look(c, &denied)) {
-        /* A candidate's key stays, as etcd leaves it. */
-        if (c->owner_read)
-            contend_give_up(c, GRPC_UNKNOWN, denied);
-        else
-            call_finish(c->call, GRPC_UNKNOWN, denied);
+    if (rc == 0)
+        rc = take_key(c, kv, &before);
+    look_end(l);
+    hear_of_the_call(c);
+    if (contend_canceled(c) || !may_wait(c)) /* who may may have changed meanwhile */
         return;
-    }
     if (rc == ERR_NOT_FOUND) {
         c->hooks->won(c);
     } else if (rc != 0) {
@@ -224,6 +271,12 @@ void contend_wait(struct contender *c)
         follow_start(&c->follow, c->io, before, BYTES_EMPTY, WATCH_NOPUT, revision + 1,
                      &before_hooks);
     }
+}
+
+void contend_wait(struct contender *c)
+{
+    if (may_wait(c))
+        look(c, 0, before_looked);
 }
 
 /* ---- the beginning ---- */
@@ -239,18 +292,6 @@ static struct bytes found_kv(const struct mvcc_txn_result *txn)
     return raw;
 }
 
-static bool ended_before_entering(struct contender *c)
-{
-    const char *text;
-    int code;
-
-    if (call_canceled(c->call) == CALL_NOT_CANCELED)
-        return false;
-    code = canceled_code(c->call, &text);
-    call_finish(c->call, code, text);
-    return true;
-}
-
 static void entered(struct req *r)
 {
     const struct node_result *res = &r->node.result;
@@ -262,17 +303,11 @@ static void entered(struct req *r)
     ASSERT(res->answer == NODE_ANSWER_TXN);
     c->header = self_header(r);
     c->made = res->txn.succeeded;
-    if (c->made) {
-        c->rev = res->revision;
-        if (!contend_canceled(c))
-            c->hooks->entered(c, NULL);
-        return;
-    }
-    contest_kv_read(found_kv(&res->txn), &found);
-    c->rev = found.create_revision;
-    /* A key that was found stays: whoever put it may be waiting still. */
-    if (!ended_before_entering(c))
-        c->hooks->entered(c, &found);
+    if (!c->made)
+        contest_kv_read(found_kv(&res->txn), &found);
+    c->rev = c->made ? res->revision : found.create_revision;
+    if (!canceled_entering(c))
+        c->hooks->entered(c, c->made ? NULL : &found);
 }
 
 static void enter(struct contender *c)
@@ -300,8 +335,7 @@ static void granted(struct req *r)
 void contend(struct contender *c)
 {
     c->io = call_io(c->call);
-    call_set_user(c->call, c);
-    call_on_cancel(c->call, canceled);
+    hear_of_the_call(c);
     if (!contest_of(c->name, call_arena(c->call), &c->contest))
         reply_no_memory(c->call);
     else if (c->lease == 0)

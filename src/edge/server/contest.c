@@ -108,8 +108,8 @@ int contest_holder(const struct contest *k, const struct mvcc_view *v, struct ar
     return pick(v, &q, a, ret);
 }
 
-int contest_before(const struct contest *k, const struct mvcc_view *v, int64_t rev,
-                   int64_t revision, struct arena *a, struct contest_kv *ret)
+Etcdserverpb__RangeRequest contest_before_range(const struct contest *k, int64_t rev,
+                                                int64_t revision)
 {
     Etcdserverpb__RangeRequest q = by_age(k);
 
@@ -117,5 +117,5 @@ int contest_before(const struct contest *k, const struct mvcc_view *v, int64_t r
     q.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
     q.max_create_revision = rev - 1;
     q.revision = revision;
-    return pick(v, &q, a, ret);
+    return q;
 }

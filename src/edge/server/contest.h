@@ -32,6 +32,10 @@ void contest_kv_read(struct bytes raw, struct contest_kv *ret);
 
 /* The range whose first key is there longest: what holds. */
 Etcdserverpb__RangeRequest contest_holder_range(const struct contest *k);
+/* The range whose first key is the last that came before create revision `rev` (> 1), as of
+ * `revision` (0: the view's): whom a contender has to wait for. */
+Etcdserverpb__RangeRequest contest_before_range(const struct contest *k, int64_t rev,
+                                                int64_t revision);
 /* That key, once the range is ready.  0, ERR_NOT_FOUND.  *ret is valid as long as the view and the
  * arena. */
 NODISCARD int contest_picked(struct mvcc_range *g, struct contest_kv *ret);
@@ -39,9 +43,5 @@ NODISCARD int contest_picked(struct mvcc_range *g, struct contest_kv *ret);
 /* Both at once: all keys are looked at.  0, ERR_NOT_FOUND, ERR_NOMEM. */
 NODISCARD int contest_holder(const struct contest *k, const struct mvcc_view *v, struct arena *a,
                              struct contest_kv *ret);
-/* The last that came before create revision `rev` (> 1), as of `revision` (0: the view's):
- * whom a contender has to wait for.  Also the errors of mvcc_range. */
-NODISCARD int contest_before(const struct contest *k, const struct mvcc_view *v, int64_t rev,
-                             int64_t revision, struct arena *a, struct contest_kv *ret);
 
 #endif

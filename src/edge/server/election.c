@@ -44,7 +44,7 @@ static void entered(struct contender *c, const struct contest_kv *found)
         contest_put_held(c->call, c->key, c->rev, c->value, c->lease, c, value_changed);
 }
 
-static const struct contender_hooks campaign_hooks = {entered, won};
+static const struct contender_hooks campaign_hooks = {.entered = entered, .won = won};
 
 static void campaign(struct call *call, struct bytes message)
 {

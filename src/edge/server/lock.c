@@ -15,10 +15,12 @@ static void reply_key(struct call *c, const struct mvcc_header *h, struct bytes 
 static void entered(struct contender *c, const struct contest_kv *found)
 {
     (void) found;
-    if (contend_first(c) == ERR_NOT_FOUND)
-        reply_key(c->call, &c->header, c->key);
-    else
-        contend_wait(c);
+    contend_first(c);
+}
+
+static void first(struct contender *c)
+{
+    reply_key(c->call, &c->header, c->key);
 }
 
 /* The lease may have ended while the call waited, and the key with it: the log is asked. */
@@ -53,7 +55,7 @@ static void won(struct contender *c)
     read_when(c->call, false, c, held);
 }
 
-static const struct contender_hooks lock_hooks = {entered, won};
+static const struct contender_hooks lock_hooks = {entered, first, won};
 
 static void lock(struct call *call, struct bytes message)
 {

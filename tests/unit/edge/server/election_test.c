@@ -144,6 +144,92 @@ static void test_campaign_queue(void **state)
     assert_int_equal(campaign_end(&fourth)->leader->rev, 5);
 }
 
+/* ---- campaign among very many keys ---- */
+
+/* Others are served while one looks for who is before it; then it waits for that one. */
+static void test_campaign_looks_long(void **state)
+{
+    static struct flow f;
+
+    (void) state;
+    grant(1, 60);
+    grant(2, 60);
+    put_crowd("m");
+    hold_looks();
+    campaign_begin(&f, "m", 1, "v");
+    wait_looking(1);
+    campaign("free", 2, "w");
+    let_looks_go_on("m");
+    del_under("m/x0");
+    pause_ms(50);
+    assert_false(f.ended);
+    del_under("m/x");
+    assert_true(is(campaign_end(&f)->leader->key, "m/1"));
+}
+
+/* One that gives up while it looks takes its key with it, also one that it has found; and so does
+ * one that has looked, and waits. */
+static void test_campaign_given_up_looking(void **state)
+{
+    static struct flow f, again;
+
+    (void) state;
+    grant(1, 60);
+    put_crowd("m");
+    hold_looks();
+    campaign_begin(&f, "m", 1, "v");
+    wait_looking(1);
+    campaign_begin(&again, "m", 1, "w"); /* looks when it has changed the value */
+    wait_looking(2);
+    assert_int_equal(under("m/")->count, CROWD + 1);
+    rpc_cancel(again.rpc);
+    ends_with(&again, 1, "context canceled");
+    wait_keys("m/", CROWD);
+    rpc_cancel(f.rpc);
+    ends_with(&f, 1, "context canceled");
+    wait_none_looks();
+    campaign_begin(&f, "m", 1, "v");
+    wait_looking(1);
+    let_looks_go_on("m");
+    wait_none_looks();
+    pause_ms(20);
+    assert_false(f.ended);
+    rpc_cancel(f.rpc);
+    wait_keys("m/", CROWD);
+    flow_wait_end(&f);
+}
+
+/* A deadline that passes in the middle of a look, and a connection that is lost, are a giving up,
+ * too. */
+static void test_campaign_lost_looking(void **state)
+{
+    V3electionpb__CampaignRequest q = V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
+    const char *path = "/v3electionpb.Election/Campaign";
+    struct answer a = {0};
+    struct rpc_options o = {.path = path, .timeout_ms = 300, .user = &a};
+    static struct flow f;
+    struct channel *own;
+
+    (void) state;
+    grant(1, 60);
+    put_crowd("m");
+    hold_looks();
+    q.name = bin("m");
+    q.lease = 1;
+    assert_non_null(rpc_unary(world.channel, &o, encoded(&q.base), answer_end));
+    loop_run_until(world.loop, &a.done);
+    assert_int_equal(a.code, 4);
+    wait_keys("m/", CROWD);
+    wait_none_looks();
+
+    own = begin_alone(&f, path, &q.base);
+    wait_looking(1);
+    channel_free(own);
+    wait_keys("m/", CROWD);
+    wait_none_looks();
+    let_looks_go_on("m");
+}
+
 /* ---- observe ---- */
 
 static const V3electionpb__LeaderResponse *observed(struct flow *f, size_t i)
@@ -310,6 +396,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_observe, setup, teardown),
         cmocka_unit_test_setup_teardown(test_observe_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_observe_busy_store, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_campaign_looks_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_campaign_given_up_looking, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_campaign_lost_looking, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
     };
 

@@ -169,6 +169,133 @@ static void test_lock_lease_ends(void **state)
     assert_true(is(lock_end(&third)->key, "l/3"));
 }
 
+/* ---- very many keys under the name ---- */
+
+/* Whoever put them, and before whom: the lock is had when all that came before are gone, and by its
+ * holder at once. */
+static void test_lock_crowd(void **state)
+{
+    static struct flow second;
+    V3lockpb__LockResponse *first;
+
+    (void) state;
+    grant(1, 60);
+    grant(2, 60);
+    first = lock("m", 1);
+    put_crowd("m");
+    assert_true(is(lock("m", 1)->key, "m/1"));
+    lock_begin(&second, "m", 2);
+    wait_keys("m/", CROWD + 2);
+    unlock(first->key);
+    del_under("m/x0");
+    del_under("m/x1");
+    pause_ms(50);
+    assert_false(second.ended);
+    del_under("m/x");
+    assert_true(is(lock_end(&second)->key, "m/2"));
+}
+
+/* Others are served while one looks; it goes on after them. */
+static void test_lock_looks_long(void **state)
+{
+    static struct flow f;
+
+    (void) state;
+    grant(1, 60);
+    put_crowd("m");
+    hold_looks();
+    lock_begin(&f, "m", 1);
+    wait_looking(1);
+    assert_true(is(lock("free", 1)->key, "free/1"));
+    del_under("m/x");
+    put_crowd("m"); /* came later */
+    let_looks_go_on("m");
+    assert_true(is(lock_end(&f)->key, "m/1"));
+}
+
+/* One that gives up while it looks takes its key with it: when it looks how it stood, and when it
+ * looks again because the one before it has gone. */
+static void test_lock_given_up_looking(void **state)
+{
+    static struct flow f;
+
+    (void) state;
+    grant(1, 60);
+    put_crowd("m");
+    hold_looks();
+    lock_begin(&f, "m", 1);
+    wait_looking(1);
+    rpc_cancel(f.rpc);
+    ends_with(&f, 1, "context canceled");
+    wait_keys("m/", CROWD);
+    wait_none_looks();
+    let_looks_go_on("m");
+
+    lock_begin(&f, "m", 1);
+    wait_keys("m/", CROWD + 1);
+    pause_ms(50); /* until it follows: if it does not yet, it looks only once */
+    hold_looks();
+    del_under("m/x9"); /* all that came last */
+    wait_looking(1);
+    rpc_cancel(f.rpc);
+    ends_with(&f, 1, "context canceled");
+    wait_keys("m/", CROWD - CROWD_TXN);
+    wait_none_looks();
+    let_looks_go_on("m");
+}
+
+/* One that found its key and gives up before it knows how it stands leaves it: another call may
+ * hold the lock by it. */
+static void test_lock_found_given_up_looking(void **state)
+{
+    static struct flow f;
+
+    (void) state;
+    grant(1, 60);
+    lock("m", 1);
+    put_crowd("m");
+    hold_looks();
+    lock_begin(&f, "m", 1);
+    wait_looking(1);
+    rpc_cancel(f.rpc);
+    ends_with(&f, 1, "context canceled");
+    wait_none_looks();
+    put("then", "v"); /* behind whatever it may have sent to the log */
+    assert_int_equal(under("m/")->count, CROWD + 1);
+    let_looks_go_on("m");
+    assert_true(is(lock("m", 1)->key, "m/1"));
+}
+
+/* A deadline that passes in the middle of a look, and a connection that is lost, are a giving up,
+ * too. */
+static void test_lock_lost_looking(void **state)
+{
+    V3lockpb__LockRequest q = V3LOCKPB__LOCK_REQUEST__INIT;
+    struct answer a = {0};
+    struct rpc_options o = {.path = "/v3lockpb.Lock/Lock", .timeout_ms = 300, .user = &a};
+    static struct flow f;
+    struct channel *own;
+
+    (void) state;
+    grant(1, 60);
+    put_crowd("m");
+    hold_looks();
+    q.name = bin("m");
+    q.lease = 1;
+    assert_non_null(rpc_unary(world.channel, &o, encoded(&q.base), answer_end));
+    loop_run_until(world.loop, &a.done);
+    assert_int_equal(a.code, 4);
+    wait_keys("m/", CROWD);
+    wait_none_looks();
+
+    own = begin_alone(&f, "/v3lockpb.Lock/Lock", &q.base);
+    wait_looking(1);
+    channel_free(own);
+    wait_keys("m/", CROWD);
+    wait_none_looks();
+    let_looks_go_on("m");
+}
+
 /* While the NOSPACE alarm's cause lasts a lock is refused like a put, and the alarm is on. */
 static void test_lock_no_space(void **state)
 {
@@ -212,6 +339,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lock_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock_lease_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lock_crowd, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lock_looks_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lock_given_up_looking, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lock_found_given_up_looking, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lock_lost_looking, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock_no_space, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock_metrics, setup, teardown),
     };
