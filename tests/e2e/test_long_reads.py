@@ -1,5 +1,5 @@
-"""A range that sorts much, a transaction whose guards look at many keys, and a look for the leader among many, take their time in slices: others
-of the same thread are served between them, and whoever ends them, the client or the server, leaves nothing of them behind."""
+"""A range that sorts much, a transaction whose guards look at many keys, and a look for who leads or holds a lock among many, take their time in
+slices: others of the same thread are served between them, and whoever ends them, the client or the server, leaves nothing of them behind."""
 import json
 import re
 import signal
@@ -18,7 +18,9 @@ SMALL = 100
 MANY = 300  # more sorts than are done until a signal is heard
 DESCEND, BY_VALUE = 2, 4
 HOLDS = {'key': b'k', 'range_end': b'l', 'target': 'VALUE', 'result': 'NOT_EQUAL', 'value': b'none has it'}  # for each key
-TXN, LEADER = '/etcdserverpb.KV/Txn', '/v3electionpb.Election/Leader'
+TXN = '/etcdserverpb.KV/Txn'
+LEADER, OBSERVE = 'v3electionpb.Election/Leader', 'v3electionpb.Election/Observe'
+LOCK, CAMPAIGN = 'v3lockpb.Lock/Lock', 'v3electionpb.Election/Campaign'
 TXNS_STARTED = r'grpc_server_started_total\{grpc_method="Txn",grpc_service="etcdserverpb.KV",grpc_type="unary"\}'
 RST_CANCEL = b'\0\0\0\x08'
 
@@ -82,6 +84,32 @@ def guarded(s, stream, guards=GUARDS):
     return h2.request(stream, TXN, request(compare=[HOLDS] * guards, success=op, failure=op).SerializeToString())
 
 
+def contest(s, stream, method):
+    """A call of Lock or Election, under the name of many keys."""
+    request, _ = s.messages.of(method)
+    entering = {'lease': lease(s)} if method in (LOCK, CAMPAIGN) else {}
+    return h2.request(stream, '/' + method, request(name=b'e', **entering).SerializeToString())
+
+
+def lease(s):
+    return s.grpc('etcdserverpb.Lease/LeaseGrant')(TTL=60).ID
+
+
+def keys(s):
+    return s.grpc('etcdserverpb.KV/Range')(key=b'e/', range_end=b'e0', count_only=True).count
+
+
+def answered(c, n):
+    """The streams in the order of their first messages, until n of them have one."""
+    order = []
+    for kind, _, stream, _ in c.frames():
+        if kind == h2.DATA and stream not in order:
+            order.append(stream)
+            if len(order) == n:
+                break
+    return order
+
+
 def ended(c, n):
     """The streams that end, in this order, until n of them have."""
     order = []
@@ -136,20 +164,60 @@ def test_others_are_served_while_guards_look_at_keys(filled):
     filled.wait_for(lambda: views_are_gone(filled))
 
 
-def test_others_are_served_while_a_leader_is_looked_for(start_server, tmp_path):
-    """An election under whose name very many keys lie: gets that are sent behind calls of Leader are answered before the last of these."""
+@pytest.mark.parametrize('method', [LEADER, OBSERVE])
+def test_others_are_served_while_a_leader_is_looked_for(start_server, tmp_path, method):
+    """An election under whose name very many keys lie: gets that are sent behind calls that ask for its leader are answered before the last of
+    these."""
     with start_server(tmp_path / 'd', '--io-threads=1') as s:
         fill(s, b'e/')
-        request, _ = s.messages.of('v3electionpb.Election/Leader')
-        look, small = request(name=b'e').SerializeToString(), range_message(s, key=b'e/000001')
+        small = range_message(s, key=b'e/000001')
         leaders, others = [1 + 2 * i for i in range(8)], [17 + 2 * i for i in range(SMALL)]
         with h2.Connection(s.client_port, WIDE) as c:
-            c.send(b''.join(h2.request(i, LEADER, look) for i in leaders) + b''.join(h2.request(i, RANGE, small) for i in others))
-            order = ended(c, SMALL + 8)
+            c.send(b''.join(contest(s, i, method) for i in leaders) + b''.join(h2.request(i, RANGE, small) for i in others))
+            order = answered(c, SMALL + 8)
         assert sorted(order) == [*leaders, *others]
         assert order[-1] in leaders
-        assert s.grpc('v3electionpb.Election/Leader')(name=b'e').kv.key == b'e/000000'
+        assert s.grpc(LEADER)(name=b'e').kv.key == b'e/000000'
         s.wait_for(lambda: views_are_gone(s))
+
+
+def test_a_lock_among_many_keys(start_server, tmp_path):
+    """Who came before all of them holds it, as often as he asks; who comes after them has it when they are gone."""
+    with start_server(tmp_path / 'd', '--io-threads=1') as s:
+        first, second = lease(s), lease(s)
+        assert s.grpc(LOCK)(name=b'e', lease=first).key == b'e/%x' % first
+        fill(s, b'e/')
+        assert s.grpc(LOCK)(name=b'e', lease=first).key == b'e/%x' % first
+        call, request = s.grpc_call(LOCK)
+        waiting = call.future(request(name=b'e', lease=second))
+        s.wait_for(lambda: keys(s) == KEYS + 2)
+        s.grpc('etcdserverpb.KV/DeleteRange')(key=b'e/0', range_end=b'e/04')
+        s.grpc('v3lockpb.Lock/Unlock')(key=b'e/%x' % first)
+        assert waiting.result(30).key == b'e/%x' % second
+        s.wait_for(lambda: views_are_gone(s))
+
+
+@pytest.mark.parametrize('method', [LOCK, CAMPAIGN, OBSERVE])
+def test_a_client_that_goes_ends_its_look(start_server, tmp_path, method):
+    """Canceled, past its deadline, or with its connection: views are given back, and the keys of who wanted a lock or to lead go."""
+    entered = 0 if method == OBSERVE else 6
+    with start_server(tmp_path / 'd', '--io-threads=1') as s:
+        fill(s, b'e/')
+        streams = [1 + 2 * i for i in range(6)]
+        with h2.Connection(s.client_port, WIDE) as c:
+            c.send(b''.join(contest(s, i, method) for i in streams))
+            s.wait_for(lambda: keys(s) == KEYS + entered)
+            c.send(b''.join(h2.frame(h2.RST_STREAM, 0, i, RST_CANCEL) for i in streams))
+            s.wait_for(lambda: keys(s) == KEYS and views_are_gone(s))
+        if method != OBSERVE:
+            with pytest.raises(grpc.RpcError) as e:
+                s.grpc(method, timeout=0.03)(name=b'e', lease=lease(s))
+            assert e.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            s.wait_for(lambda: keys(s) == KEYS and views_are_gone(s))
+        with h2.Connection(s.client_port, WIDE) as c:
+            c.send(b''.join(contest(s, i, method) for i in streams))
+            s.wait_for(lambda: keys(s) == KEYS + entered)
+        s.wait_for(lambda: keys(s) == KEYS and views_are_gone(s))
 
 
 def test_what_guards_and_ranges_of_a_long_transaction_say(filled):
@@ -235,6 +303,16 @@ def test_the_grace_of_a_stop_is_over(later, start_server, tmp_path):
         c.send(b''.join(sorted_range(s, 1 + 2 * i, limit=1) for i in range(MANY)))
         counts = [line['response count'] for line in end_of_grace(s, later, RANGE)]
         assert counts and set(counts) <= {0, 1}
+
+
+@pytest.mark.parametrize('method', [LOCK, CAMPAIGN, OBSERVE])
+def test_the_grace_is_over_for_looks(later, start_server, tmp_path, method):
+    """Likewise: calls of Lock and Election, some of which look."""
+    with start_server(tmp_path / 'd', '--io-threads=1') as s, h2.Connection(s.client_port, WIDE) as c:
+        fill(s, b'e/')
+        c.send(b''.join(contest(s, 1 + 2 * i, method) for i in range(20)))
+        s.wait_for(lambda: keys(s) == KEYS + (0 if method == OBSERVE else 20))
+        end_of_grace(s, later, method)
 
 
 def test_the_grace_is_over_for_transactions(later, start_server, tmp_path):

@@ -72,15 +72,6 @@ int contest_picked(struct mvcc_range *g, struct contest_kv *ret)
     return 0;
 }
 
-static int pick(const struct mvcc_view *v, const Etcdserverpb__RangeRequest *q, struct arena *a,
-                struct contest_kv *ret)
-{
-    struct mvcc_range *g;
-    int rc = mvcc_range(v, q, a, &g);
-
-    return rc == 0 ? contest_picked(g, ret) : rc;
-}
-
 static Etcdserverpb__RangeRequest by_age(const struct contest *k)
 {
     Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
@@ -98,14 +89,6 @@ Etcdserverpb__RangeRequest contest_holder_range(const struct contest *k)
 
     q.sort_order = ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__ASCEND;
     return q;
-}
-
-int contest_holder(const struct contest *k, const struct mvcc_view *v, struct arena *a,
-                   struct contest_kv *ret)
-{
-    Etcdserverpb__RangeRequest q = contest_holder_range(k);
-
-    return pick(v, &q, a, ret);
 }
 
 Etcdserverpb__RangeRequest contest_before_range(const struct contest *k, int64_t rev,

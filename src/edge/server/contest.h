@@ -40,8 +40,4 @@ Etcdserverpb__RangeRequest contest_before_range(const struct contest *k, int64_t
  * arena. */
 NODISCARD int contest_picked(struct mvcc_range *g, struct contest_kv *ret);
 
-/* Both at once: all keys are looked at.  0, ERR_NOT_FOUND, ERR_NOMEM. */
-NODISCARD int contest_holder(const struct contest *k, const struct mvcc_view *v, struct arena *a,
-                             struct contest_kv *ret);
-
 #endif

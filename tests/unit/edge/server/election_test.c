@@ -367,6 +367,92 @@ static void test_observe_busy_store(void **state)
         pause_ms(1);
 }
 
+/* Among very many keys the next leader is looked for in slices, during which others are served;
+ * what becomes of the keys meanwhile is told afterwards, each change once and in order. */
+static void test_observe_looks_long(void **state)
+{
+    const char *const keys[] = {"l/1", "l/x000", "l/x000", "l/x001", "l/x001", "l/x001", "l/x002"};
+    const char *const values[] = {"one", "", "a", "", "b", "c", ""};
+    static struct flow f;
+    V3electionpb__LeaderKey first;
+
+    (void) state;
+    grant(1, 60);
+    first = key_of(campaign("l", 1, "one"));
+    put_crowd("l");
+    observe_begin(&f, "l");
+    observed(&f, 0);
+    told(resign(&first), 0, "");
+    observed(&f, 1);
+    put("l/x000", "a");
+    observed(&f, 2);
+    hold_looks();
+    del("l/x000");
+    wait_looking(1);
+    put("l/x001", "b");
+    put("l/x500", "not the leader's");
+    put("l/x001", "c");
+    del("l/x001");
+    let_looks_go_on("l");
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        assert_true(is(observed(&f, i)->kv->key, keys[i]));
+        assert_true(is(observed(&f, i)->kv->value, values[i]));
+    }
+    pause_ms(50);
+    assert_int_equal(f.n, ARRAY_LEN(keys));
+    rpc_cancel(f.rpc);
+    flow_wait_end(&f);
+}
+
+/* Canceled, or with its connection: in the first look and in a later one. */
+static void test_observe_lost_looking(void **state)
+{
+    V3electionpb__LeaderRequest q = V3ELECTIONPB__LEADER_REQUEST__INIT;
+    static struct flow begins, follows, lost;
+    struct channel *own;
+
+    (void) state;
+    put_crowd("l");
+    observe_begin(&follows, "l");
+    observed(&follows, 0);
+    pause_ms(20); /* until it follows: if it does not yet, it looks only once */
+    hold_looks();
+    observe_begin(&begins, "l");
+    wait_looking(1);
+    del("l/x000");
+    wait_looking(2);
+    q.name = bin("l");
+    own = begin_alone(&lost, "/v3electionpb.Election/Observe", &q.base);
+    wait_looking(3);
+    rpc_cancel(begins.rpc);
+    flow_wait_end(&begins);
+    wait_looking(2);
+    rpc_cancel(follows.rpc);
+    flow_wait_end(&follows);
+    wait_looking(1);
+    channel_free(own);
+    wait_none_looks();
+    let_looks_go_on("l");
+    assert_int_equal(begins.n, 0);
+    assert_int_equal(follows.n, 1);
+}
+
+/* A deadline that passes in the middle of a look ends the stream in the words of any deadline: the
+ * gateway's client has none of its own. */
+static void test_observe_deadline_looking(void **state)
+{
+    const char *answer;
+
+    (void) state;
+    put_crowd("l");
+    hold_looks();
+    answer = http_ask("POST", "/v3/election/observe",
+                      "Grpc-Timeout: 100m\r\nContent-Length: 15\r\n\r\n{\"name\":\"bA==\"}");
+    assert_non_null(strstr(answer, "context deadline exceeded"));
+    wait_none_looks();
+    let_looks_go_on("l");
+}
+
 /* The member stops while one campaigns and another observes: both end, and it does. */
 static void test_stop_while_waiting(void **state)
 {
@@ -399,6 +485,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_campaign_looks_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_campaign_given_up_looking, setup, teardown),
         cmocka_unit_test_setup_teardown(test_campaign_lost_looking, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_observe_looks_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_observe_lost_looking, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_observe_deadline_looking, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
     };
 
