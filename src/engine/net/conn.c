@@ -26,7 +26,7 @@ void conn__init(struct conn *c, struct loop *l, int fd, const struct conn_ops *o
     c->session = session;
     c->fd = fd;
     c->state = CONN_NEW;
-    c->close_soon = c->want_write = c->read_paused = c->polling = false;
+    c->close_soon = c->slow = c->want_write = c->read_paused = c->polling = false;
     c->lingering = c->no_linger = c->ended = false;
     loop_timer_init(&c->linger, on_linger_over);
     c->why = 0;

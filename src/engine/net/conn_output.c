@@ -80,6 +80,7 @@ bool conn__flush_round(struct conn *c)
     }
     if (c->fd >= 0 && c->state == CONN_OPEN)
         conn__write_some(c);
+    c->slow = c->want_write || (c->slow && !more);
     if (!outq_unlend(&c->out) || !outq_unlend(wire))
         conn__doom(c, ERR_NOMEM);
     if (c->want_write)

@@ -140,8 +140,11 @@ void net_limits_default(struct net_limits *l);
 /* CONTINUATION frames of one header block (CVE-2024-28182). */
 #define NET_CONTINUATIONS_MAX 8
 
-/* We stop taking frames out of a session while so much of it waits for the socket. */
-#define NET_OUT_HIGH_BYTES (256u << 10)
+/* We stop taking frames out of a session while so much of it waits for the socket: much, because
+ * each write may wake up who reads, and less as long as it does not take all of it, because then we
+ * keep the rest. */
+#define NET_OUT_HIGH_BYTES (512u << 10)
+#define NET_OUT_SLOW_BYTES (256u << 10)
 
 /* The same for a greedy connection, while a modest one is near. */
 #define NET_OUT_GREEDY_BYTES (16u << 10)

@@ -59,7 +59,9 @@ static inline void turn__slice_begin(struct conn *c)
 /* What a round of output may gather. */
 static inline size_t turn__round_bytes(const struct conn *c)
 {
-    return turn__yields(c) ? NET_OUT_GREEDY_BYTES : NET_OUT_HIGH_BYTES;
+    if (turn__yields(c))
+        return NET_OUT_GREEDY_BYTES;
+    return c->slow ? NET_OUT_SLOW_BYTES : NET_OUT_HIGH_BYTES;
 }
 
 /* All that was read was handled within one slice. */
