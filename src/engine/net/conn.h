@@ -70,7 +70,7 @@ struct conn {
     bool ended;     /* ops->ending has done all */
     struct loop_timer linger;
     bool close_soon; /* doom it when everything has been written */
-    bool slow;       /* it did not take all of the last round */
+    bool slow;       /* much of what was written is still on its way */
     bool want_write; /* the socket did not take all; libuv tells when it does */
     bool read_paused;
     bool polling;

@@ -4,6 +4,8 @@
 #include "engine/net/conn_int.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "engine/net/tls_conn.h"
@@ -64,6 +66,15 @@ void conn__write_wire(struct conn *c)
         conn__write_some(c);
 }
 
+/* What the other side's kernel has not taken yet.  Before a socket takes no more it has megabytes
+ * of that. */
+static size_t unsent_bytes(const struct conn *c)
+{
+    int n = 0;
+
+    return c->fd >= 0 && ioctl(c->fd, SIOCOUTQ, &n) == 0 ? (size_t) n : 0;
+}
+
 bool conn__flush_round(struct conn *c)
 {
     struct outq *wire = wire_of(c);
@@ -80,7 +91,8 @@ bool conn__flush_round(struct conn *c)
     }
     if (c->fd >= 0 && c->state == CONN_OPEN)
         conn__write_some(c);
-    c->slow = c->want_write || (c->slow && !more);
+    if (more)
+        c->slow = c->want_write || unsent_bytes(c) > NET_OUT_SLOW_BYTES;
     if (!outq_unlend(&c->out) || !outq_unlend(wire))
         conn__doom(c, ERR_NOMEM);
     if (c->want_write)

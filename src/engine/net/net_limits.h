@@ -141,8 +141,8 @@ void net_limits_default(struct net_limits *l);
 #define NET_CONTINUATIONS_MAX 8
 
 /* We stop taking frames out of a session while so much of it waits for the socket: much, because
- * each write may wake up who reads, and less as long as it does not take all of it, because then we
- * keep the rest. */
+ * each write may wake up who reads, and less as long as so much of what was written before is on
+ * its way, because what a socket does not take we keep. */
 #define NET_OUT_HIGH_BYTES (512u << 10)
 #define NET_OUT_SLOW_BYTES (256u << 10)
 
