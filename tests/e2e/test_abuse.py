@@ -83,6 +83,16 @@ class Watched:
         assert slow - self.away < 1, f'others waited {slow:.3f} s; the machine was away for {self.away:.3f} s'
 
 
+def take_answers(c, n):
+    """Until n calls have ended."""
+    answered = 0
+    for kind, flags, _, _ in c.frames():
+        answered += kind == h2.HEADERS and flags & h2.END_STREAM != 0
+        if answered == n:
+            break
+    assert answered == n
+
+
 @pytest.mark.parametrize('kind', FLOODS)
 def test_floods_end_the_connection(server, kind):
     """Frames that cost us and bring nothing, or that break HTTP/2: the connection is told why and ended."""
@@ -128,12 +138,7 @@ def test_gzip_bombs(server):
         for c in held:
             assert c.send(gzip_bombs(n))
         for c in held:
-            answered = 0
-            for kind, flags, _, _ in c.frames():
-                answered += kind == h2.HEADERS and flags & h2.END_STREAM != 0
-                if answered == n:
-                    break
-            assert answered == n
+            take_answers(c, n)
             c.s.close()
 
 
@@ -157,12 +162,7 @@ def test_much_at_once(server, large_answers):
         for t in senders:
             t.start()
         for c in held:
-            answered = 0
-            for kind, flags, _, _ in c.frames():
-                answered += kind == h2.HEADERS and flags & h2.END_STREAM != 0
-                if answered == n:
-                    break
-            assert answered == n
+            take_answers(c, n)
         for t, c in zip(senders, held):
             t.join()
             c.s.close()

@@ -6,7 +6,7 @@
 #define PAGE_BYTES_MAX METRIC_PAGE_BYTES_MAX
 
 /* A page of metrics that is longer, as nearly all are, is made in parts, each when the one before
- * has left and others had their turn: a part is made in some 20 us. */
+ * has left and others had their turn: a part is made in some 15 us. */
 #define METRICS_PART_BYTES (16u << 10)
 
 /* ---- answers ---- */

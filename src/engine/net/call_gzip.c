@@ -10,7 +10,6 @@
 #include "engine/net/gzip.h"
 #include "engine/net/h2_server.h"
 #include "engine/net/kept.h"
-#include "engine/net/turn.h"
 
 #define FILL_BYTES 16384 /* that much a pull makes at a time */
 
