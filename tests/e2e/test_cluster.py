@@ -86,6 +86,7 @@ def test_acknowledged_writes_survive_kills(mortal):
     writers = [Writer(mortal, f'w{i}-', patience=1) for i in range(3)]
     for w in writers:
         w.start()
+    mortal.leader().wait_for(lambda: all(w.total > 0 for w in writers))
     for i in range(KILLS):
         victim = mortal.leader() if i % 2 == 0 else mortal.followers()[i % 2]
         time.sleep(0.3)
@@ -129,8 +130,9 @@ def test_members_of_both_kinds_agree(new_cluster, ketch_bin, real_bin, ours):
         writer = Writer(c, 'w-')
         writer.start()
         for i in range(40):  # who is elected is chance: one in a thousand runs needs more than twelve
-            leader = c.leader()
+            leader, before = c.leader(), writer.total
             led.add(leader.name)
+            leader.wait_for(lambda: writer.total > before)  # one put may wait for all its patience for an answer
             if len(led) == 3:
                 break
             leader.kill()
@@ -285,7 +287,7 @@ def test_a_leader_that_stops_hands_over(three):
     leader = three.leader()
     writer = Writer(three, 'w-')
     writer.start()
-    time.sleep(0.5)
+    leader.wait_for(lambda: writer.total > 100)
     leader.stop()
     left = three.leader()
     time.sleep(0.5)

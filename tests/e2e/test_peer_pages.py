@@ -148,6 +148,7 @@ def test_members_that_do_not_lead_answer_promotions(cluster_of, ketch_bin):
         new.wait_for(done)
         # The new one says its name when it is ready, which the others hear of as it comes.
         follower.wait_for(lambda: body_members(ask(follower, 'GET', '/members')) == {'m1', 'm2', 'm3'})
+        new.wait_for(new.is_healthy)  # by a linearizable read: after that it knows, too, that it votes
         put(new, b'a', b'b')
         c.agree()
 

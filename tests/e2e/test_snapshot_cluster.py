@@ -195,6 +195,7 @@ def test_a_receiver_is_killed(new_cluster, ketch_bin):
         writer = Writer(c, 'w-')
         writer.start()
         put_until_log_is_gone(leader, b'x' * 50_000)
+        leader.wait_for(lambda: writer.total > 0)
         for i in range(6):
             away.start(wait=False)
             away.wait_for(lambda: 'receiving database snapshot' in messages_of(away) or 'applied snapshot' in messages_of(away))
