@@ -171,7 +171,26 @@ def test_versions_and_cipher_suites(start):
     with start('--tls-min-version', 'TLS1.3') as s:
         assert outcome(s.s_client('-tls1_2')) is None
         assert outcome(s.s_client('-tls1_3')) == 'TLSv1.3'
-        assert 'TLS_AES_128_GCM_SHA256' in s.s_client('-ciphersuites', 'TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256')
+
+
+@pytest.mark.parametrize('kind', ['ours', 'real'])
+def test_which_cipher_suite_of_several(programs, messages, tmp_path, authority, pairs, kind):
+    """The server's order, but ChaCha20 for a client that puts it first: as a real 3.5 and 3.7.1 choose."""
+    chacha, aes_128, aes_256 = 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384'
+    old_chacha, old_128, old_256 = (f'ECDHE-ECDSA-{x}' for x in ('CHACHA20-POLY1305', 'AES128-GCM-SHA256', 'AES256-GCM-SHA384'))
+    s = TlsServer(programs(kind) / 'etcd', tmp_path, authority, pairs[0],
+                  [*pairs[0].flags(), *pairs[0].flags('peer-')], programs(kind) / 'etcdctl', messages)
+    s.start()
+    try:
+        for option, offered, chosen in (('-ciphersuites', (chacha, aes_256, aes_128), chacha),
+                                        ('-ciphersuites', (aes_256, chacha, aes_128), aes_128),
+                                        ('-ciphersuites', (aes_256, chacha), aes_256),
+                                        ('-cipher', (old_chacha, old_256, old_128), old_chacha),
+                                        ('-cipher', (old_256, old_chacha, old_128), old_128)):
+            version = '-tls1_3' if option == '-ciphersuites' else '-tls1_2'
+            assert f'Cipher is {chosen}\n' in s.s_client(version, option, ':'.join(offered)), offered
+    finally:
+        s.stop()
 
 
 def test_a_session_is_resumed(start, authority, pairs, tmp_path):

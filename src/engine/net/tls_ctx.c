@@ -125,7 +125,9 @@ static void server_rules(SSL_CTX *ctx, const struct tls *t)
 {
     bool certs = t->options.client_cert_auth || t->files[TLS_CA] != NULL;
 
-    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION);
+    /* Our order, unless a client puts ChaCha20 first, as those do that compute AES by hand. */
+    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                 SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_verify(ctx, certs ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0, NULL);
     SSL_CTX_set_session_id_context(ctx, session_context, sizeof session_context - 1);
     SSL_CTX_set_num_tickets(ctx, 1);
