@@ -1,7 +1,7 @@
 """What the end-to-end tests share: servers on free ports of the loopback, our programs, a real etcd.
 
 KETCH_BIN is the folder with the programs under test (default: bin), KETCH_BUILD that of the build (for test tools),
-KETCH_ETCD one other server to test.
+KETCH_ETCD one other server to test; KETCH_TEST_DELAYS is explained at the fixture `delayed`.
 """
 import contextlib
 import http.client
@@ -196,13 +196,21 @@ def ketch_bin():
 
 
 def has_address_sanitizer(program):
-    """A library preloaded into such a program comes too early for it."""
+    """Such a program keeps what was freed for a while, and wants a word about preloaded libraries (preload_lib.py)."""
     return b'__asan_init' in pathlib.Path(program).read_bytes()
 
 
 def has_sanitizer(program):
     """Of addresses or of threads: such a program needs several times the memory, and its mlock does nothing."""
     return has_address_sanitizer(program) or b'__tsan_init' in pathlib.Path(program).read_bytes()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def delayed(tmp_path_factory):
+    """KETCH_TEST_DELAYS=seed: servers of ours are held up here and there, which shows tests that take for granted who is first."""
+    if 'KETCH_TEST_DELAYS' in os.environ:
+        import preload_lib
+        os.environ.update(preload_lib.delays(BIN / 'etcd', tmp_path_factory.mktemp('delays'), os.environ['KETCH_TEST_DELAYS']))
 
 
 @pytest.fixture(scope='session')

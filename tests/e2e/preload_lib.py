@@ -1,7 +1,7 @@
 """Libraries that are loaded before a program, to give it a disk (or a resolver) that no machine has."""
+import os
+import pathlib
 import subprocess
-
-import pytest
 
 from conftest import has_address_sanitizer
 
@@ -36,12 +36,21 @@ ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags)
 
 
 def preload(program, folder, source, **environment):
-    """The environment in which a program has the library made of a text in C; the test is skipped where that cannot be."""
-    if has_address_sanitizer(program):
-        pytest.skip('a preloaded library and AddressSanitizer do not go together')
+    """The environment in which a program has the library made of a text in C.
+
+    AddressSanitizer wants to be the first library; these here look up the real functions behind them only when they are called,
+    and so may come before it."""
     library = folder / 'preload.so'
     subprocess.run(['cc', '-shared', '-fPIC', '-x', 'c', '-o', library, '-', '-ldl'], input=source, text=True, check=True)
-    return {'LD_PRELOAD': str(library), **{k: str(v) for k, v in environment.items()}}
+    options = {}
+    if has_address_sanitizer(program):
+        options = {'ASAN_OPTIONS': ':'.join(filter(None, (os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0')))}
+    return {'LD_PRELOAD': str(library), **options, **{k: str(v) for k, v in environment.items()}}
+
+
+def delays(program, folder, seed):
+    """Every second server is slow: its threads wait here and there, and so do its durable writes (delays.c)."""
+    return preload(program, folder, pathlib.Path(__file__).with_name('delays.c').read_text(), DELAYS_SEED=seed)
 
 
 def slow_disk(program, folder, path, us):
@@ -55,5 +64,5 @@ def hanging_disk(program, folder, path, hang, **how):
 
 
 def quick_disk(program, folder):
-    """No write waits for the disk, which may be another's at that moment; as it is where nothing can be preloaded."""
-    return {} if has_address_sanitizer(program) else preload(program, folder, SLOW_DISK, SLOW_PATH='/wal/', QUICK=1)
+    """No write waits for the disk, which may be another's at that moment."""
+    return preload(program, folder, SLOW_DISK, SLOW_PATH='/wal/', QUICK=1)
