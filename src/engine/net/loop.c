@@ -119,12 +119,14 @@ static bool turn_settle(struct loop *l)
     return false;
 }
 
-/* There is no later turn: what waits for one, such as the last words of a connection that yields,
- * leaves now. */
+/* What waits for a later turn, such as the last words of a connection that yields, has turns as
+ * any others, each with its number and time, but for the sockets. */
 static void settle_all(struct loop *l)
 {
     turn_settle(l);
     while (!list_empty(&l->carried) || !list_empty(&l->owing) || !list_empty(&l->ending)) {
+        l->awake = false;
+        loop__turn_begin(l);
         turn__run_later(l);
         turn_settle(l);
     }
