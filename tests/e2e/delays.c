@@ -1,8 +1,9 @@
 /* delays.c -- preloaded into servers under test: holds some of them up at random.
  *
- * A process draws once whether it is slow ($DELAYS_SEED, mixed with its number).  A slow one sleeps before one of SYNC_OF durable
- * writes for up to SYNC_MS, and after one of TURN_OF returns from epoll, before it looks at what came, for up to TURN_MS.  Programs
- * other than etcd, which inherit the environment, are left alone. */
+ * A process draws once whether it is slow ($DELAYS_SEED, mixed with its number).  A slow one sleeps
+ * before one of SYNC_OF durable writes for up to SYNC_MS, and after one of TURN_OF returns from
+ * epoll, before it looks at what came, for up to TURN_MS.  Programs other than etcd, which inherit
+ * the environment, are left alone. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
