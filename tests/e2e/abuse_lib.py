@@ -5,7 +5,8 @@ import struct
 
 import h2_raw as h2
 
-RANGE, PUT, WATCH = '/etcdserverpb.KV/Range', '/etcdserverpb.KV/Put', '/etcdserverpb.Watch/Watch'
+RANGE, RANGE_STREAM, PUT = '/etcdserverpb.KV/Range', '/etcdserverpb.KV/RangeStream', '/etcdserverpb.KV/Put'
+WATCH = '/etcdserverpb.Watch/Watch'
 WIDE = h2.settings(initial_window_size=(1 << 31) - 1) + h2.frame(h2.WINDOW_UPDATE, 0, 0, b'\x7f\x00\x00\x00')
 
 

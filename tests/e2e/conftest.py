@@ -183,6 +183,8 @@ class Messages:
     def of(self, method):
         service, name = method.split('/')
         module = self.modules.get(service, self.rpc)
+        if name == 'RangeStream':
+            return self.rpc.RangeRequest, self.rpc.RangeStreamResponse
         prefix = {'Compact': 'Compaction', 'Observe': 'Leader'}.get(name, name)
         if service == 'etcdserverpb.Auth' and not hasattr(module, prefix + 'Request'):
             prefix = 'Auth' + prefix

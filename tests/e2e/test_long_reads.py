@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 import h2_raw as h2
-from abuse_lib import PUT, RANGE, WIDE
+from abuse_lib import PUT, RANGE, RANGE_STREAM, WIDE
 from preload_lib import preload
 
 KEYS, TXN_OPS = 40000, 100
@@ -75,6 +75,11 @@ def range_message(s, **fields):
 
 def sorted_range(s, stream, **fields):
     return h2.request(stream, RANGE, range_message(s, key=b'k', range_end=b'l', sort_order=DESCEND, sort_target=BY_VALUE, **fields))
+
+
+def sorted_stream(s, stream, **fields):
+    """Its chunks are sorted by value, each by itself."""
+    return h2.request(stream, RANGE_STREAM, range_message(s, key=b'k', range_end=b'l', sort_target=BY_VALUE, **fields))
 
 
 def guarded(s, stream, guards=GUARDS):
@@ -268,6 +273,69 @@ def test_a_client_that_goes_ends_its_sort(filled):
     with h2.Connection(filled.client_port, WIDE) as c:
         c.send(b''.join(sorted_range(filled, 1 + 2 * i) for i in range(6)))
     filled.wait_for(lambda: views_are_gone(filled))
+
+
+@pytest.fixture
+def small_values(start_server, tmp_path):
+    """As many keys as a chunk of a stream may have, in no order of their values."""
+    with start_server(tmp_path / 'd', '--io-threads=1') as s:
+        txn = s.grpc('etcdserverpb.KV/Txn')
+        for first in range(0, KEYS, TXN_OPS):
+            txn(success=[{'request_put': {'key': b'k%06d' % i, 'value': b'%d' % (i * 7919 % KEYS)}} for i in range(first, first + TXN_OPS)])
+        yield s
+
+
+def chunks(s, **fields):
+    call, request = s.grpc_call('etcdserverpb.KV/RangeStream', 'unary_stream')
+    return [r.range_response for r in call(request(key=b'k', range_end=b'l', **fields), timeout=60)]
+
+
+def test_chunks_that_are_sorted_in_slices(small_values):
+    """Each by itself, all keys once; the last one has the count.  What they held is given back."""
+    got = chunks(small_values, sort_target=BY_VALUE)
+    assert max(len(c.kvs) for c in got) > KEYS // 4
+    for c in got:
+        assert [kv.value for kv in c.kvs] == sorted(kv.value for kv in c.kvs)
+    assert sorted(kv.key for c in got for kv in c.kvs) == [b'k%06d' % i for i in range(KEYS)]
+    assert [c.count for c in got] == [0] * (len(got) - 1) + [KEYS]
+    small_values.wait_for(lambda: views_are_gone(small_values))
+
+
+def test_chunks_of_an_older_revision(small_values):
+    """What was put later is not in them; a limit is kept, and what it leaves out is counted."""
+    revision = small_values.grpc('etcdserverpb.KV/Range')(key=b'k').header.revision
+    small_values.grpc('etcdserverpb.KV/Put')(key=b'k000001x', value=b'later')
+    got = chunks(small_values, revision=revision)
+    assert [kv.key for c in got for kv in c.kvs] == [b'k%06d' % i for i in range(KEYS)]
+    assert got[-1].count == KEYS and not got[-1].more and got[-1].header.revision == revision + 1
+    got = chunks(small_values, revision=revision, limit=1000)
+    assert [kv.key for c in got for kv in c.kvs] == [b'k%06d' % i for i in range(1000)]
+    assert got[-1].count == KEYS and got[-1].more
+
+
+def test_a_client_that_goes_ends_its_stream(small_values):
+    """Canceled, past its deadline, or with its connection, while its chunks are sorted or wait for that."""
+    many = [1 + 2 * i for i in range(20)]
+    with h2.Connection(small_values.client_port, WIDE) as c:
+        c.send(b''.join(sorted_stream(small_values, i) for i in many))
+        c.send(b''.join(h2.frame(h2.RST_STREAM, 0, i, RST_CANCEL) for i in many))
+        small_values.wait_for(lambda: views_are_gone(small_values))
+    call, request = small_values.grpc_call('etcdserverpb.KV/RangeStream', 'unary_stream')
+    with pytest.raises(grpc.RpcError) as e:
+        for _ in range(100):
+            list(call(request(key=b'k', range_end=b'l', sort_target=BY_VALUE), timeout=0.01))
+    assert e.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    small_values.wait_for(lambda: views_are_gone(small_values))
+    with h2.Connection(small_values.client_port, WIDE) as c:
+        c.send(b''.join(sorted_stream(small_values, i) for i in many))
+    small_values.wait_for(lambda: views_are_gone(small_values))
+
+
+def test_a_server_that_stops_ends_with_streams_under_way(small_values):
+    """SIGTERM while chunks are sorted, and wait for that: the process ends as it should."""
+    with h2.Connection(small_values.client_port, WIDE) as c:
+        c.send(b''.join(sorted_stream(small_values, 1 + 2 * i) for i in range(20)))
+        small_values.stop()
 
 
 def test_a_server_that_stops_ends_with_sorts_under_way(filled):

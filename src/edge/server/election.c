@@ -243,7 +243,7 @@ static void leader_run(struct req *r)
         return;
     }
     mvcc_range_ahead(x->range, &ahead);
-    kv_read_go_on(&x->read, &ahead);
+    long_read_go_on(&x->read.slices, &ahead);
 }
 
 static void leader(struct call *c, struct bytes message)

@@ -14,6 +14,8 @@ bool kv_quota_fits(struct call *c, uint64_t cost);
 /* Raises this member's NOSPACE alarm; `then` runs when it is on, whatever came of it. */
 void kv_raise_no_space(struct call *c, void *user, void (*then)(struct req *r));
 
+/* Decoded into the call's arena: a range outlives the callback.  NULL: the call was ended. */
+Etcdserverpb__RangeRequest *kv_range_decode(struct call *c, struct bytes message);
 void kv_range(struct call *c, struct bytes message);
 /* What a Range is answered with; NULL: nothing yet, or an error. */
 const struct mvcc_range *kv_range_answer(const struct call *c);

@@ -1,6 +1,6 @@
 /* Reads: they run here, on the I/O thread, against a published view, and wait for nobody but the
  * read index. Large answers leave as the client takes them; the view stays pinned until the last
- * byte was made.  Transactions that only read: kv_read_txn.c. */
+ * byte was made.  Transactions that only read: kv_read_txn.c; streams: kv_read_stream.c. */
 #include "edge/server/kv_read.h"
 
 #include "edge/server/decode.h"
@@ -39,6 +39,7 @@ void kv_read_begin(struct kv_read *x, struct req *r)
 
     x->slices.io = r->io;
     x->slices.call = r->call;
+    x->slices.arena = call_arena(r->call);
     x->slices.bytes = 0;
     t->r = r;
     t->agreed = t->end = clock_mono_ns(clock);
@@ -49,35 +50,6 @@ void kv_read_begin(struct kv_read *x, struct req *r)
     x->view = mvcc_view_pin(r->io->reader);
 }
 
-/* What is not known counts as long: the little that there is of it is done at once. */
-static enum long_read_kind kind_of(const struct mvcc_range_ahead *ahead)
-{
-    if (ahead->keys <= SERVER_READ_SHORT_KEYS && !ahead->guessed)
-        return LONG_READ_SHORT;
-    return ahead->bytes == 0 ? LONG_READ_WALK : LONG_READ_LIST;
-}
-
-void kv_read_go_on(struct kv_read *x, const struct mvcc_range_ahead *ahead)
-{
-    struct long_read *r = &x->slices;
-    bool ready = false;
-    int rc = 0;
-
-    r->kind = kind_of(ahead);
-    r->units = ahead->units;
-    r->bytes = ahead->bytes;
-    if (r->bytes != 0)
-        call_arena(r->call)->bytes_max = SERVER_SORT_BYTES_MAX;
-    if (!long_read_has_room(r))
-        rc = ERR_NOMEM;
-    if (rc == 0)
-        rc = r->step(r, long_read_at_once(r), &ready);
-    if (rc != 0 || ready)
-        r->end(r, rc);
-    else
-        long_read_run(r);
-}
-
 size_t kv_read_sorted(struct kv_read *x)
 {
     struct io *io = x->slices.io;
@@ -85,9 +57,7 @@ size_t kv_read_sorted(struct kv_read *x)
 
     if (n != 0)
         call_arena_counted(x->slices.call);
-    io->sorted_bytes += n;
-    if (n != 0)
-        metric_add(io->server->m.sorted_bytes, (int64_t) n);
+    sorted_take(io, n);
     return n;
 }
 
@@ -176,7 +146,7 @@ static void range_go_on(struct range_read *x)
     struct mvcc_range_ahead ahead;
 
     mvcc_range_ahead(x->range, &ahead);
-    kv_read_go_on(&x->read, &ahead);
+    long_read_go_on(&x->read.slices, &ahead);
 }
 
 static void range_run(struct req *r)
@@ -208,8 +178,7 @@ static void range_run(struct req *r)
         range_go_on(x);
 }
 
-/* Decoded into the call's arena: a range outlives the callback. */
-static Etcdserverpb__RangeRequest *range_decode(struct call *c, struct bytes message)
+Etcdserverpb__RangeRequest *kv_range_decode(struct call *c, struct bytes message)
 {
     Etcdserverpb__RangeRequest *q = arena_alloc(call_arena(c), sizeof *q);
 
@@ -229,7 +198,7 @@ void kv_range(struct call *c, struct bytes message)
     struct node_status st;
 
     count_received(c, METHOD_KV_RANGE);
-    q = range_decode(c, message);
+    q = kv_range_decode(c, message);
     if (q == NULL)
         return;
     /* The one method for which the learner's rule depends on the message. */
@@ -247,152 +216,4 @@ void kv_range(struct call *c, struct bytes message)
     }
     OTEL(c, range, q, false);
     read_when(c, q->serializable, q, range_run);
-}
-
-/* ---- range stream ----
- *
- *      next -> chunk is made -> call_send_pull -> ... leaves ... -> chunk_gone -> task -> next
- *
- * One chunk is under way at a time, in an arena of its own.  chunk_gone may run from within the
- * connection's writing, so the next chunk is made by a task of its own. */
-
-#define CHUNK_ARENA_BYTES_MAX (64u << 20)
-
-struct range_stream {
-    struct mvcc_range_stream t;
-    struct call *call;
-    struct io *io;
-    const struct mvcc_view *view;
-    struct arena *arena; /* of the chunk under way */
-    struct mvcc_reply *reply;
-    struct loop_task task;
-    struct mvcc_header header;
-    struct stall stall; /* of the chunk under way */
-    bool last;
-};
-
-static void stream_end(struct range_stream *t, int code, const char *text)
-{
-    struct call *c = t->call;
-
-    mvcc_view_unpin(t->view);
-    arena_free(t->arena);
-    t->arena = NULL;
-    t->io->outstanding--;
-    call_finish(c, code, text);
-}
-
-static bool chunk_fill(void *arg, uint8_t *out, size_t n)
-{
-    struct range_stream *t = arg;
-
-    stall_moved(&t->stall);
-    return mvcc_reply_read(t->reply, out, n) == n;
-}
-
-static void chunk_gone(void *arg)
-{
-    struct range_stream *t = arg;
-
-    stall_end(&t->stall);
-    loop_post(t->io->loop, &t->task);
-}
-
-static void stream_next(struct range_stream *t)
-{
-    struct mvcc_range *g;
-    int rc;
-
-    arena_free(t->arena);
-    t->arena = arena_new(CHUNK_ARENA_BYTES_MAX);
-    if (t->arena == NULL) {
-        stream_end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
-        return;
-    }
-    rc = mvcc_range_stream_next(&t->t, t->arena, &g, &t->last);
-    if (rc != 0) {
-        enum api_error err = mvcc_api_error(rc);
-
-        if (err == API_OK)
-            stream_end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
-        else
-            stream_end(t, (int) api_error_code(err), api_error_text(err));
-        return;
-    }
-    metric_inc(t->io->server->m.ranges);
-    t->reply = mvcc_reply_range_chunk(g, t->last, t->last ? &t->header : NULL, t->arena);
-    if (t->reply == NULL) {
-        stream_end(t, GRPC_RESOURCE_EXHAUSTED, "etcdserver: out of memory");
-        return;
-    }
-    count_sent(t->io, METHOD_KV_RANGE_STREAM);
-    stall_begin(&t->stall, t->call);
-    /* A refusal runs chunk_gone all the same; the task then sees that nobody listens. */
-    if (call_send_pull(t->call, mvcc_reply_bytes(t->reply),
-                       (struct net_pull){chunk_fill, chunk_gone, t}) != 0)
-        t->last = true;
-}
-
-static void stream_step(struct loop_task *task)
-{
-    struct range_stream *t = CONTAINER_OF(task, struct range_stream, task);
-
-    if (t->last || call_canceled(t->call) != CALL_NOT_CANCELED)
-        stream_end(t, GRPC_OK, NULL);
-    else
-        stream_next(t);
-}
-
-static void stream_run(struct req *r)
-{
-    const Etcdserverpb__RangeRequest *q = r->user;
-    struct auth_who who;
-    struct range_stream *t;
-
-    if (reply_failed(r->call, &r->node.result) ||
-        !permitted(r->call,
-                   permit_read(r->call, wire_bytes(q->key), wire_bytes(q->range_end), &who)))
-        return;
-    t = arena_calloc(call_arena(r->call), 1, sizeof *t);
-    if (t == NULL) {
-        reply_no_memory(r->call);
-        return;
-    }
-    t->call = r->call;
-    t->io = r->io;
-    t->task.run = stream_step;
-    t->view = mvcc_view_pin(r->io->reader);
-    if (permit_after(r->io, &who) != API_OK) { /* what is in this view, only who may see it reads */
-        mvcc_view_unpin(t->view);
-        reply_error(r->call, API_AUTH_OLD_REVISION);
-        return;
-    }
-    t->header = header_make(r->io->server, mvcc_view_revision(t->view), 0);
-    mvcc_range_stream_init(&t->t, t->view, r->user, r->io->server->config->max_request_bytes);
-    r->io->outstanding++; /* until stream_end: the loop may not stop before */
-    stream_next(t);
-}
-
-void kv_range_stream(struct call *c, struct bytes message)
-{
-    Etcdserverpb__RangeRequest *q;
-    enum api_error err;
-    const char *text;
-
-    count_received(c, METHOD_KV_RANGE_STREAM);
-    q = range_decode(c, message);
-    if (q == NULL)
-        return;
-    err = mvcc_check_range(q);
-    if (err != API_OK) {
-        reply_error(c, err);
-        return;
-    }
-    text = mvcc_check_range_stream(q);
-    if (text != NULL) {
-        call_finish(c, GRPC_UNIMPLEMENTED, text);
-        return;
-    }
-    OTEL(c, range, q, true);
-    read_when(c, q->serializable, q, stream_run);
 }

@@ -1,7 +1,8 @@
 /* kv_read.h -- reads on their way from their request to their answer: what ranges, transactions
  * that only read and the look for a leader have in common.  Private to edge/server.
  *
- *      run --> kv_read_begin --> its own beginning, on x->view --> kv_read_go_on ... end --> answer
+ *      run --> kv_read_begin --> its own beginning, on x->view --> long_read_go_on ... end -->
+ * answer
  *
  * What is not ready at once goes on in slices (long_read.h), and `end` comes later; so a read lives
  * in the arena of its call, of which it is the user, under way and while its answer is made.
@@ -28,10 +29,6 @@ static inline struct kv_read *kv_read_of(struct long_read *r)
 
 /* From now on it reads, on a view that it pins.  x->slices.step and .end are the caller's. */
 void kv_read_begin(struct kv_read *x, struct req *r);
-
-/* It is begun, and so much is ahead: goes on at once, and in slices when that does not do.  A list
- * may come to hold what SERVER_SORT_BYTES_MAX allows. */
-void kv_read_go_on(struct kv_read *x, const struct mvcc_range_ahead *ahead);
 
 /* It is ready, and makes a list: what it holds until its answer has left, counted in
  * io->sorted_bytes, from which whoever makes the answer takes it again. */

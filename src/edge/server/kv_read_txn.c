@@ -70,7 +70,7 @@ static void txn_go_on(struct txn_read *x)
         return;
     }
     mvcc_txn_read_ahead(x->txn, &ahead);
-    kv_read_go_on(&x->read, &ahead);
+    long_read_go_on(&x->read.slices, &ahead);
 }
 
 static void txn_run(struct req *r)

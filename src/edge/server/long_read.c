@@ -97,7 +97,7 @@ bool long_read_has_room(const struct long_read *r)
 /* Its list has become longer than was thought. */
 static void bytes_known(struct long_read *r)
 {
-    uint64_t used = call_arena(r->call)->used_bytes;
+    uint64_t used = r->arena->used_bytes;
 
     if (r->bytes == 0 || used <= r->bytes)
         return;
@@ -214,10 +214,38 @@ void long_read_run(struct long_read *r)
     }
     r->under_way = false;
     r->begun = false;
-    r->held_bytes = r->bytes == 0 ? 0 : call_arena(r->call)->used_bytes;
+    r->held_bytes = r->bytes == 0 ? 0 : r->arena->used_bytes;
     r->io->outstanding++; /* the loop may not stop before: I3 */
     call_set_user(r->call, r);
     call_on_cancel(r->call, canceled);
     wait_begins(r);
     begin_waiting(r->io);
+}
+
+/* What is not known counts as long: the little that there is of it is done at once. */
+static enum long_read_kind kind_of(const struct mvcc_range_ahead *ahead)
+{
+    if (ahead->keys <= SERVER_READ_SHORT_KEYS && !ahead->guessed)
+        return LONG_READ_SHORT;
+    return ahead->bytes == 0 ? LONG_READ_WALK : LONG_READ_LIST;
+}
+
+void long_read_go_on(struct long_read *r, const struct mvcc_range_ahead *ahead)
+{
+    bool ready = false;
+    int rc = 0;
+
+    r->kind = kind_of(ahead);
+    r->units = ahead->units;
+    r->bytes = ahead->bytes;
+    if (r->bytes != 0)
+        r->arena->bytes_max = SERVER_SORT_BYTES_MAX;
+    if (!long_read_has_room(r))
+        rc = ERR_NOMEM;
+    if (rc == 0)
+        rc = r->step(r, long_read_at_once(r), &ready);
+    if (rc != 0 || ready)
+        r->end(r, rc);
+    else
+        long_read_run(r);
 }

@@ -46,6 +46,7 @@ struct long_read {
     struct list line; /* of the first of them: in waiting[kind]; else empty */
     struct io *io;
     struct call *call;
+    struct arena *arena; /* of its list */
     enum long_read_kind kind;
     uint64_t units;      /* of work that are ahead, about */
     uint64_t bytes;      /* that its list may come to hold, or holds if that is more; 0: none */
@@ -75,6 +76,11 @@ bool long_read_has_room(const struct long_read *r);
 
 /* For how many units it may be stepped before long_read_run; 0: others wait already. */
 uint64_t long_read_at_once(const struct long_read *r);
+
+/* It is begun, and so much is ahead: goes on at once, and by and by when that does not do.  A list
+ * may come to hold what SERVER_SORT_BYTES_MAX allows. */
+struct mvcc_range_ahead;
+void long_read_go_on(struct long_read *r, const struct mvcc_range_ahead *ahead);
 
 /* Steps it by and by.  `end` comes once, perhaps before this returns; until then call_user is
  * the read, and call_on_cancel is taken. */

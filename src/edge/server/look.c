@@ -52,7 +52,9 @@ void look_begin(struct look *l, struct call *c, const Etcdserverpb__RangeRequest
     int rc;
 
     *l = (struct look){
-        .slices = {.io = io, .call = c, .step = step, .end = end}, .request = *q, .looked = looked};
+        .slices = {.io = io, .call = c, .arena = &l->arena, .step = step, .end = end},
+        .request = *q,
+        .looked = looked};
     arena_init(&l->arena, LOOK_BYTES_MAX);
     l->view = mvcc_view_pin(io->reader);
     rc = mvcc_range_begin(l->view, &l->request, &l->arena, NULL, &l->range);

@@ -125,7 +125,15 @@ void req_message_done(struct req *r)
 
 /* ---- results of the store ---- */
 
-static void sorted_release(struct io *io, size_t n)
+void sorted_take(struct io *io, size_t n)
+{
+    if (n == 0)
+        return;
+    io->sorted_bytes += n;
+    metric_add(io->server->m.sorted_bytes, (int64_t) n);
+}
+
+void sorted_release(struct io *io, size_t n)
 {
     if (n == 0)
         return;

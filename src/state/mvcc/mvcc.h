@@ -292,24 +292,32 @@ void mvcc_txn_read_ahead(const struct mvcc_txn_read *x, struct mvcc_range_ahead 
 const struct mvcc_txn_result *mvcc_txn_read_result(const struct mvcc_txn_read *x);
 
 /* RangeStream: chunks of a growing number of keys, all at the revision of the first.  The view
- * stays pinned from first to last.  *ret_last says that this chunk carries header, more and count;
- * the others carry kvs alone.  Chunks aim at max_request_bytes, whatever it is (0: few keys each).
- * The request is borrowed as long, each chunk is in the arena it was made in.  Errors as of
- * mvcc_range; after the last chunk mvcc_range_stream_next is not called again. */
+ * stays pinned from first to last.  A chunk is begun in an arena of its own, stepped until it is
+ * ready, as a range is, and taken: *ret_last says that it carries header, more and count; the
+ * others carry kvs alone.  Chunks aim at max_request_bytes, whatever it is (0: few keys each).
+ * The request is borrowed as long.  Errors as of mvcc_range_begin and mvcc_range_step; after one,
+ * and after the last chunk, nothing but mvcc_range_stream_init is called. */
 struct mvcc_range_stream {
     const struct mvcc_view *view;
     const Etcdserverpb__RangeRequest *request;
     Etcdserverpb__RangeRequest next;
+    Etcdserverpb__RangeRequest sort;
     uint64_t max_request_bytes;
     int64_t chunk_limit;
     int64_t sent;
     uint64_t last_chunk_bytes;
     bool done;
+    struct arena *arena; /* of the chunk under way */
+    struct mvcc_range *chunk;
+    struct mvcc_range *sorted; /* its keys in another order; NULL: not yet, or not wanted */
 };
 void mvcc_range_stream_init(struct mvcc_range_stream *t, const struct mvcc_view *v,
                             const Etcdserverpb__RangeRequest *r, uint64_t max_request_bytes);
-NODISCARD int mvcc_range_stream_next(struct mvcc_range_stream *t, struct arena *a,
-                                     struct mvcc_range **ret, bool *ret_last);
+NODISCARD int mvcc_range_stream_begin(struct mvcc_range_stream *t, struct arena *a);
+NODISCARD int mvcc_range_stream_step(struct mvcc_range_stream *t, uint64_t units, bool *ret_ready);
+/* What is ahead of a chunk that was begun and not stepped yet. */
+void mvcc_range_stream_ahead(const struct mvcc_range_stream *t, struct mvcc_range_ahead *ret);
+struct mvcc_range *mvcc_range_stream_chunk(struct mvcc_range_stream *t, bool *ret_last);
 
 /* ---- compaction ---- */
 

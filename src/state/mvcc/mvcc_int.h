@@ -289,6 +289,10 @@ struct mvcc_range {
     struct trace_steps *trace;
     uint64_t measured; /* KeyValues */
     size_t longest;    /* of them */
+    /* For range_stream.c: */
+    uint64_t count_most;            /* not 0: no more than so many are counted one by one */
+    bool finds_behind;              /* of what the limit leaves out, the first key is wanted, */
+    const struct key_entry *behind; /* and this is it */
 };
 
 /* Begins a range; single keys are ready then.  All else is done in steps. */

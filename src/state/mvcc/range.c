@@ -126,6 +126,22 @@ static void measure_walk(struct mvcc_range *g, uint64_t *units)
     g->measured = n;
 }
 
+/* The walk stands behind the last one that was measured.  False: it goes on later. */
+static bool find_behind(struct mvcc_range *g, uint64_t *units)
+{
+    struct range_ref ref;
+
+    if (!g->info.more)
+        return true;
+    ASSERT(g->source == RANGE_WALK);
+    if (range_walk_next(g, units, &ref) != RANGE_WALK_KEY) {
+        ASSERT(*units == 0);
+        return false;
+    }
+    g->behind = ref.entry;
+    return true;
+}
+
 /* The cursor over the records. */
 static int measure_begin(struct mvcc_range *g)
 {
@@ -157,7 +173,7 @@ static int measure(struct mvcc_range *g, uint64_t *units)
         measure_walk(g, units);
     else
         measure_refs(g, units);
-    if (g->measured < g->info.kvs_n)
+    if (g->measured < g->info.kvs_n || (g->finds_behind && !find_behind(g, units)))
         return 0;
     trace_step(g->trace, g->source == RANGE_REFS ? TRACE_RECORDS : range_index_step(g));
     return get_ready(g);
@@ -197,14 +213,19 @@ static int counted(struct mvcc_range *g)
     return measure_begin(g);
 }
 
+static bool counted_enough(const struct mvcc_range *g)
+{
+    return g->count_most != 0 && (uint64_t) g->info.count == g->count_most;
+}
+
 static int count(struct mvcc_range *g, uint64_t *units)
 {
+    enum range_walked w = RANGE_WALK_KEY;
     struct range_ref ref;
-    enum range_walked w;
 
-    while ((w = range_walk_next(g, units, &ref)) == RANGE_WALK_KEY)
+    while (!counted_enough(g) && (w = range_walk_next(g, units, &ref)) == RANGE_WALK_KEY)
         g->info.count++;
-    return w == RANGE_WALK_END ? counted(g) : 0;
+    return w == RANGE_WALK_PAUSE ? 0 : counted(g);
 }
 
 static int sort_list(struct mvcc_range *g, uint64_t *units)
@@ -340,6 +361,8 @@ void mvcc_range_ahead(const struct mvcc_range *g, struct mvcc_range_ahead *ret)
     }
     ret->guessed = !range_newest(g);
     ret->keys = ret->guessed ? range_live_keys(&g->state, &g->keys) : (uint64_t) g->info.count;
+    if (g->count_most != 0)
+        ret->keys = MIN(ret->keys, g->count_most);
     ret->units = 2 * ret->keys;
     if (g->list != NULL) {
         ret->bytes = range_list_bytes(g, MAX(ret->keys, (uint64_t) 1));

@@ -102,6 +102,9 @@ bool range_passes(const struct mvcc_range *g, const struct range_ref *ref);
 uint64_t range_list_bytes(const struct mvcc_range *g, uint64_t keys);
 /* What it costs, about. */
 uint64_t range_list_units(const struct mvcc_range *g, uint64_t keys);
+/* A list of `keys` keys comes to what is ahead. */
+void range_list_ahead(const Etcdserverpb__RangeRequest *r, uint64_t keys,
+                      struct mvcc_range_ahead *ret);
 
 static inline const struct range_ref *range_list_at(const struct mvcc_range *g, uint64_t i)
 {

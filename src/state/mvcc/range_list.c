@@ -305,3 +305,13 @@ uint64_t range_list_units(const struct mvcc_range *g, uint64_t keys)
         each += 64 - (uint64_t) __builtin_clzll(keys | 1); /* comparisons: log2 */
     return keys * each;
 }
+
+void range_list_ahead(const range_request *r, uint64_t keys, struct mvcc_range_ahead *ret)
+{
+    struct range_list plan = {.most = 0};
+    struct mvcc_range g = {.list = &plan};
+
+    range_list_plan(r, &plan);
+    ret->bytes += range_list_bytes(&g, keys);
+    ret->units += range_list_units(&g, keys);
+}

@@ -60,6 +60,7 @@ static void ask(struct call *c, struct bytes m)
 
     f->slices.io = &io;
     f->slices.call = c;
+    f->slices.arena = call_arena(c);
     f->slices.step = step;
     f->slices.end = at_end;
     long_read_run(&f->slices);

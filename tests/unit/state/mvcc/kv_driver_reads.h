@@ -45,12 +45,27 @@ static inline void check_range_on(struct driver *d, const struct mvcc_view *v, i
     same_range(x, &want);
 }
 
+/* The next chunk of a stream, in steps of this many units. */
+static inline int stream_next(struct mvcc_range_stream *t, struct arena *a, uint64_t units,
+                              struct mvcc_range **ret, bool *ret_last)
+{
+    bool ready = false;
+    int rc = mvcc_range_stream_begin(t, a);
+
+    while (rc == 0 && !ready)
+        rc = mvcc_range_stream_step(t, units, &ready);
+    if (rc == 0)
+        *ret = mvcc_range_stream_chunk(t, ret_last);
+    return rc;
+}
+
 static inline void check_stream_on(struct driver *d, const struct mvcc_view *v, int64_t rev,
                                    int64_t compact)
 {
     Etcdserverpb__RangeRequest *r = take_range(d), plain;
     struct mvcc_range_stream t;
     struct naive_range want;
+    uint64_t units;
     bool last = false;
     size_t at = 0;
 
@@ -62,11 +77,12 @@ static inline void check_stream_on(struct driver *d, const struct mvcc_view *v, 
     want.no_lease = r->keys_only &&
                     r->sort_target != ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
     mvcc_range_stream_init(&t, v, r, take(d) * 8);
+    units = take(d) % 2 != 0 ? 1 + take(d) % 32 : UINT64_MAX;
     while (!last) {
         Etcdserverpb__RangeStreamResponse *x;
         struct naive_list chunk;
         struct mvcc_range *g;
-        int rc = mvcc_range_stream_next(&t, &d->a, &g, &last);
+        int rc = stream_next(&t, &d->a, units, &g, &last);
 
         ASSERT(rc == error_of(want.error));
         if (rc != 0)

@@ -443,6 +443,119 @@ static void given_up_in_the_middle_nothing_is_left(void **state)
     }
 }
 
+/* ---- chunks of a stream ---- */
+
+/* The next chunk, one unit at a time; returns how many. */
+static uint64_t next_chunk(struct mvcc_range_stream *t, struct mvcc_range **ret, bool *ret_last)
+{
+    uint64_t steps = 0;
+    bool ready = false;
+
+    assert_int_equal(mvcc_range_stream_begin(t, &a), 0);
+    for (; !ready; steps++)
+        assert_int_equal(mvcc_range_stream_step(t, 1, &ready), 0);
+    *ret = mvcc_range_stream_chunk(t, ret_last);
+    return steps;
+}
+
+static int64_t count_at(const range_request *r)
+{
+    range_request all = *r;
+    struct mvcc_range *g;
+
+    all.count_only = true;
+    assert_int_equal(mvcc_range(view, &all, &a, &g), 0);
+    return mvcc_range_info(g)->count;
+}
+
+static void a_chunk_looks_no_further_than_it_must(void **state)
+{
+    /* At an older revision nobody knows how many keys there are.  However many chunks there are,
+     * each key is counted and measured for one of them, and is the one behind another. */
+    range_request r = all_keys();
+    int64_t count, sent = 0;
+    struct mvcc_range_stream t;
+    struct mvcc_range *g = NULL;
+    uint64_t steps = 0;
+    bool last = false;
+
+    (void) state;
+    r.revision = middle;
+    count = count_at(&r);
+    assert_in_range(count, KEYS / 2, KEYS);
+    mvcc_range_stream_init(&t, view, &r, 0); /* 0: few keys in a chunk */
+    while (!last) {
+        steps += next_chunk(&t, &g, &last);
+        sent += (int64_t) mvcc_range_info(g)->kvs_n;
+    }
+    assert_int_equal(sent, count);
+    assert_int_equal(mvcc_range_info(g)->count, count);
+    assert_false(mvcc_range_info(g)->more);
+    assert_in_range(steps, count, 6 * KEYS);
+    arena_reset(&a);
+}
+
+static void the_last_chunk_counts_what_a_limit_cuts_off(void **state)
+{
+    range_request r = all_keys();
+    struct mvcc_range_stream t;
+    struct mvcc_range *g;
+    uint64_t steps;
+    bool last = false;
+
+    (void) state;
+    r.revision = middle;
+    r.limit = 15; /* 10 and 5 */
+    mvcc_range_stream_init(&t, view, &r, 1 << 20);
+    steps = next_chunk(&t, &g, &last);
+    assert_false(last);
+    assert_in_range(steps, 10, 100);
+    steps = next_chunk(&t, &g, &last);
+    assert_true(last);
+    assert_true(steps > KEYS / 2);
+    assert_int_equal(mvcc_range_info(g)->kvs_n, 5);
+    assert_int_equal(mvcc_range_info(g)->count, count_at(&r));
+    assert_true(mvcc_range_info(g)->more);
+    arena_reset(&a);
+}
+
+static void a_chunk_is_sorted_in_steps(void **state)
+{
+    /* What is ahead is told before: as many references as the chunk may have, not as there are
+     * keys. */
+    range_request r = all_keys();
+    struct mvcc_range_ahead ahead;
+    struct mvcc_range_stream t;
+    struct mvcc_range *g;
+    bool last = false, ready = false;
+
+    (void) state;
+    r.sort_target = ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
+    mvcc_range_stream_init(&t, view, &r, UINT64_MAX);
+    while (!last) {
+        struct bytes b, before = BYTES_EMPTY;
+        struct kv_fields f;
+        uint64_t steps = 0, n;
+
+        assert_int_equal(mvcc_range_stream_begin(&t, &a), 0);
+        mvcc_range_stream_ahead(&t, &ahead);
+        for (ready = false; !ready; steps++)
+            assert_int_equal(mvcc_range_stream_step(&t, 1, &ready), 0);
+        g = mvcc_range_stream_chunk(&t, &last);
+        n = mvcc_range_info(g)->kvs_n;
+        assert_true(steps > 2 * n); /* one that takes many units is one step all the same */
+        assert_in_range(ahead.units, steps, 2 * RANGE_RECORD_UNITS * steps);
+        assert_in_range(ahead.bytes, n * sizeof(struct range_ref),
+                        4 * n * sizeof(struct range_ref));
+        while (mvcc_range_next(g, &b)) {
+            kv_decode_stored(b, &f);
+            assert_true(bytes_cmp(before, f.value) <= 0);
+            before = f.value;
+        }
+    }
+    arena_reset(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +566,9 @@ int main(void)
         cmocka_unit_test(what_is_ahead_is_told),
         cmocka_unit_test(what_is_gone_is_ahead_as_well),
         cmocka_unit_test(given_up_in_the_middle_nothing_is_left),
+        cmocka_unit_test(a_chunk_looks_no_further_than_it_must),
+        cmocka_unit_test(the_last_chunk_counts_what_a_limit_cuts_off),
+        cmocka_unit_test(a_chunk_is_sorted_in_steps),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
