@@ -56,6 +56,7 @@ import h2_raw as h2  # noqa: E402
 GROWTH_MB, RATIO, LOGINS_RATIO = 64, 2, 1.2
 PROBE_VALUE = b'p' * 64
 KEYS, VALUE_BYTES = 500, 2048
+MANY = 100_000  # small ones, where an attack is about their number
 LARGE = wire.prefix(b'big/')  # a megabyte
 LOGINS = 10000
 SEND_BYTES, RECV_BYTES = 16 << 10, 64 << 10  # by attackers, with one system call
@@ -220,6 +221,8 @@ def logins(port):
 GZIP = h2.field('grpc-encoding', 'gzip')
 COUNT = wire.prefix(b'big/', count_only=True)
 SORTED = LARGE + wire.field(5, 2) + wire.field(6, 4)  # descending, by value
+OLD = wire.prefix(b'many/') + wire.field(4, MANY)  # not the newest revision
+BY_VALUE = wire.prefix(b'many/') + wire.field(6, 4)  # chunk by chunk
 PUT = wire.put(b'flood', b'f' * 100)
 SMALL = wire.field(1, b'probe')
 
@@ -229,6 +232,8 @@ ATTACKS = {
     'large ranges': (calls_at_once(abuse.RANGE, LARGE, 250), 4),
     'large ranges, gzip': (calls_at_once(abuse.RANGE, LARGE, 100, GZIP), 2),
     'sorted ranges': (calls_at_once(abuse.RANGE, SORTED, 250), 2),
+    'old streams': (calls_at_once(abuse.RANGE_STREAM, OLD, 20), 2),
+    'sorted streams': (calls_at_once(abuse.RANGE_STREAM, BY_VALUE, 20), 2),
     'counts': (calls_at_once(abuse.RANGE, COUNT, 4000), 2),
     'small ranges': (calls_at_once(abuse.RANGE, SMALL, 4000), 2),
     'puts': (calls_at_once(abuse.PUT, PUT, 2000), 2),
@@ -244,7 +249,7 @@ ATTACKS = {
     'handshakes': (handshakes, 2),
     'logins': (logins, 2),
 }
-OVER_TLS, WITH_USERS = {'hellos', 'handshakes'}, {'logins'}
+OVER_TLS, WITH_USERS, OF_MANY_KEYS = {'hellos', 'handshakes'}, {'logins'}, {'old streams', 'sorted streams'}
 
 
 class Bitwise(socket.socket):
@@ -339,12 +344,18 @@ def enable_users(s):
     return wire.pick(s.call('Auth/Authenticate', wire.field(1, b'root') + wire.field(2, PASSWORD)), 2).decode()
 
 
+def fill(s, name):
+    if name in OF_MANY_KEYS:  # first: they are what there is at revision MANY
+        load.put_all(s, load.numbered(b'many/', MANY, 20))
+    load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
+
+
 def measure(name, program, a, folder):
     """Rounds of rest and of attack, A B B A ...; a row of the table."""
     phases = {False: [], True: []}
     fn, processes = ATTACKS[name]
     with server.Server(program, folder, tls=name in OVER_TLS) as s:
-        load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
+        fill(s, name)
         with Calm() as calm, Others(s, folder, enable_users(s) if name in WITH_USERS else None) as others:
             if a.apart:
                 for pid in (s.p.pid, *(p.pid for p in others.running)):
@@ -384,7 +395,7 @@ def measure_turns(name, a, folder):
     preloaded = Preloaded(a.program, folder)
     preloaded.file.unlink(missing_ok=True)
     with server.Server(str(preloaded.program), folder, tls=name in OVER_TLS) as s:
-        load.put_all(s, load.numbered(b'big/', KEYS, VALUE_BYTES))
+        fill(s, name)
         with Others(s, folder, enable_users(s) if name in WITH_USERS else None), attacking(*ATTACKS[name], s.port):
             time.sleep(WARM_S)
             before = len(preloaded.microseconds())
