@@ -174,7 +174,7 @@ def test_a_watcher_misses_nothing(new_cluster, ketch_bin, tmp_path):
         away.wait_for(lambda: len(watch.seen) == 100)
         away.process.send_signal(signal.SIGSTOP)
         begin = time.monotonic()
-        put_until_log_is_gone(c.members[0], b'x' * 150_000)  # far more than sockets and queues hold
+        put_until_log_is_gone(c.members[0], b'x' * 250_000)  # 75 MB, far more than sockets (32 MB on some machines) and queues hold
         time.sleep(max(0, SILENCE_SECONDS - (time.monotonic() - begin)))
         away.process.send_signal(signal.SIGCONT)
         revision = c.agree()
