@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -73,7 +74,13 @@ def load(server, n, size):
     value = b'v' * size
     c.call_many('KV/Put', (wire.put(b'%08d' % i, value) for i in range(n)))
     c.close()
-    time.sleep(0.5)  # the last batch goes to the file, its memory back
+    server.wait_for(lambda: in_the_file(server) > n * size)  # the last batch, too, whose memory goes back then
+    time.sleep(0.5)
+
+
+def in_the_file(server):
+    with urllib.request.urlopen(f'http://{server.endpoint}/metrics', timeout=30) as r:
+        return float(re.search(r'^etcd_mvcc_db_total_size_in_use_in_bytes (\S+)$', r.read().decode(), re.M)[1])
 
 
 def ask(c, message):

@@ -107,6 +107,10 @@ class Runner:
         out, err = p.communicate(timeout=60)
         return p.returncode, out, err
 
+    def wait_for_storage_version(self):
+        """Which a member writes some time after its start."""
+        self.server.wait_for(lambda: '"storageVersion"' in self.server.ctl('endpoint', 'status', '-w', 'json'))
+
     def wait_for_watchers(self, n):
         """Until the server has so many: a watch says nothing when it begins."""
         def are_there():
@@ -137,6 +141,7 @@ def compare(step, real_tool, got, check_status=True):
 
 def walk(runner, real_tool):
     todo = steps()
+    runner.wait_for_storage_version()
     for s in todo[:21]:
         if 'etcd-dump-db' in s.command:
             runner.copy_db()
