@@ -8,6 +8,9 @@
 #include "edge/server/auth_password.h"
 #include "raft_internal.pb-c.h"
 
+/* In the log; clients read "etcdserver:" there. */
+#define AUTH_FAILED_TEXT "auth: authentication failed, invalid user ID or password"
+
 static void login_check(struct req *r);
 
 static void login_reply(struct password_call *p, const char *token)
@@ -82,10 +85,12 @@ static void new_letters(struct server *s, char ret[AUTH_TOKEN_LETTERS + 1])
 
 static void login_refused(struct password_call *p, enum api_error why)
 {
+    const char *text = why == API_AUTH_FAILED ? AUTH_FAILED_TEXT : api_error_text(why);
+
     password_wipe(p->password);
     if (why != API_AUTH_NOT_ENABLED)
         LOG_WARN(p->io->server->log, "invalid authentication was requested", F_STR("user", p->name),
-                 F_STR("error", api_error_text(why)));
+                 F_STR("error", text));
     reply_error(p->call, why);
 }
 
@@ -105,6 +110,7 @@ static void compared(struct auth_job *j)
     if (p == NULL)
         return;
     if (!p->ok) {
+        LOG_INFO(p->io->server->log, "invalid password", F_STR("user-name", p->name));
         login_refused(p, API_AUTH_FAILED);
         return;
     }

@@ -1,8 +1,10 @@
 #include "edge/server/permit.h"
 
 #include "edge/server/token.h"
+#include "sys/digest.h"
 
 #define BEARER "Bearer "
+#define FINGERPRINT_DIGITS 12 /* etcd's */
 
 _Static_assert(SERVER_IO_THREADS_MAX <= TOKEN_THREADS_MAX, "each I/O thread knows tokens");
 
@@ -59,6 +61,19 @@ static bool by_signed_token(struct io *io, struct bytes token, struct arena *mem
            keep_name(mem, user, ret);
 }
 
+/* Enough of the token's SHA-256 to find the same one again, and nothing of the token. */
+static void log_invalid(struct call *c, struct bytes token)
+{
+    uint8_t digest[SHA256_BYTES];
+    char text[FINGERPRINT_DIGITS + 1];
+
+    sha256(token.p, token.n, digest);
+    for (size_t i = 0; i < FINGERPRINT_DIGITS / 2; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    LOG_WARN(call_io(c)->server->log, "invalid auth token", F_STR("token-fingerprint", text),
+             F_STR("remote-addr", call_peer(c)));
+}
+
 static enum api_error by_token(struct call *c, struct bytes token, struct arena *mem,
                                struct auth_who *ret)
 {
@@ -69,7 +84,7 @@ static enum api_error by_token(struct call *c, struct bytes token, struct arena 
     if (ok)
         return API_OK;
     *ret = (struct auth_who){0};
-    LOG_WARN(io->server->log, "invalid auth token", F_STR("remote-addr", call_peer(c)));
+    log_invalid(c, token);
     return API_INVALID_AUTH_TOKEN;
 }
 

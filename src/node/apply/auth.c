@@ -5,6 +5,7 @@
  * users and leases, so that every member comes to the same answer.  What it refuses counts as
  * applied all the same.
  */
+#include "node/apply/auth_lines.h"
 #include "node/open.h"
 #include "sys/password.h"
 
@@ -316,6 +317,19 @@ static bool change(struct auth_store *a, const Request *r, enum api_error *ret)
     return true;
 }
 
+static bool changed(struct node *n, const Request *r, enum api_error *ret)
+{
+    struct auth_lines lines;
+    bool mine;
+
+    if (!needs_admin(r))
+        return false;
+    auth_lines_begin(n, r, &lines);
+    mine = change(n->apply.auth, r, ret);
+    auth_lines_end(n, r, mine ? *ret : API_OK, &lines);
+    return mine;
+}
+
 static bool question(struct node *n, const Request *r, struct node_request *w, enum api_error *ret)
 {
     *ret = API_OK;
@@ -340,7 +354,7 @@ bool node__apply_auth(struct node *n, const Request *r, struct node_request *w)
 {
     enum api_error err;
 
-    if (!change(n->apply.auth, r, &err) && !question(n, r, w, &err))
+    if (!changed(n, r, &err) && !question(n, r, w, &err))
         return false;
     if (err != API_OK)
         node__apply_refuse(n, w, err);
