@@ -30,19 +30,22 @@ static void answers_done(struct answers *a)
     mem_free(a->replies);
 }
 
-/* Asks one endpoint; NULL when it did not answer, with the complaint on stderr. */
-static struct ketch_reply *ask(struct ctl *ctl, const char *endpoint, enum ketch_method m,
-                               const ProtobufCMessage *req, const char *what)
+/* Asks one endpoint; *ret is NULL when it did not answer, with the complaint on stderr.  A status
+ * other than CTL_OK ends the command: there is no client for it, or its login was refused. */
+static int ask(struct ctl *ctl, const char *endpoint, enum ketch_method m,
+               const ProtobufCMessage *req, const char *what, struct ketch_reply **ret)
 {
-    struct ketch_client *c = NULL;
-    struct ketch_reply *reply = NULL;
+    struct ketch_client *c;
+    int status = ctl_connect(ctl, &endpoint, 1, NULL, &c);
 
-    if (ctl_connect(ctl, &endpoint, 1, NULL, &c) == CTL_OK &&
-        ketch_invoke(c, m, req, ctl_timeout_ms(ctl->call), &reply, &ctl->error) != KETCH_OK)
+    *ret = NULL;
+    if (status != CTL_OK)
+        return status;
+    if (ketch_invoke(c, m, req, ctl_timeout_ms(ctl->call), ret, &ctl->error) != KETCH_OK)
         fprintf(stderr, "Failed to get the %s of endpoint %s (%s)\n", what, endpoint,
                 ctl->error.text);
     ketch_close(c);
-    return reply;
+    return CTL_OK;
 }
 
 static int status_run(struct cli_call *call)
@@ -58,8 +61,9 @@ static int status_run(struct cli_call *call)
     a.replies = xmem_calloc(a.endpoint_count + 1, sizeof(*a.replies));
     list = xmem_calloc(a.endpoint_count + 1, sizeof(*list));
     for (size_t i = 0; status == CTL_OK && i < a.endpoint_count; i++) {
-        struct ketch_reply *r = ask(&ctl, a.endpoints[i], KETCH_METHOD_status, &req.base, "status");
+        struct ketch_reply *r;
 
+        status = ask(&ctl, a.endpoints[i], KETCH_METHOD_status, &req.base, "status", &r);
         if (r == NULL) {
             a.status = CTL_ERROR;
             continue;
@@ -91,8 +95,9 @@ static int hash_kv_run(struct cli_call *call)
     a.replies = xmem_calloc(a.endpoint_count + 1, sizeof(*a.replies));
     list = xmem_calloc(a.endpoint_count + 1, sizeof(*list));
     for (size_t i = 0; status == CTL_OK && i < a.endpoint_count; i++) {
-        struct ketch_reply *r = ask(&ctl, a.endpoints[i], KETCH_METHOD_hash_kv, &req.base, "hash");
+        struct ketch_reply *r;
 
+        status = ask(&ctl, a.endpoints[i], KETCH_METHOD_hash_kv, &req.base, "hash", &r);
         if (r == NULL) {
             last = ctl.error;
             continue;
@@ -201,7 +206,7 @@ static void check_start(struct checks *all, struct check *k, const char *endpoin
     buf_init(&k->took, 64);
     buf_init(&k->error, CLI_PAGE_BYTES_MAX);
     req.key = (ProtobufCBinaryData){strlen(key), (uint8_t *) key};
-    if (ctl_connect(all->ctl, &endpoint, 1, share, &k->client) == CTL_OK &&
+    if (ctl_try_connect(all->ctl, endpoint, share, &k->client) == CTL_OK &&
         ketch_start(k->client, KETCH_METHOD_range, &req.base, all->timeout_ms, on_health_read, k) !=
             NULL)
         return;

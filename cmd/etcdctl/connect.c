@@ -75,8 +75,9 @@ static int64_t duration_ms(const struct cli_call *call, const char *flag)
     return cli_int(call, flag) / NS_PER_MS;
 }
 
-int ctl_connect_to(struct ctl *ctl, const struct ctl_target *t, struct ketch_client *share,
-                   struct ketch_client **ret)
+/* ctl->error says why not. */
+static int try_connect(struct ctl *ctl, const struct ctl_target *t, struct ketch_client *share,
+                       struct ketch_client **ret)
 {
     const struct cli_call *call = ctl->call;
     struct ketch_options o = {
@@ -95,12 +96,30 @@ int ctl_connect_to(struct ctl *ctl, const struct ctl_target *t, struct ketch_cli
 
     *ret = NULL;
     if (ketch_open(&o, ret, &ctl->error) != KETCH_OK)
-        return ctl_fail(ctl, CTL_BAD_CONNECTION);
+        return CTL_BAD_CONNECTION;
     if (ketch_login(*ret, t->user, t->password, MAX(o.dial_timeout_ms, 1), &ctl->error) == KETCH_OK)
         return CTL_OK;
     ketch_close(*ret);
     *ret = NULL;
-    return ctl_fail(ctl, CTL_BAD_CONNECTION);
+    return CTL_BAD_CONNECTION;
+}
+
+int ctl_connect_to(struct ctl *ctl, const struct ctl_target *t, struct ketch_client *share,
+                   struct ketch_client **ret)
+{
+    int status = try_connect(ctl, t, share, ret);
+
+    return status == CTL_OK ? status : ctl_fail(ctl, status);
+}
+
+int ctl_try_connect(struct ctl *ctl, const char *endpoint, struct ketch_client *share,
+                    struct ketch_client **ret)
+{
+    struct ctl_target t = *global_target(ctl);
+
+    t.endpoints = &endpoint;
+    t.endpoint_count = 1;
+    return try_connect(ctl, &t, share, ret);
 }
 
 int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n, struct ketch_client *share,
@@ -147,7 +166,7 @@ static int member_endpoints(struct ctl *ctl, const char *const **ret, size_t *re
     *ret = list;
     status = ctl_connect(ctl, ctl->endpoints, ctl->endpoint_count, NULL, &ctl->client);
     if (status != CTL_OK)
-        return status;
+        return CTL_ERROR; /* etcdctl's status where it is the list that fails */
     req.linearizable = true;
     if (ketch_member_list(ctl->client, &req, ctl_timeout_ms(ctl->call), &reply, &resp,
                           &ctl->error) != KETCH_OK)

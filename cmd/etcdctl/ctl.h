@@ -64,6 +64,9 @@ NODISCARD int ctl_open_client(struct ctl *ctl);
 /* A client of these endpoints, logged in.  `share`: NULL, or whose loop it uses. */
 NODISCARD int ctl_connect(struct ctl *ctl, const char *const *endpoints, size_t n,
                           struct ketch_client *share, struct ketch_client **ret);
+/* Likewise, of one endpoint, and nothing is printed: ctl->error says why not. */
+NODISCARD int ctl_try_connect(struct ctl *ctl, const char *endpoint, struct ketch_client *share,
+                              struct ketch_client **ret);
 
 /* Completes what flags said: whether TLS is asked for, NAME[:PASSWORD] taken apart, the password
  * asked for with `prompt` when there is none.  Lives in ctl's arena; endpoints are added by the

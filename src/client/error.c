@@ -1,6 +1,9 @@
 /* error.c -- statuses in the words of etcd's client, and decoded replies. */
 #include "client/client_int.h"
 
+/* Of the errors that etcd's client has by name, and shows without their code. */
+#define ETCD_PREFIX "etcdserver: "
+
 void client__error(struct ketch_error *e, int code, const char *fmt, ...)
 {
     va_list ap;
@@ -29,13 +32,21 @@ void client__status_text(char *out, size_t out_bytes, int code, struct bytes mes
              (int) MIN(message.n, out_bytes), message.n == 0 ? "" : (const char *) message.p);
 }
 
+static bool has_a_name(struct bytes message)
+{
+    size_t n = sizeof ETCD_PREFIX - 1;
+
+    return message.n > n && memcmp(message.p, ETCD_PREFIX, n) == 0 &&
+           api_error_find(message) != API_OK;
+}
+
 void client__status(struct ketch_error *e, int code, struct bytes message)
 {
     ASSERT(code != KETCH_OK);
     if (e == NULL)
         return;
     e->code = code;
-    if (api_error_find(message) != API_OK)
+    if (has_a_name(message))
         snprintf(e->text, sizeof(e->text), "%.*s", (int) message.n, (const char *) message.p);
     else if (code == KETCH_DEADLINE_EXCEEDED)
         snprintf(e->text, sizeof(e->text), "context deadline exceeded");

@@ -181,6 +181,32 @@ def test_login(ctl):
     assert ctl('--user', 'root:bad', 'get', 'k') == 'k\nv\n'
 
 
+def test_refused_logins_of_endpoint_commands(ctl):
+    """One line and the status of a bad connection; of a check of health it is the endpoint's error; --cluster fails by its list."""
+    ctl('user', 'add', 'root:rootpw')
+    ctl('user', 'grant-role', 'root', 'root')
+    ctl('auth', 'enable')
+    line = 'Error: etcdserver: authentication failed, invalid user ID or password\n'
+    bad = '--user', 'root:bad'
+    for command in 'status', 'hashkv':
+        ctl.fails(2, line, *bad, 'endpoint', command)
+    r = ctl.run(*bad, 'endpoint', 'health')
+    assert r.status == 1 and r.err.count('Error: ') == 1 and 'is unhealthy' in r.out + r.err, r
+    for command in (('endpoint', 'status'), ('endpoint', 'health'), ('defrag',)):
+        ctl.fails(1, line, *bad, *command, '--cluster')
+
+
+def test_errors_without_a_name_keep_their_code(ctl):
+    """What etcd's client does not have by name is shown as grpc has it."""
+    unknown = 'Error: rpc error: code = Unknown desc = '
+    ctl.fails(1, unknown + 'bcrypt: password length exceeds 72 bytes\n', 'user', 'add', 'q:' + 'x' * 73)
+    ctl('user', 'add', 'root:rootpw')
+    ctl('user', 'grant-role', 'root', 'root')
+    ctl('user', 'add', 'n', '--no-password')
+    ctl('auth', 'enable')
+    ctl.fails(2, unknown + 'auth: authentication failed, password was given for no password user\n', '--user', 'n:x', 'get', 'a')
+
+
 def test_long_running_commands_log_in(ctl, tmp_path):
     """watch, lock, elect, keep-alive and snapshot carry the token on their streams."""
     ctl('user', 'add', 'root:rootpw')
