@@ -344,6 +344,23 @@ def test_users(pair):
     assert seen[0] == seen[1]
 
 
+def test_a_stream_that_is_refused(start_server, tmp_path):
+    """Before its first message: the status of the error, and a line of the stream, in which a real 3.7.1 says it, too."""
+    with start_server(tmp_path / 'data', '--bcrypt-cost', '4') as s:
+        g = Gateway(s)
+        for step in AUTH:
+            g.step(*step)
+        for path, token, status, code, text in (('/v3/lease/keepalive', None, 400, 3, 'user name is empty'),
+                                                ('/v3/maintenance/snapshot', 'x.1', 401, 16, 'invalid auth token')):
+            r = g.open(path, '{}', headers={'Authorization': token} if token else {})
+            assert (r.status, r.getheader('Content-Type'), r.getheader('Grpc-Metadata-Content-Type')) == (
+                status, 'application/json', None)
+            body = r.read()
+            assert body.endswith(b'\n') and json.loads(body) == {'error': {'code': code, 'message': 'etcdserver: ' + text}}
+        r = g.open('/v3/cluster/member/update', '{"ID":4}', headers={})  # who asks comes before what for
+        assert json.loads(r.read())['message'] == 'etcdserver: user name is empty'
+
+
 def test_websocket(pair):
     """Watch over a WebSocket: requests as messages, cut anywhere, each line of the answer a message; as a real etcd does."""
     ours, theirs, _ = pair

@@ -134,6 +134,7 @@ static void update(struct call *c, struct bytes message)
 
     count_received(c, METHOD_MEMBER_UPDATE);
     if (!REQUEST_DECODE(c, etcdserverpb__member_update_request, message, &q) ||
+        !permitted(c, permit_admin(c)) || /* before the URLs, of which etcd checks none here */
         !take_urls(c, q->peerurls, q->n_peerurls, &ch.member.peer_urls))
         return;
     ch.member.id = q->id;

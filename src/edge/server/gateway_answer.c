@@ -162,16 +162,16 @@ static void message_end(struct gate *g)
 }
 
 /* An answer that is all there, with its length. */
-static void respond_whole(struct gate *g)
+static void respond_whole(struct gate *g, int status)
 {
     struct http_field f[PAGE_FIELDS_MAX];
     struct http_req *r = g->http;
-    size_t n = head_fields(r, g->server, true, f);
+    size_t n = head_fields(r, g->server, status == 200, f);
     struct buf text = g->text;
 
     buf_init(&g->text, 0);
     gate_done(g);
-    http_respond(r, 200, f, n, buf_bytes(&text));
+    http_respond(r, status, f, n, buf_bytes(&text));
     buf_done(&text);
 }
 
@@ -181,7 +181,7 @@ static void end_well(struct gate *g)
     bool unary = g->route->kind == NET_UNARY;
 
     if (unary && !g->began && g->ws == NULL) {
-        respond_whole(g);
+        respond_whole(g, 200);
         return;
     }
     if (g->ws == NULL)
@@ -191,23 +191,30 @@ static void end_well(struct gate *g)
         end_answer(g);
 }
 
-/* The call has ended with an error: before its first message that is the answer, in a stream a line
- * says so. */
-static void end_badly(struct gate *g, int code, const char *text)
+static void error_line(struct gate *g, int code, const char *text)
 {
-    if (!g->any) {
-        gate_refuse(g, code, text);
-        return;
-    }
-    if (g->route->kind == NET_UNARY) {
-        abandon(g); /* its message is not complete */
-        return;
-    }
     buf_add_str(&g->text, "{\"error\":");
     error_text(&g->text, code, text, true);
     line_end(g);
-    if (flush(g, true))
-        end_answer(g);
+}
+
+/* The call has ended with an error: before its first message that is the answer; of a stream a line
+ * says so, in either case. */
+static void end_badly(struct gate *g, int code, const char *text)
+{
+    bool unary = g->route->kind == NET_UNARY;
+
+    if (unary && !g->any)
+        gate_refuse(g, code, text);
+    else if (unary)
+        abandon(g); /* its message is not complete */
+    else {
+        error_line(g, code, text);
+        if (!g->any && g->ws == NULL)
+            respond_whole(g, http_status_of(code));
+        else if (flush(g, true))
+            end_answer(g);
+    }
 }
 
 static void ended(struct gate *g)
