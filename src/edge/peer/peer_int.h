@@ -188,14 +188,20 @@ void peer__add_remote(struct peer_server *ps, raft_id id, struct bytes urls);
 void peer__take_view(struct peer_server *ps, const struct cluster_view *v);
 void peer__free_all(struct peer_server *ps);
 void peer__unref(struct peer *p); /* any thread */
-struct http_client *peer__client(struct peer *p);
+void peer__activate(struct peer *p);
+void peer__deactivate(struct peer *p, const char *action, const char *why);
+
+/* ---- urls.c ---- */
+/* In place of those that it had; what is under way over them ends. */
+void peer__urls_set(struct peer *p, const struct cluster_strings *urls);
+bool peer__urls_same(const struct peer *p, const struct cluster_strings *urls);
+void peer__urls_free(struct peer *p);
+struct http_client *peer__client(struct peer *p); /* of the URL in use; NULL: it has none */
 /* NULL: this build cannot speak to such a URL. */
 struct http_client *peer__client_new(struct loop *l, const char *url, struct tls *tls,
                                      int64_t dial_timeout_ms);
 /* The URL that was in use has failed. */
 void peer__url_failed(struct peer *p, size_t url);
-void peer__activate(struct peer *p);
-void peer__deactivate(struct peer *p, const char *action, const char *why);
 
 /* ---- send.c: from the node to the wire ---- */
 void peer__transport_open(struct peer_server *ps);
