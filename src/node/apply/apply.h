@@ -82,7 +82,7 @@ struct apply_actor {
 
 int64_t node__run_apply(struct node *n, mono_ns now, wall_ms wall); /* apply.c: one turn */
 
-/* ---- entries (entry.c, request.c, auth.c, members.c) ---- */
+/* ---- entries (entry.c, request.c, alarms.c, auth.c, members.c) ---- */
 
 void node__apply_entry(struct node *n, const struct raft_entry *e, struct node_request *waiter,
                        struct apply_job *j);
@@ -93,6 +93,10 @@ void node__apply_answer(struct node *n, struct node_request *w);
 void node__apply_refuse(struct node *n, struct node_request *w, enum api_error err);
 /* A message that is to be filled in for the waiter; NULL when nobody waits, or without memory. */
 void *node__apply_reply(struct node_request *w, const ProtobufCMessageDescriptor *d);
+
+void node__apply_alarm(struct node *n, const Etcdserverpb__AlarmRequest *r, struct node_request *w);
+/* Proposes the alarm of a full quota; `then` (may be NULL) is refused behind it. */
+void node__raise_nospace(struct node *n, struct node_request *then);
 
 /* API_OK, or why the entry may not be executed; every member comes to the same. */
 enum api_error node__auth_refuses(struct node *n, const Etcdserverpb__InternalRaftRequest *r);
@@ -135,13 +139,14 @@ void node__later_run(struct node *n);
 
 void node__apply_monitor(struct node *n);
 void node__apply_background(struct node *n);
-int64_t node__apply_next_due(struct node *n); /* ns; negative: when woken */
+int64_t node__apply_next_due(struct node *n);   /* ns; negative: when woken */
+void node__attributes_restored(struct node *n); /* the membership comes from a snapshot */
+
+/* ---- to the store actor and back (to_store.c) ---- */
+
 void node__apply_to_store(struct node *n, struct store_job *j);
 void node__apply_hand_over(struct node *n);
 void node__apply_store_done(struct node *n);
-void node__attributes_restored(struct node *n); /* the membership comes from a snapshot */
-/* Proposes the alarm of a full quota; `then` (may be NULL) is refused behind it. */
-void node__raise_nospace(struct node *n, struct node_request *then);
 
 /* ---- releases (versions.c) ---- */
 
