@@ -40,6 +40,10 @@ void history__give(struct history_call *c, struct history_want *w, struct histor
 void history__close(struct history_call *c, struct history_want *w, enum history_end end,
                     int64_t next_rev);
 
+/* history_walk.c: serves all wants that are open from the records of revision `from` on, and closes
+ * them. */
+int history__walk(struct history_call *c, int64_t from);
+
 /* Work is counted in steps from one key to the next in the index. */
 #define HISTORY_RECORD_COST 5   /* to walk over a record in order */
 #define HISTORY_FETCH_COST 40   /* to read a value by its revision */
