@@ -1,14 +1,14 @@
 /* restore.c -- the index from a file: at start, and when a snapshot takes the file's place.
  *
  * Records come in order of revision, so a hash table finds the entry of each key; in the end the
- * entries are sorted and the tree is built from them.
+ * entries are sorted and the tree is built from them (restore_sort.c).
  *
  *     slots   [ hash, number ]   open addressing; a table of a million keys takes 16 MB
  *     items   [ entry, lease ]   in the order in which keys first came
  *
  * A look into the table misses the cache, so records are taken a few at a time and their places
  * in the table are asked for before the first is looked at. */
-#include "state/mvcc/mvcc_int.h"
+#include "state/mvcc/restore_int.h"
 
 #include "base/crc32c.h"
 
@@ -21,30 +21,10 @@ struct slot {
     uint32_t number; /* of the item, from 1; 0: empty */
 };
 
-struct item {
-    struct key_entry *entry;
-    int64_t lease; /* of the newest value */
-};
-
 struct ahead {
     struct store_record record;
     struct kv_fields fields;
     uint32_t hash;
-};
-
-/* A key on a lease, as long as the index is not in use. */
-struct leased {
-    int64_t lease;
-    const struct key_entry *entry;
-};
-
-struct mvcc_loaded {
-    struct index *index;
-    int64_t last_main; /* of the newest record */
-    int64_t scheduled; /* compactions: as in bucket meta */
-    int64_t finished;
-    struct leased *leased;
-    size_t leased_n;
 };
 
 struct restore {
@@ -52,7 +32,7 @@ struct restore {
     const struct store_view *view;
     struct slot *slots;
     size_t cap; /* a power of two */
-    struct item *items;
+    struct restore_item *items;
     size_t items_cap;
     size_t count;
     int64_t last_main;
@@ -97,7 +77,7 @@ static void slots_grow(struct restore *t)
     mem_free(old);
 }
 
-static struct item *item_of(struct restore *t, struct bytes key, uint32_t hash)
+static struct restore_item *item_of(struct restore *t, struct bytes key, uint32_t hash)
 {
     struct slot *s = slot_of(t, key, hash);
 
@@ -108,7 +88,7 @@ static struct item *item_of(struct restore *t, struct bytes key, uint32_t hash)
         t->items = xmem_realloc(t->items, t->items_cap * sizeof *t->items);
     }
     ASSERT(t->count < UINT32_MAX);
-    t->items[t->count] = (struct item){entry_new(t->index, key, false), 0};
+    t->items[t->count] = (struct restore_item){entry_new(t->index, key, false), 0};
     *s = (struct slot){hash, (uint32_t) ++t->count};
     return &t->items[t->count - 1];
 }
@@ -147,7 +127,7 @@ static struct key_entry *with_past(struct index *ix, struct key_entry *e)
 }
 
 /* One more revision of a key, newer than all before. */
-static void take_revision(struct restore *t, struct item *s, const struct store_record *r,
+static void take_revision(struct restore *t, struct restore_item *s, const struct store_record *r,
                           const struct kv_fields *f)
 {
     struct key_entry *e = s->entry;
@@ -222,100 +202,6 @@ static int read_records(struct restore *t, struct err *e)
     return rc;
 }
 
-/* ---- sorting ---- */
-
-/* Eight bytes of a key behind what all keys have in common: most comparisons need no more. */
-struct sort_key {
-    uint64_t head;
-    const struct item *item;
-};
-
-static int sort_key_cmp(const struct sort_key *a, const struct sort_key *b)
-{
-    if (a->head != b->head)
-        return a->head < b->head ? -1 : 1;
-    return bytes_cmp(entry_key(a->item->entry), entry_key(b->item->entry));
-}
-
-static void merge_sort(struct sort_key *v, struct sort_key *tmp, size_t n)
-{
-    size_t mid = n / 2, left = 0, right = mid, out = 0;
-
-    if (n < 2)
-        return;
-    merge_sort(v, tmp, mid);
-    merge_sort(v + mid, tmp, n - mid);
-    if (sort_key_cmp(&v[mid - 1], &v[mid]) < 0)
-        return;
-    memcpy(tmp, v, mid * sizeof *v);
-    while (left < mid && right < n)
-        v[out++] = sort_key_cmp(&tmp[left], &v[right]) < 0 ? tmp[left++] : v[right++];
-    memcpy(v + out, tmp + left, (mid - left) * sizeof *v);
-}
-
-static size_t common_prefix(struct bytes a, struct bytes b, size_t n)
-{
-    size_t i = 0;
-
-    n = MIN(n, MIN(a.n, b.n));
-    while (i < n && a.p[i] == b.p[i])
-        i++;
-    return i;
-}
-
-static uint64_t head_of(struct bytes key, size_t skip)
-{
-    uint64_t h = 0;
-
-    for (size_t i = 0; i < 8; i++)
-        h = h << 8 | (skip + i < key.n ? key.p[skip + i] : 0u);
-    return h;
-}
-
-static struct sort_key *sorted_keys(const struct restore *t)
-{
-    struct sort_key *v = xmem_alloc((t->count + 1) * sizeof *v);
-    struct sort_key *tmp = xmem_alloc((t->count / 2 + 1) * sizeof *tmp);
-    size_t skip = SIZE_MAX;
-
-    for (size_t i = 0; i < t->count; i++)
-        skip = common_prefix(entry_key(t->items[0].entry), entry_key(t->items[i].entry), skip);
-    for (size_t i = 0; i < t->count; i++)
-        v[i] = (struct sort_key){head_of(entry_key(t->items[i].entry), skip), &t->items[i]};
-    merge_sort(v, tmp, t->count);
-    mem_free(tmp);
-    return v;
-}
-
-/* Whose newest value has a lease, in order of keys. */
-static void list_leased(const struct sort_key *v, size_t n, struct mvcc_loaded *l)
-{
-    for (size_t i = 0; i < n; i++)
-        l->leased_n += v[i].item->lease != 0;
-    if (l->leased_n == 0)
-        return;
-    l->leased = xmem_alloc(l->leased_n * sizeof *l->leased);
-    l->leased_n = 0;
-    for (size_t i = 0; i < n; i++)
-        if (v[i].item->lease != 0)
-            l->leased[l->leased_n++] = (struct leased){v[i].item->lease, v[i].item->entry};
-}
-
-static void build(struct restore *t, struct mvcc_loaded *l)
-{
-    struct sort_key *v = sorted_keys(t);
-    struct key_entry **entries = xmem_alloc((t->count + 1) * sizeof *entries);
-
-    for (size_t i = 0; i < t->count; i++) {
-        ASSERT(i == 0 || sort_key_cmp(&v[i - 1], &v[i]) < 0);
-        entries[i] = v[i].item->entry;
-    }
-    index_build(t->index, entries, t->count);
-    list_leased(v, t->count, l);
-    mem_free(entries);
-    mem_free(v);
-}
-
 /* ---- the whole ---- */
 
 static int meta_revision(const struct store_view *view, const char *key, int64_t *ret,
@@ -353,7 +239,7 @@ int mvcc_load(const struct store_view *view, struct mvcc_loaded **ret, struct er
         rc = read_records(&t, e);
     }
     if (rc == 0) {
-        build(&t, l);
+        restore__build(l, t.items, t.count);
         l->last_main = t.last_main;
     } else {
         forget(&t);
