@@ -10,49 +10,14 @@
  */
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "engine/bolt/bolt_int.h"
+#include "engine/bolt/check_int.h"
 
 #define FINDING_BYTES 512
 #define KEY_SHOWN_BYTES 32 /* of a key in a finding */
 /* So much of the mapping may count as this process's memory before it is let go. */
 #define MAPPED_BYTES_MAX (UINT64_C(40) << 20)
 
-struct walk {
-    const struct bolt_tx *tx;
-    uint64_t pages;    /* below this number */
-    uint64_t *reached; /* bitmaps */
-    uint64_t *freed;   /* NULL: there is no list of free pages */
-    uint64_t touched;  /* bytes of pages since the mapping was last let go */
-    bool first_only;   /* stop at the first finding */
-    uint64_t findings;
-    struct err *first;
-    void (*found)(void *arg, const char *text);
-    void *arg;
-};
-
-/* One page of the way down to the present one. */
-struct step {
-    const struct step *up;
-    uint64_t id;
-    unsigned depth;
-    struct bytes min; /* keys below are >= min, and < max where it is not empty */
-    struct bytes max;
-};
-
-static bool bit_get(const uint64_t *bits, uint64_t i)
-{
-    return (bits[i / 64] >> (i % 64) & 1) != 0;
-}
-
-static void bit_set(uint64_t *bits, uint64_t i)
-{
-    DEBUG_ASSERT(bits != NULL);
-    bits[i / 64] |= UINT64_C(1) << (i % 64);
-}
-
-static void finding(struct walk *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static void finding(struct walk *w, const char *fmt, ...)
+void bolt__check_finding(struct check_walk *w, const char *fmt, ...)
 {
     char text[FINDING_BYTES];
     va_list ap;
@@ -67,13 +32,13 @@ static void finding(struct walk *w, const char *fmt, ...)
         w->found(w->arg, text);
 }
 
-static bool stopped(const struct walk *w)
+static bool stopped(const struct check_walk *w)
 {
     return w->first_only && w->findings > 0;
 }
 
 /* "[3 7 12]", the pages from the root to this one. */
-static const char *stack_text(const struct step *s, char *p, size_t n)
+static const char *stack_text(const struct check_step *s, char *p, size_t n)
 {
     uint64_t ids[BOLT_DEPTH_MAX];
     unsigned count = 0;
@@ -99,18 +64,19 @@ static const char *hex_text(struct bytes key, char *p, size_t n)
 
 /* ---- keys ---- */
 
-static void key_finding(struct walk *w, const struct step *s, const uint8_t *page, uint32_t i,
-                        const char *rule, struct bytes other)
+static void key_finding(struct check_walk *w, const struct check_step *s, const uint8_t *page,
+                        uint32_t i, const char *rule, struct bytes other)
 {
     char stack[256], key[2 * KEY_SHOWN_BYTES + 1], than[2 * KEY_SHOWN_BYTES + 1];
 
-    finding(w, "key[%u]=(hex)%s on %s page(%" PRIu64 ") needs to be %s (hex)%s. Stack: %s", i,
-            hex_text(page_key(page, i), key, sizeof key), page_type_name(page), s->id, rule,
-            hex_text(other, than, sizeof than), stack_text(s, stack, sizeof stack));
+    bolt__check_finding(
+        w, "key[%u]=(hex)%s on %s page(%" PRIu64 ") needs to be %s (hex)%s. Stack: %s", i,
+        hex_text(page_key(page, i), key, sizeof key), page_type_name(page), s->id, rule,
+        hex_text(other, than, sizeof than), stack_text(s, stack, sizeof stack));
 }
 
 /* The keys of a page ascend, so its first and last key are enough for the bounds. */
-static void keys_check(struct walk *w, const struct step *s, const uint8_t *page)
+static void keys_check(struct check_walk *w, const struct check_step *s, const uint8_t *page)
 {
     uint32_t count = page_count(page), bad = page_disorder(page);
 
@@ -127,11 +93,11 @@ static void keys_check(struct walk *w, const struct step *s, const uint8_t *page
 
 /* ---- pages ---- */
 
-static void bucket_check(struct walk *w, struct bytes value, unsigned depth);
+static void bucket_check(struct check_walk *w, struct bytes value, unsigned depth);
 
 /* Every page is visited, so without this the whole file would be resident.  Pages above the present
  * one are read again when the walk returns to them. */
-static void note_touched(struct walk *w, uint64_t pages)
+static void note_touched(struct check_walk *w, uint64_t pages)
 {
     w->touched += pages * w->tx->meta.page_bytes;
     if (w->touched < MAPPED_BYTES_MAX)
@@ -140,9 +106,7 @@ static void note_touched(struct walk *w, uint64_t pages)
     w->touched = 0;
 }
 
-/* Marks a page and its overflow as used.  False when the page cannot be followed: it reaches
- * outside the database, or something else uses it. */
-static bool page_reach(struct walk *w, const struct step *s, uint64_t overflow)
+bool bolt__check_reach(struct check_walk *w, const struct check_step *s, uint64_t overflow)
 {
     char stack[256];
     bool alone = true;
@@ -150,18 +114,18 @@ static bool page_reach(struct walk *w, const struct step *s, uint64_t overflow)
     ASSERT(s->id >= PAGE_FIRST_FREE);
     ASSERT(s->id < w->pages);
     if (overflow >= w->pages - s->id) {
-        finding(w, "page %" PRIu64 ": out of bounds: %" PRIu64 " (stack: %s)", s->id + overflow,
-                w->pages, stack_text(s, stack, sizeof stack));
+        bolt__check_finding(w, "page %" PRIu64 ": out of bounds: %" PRIu64 " (stack: %s)",
+                            s->id + overflow, w->pages, stack_text(s, stack, sizeof stack));
         return false;
     }
     for (uint64_t id = s->id; id <= s->id + overflow; id++) {
         if (bit_get(w->reached, id)) {
-            finding(w, "page %" PRIu64 ": multiple references (stack: %s)", id,
-                    stack_text(s, stack, sizeof stack));
+            bolt__check_finding(w, "page %" PRIu64 ": multiple references (stack: %s)", id,
+                                stack_text(s, stack, sizeof stack));
             alone = false;
         }
         if (w->freed != NULL && bit_get(w->freed, id))
-            finding(w, "page %" PRIu64 ": reachable freed", id);
+            bolt__check_finding(w, "page %" PRIu64 ": reachable freed", id);
         bit_set(w->reached, id);
     }
     note_touched(w, overflow + 1);
@@ -169,7 +133,7 @@ static bool page_reach(struct walk *w, const struct step *s, uint64_t overflow)
 }
 
 /* The page of a step, when it can be trusted; NULL after a finding. */
-static const uint8_t *page_get(struct walk *w, const struct step *s)
+static const uint8_t *page_get(struct check_walk *w, const struct check_step *s)
 {
     uint32_t page_bytes = w->tx->meta.page_bytes;
     const uint8_t *page;
@@ -177,40 +141,40 @@ static const uint8_t *page_get(struct walk *w, const struct step *s)
     char stack[256];
 
     if (s->id < PAGE_FIRST_FREE || s->id >= w->pages) {
-        finding(w, "page %" PRIu64 ": out of bounds: %" PRIu64 " (stack: %s)", s->id, w->pages,
-                stack_text(s, stack, sizeof stack));
+        bolt__check_finding(w, "page %" PRIu64 ": out of bounds: %" PRIu64 " (stack: %s)", s->id,
+                            w->pages, stack_text(s, stack, sizeof stack));
         return NULL;
     }
     if (s->depth > BOLT_DEPTH_MAX) {
-        finding(w, "page %" PRIu64 ": deeper than %d (stack: %s)", s->id, BOLT_DEPTH_MAX,
-                stack_text(s, stack, sizeof stack));
+        bolt__check_finding(w, "page %" PRIu64 ": deeper than %d (stack: %s)", s->id,
+                            BOLT_DEPTH_MAX, stack_text(s, stack, sizeof stack));
         return NULL;
     }
     page = w->tx->map->base + s->id * page_bytes;
-    if (!page_reach(w, s, page_overflow(page)))
+    if (!bolt__check_reach(w, s, page_overflow(page)))
         return NULL;
     if (page_flags(page) != PAGE_BRANCH && page_flags(page) != PAGE_LEAF) {
-        finding(w, "page %" PRIu64 ": invalid type: %s (stack: %s)", s->id, page_type_name(page),
-                stack_text(s, stack, sizeof stack));
+        bolt__check_finding(w, "page %" PRIu64 ": invalid type: %s (stack: %s)", s->id,
+                            page_type_name(page), stack_text(s, stack, sizeof stack));
         return NULL;
     }
     if (page_validate(page, (w->pages - s->id) * page_bytes, s->id, page_bytes, &e) != 0) {
-        finding(w, "%s (stack: %s)", e.msg, stack_text(s, stack, sizeof stack));
+        bolt__check_finding(w, "%s (stack: %s)", e.msg, stack_text(s, stack, sizeof stack));
         return NULL;
     }
     return page;
 }
 
-static void tree_check(struct walk *w, const struct step *s, unsigned bucket_depth);
+static void tree_check(struct check_walk *w, const struct check_step *s, unsigned bucket_depth);
 
-static void branch_check(struct walk *w, const struct step *s, const uint8_t *page,
+static void branch_check(struct check_walk *w, const struct check_step *s, const uint8_t *page,
                          unsigned bucket_depth)
 {
     uint32_t count = page_count(page);
 
     ASSERT(count > 0); /* page_validate */
     for (uint32_t i = 0; i < count && !stopped(w); i++) {
-        struct step child = {
+        struct check_step child = {
             .up = s,
             .id = page_branch_child(page, i),
             .depth = s->depth + 1,
@@ -222,7 +186,7 @@ static void branch_check(struct walk *w, const struct step *s, const uint8_t *pa
     }
 }
 
-static void tree_check(struct walk *w, const struct step *s, unsigned bucket_depth)
+static void tree_check(struct check_walk *w, const struct check_step *s, unsigned bucket_depth)
 {
     const uint8_t *page = page_get(w, s);
 
@@ -237,101 +201,29 @@ static void tree_check(struct walk *w, const struct step *s, unsigned bucket_dep
         if (page_leaf_flags(page, i) == PAGE_ITEM_BUCKET)
             bucket_check(w, page_leaf_value(page, i), bucket_depth + 1);
         else if (bucket_depth == 0)
-            finding(w, "page %" PRIu64 ": item %u of the root bucket is not a bucket", s->id, i);
+            bolt__check_finding(w, "page %" PRIu64 ": item %u of the root bucket is not a bucket",
+                                s->id, i);
     }
 }
 
-static void bucket_check(struct walk *w, struct bytes value, unsigned depth)
+static void bucket_check(struct check_walk *w, struct bytes value, unsigned depth)
 {
-    struct step root = {.id = page_bucket_get(value).root, .depth = 1};
+    struct check_step root = {.id = page_bucket_get(value).root, .depth = 1};
     struct bytes image = page_bucket_image(value);
 
     ASSERT((root.id == 0) == (image.p != NULL));
     if (depth > BOLT_DEPTH_MAX)
-        finding(w, "page %" PRIu64 ": buckets nested deeper than %d", root.id, BOLT_DEPTH_MAX);
+        bolt__check_finding(w, "page %" PRIu64 ": buckets nested deeper than %d", root.id,
+                            BOLT_DEPTH_MAX);
     else if (root.id == 0)
         keys_check(w, &root, image.p); /* what it holds was validated with its page */
     else
         tree_check(w, &root, depth);
 }
 
-/* ---- lists of free pages ---- */
-
-static void free_mark(struct walk *w, uint64_t id)
-{
-    if (id < PAGE_FIRST_FREE || id >= w->pages)
-        finding(w, "page %" PRIu64 ": freed, but out of bounds: %" PRIu64, id, w->pages);
-    else if (bit_get(w->freed, id))
-        finding(w, "page %" PRIu64 ": already freed", id);
-    else
-        bit_set(w->freed, id);
-}
-
-/* The stored freelist: its ids are marked in w->freed when that is there. */
-static void freelist_check(struct walk *w)
-{
-    struct step s = {.id = w->tx->meta.freelist};
-    const uint8_t *page, *ids;
-    uint64_t n, room;
-
-    if (s.id == META_NO_FREELIST)
-        return;
-    page = w->tx->map->base + s.id * w->tx->meta.page_bytes;
-    if (page_id(page) != s.id || page_flags(page) != PAGE_FREELIST) {
-        finding(w, "page %" PRIu64 ": invalid freelist page: page type is %s", s.id,
-                page_type_name(page));
-        return;
-    }
-    if (!page_reach(w, &s, page_overflow(page)) || w->freed == NULL)
-        return;
-    room = (((uint64_t) page_overflow(page) + 1) * w->tx->meta.page_bytes - PAGE_HEADER_BYTES) / 8;
-    ids = page + PAGE_HEADER_BYTES;
-    n = page_count(page);
-    if (n == PAGE_COUNT_ESCAPE) {
-        n = le64_get(ids);
-        ids += 8;
-        room--;
-    }
-    ASSERT(room > 0);
-    if (n > room) {
-        finding(w, "page %" PRIu64 ": a freelist of %" PRIu64 " pages does not fit", s.id, n);
-        return;
-    }
-    for (uint64_t i = 0; i < n; i++)
-        free_mark(w, le64_get(ids + 8 * i));
-}
-
-static void pending_mark(void *arg, uint64_t id, uint64_t n)
-{
-    ASSERT(n > 0);
-    for (uint64_t i = 0; i < n; i++)
-        free_mark(arg, id + i);
-}
-
-/* The lists in memory, which only the write transaction may look at. */
-static void memory_mark(struct walk *w)
-{
-    const struct freelist *f = &w->tx->db->freelist;
-
-    ASSERT(w->tx->writer != NULL);
-    for (uint64_t id = 0; id < f->cap; id++) {
-        if (freelist_has(f, id))
-            free_mark(w, id);
-    }
-    freelist_each_pending(f, pending_mark, w);
-}
-
-static void leaks_check(struct walk *w)
-{
-    for (uint64_t id = PAGE_FIRST_FREE; id < w->pages; id++) {
-        if (!bit_get(w->reached, id) && !bit_get(w->freed, id))
-            finding(w, "page %" PRIu64 ": unreachable unfreed", id);
-    }
-}
-
 /* ---- both uses ---- */
 
-static int walk_init(struct walk *w, struct bolt_tx *tx, bool with_lists, struct err *e)
+static int walk_init(struct check_walk *w, struct bolt_tx *tx, bool with_lists, struct err *e)
 {
     size_t words;
 
@@ -348,7 +240,7 @@ static int walk_init(struct walk *w, struct bolt_tx *tx, bool with_lists, struct
     return err_set(e, ERR_NOMEM, "out of memory to check the file");
 }
 
-static void walk_done(struct walk *w)
+static void walk_done(struct check_walk *w)
 {
     mem_free(w->reached);
     mem_free(w->freed);
@@ -359,23 +251,24 @@ int bolt_check(struct bolt_tx *tx, void (*found)(void *arg, const char *text), v
 {
     bool in_memory = tx->writer != NULL;
     bool stored = tx->meta.freelist != META_NO_FREELIST;
-    struct walk w = {.found = found, .arg = arg};
-    struct step root = {.id = tx->meta.root, .depth = 1};
+    struct check_walk w = {.found = found, .arg = arg};
+    struct check_step root = {.id = tx->meta.root, .depth = 1};
     int rc = walk_init(&w, tx, in_memory || stored, e);
 
     if (rc == 0) {
         if (in_memory) {
             ASSERT(tx->writer->dirty_count == 0);
-            memory_mark(&w);
+            bolt__check_memory_lists(&w);
         }
         if (in_memory && stored)
-            page_reach(&w, &(struct step){.id = tx->meta.freelist},
-                       page_overflow(tx->map->base + tx->meta.freelist * tx->meta.page_bytes));
+            bolt__check_reach(
+                &w, &(struct check_step){.id = tx->meta.freelist},
+                page_overflow(tx->map->base + tx->meta.freelist * tx->meta.page_bytes));
         else
-            freelist_check(&w);
+            bolt__check_freelist(&w);
         tree_check(&w, &root, 0);
         if (w.freed != NULL)
-            leaks_check(&w);
+            bolt__check_leaks(&w);
         rc = w.findings > 0 ? ERR_CORRUPT : 0;
     }
     walk_done(&w);
@@ -384,13 +277,13 @@ int bolt_check(struct bolt_tx *tx, void (*found)(void *arg, const char *text), v
 
 int bolt__prove(struct bolt_tx *tx, struct err *e)
 {
-    struct walk w = {.first_only = true};
-    struct step root = {.id = tx->meta.root, .depth = 1};
+    struct check_walk w = {.first_only = true};
+    struct check_step root = {.id = tx->meta.root, .depth = 1};
     int rc = walk_init(&w, tx, false, e);
 
     ASSERT(tx->db->freelist.free_count == 0);
     if (rc == 0) {
-        freelist_check(&w);
+        bolt__check_freelist(&w);
         if (!stopped(&w))
             tree_check(&w, &root, 0);
         rc = w.findings > 0 ? ERR_CORRUPT : 0;
