@@ -15,8 +15,6 @@
  * the loop while ENDING (an error found in ketch_start is told later, never from within), the
  * deadline again while REFUSED.  While ASKING the deadline is grpc's.
  */
-#include <v3lock.pb-c.h>
-
 #include "client/client_int.h"
 
 enum call_state { CALL_WAITING, CALL_ASKING, CALL_REFUSED, CALL_PAUSED, CALL_ENDING };
@@ -44,22 +42,6 @@ struct ketch_call {
     bool unread;        /* the caller does not want the response */
     enum ending ending; /* while ENDING: why */
     struct buf request;
-};
-
-#define PATH_PREFIX "/etcdserverpb."
-
-static const struct method {
-    const char *path;
-    const ProtobufCMessageDescriptor *response;
-    bool repeatable;
-} methods[] = {
-#define X(name, req, res, desc, path, repeat) \
-    [KETCH_METHOD_##name] = {PATH_PREFIX path, &etcdserverpb__##desc##__descriptor, repeat},
-    KETCH_METHOD_MAP(X)
-#undef X
-#define X(name, desc, path) [KETCH_METHOD_##name] = {path, &v3lockpb__##desc##__descriptor, false},
-        KETCH_LOCK_METHOD_MAP(X)
-#undef X
 };
 
 static void call_try(struct ketch_call *call, struct endpoint *ep);
@@ -105,7 +87,7 @@ static void report_attempt(struct ketch_call *call, int code, struct bytes messa
         .client = call->client,
         .first_endpoint = call->client->endpoints[0].address.authority,
         .peer = call->endpoint == NULL ? NULL : call->endpoint->address.authority,
-        .method = methods[call->method].path,
+        .method = client__method(call->method)->path,
         .attempt = call->attempt,
         .code = code,
         .text = text,
@@ -210,7 +192,7 @@ static bool may_repeat(const struct ketch_call *call, const struct rpc_result *r
     if (call->attempt + 1 >= CLIENT_ATTEMPTS_MAX || call->client->closing || call->canceled)
         return false;
     return is_learners_refusal(call, res->message) ||
-           (methods[call->method].repeatable && res->code == GRPC_UNAVAILABLE);
+           (client__method(call->method)->repeatable && res->code == GRPC_UNAVAILABLE);
 }
 
 /* After each round through a majority of the endpoints. */
@@ -268,7 +250,7 @@ static void on_end(struct rpc *r, const struct rpc_result *res, void *user)
     e.text[0] = 0;
     if (res->code == GRPC_OK) {
         if (!call->unread)
-            reply = client__reply(methods[call->method].response, res->response, &e);
+            reply = client__reply(client__method(call->method)->response, res->response, &e);
         call_finish(call, reply, &e);
         return;
     }
@@ -296,7 +278,7 @@ static void call_try(struct ketch_call *call, struct endpoint *ep)
 {
     struct rpc_metadata md[CLIENT_METADATA_MAX];
     struct rpc_options o = {
-        .path = methods[call->method].path,
+        .path = client__method(call->method)->path,
         .metadata = md,
         .metadata_n = client__metadata(call->client, false, md),
         .timeout_ms = call->deadline_ns == 0 ? 0 : MAX(call_left_ms(call), 1),

@@ -119,6 +119,16 @@ void login__renew(struct ketch_client *c, unsigned seen, struct login_waiter *w)
 
 void login__done(struct ketch_client *c);
 
+/* ---- methods ---- */
+
+struct client_method {
+    const char *path;
+    const ProtobufCMessageDescriptor *response;
+    bool repeatable; /* after Unavailable */
+};
+
+const struct client_method *client__method(enum ketch_method m);
+
 /* ---- replies and errors ---- */
 
 struct ketch_reply {
