@@ -1,5 +1,6 @@
-/* A batch of spans as one message.  Field numbers: opentelemetry-proto 1.10,
- * collector/trace/v1/trace_service.proto, trace/v1/trace.proto, resource/v1/resource.proto. */
+/* A batch of spans as one message, and what the collector answers to it.  Field numbers:
+ * opentelemetry-proto 1.10, collector/trace/v1/trace_service.proto, trace/v1/trace.proto,
+ * resource/v1/resource.proto. */
 #include "edge/server/otel_export.h"
 #include "wire/pb.h"
 
@@ -8,6 +9,7 @@ enum { RESOURCE_SPANS_RESOURCE = 1, RESOURCE_SPANS_SCOPE_SPANS = 2 };
 enum { RESOURCE_ATTRIBUTE = 1 };
 enum { SCOPE_SPANS_SCOPE = 1, SCOPE_SPANS_SPAN = 2 };
 enum { SCOPE_NAME = 1, SCOPE_VERSION = 2 };
+enum { RESPONSE_PARTIAL_SUCCESS = 1, PARTIAL_REJECTED = 1, PARTIAL_MESSAGE = 2 };
 
 /* As etcd 3.7.1 names what makes its spans, for whoever filters by it. */
 static const struct {
@@ -125,4 +127,26 @@ bool otel_batch(const struct otel_head *h, struct mpsc_node **first, size_t span
     ok = !resource.failed && !out->failed;
     buf_done(&resource);
     return ok;
+}
+
+uint64_t otel_rejected(struct bytes response, struct bytes *message)
+{
+    struct pb_reader r = pb_reader_of(response);
+    struct pb_field f;
+    uint64_t rejected = 0;
+
+    *message = BYTES_EMPTY;
+    while (pb_next(&r, &f)) {
+        struct pb_reader in = pb_reader_of(f.bytes);
+
+        if (f.number != RESPONSE_PARTIAL_SUCCESS || f.type != PB_LEN)
+            continue;
+        while (pb_next(&in, &f)) {
+            if (f.number == PARTIAL_REJECTED && f.type == PB_VARINT)
+                rejected = f.value;
+            else if (f.number == PARTIAL_MESSAGE && f.type == PB_LEN)
+                *message = f.bytes;
+        }
+    }
+    return rejected;
 }

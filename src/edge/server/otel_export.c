@@ -8,11 +8,8 @@
 #include "edge/server/goparse.h"
 #include "engine/net/grpc_client.h"
 #include "wire/api_error.h"
-#include "wire/pb.h"
 
 #define PATH "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-
-enum { RESPONSE_PARTIAL_SUCCESS = 1, PARTIAL_REJECTED = 1, PARTIAL_MESSAGE = 2 };
 
 enum state { IDLE, SENDING, WAITING };
 
@@ -148,26 +145,12 @@ static void batch_lost(struct otel_export *x, struct bytes why)
     settled(x);
 }
 
-/* ExportTracePartialSuccess: what the collector did not take of a batch that it took. */
+/* What the collector did not take of a batch that it took. */
 static void partly(struct otel_export *x, struct bytes response)
 {
-    struct pb_reader r = pb_reader_of(response);
-    struct pb_field f;
-    struct bytes message = BYTES_EMPTY;
-    uint64_t rejected = 0;
+    struct bytes message;
+    uint64_t rejected = MIN(otel_rejected(response, &message), (uint64_t) x->batch_n);
 
-    while (pb_next(&r, &f)) {
-        struct pb_reader in = pb_reader_of(f.bytes);
-
-        if (f.number != RESPONSE_PARTIAL_SUCCESS || f.type != PB_LEN)
-            continue;
-        while (pb_next(&in, &f)) {
-            if (f.number == PARTIAL_REJECTED && f.type == PB_VARINT)
-                rejected = MIN(f.value, (uint64_t) x->batch_n);
-            else if (f.number == PARTIAL_MESSAGE && f.type == PB_LEN)
-                message = f.bytes;
-        }
-    }
     metric_add(x->sent, (int64_t) (x->batch_n - rejected));
     metric_add(x->dropped, (int64_t) rejected);
     if (rejected > 0 || message.n > 0)

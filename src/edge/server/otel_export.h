@@ -80,4 +80,8 @@ struct otel_batched {
 NODISCARD bool otel_batch(const struct otel_head *h, struct mpsc_node **first, size_t spans_max,
                           struct buf *out, struct otel_batched *ret);
 
+/* Of an ExportTraceServiceResponse: how many spans of a batch that arrived were not taken (as the
+ * collector says: any number), and its words about that, which are parts of `response`. */
+uint64_t otel_rejected(struct bytes response, struct bytes *message);
+
 #endif
