@@ -114,7 +114,7 @@ struct peer_outgoing {
     struct raft_entry entries[];
 };
 
-/* Snapshots on their way: snapshot_send.c, snapshot_receive.c. */
+/* Snapshots on their way: snapshot_send.c, snapshot_coming.c. */
 struct peer_snapshots {
     struct mpsc outgoing; /* node_sending.link */
     struct loop_task take;
@@ -226,7 +226,7 @@ void peer__raft_page(struct http_req *r, struct peer_server *ps);
 /* False: the request has been answered (405). */
 bool peer__is_post(struct http_req *r);
 
-/* ---- snapshots: snapshot_send.c, snapshot_receive.c, snapshots.c ---- */
+/* ---- snapshots: snapshot_send.c, snapshot_receive.c, snapshot_coming.c, snapshots.c ---- */
 void peer__snapshots_open(struct peer_server *ps);
 void peer__snapshots_stop(struct peer_server *ps); /* on the loop, which goes on for a while */
 /* On the loop, behind the stop: it ends when the node has given back what was asked about them. */
