@@ -1,6 +1,7 @@
 #include "engine/bolt/freelist.h"
 
 #include "base/alloc.h"
+#include "base/sorted.h"
 
 #define WORD_BITS 64
 
@@ -237,18 +238,10 @@ void freelist_rollback(struct freelist *f, uint64_t txid)
 /* Whether a reader sees pages allocated in `a` and freed in `f`: one with a <= r < f. */
 static bool seen(const uint64_t *readers, size_t n, uint64_t a, uint64_t f)
 {
-    size_t lo = 0, hi = n;
+    size_t at = sorted_u64_place(readers, n, a);
 
     ASSERT(a < f || a == 0);
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (readers[mid] < a)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < n && readers[lo] < f;
+    return at < n && readers[at] < f;
 }
 
 static void run_release(struct freelist *f, const struct pending_run *run)

@@ -1,20 +1,12 @@
 #include "engine/raft/quorum.h"
 
+#include "base/sorted.h"
+
 /* The place of `id`, or where it would have to be inserted. */
 static size_t place(const struct raft_id_set *s, raft_id id)
 {
-    size_t lo = 0, hi = s->n;
-
     ASSERT(s->n <= RAFT_MEMBERS_MAX);
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (s->v[mid] < id)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return sorted_u64_place(s->v, s->n, id);
 }
 
 bool raft__ids_has(const struct raft_id_set *s, raft_id id)

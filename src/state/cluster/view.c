@@ -1,4 +1,5 @@
 #include "base/alloc.h"
+#include "base/sorted.h"
 #include "state/cluster/cluster_int.h"
 
 /* The apply path may not go on without memory: a member that cannot keep what it applied would
@@ -159,32 +160,16 @@ size_t cluster_view_voters(const struct cluster_view *v)
 
 /* ---- removed ids ---- */
 
-/* Where `id` is or would be. */
-static size_t removed_at(const struct cluster_view *v, uint64_t id)
-{
-    size_t lo = 0, hi = v->removed_n;
-
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-
-        if (v->removed[mid] < id)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
 bool cluster_view_is_removed(const struct cluster_view *v, uint64_t id)
 {
-    size_t i = removed_at(v, id);
+    size_t i = sorted_u64_place(v->removed, v->removed_n, id);
 
     return i < v->removed_n && v->removed[i] == id;
 }
 
 void cluster__view_add_removed(struct cluster__view *v, uint64_t id)
 {
-    size_t i = removed_at(&v->pub, id), n = v->pub.removed_n;
+    size_t n = v->pub.removed_n, i = sorted_u64_place(v->pub.removed, n, id);
 
     if (cluster_view_is_removed(&v->pub, id))
         return;
