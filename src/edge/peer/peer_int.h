@@ -188,6 +188,9 @@ void peer__add_remote(struct peer_server *ps, raft_id id, struct bytes urls);
 void peer__take_view(struct peer_server *ps, const struct cluster_view *v);
 void peer__free_all(struct peer_server *ps);
 void peer__unref(struct peer *p); /* any thread */
+/* The one of a family that has these values; there is a registry. */
+struct metric *peer__metric(struct peer_server *ps, enum metric_type type, const char *name,
+                            const char *help, const char *const *labels, const char *const *values);
 void peer__activate(struct peer *p);
 void peer__deactivate(struct peer *p, const char *action, const char *why);
 

@@ -69,48 +69,44 @@ void peer__deactivate(struct peer *p, const char *action, const char *why)
 
 /* ---- life of a peer ---- */
 
+struct metric *peer__metric(struct peer_server *ps, enum metric_type type, const char *name,
+                            const char *help, const char *const *labels, const char *const *values)
+{
+    return metric_with(metrics_family(ps->o.metrics, type, METRIC_PLAIN, name, help, labels),
+                       values);
+}
+
 static void metrics_open(struct peer *p)
 {
     struct peer_server *ps = p->ps;
+    struct peer_metrics *m = &p->metrics;
     const char *const pair[] = {ps->hex, p->hex, NULL};
     const char *const to[] = {p->hex, NULL};
-    struct metrics *m = ps->o.metrics;
     static const char *const pair_names[] = {"Local", "Remote", NULL};
     static const char *const to_names[] = {"To", NULL};
     static const char *const from_names[] = {"From", NULL};
 
-    if (m == NULL)
+    if (ps->o.metrics == NULL)
         return;
-    p->metrics.active = metric_with(
-        metrics_family(m, METRIC_GAUGE, METRIC_PLAIN, "etcd_network_active_peers",
-                       "The current number of active peer connections.", pair_names),
-        pair);
-    p->metrics.disconnected = metric_with(
-        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_disconnected_peers_total",
-                       "The total number of disconnected peers.", pair_names),
-        pair);
-    p->metrics.known = metric_with(metrics_family(m, METRIC_GAUGE, METRIC_PLAIN,
-                                                  "etcd_network_known_peers",
-                                                  "The current number of known peers.", pair_names),
-                                   pair);
-    p->metrics.sent_bytes = metric_with(
-        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_peer_sent_bytes_total",
-                       "The total number of bytes sent to peers.", to_names),
-        to);
-    p->metrics.received_bytes = metric_with(
-        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_peer_received_bytes_total",
-                       "The total number of bytes received from peers.", from_names),
-        to);
-    p->metrics.sent_failures = metric_with(
-        metrics_family(m, METRIC_COUNTER, METRIC_PLAIN, "etcd_network_peer_sent_failures_total",
-                       "The total number of send failures from peers.", to_names),
-        to);
-    p->metrics.round_trip = histogram_with(
-        metrics_histogram_family(m, "etcd_network_peer_round_trip_time_seconds",
+    m->active = peer__metric(ps, METRIC_GAUGE, "etcd_network_active_peers",
+                             "The current number of active peer connections.", pair_names, pair);
+    m->disconnected = peer__metric(ps, METRIC_COUNTER, "etcd_network_disconnected_peers_total",
+                                   "The total number of disconnected peers.", pair_names, pair);
+    m->known = peer__metric(ps, METRIC_GAUGE, "etcd_network_known_peers",
+                            "The current number of known peers.", pair_names, pair);
+    m->sent_bytes = peer__metric(ps, METRIC_COUNTER, "etcd_network_peer_sent_bytes_total",
+                                 "The total number of bytes sent to peers.", to_names, to);
+    m->received_bytes = peer__metric(ps, METRIC_COUNTER, "etcd_network_peer_received_bytes_total",
+                                     "The total number of bytes received from peers.", from_names,
+                                     to);
+    m->sent_failures = peer__metric(ps, METRIC_COUNTER, "etcd_network_peer_sent_failures_total",
+                                    "The total number of send failures from peers.", to_names, to);
+    m->round_trip = histogram_with(
+        metrics_histogram_family(ps->o.metrics, "etcd_network_peer_round_trip_time_seconds",
                                  "Round-Trip-Time histogram between peers", METRIC_B7.bounds,
                                  METRIC_B7.n, METRIC_NS_PER_S, to_names),
         to);
-    metric_set(p->metrics.known, 1);
+    metric_set(m->known, 1);
 }
 
 /* A remote, as everybody is at first. */

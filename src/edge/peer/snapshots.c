@@ -126,15 +126,6 @@ static const struct numbers received = {
     "etcd_network_snapshot_receive_total_duration_seconds",
 };
 
-static struct metric *one(struct peer_server *ps, enum metric_type type, const char *name,
-                          const char *help, const char *label, const char *other)
-{
-    const char *const names[] = {label, NULL}, *const values[] = {other, NULL};
-
-    return metric_with(metrics_family(ps->o.metrics, type, METRIC_PLAIN, name, help, names),
-                       values);
-}
-
 struct peer_snapshot_metrics
 peer__snapshot_metrics(struct peer_server *ps, enum peer_direction direction, const char *other)
 {
@@ -144,9 +135,9 @@ peer__snapshot_metrics(struct peer_server *ps, enum peer_direction direction, co
 
     if (ps->o.metrics == NULL)
         return x;
-    x.success = one(ps, METRIC_COUNTER, n->success, n->success_help, n->label, other);
-    x.failures = one(ps, METRIC_COUNTER, n->failures, n->failures_help, n->label, other);
-    x.under_way = one(ps, METRIC_GAUGE, n->under_way, n->under_way_help, n->label, other);
+    x.success = peer__metric(ps, METRIC_COUNTER, n->success, n->success_help, names, values);
+    x.failures = peer__metric(ps, METRIC_COUNTER, n->failures, n->failures_help, names, values);
+    x.under_way = peer__metric(ps, METRIC_GAUGE, n->under_way, n->under_way_help, names, values);
     x.seconds = histogram_with(
         metrics_histogram_family(ps->o.metrics, n->seconds, "Time that a snapshot took.",
                                  METRIC_B2.bounds, METRIC_B2.n, METRIC_NS_PER_S, names),
