@@ -3,32 +3,16 @@
 
 #define ALARMS_MAX 1024 /* members times kinds of alarm, with room */
 
-static int alarm_call(struct ctl *ctl, const Etcdserverpb__AlarmRequest *req, int64_t timeout_ms,
-                      struct ketch_reply **ret, const Etcdserverpb__AlarmResponse **ret_response)
-{
-    if (ketch_alarm(ctl->client, req, timeout_ms, ret, ret_response, &ctl->error) != KETCH_OK)
-        return ctl_fail(ctl, CTL_ERROR);
-    return CTL_OK;
-}
+CTL_PRINT_FN(print_list, alarm, AlarmResponse)
 
 static int list_run(struct cli_call *call)
 {
     Etcdserverpb__AlarmRequest req = ETCDSERVERPB__ALARM_REQUEST__INIT;
-    const Etcdserverpb__AlarmResponse *resp;
-    struct ketch_reply *reply = NULL;
-    struct ctl ctl;
-    int64_t timeout_ms = ctl_timeout_ms(call);
-    int status;
 
     if (call->arg_count != 0)
         return cli_fail(CTL_BAD_ARGS, "alarm list command accepts no arguments");
-    status = ctl_open(&ctl, call);
-    if (status == CTL_OK)
-        status = alarm_call(&ctl, &req, timeout_ms, &reply, &resp);
-    if (status == CTL_OK)
-        status = CTL_PRINT(&ctl, alarm, resp);
-    ketch_reply_free(reply);
-    return ctl_close(&ctl, status);
+    return ctl_ask(call, KETCH_METHOD_alarm, &req.base, ctl_timeout_ms(call), CTL_ERROR,
+                   print_list);
 }
 
 /* The alarms of all replies, in one answer without header: what etcdctl shows. */
@@ -38,6 +22,14 @@ struct disarmed {
     size_t reply_count;
     Etcdserverpb__AlarmMember *alarms[ALARMS_MAX];
 };
+
+static int alarm_call(struct ctl *ctl, const Etcdserverpb__AlarmRequest *req, int64_t timeout_ms,
+                      struct ketch_reply **ret, const Etcdserverpb__AlarmResponse **ret_response)
+{
+    if (ketch_alarm(ctl->client, req, timeout_ms, ret, ret_response, &ctl->error) != KETCH_OK)
+        return ctl_fail(ctl, CTL_ERROR);
+    return CTL_OK;
+}
 
 static int disarm_one(struct ctl *ctl, const Etcdserverpb__AlarmMember *m, int64_t timeout_ms,
                       struct disarmed *d)
