@@ -27,21 +27,32 @@ static int buckets_list(struct bolt_tx *tx, struct err *e)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-static int list_bucket_run(struct cli_call *c)
+/* The file that the first argument names, for who has a flag --timeout.  Not 0: the status, after
+ * words on stderr. */
+static int open_within_timeout(const struct cli_call *c, struct bolt_db **ret)
 {
     char path[DUMP_PATH_BYTES];
     struct err e = ERR_INIT;
+
+    if (!dump_path(c, path))
+        return 1;
+    if (dump_open(path, cli_int(c, "timeout"), ret, &e) != 0)
+        return cli_log_fatal("failed to open bolt DB %s", e.msg);
+    return 0;
+}
+
+static int list_bucket_run(struct cli_call *c)
+{
+    struct err e = ERR_INIT;
     struct bolt_db *db = NULL;
     struct bolt_tx *tx = NULL;
-    int rc;
+    int status, rc;
 
     if (c->arg_count < 1)
         return cli_log_fatal("Must provide at least 1 argument (got %s)", dump_args(c));
-    if (!dump_path(c, path))
-        return 1;
-    rc = dump_open(path, cli_int(c, "timeout"), &db, &e);
-    if (rc != 0)
-        return cli_log_fatal("failed to open bolt DB %s", e.msg);
+    status = open_within_timeout(c, &db);
+    if (status != 0)
+        return status;
     rc = bolt_begin_read(db, &tx, &e);
     if (rc == 0)
         rc = buckets_list(tx, &e);
@@ -103,20 +114,17 @@ static int pairs_print(struct bolt_tx *tx, struct bytes name, uint64_t limit, bo
 
 static int iterate_bucket_run(struct cli_call *c)
 {
-    char path[DUMP_PATH_BYTES];
     struct err e = ERR_INIT;
     struct bolt_db *db = NULL;
     struct bolt_tx *tx = NULL;
     bool decode = cli_bool(c, "decode");
-    int rc;
+    int status, rc;
 
     if (c->arg_count != 2)
         return cli_log_fatal("Must provide 2 arguments (got %s)", dump_args(c));
-    if (!dump_path(c, path))
-        return 1;
-    rc = dump_open(path, cli_int(c, "timeout"), &db, &e);
-    if (rc != 0)
-        return cli_log_fatal("failed to open bolt DB %s", e.msg);
+    status = open_within_timeout(c, &db);
+    if (status != 0)
+        return status;
     rc = bolt_begin_read(db, &tx, &e);
     if (rc == 0)
         rc = pairs_print(tx, bytes_str(c->args[1]), cli_uint(c, "limit"), decode, &e);
