@@ -33,13 +33,10 @@ static void strange_messages_to_a_leader(void **state)
     raft_index last;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     t = raft_get_term(o.raft);
     last = raft_get_last_index(o.raft);
-    step(&o, (struct raft_message){
-                 .type = RAFT_MSG_APP_RESP, .from = 3, .term = t, .index = last + 100});
+    acks(&o, 3, last + 100);
     step(&o, (struct raft_message){.type = RAFT_MSG_APP, .from = 2, .term = t, .index = last});
     step(&o, (struct raft_message){.type = RAFT_MSG_TRANSFER_LEADER, .from = 77, .term = t});
     step(&o, (struct raft_message){.type = RAFT_MSG_READ_INDEX_RESP, .from = 2, .term = t});
@@ -63,9 +60,7 @@ static void unreadable_change(void **state)
     raft_index last;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     last = raft_get_last_index(o.raft);
     assert_int_equal(raft_propose(o.raft, v, 2), ERR_RAFT_PROPOSAL_DROPPED);
     v[1].type = RAFT_ENTRY_CONF_CHANGE;
@@ -87,9 +82,7 @@ static void one_change_at_a_time(void **state)
     raft_index last;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     last = raft_get_last_index(o.raft);
     v[0].data = v[2].data = bytes_of(data, (size_t) (raft_conf_change_put(&c, data) - data));
     assert_int_equal(raft_propose(o.raft, v, 3), 0);
@@ -122,9 +115,7 @@ static void changes_that_do_not_fit(void **state)
     struct owner o;
 
     (void) state;
-    owner_init(&o, 1);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 1);
     for (c.node_id = 2; c.node_id <= RAFT_MEMBERS_MAX; c.node_id++) {
         assert_int_equal(raft_propose_conf_change(o.raft, &c), 0);
         assert_int_equal(last_type(&o), RAFT_ENTRY_CONF_CHANGE);
@@ -162,16 +153,20 @@ static void uncommitted_limit(void **state)
     assert_int_equal(propose(&o, 1), ERR_RAFT_PROPOSAL_DROPPED);
     assert_int_equal(propose(&o, 0), 0);
     run(&o);
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
-                                   .from = 2,
-                                   .term = raft_get_term(o.raft),
-                                   .index = raft_get_last_index(o.raft)});
+    acks(&o, 2, raft_get_last_index(o.raft));
     run(&o);
     assert_int_equal(raft_get_uncommitted_bytes(o.raft), 0);
     assert_int_equal(propose(&o, 60), 0);
     assert_int_equal(propose(&o, 40), 0);
     assert_int_equal(propose(&o, 1), ERR_RAFT_PROPOSAL_DROPPED);
     owner_done(&o);
+}
+
+/* 2 asks for a read, with this for its context. */
+static void forwards_read(struct owner *o, struct raft_entry *e)
+{
+    step(o, (struct raft_message){
+                .type = RAFT_MSG_READ_INDEX, .from = 2, .entries = e, .entries_n = 1});
 }
 
 /* Reads that wait are bounded, and so is what identifies one. */
@@ -183,15 +178,13 @@ static void read_limits(void **state)
     struct raft_entry e = {.data = {context, sizeof context}};
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
+    owner_begin(&o, 3);
     assert_int_equal(raft_read_index(o.raft, bytes_of(context, 8)),
                      ERR_RAFT_READ_REFUSED); /* no leader */
     become_leader(&o);
     assert_int_equal(raft_read_index(o.raft, bytes_of(context, sizeof context)),
                      ERR_RAFT_READ_REFUSED);
-    step(&o, (struct raft_message){
-                 .type = RAFT_MSG_READ_INDEX, .from = 2, .entries = &e, .entries_n = 1});
+    forwards_read(&o, &e);
     step(&o, (struct raft_message){.type = RAFT_MSG_READ_INDEX, .from = 2});
     assert_int_equal(o.raft->reads.n, 0);
     for (int i = 0; i < RAFT_READS_PENDING_MAX; i++) {
@@ -201,8 +194,7 @@ static void read_limits(void **state)
     }
     assert_int_equal(raft_read_index(o.raft, bytes_of(context, 8)), ERR_RAFT_READ_REFUSED);
     e.data.n = 8;
-    step(&o, (struct raft_message){
-                 .type = RAFT_MSG_READ_INDEX, .from = 2, .entries = &e, .entries_n = 1});
+    forwards_read(&o, &e);
     assert_int_equal(o.raft->reads.n, RAFT_READS_PENDING_MAX);
     owner_done(&o);
 }
@@ -216,9 +208,7 @@ static void false_echoes(void **state)
     struct raft_update u;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     run(&o);
     assert_int_equal(raft_read_index(o.raft, BYTES_LIT("read")), 0);
     m.term = raft_get_term(o.raft);
@@ -245,9 +235,7 @@ static void transfer_target_removed(void **state)
     struct raft_status s;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     raft_transfer_leader(o.raft, 3);
     raft_get_status(o.raft, &s);
     assert_int_equal(s.lead_transferee, 3);
@@ -268,17 +256,13 @@ static void auto_leave_waits_for_transfer(void **state)
     raft_index last;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     assert_int_equal(raft_propose_conf_change_v2(o.raft, &c), 0);
     run(&o);
     last = raft_get_last_index(o.raft);
     assert_int_equal(raft_apply_conf_change(o.raft, &c, NULL, NULL), 0);
     raft_transfer_leader(o.raft, 3);
-    step(&o,
-         (struct raft_message){
-             .type = RAFT_MSG_APP_RESP, .from = 2, .term = raft_get_term(o.raft), .index = last});
+    acks(&o, 2, last);
     raft_applied(o.raft, &(struct raft_apply_mark){.index = last});
     assert_int_equal(raft_get_last_index(o.raft), last);
     owner_done(&o);
@@ -312,14 +296,11 @@ static void snapshots_that_are_not_sent(void **state)
     struct raft_update u;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     for (int i = 0; i < 5; i++)
         assert_int_equal(propose(&o, 10), 0);
     run(&o);
-    step(&o, (struct raft_message){
-                 .type = RAFT_MSG_APP_RESP, .from = 2, .term = raft_get_term(o.raft), .index = 4});
+    acks(&o, 2, 4);
     run(&o);
     assert_int_equal(raft_memory_storage_compact(o.memory, 6), 0);
     raft_take_update(o.raft, &u);
@@ -368,7 +349,7 @@ static void reading_lead(struct owner *o)
     raft_campaign(o->raft);
     raft_take_update(o->raft, &u);
     step(o, u.after_store[0]);
-    step(o, (struct raft_message){.type = RAFT_MSG_VOTE_RESP, .from = 2, .term = 2});
+    grants_vote(o, 2);
     assert_int_equal(o->raft->state, RAFT_LEADER);
     raft_take_update(o->raft, &u);
     step(o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
@@ -450,7 +431,7 @@ static void reading_on_waits_for_answers(void **state)
         raft_entries_arrived(o.raft);
     reading_lead(&o);
     assert_int_equal(take_appends(&o), 0);
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP, .from = 2, .term = 2, .index = 1});
+    acks(&o, 2, 1);
     for (int i = 0; i < 4 * RAFT_READ_BACK_INFLIGHT_MAX; i++) {
         sent += take_appends(&o);
         raft_entries_arrived(o.raft);
@@ -469,17 +450,16 @@ static void removal_commits(void **state)
     raft_index last;
 
     (void) state;
-    owner_init(&o, 4);
-    owner_start(&o);
+    owner_begin(&o, 4);
     raft_campaign(o.raft);
     run(&o);
     for (raft_id id = 2; id <= 3; id++)
-        step(&o, (struct raft_message){.type = RAFT_MSG_VOTE_RESP, .from = id, .term = 1});
+        grants_vote(&o, id);
     run(&o);
     assert_int_equal(propose(&o, 5), 0);
     run(&o);
     last = raft_get_last_index(o.raft);
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP, .from = 2, .term = 1, .index = last});
+    acks(&o, 2, last);
     run(&o);
     assert_int_equal(raft_get_commit(o.raft), 1);
     assert_int_equal(raft_apply_conf_change(o.raft, &c, NULL, NULL), 0);
@@ -495,20 +475,18 @@ static void postponed_reads(void **state)
     struct raft_entry e = {.data = BYTES_LIT("r")};
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
+    owner_begin(&o, 3);
     raft_campaign(o.raft);
     raft_campaign(o.raft); /* term 2, of which nothing is committed yet */
     run(&o);
-    step(&o, (struct raft_message){.type = RAFT_MSG_VOTE_RESP, .from = 2, .term = 2});
+    grants_vote(&o, 2);
     run(&o);
     for (int i = 0; i < RAFT_READS_PENDING_MAX; i++)
         assert_int_equal(raft_read_index(o.raft, BYTES_LIT("r")), 0);
     assert_int_equal(raft_read_index(o.raft, BYTES_LIT("r")), ERR_RAFT_READ_REFUSED);
-    step(&o, (struct raft_message){
-                 .type = RAFT_MSG_READ_INDEX, .from = 2, .entries = &e, .entries_n = 1});
+    forwards_read(&o, &e);
     assert_int_equal(o.raft->postponed.n, RAFT_READS_PENDING_MAX);
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP, .from = 2, .term = 2, .index = 2});
+    acks(&o, 2, 2);
     assert_int_equal(o.raft->postponed.n, 0);
     assert_int_equal(o.raft->reads.n, RAFT_READS_PENDING_MAX);
     raft_take_update(o.raft, &u);
@@ -525,9 +503,7 @@ static void read_without_context(void **state)
     for (size_t n = 1; n <= 3; n += 2) {
         static const uint8_t position[8] = {1};
 
-        owner_init(&o, n);
-        owner_start(&o);
-        become_leader(&o);
+        owner_lead(&o, n);
         assert_int_equal(raft_read_index(o.raft, BYTES_EMPTY), 0);
         if (n > 1)
             step(&o, (struct raft_message){.type = RAFT_MSG_HEARTBEAT_RESP,
@@ -612,9 +588,7 @@ static void snapshot_is_being_made(void **state)
     struct raft_progress *p;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     assert_int_equal(raft_memory_storage_create_snapshot(o.memory, 2, NULL, BYTES_EMPTY), 0);
     assert_int_equal(raft_memory_storage_compact(o.memory, 2), 0);
     s = raft_memory_storage_base(o.memory);
@@ -623,12 +597,7 @@ static void snapshot_is_being_made(void **state)
     busy.snapshot = no_snapshot;
     s->ops = &busy;
     p = raft__tracker_get(&o.raft->tracker, 3);
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
-                                   .from = 3,
-                                   .term = 1,
-                                   .reject = true,
-                                   .index = 1,
-                                   .reject_hint = 0});
+    rejects(&o, 3, 1, 0);
     assert_int_equal(p->state, RAFT_PROBE);
     s->ops = good;
     step(&o, (struct raft_message){.type = RAFT_MSG_HEARTBEAT_RESP, .from = 3, .term = 1});
@@ -638,9 +607,9 @@ static void snapshot_is_being_made(void **state)
     assert_int_equal(propose(&o, 3), 0);
     run(&o);
     p->recent_active = false;
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP, .from = 3, .term = 1, .index = 1});
+    acks(&o, 3, 1);
     assert_int_equal(p->state, RAFT_SNAPSHOT);
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP, .from = 3, .term = 1, .index = 2});
+    acks(&o, 3, 2);
     assert_int_equal(p->state, RAFT_REPLICATE);
     owner_done(&o);
 }
@@ -673,14 +642,9 @@ static void broken_reader(void **state)
     run(&o);
     raft_campaign(o.raft);
     run(&o);
-    step(&o, (struct raft_message){.type = RAFT_MSG_VOTE_RESP, .from = 2, .term = 2});
+    grants_vote(&o, 2);
     run(&o);
-    step(&o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
-                                   .from = 2,
-                                   .term = 2,
-                                   .reject = true,
-                                   .index = 2,
-                                   .reject_hint = 0});
+    rejects(&o, 2, 2, 0);
     p = raft__tracker_get(&o.raft->tracker, 2);
     assert_int_equal(p->state, RAFT_PROBE);
     assert_int_equal(raft_memory_storage_create_snapshot(o.memory, 2, &cs, BYTES_EMPTY), 0);
@@ -740,8 +704,6 @@ int main(void)
         cmocka_unit_test(inflight_bytes),
     };
 
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-
-    owner_muted = true;
-    return failed + cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, owner_loud, NULL) +
+           cmocka_run_group_tests(tests, owner_mute, NULL);
 }

@@ -7,8 +7,23 @@
 
 #include "engine/raft/raft_int.h"
 
-/* True in the second run of a test program: the core has no sink for its log lines. */
+/* A program's tests run twice, with and without a sink for the core's log lines: the setups of
+ * their groups. */
 static bool owner_muted;
+
+static inline int owner_loud(void **state)
+{
+    (void) state;
+    owner_muted = false;
+    return 0;
+}
+
+static inline int owner_mute(void **state)
+{
+    (void) state;
+    owner_muted = true;
+    return 0;
+}
 
 struct owner {
     struct raft_memory_storage *memory;
@@ -71,6 +86,13 @@ static inline void owner_start(struct owner *o)
     assert_int_equal(raft_new(&o->config, &o->raft, &e), 0);
 }
 
+/* One of n, with nothing out of the ordinary. */
+static inline void owner_begin(struct owner *o, size_t n)
+{
+    owner_init(o, n);
+    owner_start(o);
+}
+
 static inline void owner_done(struct owner *o)
 {
     if (o->raft != NULL)
@@ -117,22 +139,60 @@ static inline void step(struct owner *o, struct raft_message m)
     assert_int_equal(raft_step(o->raft, &m), 0);
 }
 
+/* ---- what others say ---- */
+
+static inline void heartbeat(struct owner *o, raft_id from, raft_term term)
+{
+    step(o, (struct raft_message){.type = RAFT_MSG_HEARTBEAT, .from = from, .term = term});
+}
+
+static inline void grants_vote(struct owner *o, raft_id from)
+{
+    step(o, (struct raft_message){
+                .type = RAFT_MSG_VOTE_RESP, .from = from, .term = raft_get_term(o->raft)});
+}
+
+/* It has the leader's entries up to the index. */
+static inline void acks(struct owner *o, raft_id from, raft_index index)
+{
+    step(o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
+                                  .from = from,
+                                  .term = raft_get_term(o->raft),
+                                  .index = index});
+}
+
+/* It has not what goes before an append, whose index this is; perhaps up to the hint. */
+static inline void rejects(struct owner *o, raft_id from, raft_index index, raft_index hint)
+{
+    step(o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
+                                  .from = from,
+                                  .term = raft_get_term(o->raft),
+                                  .reject = true,
+                                  .index = index,
+                                  .reject_hint = hint});
+}
+
+/* ---- a leader ---- */
+
 /* 2 votes for it and has its first entry. */
 static inline void become_leader(struct owner *o)
 {
     raft_campaign(o->raft);
     run(o);
     if (o->raft->state != RAFT_LEADER)
-        step(o,
-             (struct raft_message){.type = RAFT_MSG_VOTE_RESP, .from = 2, .term = o->raft->term});
+        grants_vote(o, 2);
     run(o);
     assert_int_equal(o->raft->state, RAFT_LEADER);
     if (!raft_is_single_voter(o->raft))
-        step(o, (struct raft_message){.type = RAFT_MSG_APP_RESP,
-                                      .from = 2,
-                                      .term = o->raft->term,
-                                      .index = raft_get_last_index(o->raft)});
+        acks(o, 2, raft_get_last_index(o->raft));
     run(o);
+}
+
+/* The leader of n, with nothing out of the ordinary. */
+static inline void owner_lead(struct owner *o, size_t n)
+{
+    owner_begin(o, n);
+    become_leader(o);
 }
 
 static inline int propose(struct owner *o, size_t bytes)

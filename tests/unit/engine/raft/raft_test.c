@@ -58,8 +58,7 @@ static void a_cluster_of_one(void **state)
     struct raft_update u;
 
     (void) state;
-    owner_init(&o, 0);
-    owner_start(&o);
+    owner_begin(&o, 0);
     assert_int_equal(raft_bootstrap(o.raft, NULL, 0, NULL), ERR_RAFT_CONFIG);
     assert_int_equal(raft_bootstrap(o.raft, &self, 1, NULL), 0);
     assert_int_equal(raft_bootstrap(o.raft, &self, 1, NULL), ERR_RAFT_CONFIG);
@@ -98,8 +97,7 @@ static void too_many_founders(void **state)
     (void) state;
     for (size_t i = 0; i < ARRAY_LEN(peers); i++)
         peers[i] = (struct raft_peer){.id = i + 1};
-    owner_init(&o, 0);
-    owner_start(&o);
+    owner_begin(&o, 0);
     assert_int_equal(raft_bootstrap(o.raft, peers, ARRAY_LEN(peers), &e), ERR_RAFT_CONF_CHANGE);
     owner_done(&o);
 }
@@ -121,8 +119,7 @@ static void strange_messages(void **state)
     struct owner o;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
+    owner_begin(&o, 3);
     for (size_t i = 0; i < ARRAY_LEN(local); i++) {
         m.type = local[i];
         assert_int_equal(raft_step(o.raft, &m), ERR_RAFT_STEP_LOCAL);
@@ -224,8 +221,7 @@ static void acknowledged_by_messages(void **state)
     struct raft_message m;
 
     (void) state;
-    owner_init(&o, 1);
-    owner_start(&o);
+    owner_begin(&o, 1);
     raft_campaign(o.raft);
     while (raft_has_update(o.raft)) {
         raft_take_update(o.raft, &u);
@@ -258,8 +254,7 @@ static void applying_changes(void **state)
     struct err e = ERR_INIT;
 
     (void) state;
-    owner_init(&o, 2);
-    owner_start(&o);
+    owner_begin(&o, 2);
     assert_int_equal(raft_apply_conf_change(o.raft, &leave, &cs, &e), ERR_RAFT_CONF_CHANGE);
     assert_string_equal(e.msg, "can't leave a non-joint config");
     assert_int_equal(raft_apply_conf_change(o.raft, &none, &cs, &e), 0);
@@ -275,9 +270,7 @@ static void status(void **state)
     struct raft_peer_status p;
 
     (void) state;
-    owner_init(&o, 3);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 3);
     raft_get_status(o.raft, &s);
     assert_int_equal(s.id, 1);
     assert_int_equal(s.lead, 1);
@@ -338,9 +331,7 @@ static void steady_state_allocates_nothing(void **state)
     for (size_t i = 0; i < ARRAY_LEN(v); i++)
         v[i] = (struct raft_entry){.data = bytes_of(block->data + 4 * i, 4), .owner = block};
     memset(block->data, 'x', block->bytes);
-    owner_init(&o, 1);
-    owner_start(&o);
-    become_leader(&o);
+    owner_lead(&o, 1);
     propose_batches(&o, v, ARRAY_LEN(v), 500);
     before = mem_alloc_count();
     propose_batches(&o, v, ARRAY_LEN(v), 500);
@@ -369,8 +360,6 @@ int main(void)
         cmocka_unit_test(steady_state_allocates_nothing),
     };
 
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-
-    owner_muted = true;
-    return failed + cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, owner_loud, NULL) +
+           cmocka_run_group_tests(tests, owner_mute, NULL);
 }
