@@ -233,11 +233,7 @@ static void every_nth_call_of_opening_fails(void **state)
         }
         hit = simdisk_calls(s, SIM_ALL) - before >= nth;
         simdisk_crash(s, SIM_CRASH_TEAR);
-        w = test_open(s, SEGMENT, &c);
-        assert_true(c.entries.n >= 4);
-        test_check_entries(&c.entries, 1, c.entries.n);
-        wal_contents_done(&c);
-        wal_close(w);
+        test_expect_at_least(s, SEGMENT, 4);
         simdisk_free(s);
     }
 }

@@ -6,12 +6,20 @@
 #define SEGMENT 65536
 #define GOOD 20 /* entries before the last record */
 
-/* A log whose last record is one entry of `bytes` bytes, without a state behind it.  Returns where
- * that record begins and ends. */
-static void last_record(struct simdisk *s, size_t bytes, uint64_t *ret_begin, uint64_t *ret_end)
+/* The file of a log whose last record is one entry, without a state behind it, and where in it that
+ * record begins and ends. */
+struct sample {
+    uint8_t *file;
+    size_t n;
+    uint64_t begin, end;
+};
+
+static struct sample sample_make(size_t bytes)
 {
+    struct simdisk *s = simdisk_new(1);
     struct wal *w = test_create(s, SEGMENT);
     struct wal_save save = {.entries_n = 1};
+    struct sample x = {0};
     struct wal_stats st;
     struct raft_entry en;
     struct arena a;
@@ -19,14 +27,17 @@ static void last_record(struct simdisk *s, size_t bytes, uint64_t *ret_begin, ui
     arena_init(&a, 1 << 20);
     assert_int_equal(test_append(w, 1, GOOD, 1, 90, NULL), 0);
     wal_stats(w, &st);
-    *ret_begin = st.bytes_written;
+    x.begin = st.bytes_written;
     en = test_entry(&a, GOOD + 1, 1, bytes);
     save.entries = &en;
     assert_int_equal(wal_append_batch(w, &save, 1, NULL), 0);
     wal_stats(w, &st);
-    *ret_end = st.bytes_written;
+    x.end = st.bytes_written;
     arena_done(&a);
     wal_close(w);
+    x.file = simdisk_get_file(s, TEST_FIRST, &x.n);
+    simdisk_free(s);
+    return x;
 }
 
 /* Opens a log of which the last record is not whole: it is gone, the rest is there, the damaged
@@ -90,42 +101,32 @@ static void expect_refused(const uint8_t *file, size_t n, const char *where)
 /* A file that ends anywhere within the last record is repaired. */
 static void cut_at_every_byte(void **state)
 {
-    struct simdisk *s = simdisk_new(1);
-    uint64_t begin, end;
-    uint8_t *file;
-    size_t n;
+    struct sample x = sample_make(150);
 
     (void) state;
-    last_record(s, 150, &begin, &end);
-    file = simdisk_get_file(s, TEST_FIRST, &n);
-    for (uint64_t at = begin + 1; at < end; at++)
-        expect_repaired(file, (size_t) at);
-    mem_free(file);
-    simdisk_free(s);
+    for (uint64_t at = x.begin + 1; at < x.end; at++)
+        expect_repaired(x.file, (size_t) at);
+    mem_free(x.file);
 }
 
 /* A sector that never reached the disk, whichever of the last record's, is repaired; the length
  * word's own sector missing means a clean end. */
 static void every_sector_missing(void **state)
 {
+    struct sample x = sample_make(3500);
     struct simdisk *s = simdisk_new(1);
-    uint64_t begin, end;
-    uint8_t *file;
-    size_t n;
 
     (void) state;
-    last_record(s, 3500, &begin, &end);
-    file = simdisk_get_file(s, TEST_FIRST, &n);
-    for (uint64_t sector = begin / 512 + 1; sector * 512 < end; sector++) {
+    for (uint64_t sector = x.begin / 512 + 1; sector * 512 < x.end; sector++) {
         uint8_t saved[512];
 
-        memcpy(saved, file + sector * 512, 512);
-        memset(file + sector * 512, 0, 512);
-        expect_repaired(file, n);
-        memcpy(file + sector * 512, saved, 512);
+        memcpy(saved, x.file + sector * 512, 512);
+        memset(x.file + sector * 512, 0, 512);
+        expect_repaired(x.file, x.n);
+        memcpy(x.file + sector * 512, saved, 512);
     }
-    memset(file + begin, 0, 512 - begin % 512);
-    simdisk_put_file(s, TEST_FIRST, file, n);
+    memset(x.file + x.begin, 0, 512 - x.begin % 512);
+    simdisk_put_file(s, TEST_FIRST, x.file, x.n);
     {
         struct wal_contents c;
         struct wal *w = test_open(s, SEGMENT, &c);
@@ -135,7 +136,7 @@ static void every_sector_missing(void **state)
         wal_contents_done(&c);
         wal_close(w);
     }
-    mem_free(file);
+    mem_free(x.file);
     simdisk_free(s);
 }
 
@@ -144,15 +145,10 @@ static void every_sector_missing(void **state)
  * which etcd's format has no checksum over. */
 static void every_byte_wrong(void **state)
 {
-    struct simdisk *s = simdisk_new(1);
-    uint64_t begin, end;
-    uint8_t *file;
-    size_t n;
+    struct sample x = sample_make(150);
 
     (void) state;
-    last_record(s, 150, &begin, &end);
-    file = simdisk_get_file(s, TEST_FIRST, &n);
-    for (uint64_t at = 0, frame = 0; at < end; at++) {
+    for (uint64_t at = 0, frame = 0; at < x.end; at++) {
         struct simdisk *t;
         struct wal_options o;
         struct wal_contents c;
@@ -163,11 +159,11 @@ static void every_byte_wrong(void **state)
         if (at == frame + 9)
             continue;
         if (at == frame + 16) /* no frame is shorter */
-            frame += 8 + ((le64_get(file + frame) & 0xffffff) + 7) / 8 * 8;
+            frame += 8 + ((le64_get(x.file + frame) & 0xffffff) + 7) / 8 * 8;
         t = simdisk_new(2);
         o = test_options(t, SEGMENT);
-        file[at] ^= (uint8_t) (1 + at % 255);
-        simdisk_put_file(t, TEST_FIRST, file, n);
+        x.file[at] ^= (uint8_t) (1 + at % 255);
+        simdisk_put_file(t, TEST_FIRST, x.file, x.n);
         rc = wal_open(&o, 0, 0, &c, &w, &e);
         if (rc == 0) {
             if (c.entries.n != GOOD + 1 || c.repaired)
@@ -178,61 +174,48 @@ static void every_byte_wrong(void **state)
         } else if (rc != ERR_CORRUPT) {
             fail_msg("byte %u: %s", (unsigned) at, e.msg);
         }
-        file[at] ^= (uint8_t) (1 + at % 255);
+        x.file[at] ^= (uint8_t) (1 + at % 255);
         simdisk_free(t);
     }
-    mem_free(file);
-    simdisk_free(s);
+    mem_free(x.file);
 }
 
 /* A length word that damage has made too long does not pass for a torn tail, though the file seems
  * to end within its record: the records behind it would be lost. */
 static void length_words(void **state)
 {
-    struct simdisk *s = simdisk_new(1);
-    uint64_t begin, end;
-    uint8_t *file;
-    size_t n;
+    struct sample x = sample_make(150);
 
     (void) state;
-    last_record(s, 150, &begin, &end);
-    file = simdisk_get_file(s, TEST_FIRST, &n);
     for (int bit = 17; bit < 56; bit++) {
-        file[72 + bit / 8] ^= (uint8_t) (1 << bit % 8);
-        expect_refused(file, n, "offset 72");
-        file[72 + bit / 8] ^= (uint8_t) (1 << bit % 8);
+        x.file[72 + bit / 8] ^= (uint8_t) (1 << bit % 8);
+        expect_refused(x.file, x.n, "offset 72");
+        x.file[72 + bit / 8] ^= (uint8_t) (1 << bit % 8);
     }
-    mem_free(file);
-    simdisk_free(s);
+    mem_free(x.file);
 }
 
 /* Eight zero bytes inside a sector are damage; so is anything wrong before the last segment. */
 static void damage_is_not_a_torn_tail(void **state)
 {
-    struct simdisk *s = simdisk_new(1);
+    struct sample x = sample_make(150);
+    struct simdisk *s = simdisk_new(2);
     struct wal_options o = test_options(s, SEGMENT);
     struct wal_contents c;
     struct err e = ERR_INIT;
     struct wal *w;
-    uint64_t begin, end;
     uint8_t *file;
     char where[64];
     size_t n;
 
     (void) state;
-    last_record(s, 150, &begin, &end);
-    file = simdisk_get_file(s, TEST_FIRST, &n);
-    memset(file + begin + 32, 0, 8);
-    snprintf(where, sizeof where, "damaged record at offset %u", (unsigned) begin);
-    expect_refused(file, n, where);
-    mem_free(file);
-    simdisk_free(s);
+    memset(x.file + x.begin + 32, 0, 8);
+    snprintf(where, sizeof where, "damaged record at offset %u", (unsigned) x.begin);
+    expect_refused(x.file, x.n, where);
+    mem_free(x.file);
 
-    s = simdisk_new(2);
-    o = test_options(s, SEGMENT);
     w = test_create(s, SEGMENT);
-    for (raft_index i = 1; i <= 30; i++)
-        assert_int_equal(test_append(w, i, 1, 1, 3000, NULL), 0);
+    test_append_each(w, 1, 30);
     wal_close(w);
     file = simdisk_get_file(s, TEST_FIRST, &n);
     memset(file + 8192, 0, 512);
@@ -308,8 +291,7 @@ static void missing_segments(void **state)
 
     (void) state;
     assert_true(wal_exists(d, TEST_DIR));
-    for (raft_index i = 1; i <= 60; i++)
-        assert_int_equal(test_append(w, i, 1, 1, 3000, NULL), 0);
+    test_append_each(w, 1, 60);
     wal_close(w);
     assert_int_equal(disk_remove(d, TEST_DIR "/0000000000000001-0000000000000017.wal", &e), 0);
     assert_int_equal(wal_open(&o, 0, 0, &c, &w, &e), ERR_CORRUPT);

@@ -118,4 +118,31 @@ static inline void test_check_entries(const struct wal_entries *x, raft_index fi
     }
 }
 
+/* Entries first to last, one at a time, large enough to fill a small segment soon. */
+static inline void test_append_each(struct wal *w, raft_index first, raft_index last)
+{
+    for (raft_index i = first; i <= last; i++)
+        assert_int_equal(test_append(w, i, 1, 1, 3000, NULL), 0);
+}
+
+/* Opens a log that has at least `n` entries, the first of them of index 1; returns how many. */
+static inline size_t test_expect_at_least(struct simdisk *s, uint64_t segment_bytes, size_t n)
+{
+    struct wal_contents c;
+    struct wal *w = test_open(s, segment_bytes, &c);
+    size_t got = c.entries.n;
+
+    assert_true(got >= n);
+    test_check_entries(&c.entries, 1, got);
+    wal_contents_done(&c);
+    wal_close(w);
+    return got;
+}
+
+/* The same of one that has these and no more. */
+static inline void test_expect_entries(struct simdisk *s, uint64_t segment_bytes, size_t n)
+{
+    assert_int_equal(test_expect_at_least(s, segment_bytes, n), n);
+}
+
 #endif
