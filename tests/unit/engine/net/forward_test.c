@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "by_hand.h"
 #include "engine/net/forward.h"
 #include "raw.h"
 
@@ -53,18 +54,7 @@ static void full(void *user)
 /* A listening socket of the test; small buffers, so that it soon takes no more. */
 static int listen_on_loopback(int backlog, uint16_t *ret_port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET};
-    socklen_t len = sizeof a;
-    int small = 4096;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
-    assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof a), 0);
-    assert_int_equal(listen(fd, backlog), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *) &a, &len), 0);
-    *ret_port = ntohs(a.sin_port);
-    return fd;
+    return listen_by_hand_small(backlog, 4096, ret_port);
 }
 
 static int setup(void **state)

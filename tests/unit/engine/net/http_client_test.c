@@ -2,10 +2,9 @@
 #define _GNU_SOURCE
 #include "engine/net/http_client.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "unit/engine/net/by_hand.h"
 #include "unit/engine/net/rig.h"
 
 #define UPLOAD_PARTS 100
@@ -62,21 +61,6 @@ static void handler(struct http_req *r, void *user)
     } else {
         http_error(r, 404, "404 page not found");
     }
-}
-
-static void open_rig(struct rig *g)
-{
-    struct net_server_options o = {.http = handler};
-
-    net_limits_default(&o.limits);
-    rig_server(g, NULL, 0, NULL, &o);
-}
-
-static struct http_client *open_client(struct rig *g, uint16_t port)
-{
-    struct http_client_options o = {.host = "127.0.0.1", .port = port, .tls = rig_tls.client};
-
-    return http_client_new(g->loop, &o);
 }
 
 /* ---- the client's side ---- */
@@ -141,38 +125,65 @@ static struct http_out *start(struct http_client *c, const struct http_out_optio
     return x;
 }
 
+/* Our server, a client, and what an answer came to. */
+struct ends {
+    struct rig g;
+    struct http_client *c;
+    struct answer a;
+};
+
+/* The client of a server by hand. */
+static void ends_open_to(struct ends *x, uint16_t port)
+{
+    struct net_server_options o = {.http = handler};
+    struct http_client_options co = {.host = "127.0.0.1", .port = port, .tls = rig_tls.client};
+
+    net_limits_default(&o.limits);
+    rig_server(&x->g, NULL, 0, NULL, &o);
+    if (port == 0)
+        co.port = x->g.port;
+    x->c = http_client_new(x->g.loop, &co);
+}
+
+static void ends_open(struct ends *x)
+{
+    ends_open_to(x, 0);
+}
+
+static void ends_close(struct ends *x)
+{
+    http_client_free(x->c);
+    rig_done(&x->g);
+}
+
 /* A request with a body and a field of its own is answered; the next one uses the same connection.
  */
 static void requests_share_a_connection(void **state)
 {
     static const struct http_field f[] = {{"X-Raft-To", "abc"}};
-    struct rig g;
-    struct answer a;
-    struct http_client *c;
+    struct ends x;
     struct net_counters before, after;
 
     (void) state;
-    open_rig(&g);
-    c = open_client(&g, g.port);
+    ends_open(&x);
     for (int i = 0; i < 3; i++) {
-        struct http_out_options o = options(&a, "POST", "/echo");
+        struct http_out_options o = options(&x.a, "POST", "/echo");
 
         o.fields = f;
         o.fields_n = 1;
         o.body = BYTES_LIT("hello");
-        start(c, &o);
-        rig_wait(&g, &a.done);
-        assert_true(a.ok);
-        assert_int_equal(a.status, 200);
-        assert_string_equal(a.text, "hello");
+        start(x.c, &o);
+        rig_wait(&x.g, &x.a.done);
+        assert_true(x.a.ok);
+        assert_int_equal(x.a.status, 200);
+        assert_string_equal(x.a.text, "hello");
         if (i == 0)
-            net_server_counters(g.server, &before);
+            net_server_counters(x.g.server, &before);
     }
-    net_server_counters(g.server, &after);
+    net_server_counters(x.g.server, &after);
     assert_int_equal(before.connections_total, 1);
     assert_int_equal(after.connections_total, 1);
-    http_client_free(c);
-    rig_done(&g);
+    ends_close(&x);
 }
 
 static void upload_more(struct http_out *x)
@@ -194,127 +205,95 @@ static void upload_more(struct http_out *x)
 /* A streamed body leaves in pieces as the socket takes them, and nothing of it is lost. */
 static void body_is_streamed(void **state)
 {
-    struct rig g;
-    struct answer a;
-    struct http_client *c;
-    struct http_out_options o = options(&a, "POST", "/upload");
+    struct ends x;
+    struct http_out_options o = options(&x.a, "POST", "/upload");
 
     (void) state;
-    open_rig(&g);
-    c = open_client(&g, g.port);
+    ends_open(&x);
     o.streamed = true;
-    upload_more(start(c, &o));
-    rig_wait(&g, &a.done);
-    assert_true(a.ok);
-    assert_int_equal(a.status, 204);
+    upload_more(start(x.c, &o));
+    rig_wait(&x.g, &x.a.done);
+    assert_true(x.a.ok);
+    assert_int_equal(x.a.status, 204);
     assert_int_equal(uploaded, (size_t) UPLOAD_PARTS * UPLOAD_PART_BYTES);
-    http_client_free(c);
-    rig_done(&g);
+    ends_close(&x);
 }
 
 /* An endless answer comes part by part; giving the request up tells the server. */
 static void endless_answer_comes_in_parts(void **state)
 {
-    struct rig g;
-    struct answer a;
-    struct http_client *c;
-    struct http_out_options o = options(&a, "GET", "/endless");
-    struct http_out *x;
+    struct ends x;
+    struct http_out_options o = options(&x.a, "GET", "/endless");
+    struct http_out *out;
     struct net_piece p = net_piece_copied("abc", 3);
 
     (void) state;
     canceled = 0;
-    open_rig(&g);
-    c = open_client(&g, g.port);
-    x = start(c, &o);
-    rig_wait(&g, &a.head);
-    assert_string_equal(a.version, "3.7.1");
+    ends_open(&x);
+    out = start(x.c, &o);
+    rig_wait(&x.g, &x.a.head);
+    assert_string_equal(x.a.version, "3.7.1");
     for (int i = 0; i < 3; i++) {
-        a.got_data = false;
+        x.a.got_data = false;
         assert_int_equal(http_write(endless, &p, 1), 0);
-        rig_wait(&g, &a.got_data);
+        rig_wait(&x.g, &x.a.got_data);
     }
-    assert_string_equal(a.text, "abcabcabc");
-    http_out_abort(x);
-    rig_turn(&g, 50);
+    assert_string_equal(x.a.text, "abcabcabc");
+    http_out_abort(out);
+    rig_turn(&x.g, 50);
     assert_int_equal(canceled, 1);
-    assert_false(a.done);
-    http_client_free(c);
-    rig_done(&g);
+    assert_false(x.a.done);
+    ends_close(&x);
 }
 
 /* A server that says nothing for too long is given up. */
 static void silence_ends_a_request(void **state)
 {
-    struct rig g;
-    struct answer a;
-    struct http_client *c;
-    struct http_out_options o = options(&a, "GET", "/endless");
+    struct ends x;
+    struct http_out_options o = options(&x.a, "GET", "/endless");
 
     (void) state;
-    open_rig(&g);
-    c = open_client(&g, g.port);
+    ends_open(&x);
     o.silence_ms = 2000; /* of which the head may take its time on a busy machine */
-    start(c, &o);
-    rig_wait(&g, &a.done);
-    assert_true(a.head);
-    assert_false(a.ok);
-    assert_string_equal(a.why, "i/o timeout");
-    http_client_free(c);
-    rig_done(&g);
+    start(x.c, &o);
+    rig_wait(&x.g, &x.a.done);
+    assert_true(x.a.head);
+    assert_false(x.a.ok);
+    assert_string_equal(x.a.why, "i/o timeout");
+    ends_close(&x);
 }
 
 /* Nobody listens: the words are Go's. */
 static void refused_connection_is_said(void **state)
 {
-    struct rig g;
-    struct answer a;
-    struct http_client *c;
-    struct http_out_options o = options(&a, "GET", "/x");
+    struct ends x;
+    struct http_out_options o = options(&x.a, "GET", "/x");
 
     (void) state;
-    open_rig(&g);
-    c = open_client(&g, 1);
-    start(c, &o);
-    rig_wait(&g, &a.done);
-    assert_string_equal(a.why, "dial tcp 127.0.0.1:1: connect: connection refused");
-    http_client_free(c);
-    rig_done(&g);
+    ends_open_to(&x, 1);
+    start(x.c, &o);
+    rig_wait(&x.g, &x.a.done);
+    assert_string_equal(x.a.why, "dial tcp 127.0.0.1:1: connect: connection refused");
+    ends_close(&x);
 }
 
 /* Freeing the client ends what is under way, at once. */
 static void free_ends_requests(void **state)
 {
-    struct rig g;
-    struct answer a;
-    struct http_client *c;
-    struct http_out_options o = options(&a, "GET", "/endless");
+    struct ends x;
+    struct http_out_options o = options(&x.a, "GET", "/endless");
 
     (void) state;
-    open_rig(&g);
-    c = open_client(&g, g.port);
-    start(c, &o);
-    rig_wait(&g, &a.head);
-    http_client_free(c);
-    assert_true(a.done);
-    assert_string_equal(a.why, "client closed");
-    rig_done(&g);
+    ends_open(&x);
+    start(x.c, &o);
+    rig_wait(&x.g, &x.a.head);
+    http_client_free(x.c);
+    assert_true(x.a.done);
+    assert_string_equal(x.a.why, "client closed");
+    rig_done(&x.g);
 }
 
 /* ---- a server by hand ---- */
-
-static int listen_by_hand(uint16_t *port)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof sa;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *) &sa, n), 0);
-    assert_int_equal(listen(fd, 5), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *) &sa, &n), 0);
-    *port = ntohs(sa.sin_port);
-    return fd;
-}
 
 /* What servers may answer, and what comes of it. */
 static void answers_by_hand(void **state)
@@ -334,35 +313,31 @@ static void answers_by_hand(void **state)
         {"", false, 0, "EOF"},
         {"nonsense\r\n\r\n", false, 0, "malformed HTTP response"},
     };
-    struct rig g;
+    struct ends x;
     uint16_t port;
     int fd = listen_by_hand(&port);
-    struct http_client *c;
 
     (void) state;
-    open_rig(&g);
-    c = open_client(&g, port);
+    ends_open_to(&x, port);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct answer a;
-        struct http_out_options o = options(&a, "GET", "/x");
+        struct http_out_options o = options(&x.a, "GET", "/x");
         int s;
 
-        start(c, &o);
-        rig_turn(&g, 5);
+        start(x.c, &o);
+        rig_turn(&x.g, 5);
         s = accept(fd, NULL, NULL);
         assert_true(s >= 0);
         assert_int_equal(write(s, rows[i].bytes, strlen(rows[i].bytes)), strlen(rows[i].bytes));
         shutdown(s, SHUT_WR);
-        rig_wait(&g, &a.done);
+        rig_wait(&x.g, &x.a.done);
         close(s);
-        assert_int_equal(a.ok, rows[i].ok);
-        assert_int_equal(a.status, rows[i].status);
-        assert_string_equal(rows[i].ok ? a.text : a.why, rows[i].text);
-        rig_turn(&g, 5);
+        assert_int_equal(x.a.ok, rows[i].ok);
+        assert_int_equal(x.a.status, rows[i].status);
+        assert_string_equal(rows[i].ok ? x.a.text : x.a.why, rows[i].text);
+        rig_turn(&x.g, 5);
     }
     close(fd);
-    http_client_free(c);
-    rig_done(&g);
+    ends_close(&x);
 }
 
 struct again {
@@ -379,43 +354,43 @@ static void ask_again(struct loop_timer *t)
     start(x->client, &o);
 }
 
+/* Answers one request on a connection of its own, and hangs up. */
+static void answer_once(struct ends *x, int listener)
+{
+    static const char bytes[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab";
+    int s = accept(listener, NULL, NULL);
+
+    assert_int_equal(write(s, bytes, sizeof bytes - 1), sizeof bytes - 1);
+    rig_wait(&x->g, &x->a.done);
+    assert_true(x->a.ok);
+    close(s);
+}
+
 /* A server hangs up on a connection that waits for the next request: who asks in that very turn
  * gets a new one. */
 static void idle_connection_lost(void **state)
 {
-    static const char bytes[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab";
-    struct rig g;
-    struct answer a;
-    struct http_out_options o = options(&a, "GET", "/x");
-    struct again again = {.answer = &a};
+    struct ends x;
+    struct http_out_options o = options(&x.a, "GET", "/x");
+    struct again again = {.answer = &x.a};
     uint16_t port;
     int fd = listen_by_hand(&port);
-    int s;
 
     (void) state;
-    open_rig(&g);
-    again.client = open_client(&g, port);
-    start(again.client, &o);
-    rig_turn(&g, 5);
-    s = accept(fd, NULL, NULL);
-    assert_int_equal(write(s, bytes, sizeof bytes - 1), sizeof bytes - 1);
-    rig_wait(&g, &a.done);
-    assert_true(a.ok);
-    close(s);
+    ends_open_to(&x, port);
+    again.client = x.c;
+    start(x.c, &o);
+    rig_turn(&x.g, 5);
+    answer_once(&x, fd);
     usleep(5000);
-    a.done = false;
+    x.a.done = false;
     loop_timer_init(&again.timer, ask_again);
-    assert_int_equal(loop_timer_start(g.loop, &again.timer, 0), 0);
-    rig_turn(&g, 20);
-    assert_string_equal(a.why, "");
-    s = accept(fd, NULL, NULL);
-    assert_int_equal(write(s, bytes, sizeof bytes - 1), sizeof bytes - 1);
-    rig_wait(&g, &a.done);
-    assert_true(a.ok);
-    close(s);
+    assert_int_equal(loop_timer_start(x.g.loop, &again.timer, 0), 0);
+    rig_turn(&x.g, 20);
+    assert_string_equal(x.a.why, "");
+    answer_once(&x, fd);
     close(fd);
-    http_client_free(again.client);
-    rig_done(&g);
+    ends_close(&x);
 }
 
 static struct http_client *freed;
@@ -438,18 +413,18 @@ static void on_end_ask(struct http_out *x, const char *why)
 static void no_requests_while_freed(void **state)
 {
     struct http_out_options o = {.method = "GET", .path = "/endless", .end = on_end_ask};
-    struct rig g;
+    struct ends x;
 
     (void) state;
-    open_rig(&g);
+    ends_open(&x);
     refused_n = 0;
-    freed = open_client(&g, g.port);
+    freed = x.c;
     start(freed, &o);
     start(freed, &o);
-    rig_turn(&g, 10);
+    rig_turn(&x.g, 10);
     http_client_free(freed);
     assert_int_equal(refused_n, 2);
-    rig_done(&g);
+    rig_done(&x.g);
 }
 
 int main(void)

@@ -127,6 +127,16 @@ static inline void rig_turn(struct rig *g, int64_t ms)
     rig_wait(g, &p.over);
 }
 
+/* Neither a server nor a channel yet. */
+static inline void rig_loop(struct rig *g)
+{
+    struct err e = ERR_INIT;
+
+    memset(g, 0, sizeof *g);
+    loop_timer_init(&g->watchdog, rig_late);
+    assert_int_equal(loop_new("test", &g->loop, &e), 0);
+}
+
 static inline void rig_server(struct rig *g, const struct net_method *m, size_t n, void *service,
                               const struct net_server_options *opt)
 {
@@ -136,9 +146,7 @@ static inline void rig_server(struct rig *g, const struct net_method *m, size_t 
                                .tls = rig_tls.server};
     struct err e = ERR_INIT;
 
-    memset(g, 0, sizeof *g);
-    loop_timer_init(&g->watchdog, rig_late);
-    assert_int_equal(loop_new("test", &g->loop, &e), 0);
+    rig_loop(g);
     if (opt != NULL)
         o = *opt;
     else
@@ -151,12 +159,25 @@ static inline void rig_server(struct rig *g, const struct net_method *m, size_t 
     net_server_start(g->server);
 }
 
+static inline void rig_channel_to(struct rig *g, const struct channel_options *co)
+{
+    struct err e = ERR_INIT;
+
+    assert_int_equal(channel_new(g->loop, co, &g->ch, &e), 0);
+}
+
 static inline void rig_channel(struct rig *g)
 {
     struct channel_options co = {.host = "127.0.0.1", .port = g->port, .tls = rig_tls.client};
-    struct err e = ERR_INIT;
 
-    assert_int_equal(channel_new(g->loop, &co, &g->ch, &e), 0);
+    rig_channel_to(g, &co);
+}
+
+/* A channel to a server that is not ours. */
+static inline void rig_client(struct rig *g, const struct channel_options *co)
+{
+    rig_loop(g);
+    rig_channel_to(g, co);
 }
 
 static inline void rig_init(struct rig *g, const struct net_method *m, size_t n, void *service,
@@ -171,6 +192,14 @@ static inline void rig_done(struct rig *g)
     channel_free(g->ch);
     net_server_stop(g->server, 1000, rig_stopped, g);
     rig_wait(g, &g->stopped);
+    net_server_free(g->server);
+    loop_free(g->loop);
+}
+
+/* The same when the test has stopped the server, or there is none. */
+static inline void rig_free(struct rig *g)
+{
+    channel_free(g->ch);
     net_server_free(g->server);
     loop_free(g->loop);
 }
