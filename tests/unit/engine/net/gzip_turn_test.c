@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "engine/net/call_int.h"
 #include "engine/net/gzip.h"
-#include "unit/engine/net/turn_rig.h"
+#include "unit/engine/net/turn_client.h"
 
 #define FILL_US 100
 #define LONG_BYTES ((size_t) CALL_DEFLATED_BYTES_MAX)
@@ -20,14 +20,6 @@ static struct {
     int pulls; /* begun and not done */
     int asked;
 } t;
-
-struct client {
-    int fd;
-    struct buf in;
-    size_t parsed;
-    struct buf messages; /* of stream 1, framed */
-    int ended;           /* streams that came to their end */
-};
 
 static struct client clients[CLIENTS];
 
@@ -123,64 +115,16 @@ static int end(void **state)
 
 /* ---- clients ---- */
 
-static void client_open(struct client *x)
-{
-    *x = (struct client){.fd = turns_connect()};
-    buf_init(&x->in, SIZE_MAX);
-    buf_init(&x->messages, SIZE_MAX);
-}
-
-static void client_close(struct client *x)
-{
-    close(x->fd);
-    buf_done(&x->in);
-    buf_done(&x->messages);
-}
-
 static void client_ask(struct client *x, const char *path, uint32_t id)
 {
     static const uint8_t empty[5];
-    struct buf b, block;
+    struct buf b;
 
     buf_init(&b, SIZE_MAX);
-    buf_init(&block, 4096);
-    raw_request_block(&block, path);
-    raw_literal(&block, "grpc-encoding", "gzip");
-    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, id, block.p, block.len);
+    client_add_head(&b, path, id, NULL);
     raw_frame(&b, RAW_DATA, RAW_END_STREAM, id, empty, sizeof empty);
     assert_true(raw_send(x->fd, b.p, b.len));
-    buf_done(&block);
     buf_done(&b);
-}
-
-/* Takes what has come, and the whole frames out of that. */
-static void client_take(struct client *x)
-{
-    uint8_t *p = buf_reserve(&x->in, 1u << 20);
-    ssize_t n = recv(x->fd, p, 1u << 20, MSG_DONTWAIT);
-
-    if (n > 0)
-        buf_commit(&x->in, (size_t) n);
-    while (x->in.len - x->parsed >= 9) {
-        const uint8_t *f = x->in.p + x->parsed;
-        size_t length = be32_get(f) >> 8;
-
-        if (x->in.len - x->parsed < 9 + length)
-            break;
-        if (f[3] == RAW_DATA && be32_get(f + 5) == 1)
-            buf_add(&x->messages, f + 9, length);
-        x->ended += f[3] == RAW_HEADERS && (f[4] & RAW_END_STREAM) != 0;
-        x->parsed += 9 + length;
-    }
-}
-
-static void client_wait(struct client *x, int ended)
-{
-    for (int i = 0; i < TURNS_MAX && x->ended < ended; i++) {
-        turn();
-        client_take(x);
-    }
-    assert_int_equal(x->ended, ended);
 }
 
 /* The next message must be n times the letter.  Returns whether it was compressed. */
@@ -286,17 +230,6 @@ static void test_many_at_once(void **state)
         client_close(&clients[i]);
     }
     assert_in_range(packed, CALL_DEFLATIONS_MAX, CLIENTS - 1);
-}
-
-static void client_reset(struct client *x, uint32_t id)
-{
-    static const uint8_t cancel[4] = {0, 0, 0, 8};
-    struct buf b;
-
-    buf_init(&b, 64);
-    raw_frame(&b, RAW_RST_STREAM, 0, id, cancel, sizeof cancel);
-    assert_true(raw_send(x->fd, b.p, b.len));
-    buf_done(&b);
 }
 
 /* A stream that is reset and connections that are lost, each in the middle of

@@ -9,7 +9,7 @@
 #include "engine/net/call_int.h"
 #include "engine/net/gzip.h"
 #include "engine/net/server_int.h"
-#include "unit/engine/net/turn_rig.h"
+#include "unit/engine/net/turn_client.h"
 
 #define LOOK_NS 10000 /* more than a step takes */
 #define LONG_BYTES ((size_t) 1 << 20)
@@ -26,13 +26,6 @@ static struct {
     int asked;
     struct call *paused; /* until the test goes on */
 } t;
-
-struct client {
-    int fd;
-    struct buf in;
-    size_t parsed;
-    int ended; /* streams that came to their end */
-};
 
 /* ---- the server ---- */
 
@@ -113,37 +106,26 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void) state;
-    net_server_stop(turns.w.server, 0, turns_on_stopped, NULL);
-    for (int i = 0; i < TURNS_MAX && !turns.stopped; i++)
-        turn();
-    assert_true(turns.stopped);
+    turns_stop();
     assert_int_equal(turns.w.server->held_bytes, 0);
-    net_server_free(turns.w.server);
-    loop_free(turns.w.loop);
+    turns_free();
     return 0;
 }
 
 /* ---- clients ---- */
 
 /* It has seen the server's settings, which widen the windows of its streams. */
-static void client_open(struct client *x)
+static void client_open_wide(struct client *x)
 {
     int yes = 1;
     struct buf b;
 
-    *x = (struct client){.fd = turns_connect()};
+    client_open(x);
     assert_int_equal(setsockopt(x->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
-    buf_init(&x->in, SIZE_MAX);
     buf_init(&b, 64);
     raw_frame(&b, RAW_SETTINGS, 1, 0, NULL, 0);
     assert_true(raw_send(x->fd, b.p, b.len));
     buf_done(&b);
-}
-
-static void client_close(struct client *x)
-{
-    close(x->fd);
-    buf_done(&x->in);
 }
 
 /* n times the letter, behind a message's head. */
@@ -174,15 +156,10 @@ static void add_message(struct buf *b, char letter, size_t n, bool packed)
 static void client_call(struct client *x, const char *path, uint32_t id, const char *timeout,
                         const struct buf *messages, bool whole)
 {
-    struct buf b, block;
+    struct buf b;
 
     buf_init(&b, SIZE_MAX);
-    buf_init(&block, 4096);
-    raw_request_block(&block, path);
-    raw_literal(&block, "grpc-encoding", "gzip");
-    if (timeout != NULL)
-        raw_literal(&block, "grpc-timeout", timeout);
-    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, id, block.p, block.len);
+    client_add_head(&b, path, id, timeout);
     for (size_t at = 0; at < messages->len; at += FRAME_BYTES) {
         size_t n = MIN(messages->len - at, (size_t) FRAME_BYTES);
 
@@ -190,7 +167,6 @@ static void client_call(struct client *x, const char *path, uint32_t id, const c
                   messages->p + at, n);
     }
     assert_true(raw_send(x->fd, b.p, b.len));
-    buf_done(&block);
     buf_done(&b);
 }
 
@@ -212,34 +188,6 @@ static void client_ask(struct client *x, uint32_t id)
     add_message(&m, 'q', 0, false);
     client_call(x, "/t.T/Ask", id, NULL, &m, true);
     buf_done(&m);
-}
-
-/* Takes what has come. */
-static void client_take(struct client *x)
-{
-    uint8_t *p = buf_reserve(&x->in, 65536);
-    ssize_t n = recv(x->fd, p, 65536, MSG_DONTWAIT);
-
-    if (n > 0)
-        buf_commit(&x->in, (size_t) n);
-    while (x->in.len - x->parsed >= 9) {
-        const uint8_t *f = x->in.p + x->parsed;
-        size_t length = be32_get(f) >> 8;
-
-        if (x->in.len - x->parsed < 9 + length)
-            break;
-        x->ended += f[3] == RAW_HEADERS && (f[4] & RAW_END_STREAM) != 0;
-        x->parsed += 9 + length;
-    }
-}
-
-static void client_wait(struct client *x, int ended)
-{
-    for (int i = 0; i < TURNS_MAX && x->ended < ended; i++) {
-        turn();
-        client_take(x);
-    }
-    assert_int_equal(x->ended, ended);
 }
 
 static void heard(int i, char letter, size_t n)
@@ -274,12 +222,12 @@ static void test_steps_take_turns(void **state)
     uint32_t id = 1;
 
     (void) state;
-    client_open(&modest);
+    client_open_wide(&modest);
     for (; id < 1 + 2 * NET_CUTS_NEW; id += 2) {
         client_ask(&modest, id);
         client_wait(&modest, (int) (id + 1) / 2);
     }
-    client_open(&bomber);
+    client_open_wide(&bomber);
     for (uint32_t i = 0; i < BOMBS; i++)
         client_put(&bomber, 1 + 2 * i, (char) ('x' + i), LONG_BYTES);
     for (; turns_n < ALL_TURNS && t.n < BOMBS; turns_n++, id += 2) {
@@ -308,8 +256,8 @@ static void test_one_at_a_time(void **state)
     int first = 0, all = 0;
 
     (void) state;
-    client_open(&two);
-    client_open(&one);
+    client_open_wide(&two);
+    client_open_wide(&one);
     client_put(&two, 1, 'a', LONG_BYTES);
     client_put(&two, 3, 'b', LONG_BYTES);
     turn_until_something_waits();
@@ -362,7 +310,7 @@ static void test_order_of_a_stream(void **state)
     struct client x;
 
     (void) state;
-    client_open(&x);
+    client_open_wide(&x);
     send_parts(&x, "/t.T/Say");
     client_wait(&x, 1);
     heard_parts();
@@ -375,7 +323,7 @@ static void test_paused_between(void **state)
     struct client x;
 
     (void) state;
-    client_open(&x);
+    client_open_wide(&x);
     send_parts(&x, "/t.T/Slow");
     for (int i = 0; i < TURNS_MAX && x.ended == 0; i++) {
         struct call *c = t.paused;
@@ -400,7 +348,7 @@ static void test_refused_in_the_end(void **state)
     struct buf m;
 
     (void) state;
-    client_open(&x);
+    client_open_wide(&x);
     buf_init(&m, SIZE_MAX);
     add_message(&m, 'a', LONG_BYTES, true);
     m.p[m.len - 5] ^= 1; /* of the checksum */
@@ -418,14 +366,13 @@ static void test_refused_in_the_end(void **state)
  * connection. */
 static void test_nobody_waits(void **state)
 {
-    static const uint8_t cancel[4] = {0, 0, 0, 8};
     struct client late, reset, lost;
-    struct buf m, b;
+    struct buf m;
 
     (void) state;
     buf_init(&m, SIZE_MAX);
     add_message(&m, 'a', LONG_BYTES, true);
-    client_open(&late);
+    client_open_wide(&late);
     client_call(&late, "/t.T/Put", 1, "50m", &m, true);
     turn_until_something_waits();
     turn(); /* which sets libuv's timer, that has a clock of its own */
@@ -433,21 +380,18 @@ static void test_nobody_waits(void **state)
     usleep(60000);
     client_wait(&late, 1);
 
-    client_open(&reset);
+    client_open_wide(&reset);
     client_call(&reset, "/t.T/Put", 1, NULL, &m, true);
     client_call(&reset, "/t.T/Say", 3, NULL, &m, false);
     turn_until_something_waits();
-    buf_init(&b, 64);
-    raw_frame(&b, RAW_RST_STREAM, 0, 1, cancel, sizeof cancel);
-    raw_frame(&b, RAW_RST_STREAM, 0, 3, cancel, sizeof cancel);
-    assert_true(raw_send(reset.fd, b.p, b.len));
-    buf_done(&b);
+    client_reset(&reset, 1);
+    client_reset(&reset, 3);
     client_put(&reset, 5, 'z', 100000);
     client_wait(&reset, 1);
     assert_int_equal(t.n, 1);
     heard(0, 'z', 100000);
 
-    client_open(&lost);
+    client_open_wide(&lost);
     client_call(&lost, "/t.T/Put", 1, NULL, &m, true);
     client_call(&lost, "/t.T/Say", 3, NULL, &m, false);
     turn_until_something_waits();

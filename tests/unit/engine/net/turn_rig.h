@@ -56,16 +56,26 @@ static inline void turns_on_stopped(void *user)
     turns.stopped = true;
 }
 
-/* Nothing that came stays behind. */
-static inline void turns_end(void)
+static inline void turns_stop(void)
 {
     net_server_stop(turns.w.server, 0, turns_on_stopped, NULL);
     for (int i = 0; i < TURNS_MAX && !turns.stopped; i++)
         turn();
     assert_true(turns.stopped);
+}
+
+/* Nothing that came stays behind. */
+static inline void turns_free(void)
+{
     net_server_free(turns.w.server);
     assert_int_equal(turns.w.loop->carried_bytes, 0);
     loop_free(turns.w.loop);
+}
+
+static inline void turns_end(void)
+{
+    turns_stop();
+    turns_free();
 }
 
 /* A connection that the server knows to speak HTTP/2, and whose windows are wide. */
