@@ -1,6 +1,6 @@
 /* TLS of listeners and of our own connections: what is refused and with which words, files that
  * change, handshakes that never end. (That all else works over TLS as without is shown by
- * grpc_call_test and http_client_test, which run twice.) */
+ * grpc_call_test and its like and http_client_test, which run twice.) */
 #define _GNU_SOURCE
 #include <sys/resource.h>
 #include <sys/stat.h>
