@@ -9,72 +9,54 @@
 static void refused_with(const char *path, const struct buf *block, uint8_t block_flags,
                          const char *data, size_t data_n, const char *want)
 {
-    int fd = h2_hello();
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b;
-    char *got;
+    struct h2_client x;
 
-    buf_init(&b, SIZE_MAX);
+    h2_client_open(&x);
     if (block != NULL)
-        raw_frame(&b, RAW_HEADERS, (uint8_t) (RAW_END_HEADERS | block_flags), 1, block->p,
+        raw_frame(&x.b, RAW_HEADERS, (uint8_t) (RAW_END_HEADERS | block_flags), 1, block->p,
                   block->len);
     else
-        raw_request(&b, 1, path, block_flags);
+        raw_request(&x.b, 1, path, block_flags);
     if (data != NULL)
-        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1, data, data_n);
-    assert_true(raw_send(fd, b.p, b.len));
-    assert_true(raw_await(fd, RAW_HEADERS, f));
-    assert_int_equal(f->flags, RAW_END_HEADERS | RAW_END_STREAM);
-    got = h2_fields(f);
-    assert_string_equal(got, want);
-    mem_free(got);
-    buf_done(&b);
-    mem_free(f);
-    close(fd);
+        raw_frame(&x.b, RAW_DATA, RAW_END_STREAM, 1, data, data_n);
+    h2_send(&x);
+    h2_await(&x, RAW_HEADERS);
+    assert_int_equal(x.f.flags, RAW_END_HEADERS | RAW_END_STREAM);
+    h2_expect_fields(&x.f, want);
+    h2_client_close(&x);
 }
 
 /* An answer is HEADERS, DATA, and trailers with an empty grpc-message, as grpc-go sends them. */
 static void answer_on_the_wire(void **state)
 {
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b;
-    char *got;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
-    raw_request(&b, 1, "/t.T/Echo", 0);
+    h2_client_open(&x);
+    raw_request(&x.b, 1, "/t.T/Echo", 0);
     /* The message comes a byte at a time. */
     for (int i = 0; i < 8; i++)
-        raw_frame(&b, RAW_DATA, i == 7 ? RAW_END_STREAM : 0, 1, &"\0\0\0\0\3abc"[i], 1);
-    assert_true(raw_send(fd, b.p, b.len));
-    assert_true(raw_await(fd, RAW_HEADERS, f));
-    assert_int_equal(f->flags, RAW_END_HEADERS);
-    got = h2_fields(f);
-    assert_string_equal(got, ":status: 200\ncontent-type: application/grpc\n");
-    mem_free(got);
-    assert_true(raw_next(fd, f));
-    assert_int_equal(f->type, RAW_DATA);
-    assert_int_equal(f->flags, 0);
-    assert_int_equal(f->n, 8);
-    assert_true(raw_next(fd, f));
-    assert_int_equal(f->type, RAW_HEADERS);
-    assert_int_equal(f->flags, RAW_END_HEADERS | RAW_END_STREAM);
-    got = h2_fields(f);
-    assert_string_equal(got, "grpc-status: 0\ngrpc-message: \n");
-    mem_free(got);
-    buf_done(&b);
-    mem_free(f);
-    close(fd);
+        raw_frame(&x.b, RAW_DATA, i == 7 ? RAW_END_STREAM : 0, 1, &"\0\0\0\0\3abc"[i], 1);
+    h2_send(&x);
+    h2_await(&x, RAW_HEADERS);
+    assert_int_equal(x.f.flags, RAW_END_HEADERS);
+    h2_expect_fields(&x.f, ":status: 200\ncontent-type: application/grpc\n");
+    assert_true(raw_next(x.fd, &x.f));
+    assert_int_equal(x.f.type, RAW_DATA);
+    assert_int_equal(x.f.flags, 0);
+    assert_int_equal(x.f.n, 8);
+    assert_true(raw_next(x.fd, &x.f));
+    assert_int_equal(x.f.type, RAW_HEADERS);
+    assert_int_equal(x.f.flags, RAW_END_HEADERS | RAW_END_STREAM);
+    h2_expect_fields(&x.f, "grpc-status: 0\ngrpc-message: \n");
+    h2_client_close(&x);
 }
 
 /* One call of a client that understands gzip, with this message; the head of the answer's. */
 static void ask_gzip(const char *path, const char *message, size_t n, struct raw_got *f)
 {
     struct buf b, block;
-    char *got;
     int fd = h2_hello();
 
     buf_init(&b, SIZE_MAX);
@@ -85,9 +67,7 @@ static void ask_gzip(const char *path, const char *message, size_t n, struct raw
     raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1, message, (uint32_t) n);
     assert_true(raw_send(fd, b.p, b.len));
     assert_true(raw_await(fd, RAW_HEADERS, f));
-    got = h2_fields(f);
-    assert_string_equal(got, ":status: 200\ncontent-type: application/grpc\ngrpc-encoding: gzip\n");
-    mem_free(got);
+    h2_expect_fields(f, ":status: 200\ncontent-type: application/grpc\ngrpc-encoding: gzip\n");
     assert_true(raw_await(fd, RAW_DATA, f));
     buf_done(&block);
     buf_done(&b);
@@ -194,23 +174,18 @@ static void malformed_heads(void **state)
 /* A request refused while its body still comes is also told to stop, with NO_ERROR. */
 static void refusal_stops_the_sender(void **state)
 {
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
-    raw_request(&b, 1, "/t.T/Echo", 0);
-    raw_frame(&b, RAW_DATA, 0, 1, "\0\xff\xff\xff\xff", 5);
-    assert_true(raw_send(fd, b.p, b.len));
-    assert_true(raw_await(fd, RAW_HEADERS, f));
-    assert_true(raw_await(fd, RAW_RST_STREAM, f));
-    assert_int_equal(be32_get(f->payload), 0);
-    buf_done(&b);
-    mem_free(f);
-    close(fd);
+    h2_client_open(&x);
+    raw_request(&x.b, 1, "/t.T/Echo", 0);
+    raw_frame(&x.b, RAW_DATA, 0, 1, "\0\xff\xff\xff\xff", 5);
+    h2_send(&x);
+    h2_await(&x, RAW_HEADERS);
+    h2_await(&x, RAW_RST_STREAM);
+    assert_int_equal(be32_get(x.f.payload), 0);
+    h2_client_close(&x);
 }
 
 static void nothing_there(struct http_req *r, void *user)
@@ -239,96 +214,79 @@ static void plain_head(struct buf *b, uint32_t id, const char *length)
 static void short_bodies_may_finish(void **state)
 {
     static const uint8_t zeros[16384];
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2.options.http = nothing_there;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
-    plain_head(&b, 1, "65536");
-    assert_true(raw_send(fd, b.p, b.len));
-    assert_true(raw_await(fd, RAW_HEADERS, f));
-    buf_clear(&b);
+    h2_client_open(&x);
+    plain_head(&x.b, 1, "65536");
+    h2_send(&x);
+    h2_await(&x, RAW_HEADERS);
     for (int i = 0; i < 4; i++)
-        raw_frame(&b, RAW_DATA, i == 3 ? RAW_END_STREAM : 0, 1, zeros, sizeof zeros);
-    plain_head(&b, 3, "65537");
-    assert_true(raw_send(fd, b.p, b.len));
+        raw_frame(&x.b, RAW_DATA, i == 3 ? RAW_END_STREAM : 0, 1, zeros, sizeof zeros);
+    plain_head(&x.b, 3, "65537");
+    h2_send(&x);
     do {
-        assert_true(raw_next(fd, f));
-        assert_true(f->id != 1 || f->type != RAW_RST_STREAM);
-    } while (f->type != RAW_RST_STREAM);
-    assert_int_equal(f->id, 3);
-    assert_int_equal(be32_get(f->payload), 0);
-    buf_done(&b);
-    mem_free(f);
-    close(fd);
+        assert_true(raw_next(x.fd, &x.f));
+        assert_true(x.f.id != 1 || x.f.type != RAW_RST_STREAM);
+    } while (x.f.type != RAW_RST_STREAM);
+    assert_int_equal(x.f.id, 3);
+    assert_int_equal(be32_get(x.f.payload), 0);
+    h2_client_close(&x);
 }
 
 /* Pings on an idle connection: the third strike is one too many. */
 static void too_many_pings(void **state)
 {
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
+    h2_client_open(&x);
     for (int i = 0; i < 4; i++)
-        raw_frame(&b, RAW_PING, 0, 0, "12345678", 8);
-    assert_true(raw_send(fd, b.p, b.len));
-    h2_expect_goaway(fd, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
-    buf_done(&b);
+        raw_frame(&x.b, RAW_PING, 0, 0, "12345678", 8);
+    h2_send(&x);
+    h2_expect_goaway(x.fd, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
+    buf_done(&x.b);
 }
 
 /* Three pings, or many with answers of the server between them, are fine. */
 static void pings_between_answers(void **state)
 {
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2_serve();
-    fd = h2_hello();
+    h2_client_open(&x);
     for (uint32_t i = 0; i < 20; i++) {
-        struct buf b;
-
-        buf_init(&b, SIZE_MAX);
-        raw_request(&b, 2 * i + 1, "/t.T/Echo", 0);
-        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
-        assert_true(raw_send(fd, b.p, b.len));
-        assert_true(raw_await(fd, RAW_DATA, f));
-        buf_clear(&b);
-        raw_frame(&b, RAW_PING, 0, 0, "12345678", 8);
-        assert_true(raw_send(fd, b.p, b.len));
-        assert_true(raw_await(fd, RAW_PING, f));
-        buf_done(&b);
+        raw_request(&x.b, 2 * i + 1, "/t.T/Echo", 0);
+        raw_frame(&x.b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
+        h2_send(&x);
+        h2_await(&x, RAW_DATA);
+        raw_frame(&x.b, RAW_PING, 0, 0, "12345678", 8);
+        h2_send(&x);
+        h2_await(&x, RAW_PING);
     }
-    mem_free(f);
-    close(fd);
+    h2_client_close(&x);
 }
 
 /* Opening and resetting streams as fast as possible (CVE-2023-44487) ends the connection. */
 static void rapid_reset(void **state)
 {
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
+    h2_client_open(&x);
     for (uint32_t i = 0; i < 3 * NET_RESETS_PER_SECOND_MAX; i++) {
-        raw_request(&b, 2 * i + 1, "/t.T/Hang", 0);
-        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
-        raw_frame(&b, RAW_RST_STREAM, 0, 2 * i + 1, "\0\0\0\x8", 4);
+        raw_request(&x.b, 2 * i + 1, "/t.T/Hang", 0);
+        raw_frame(&x.b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
+        raw_frame(&x.b, RAW_RST_STREAM, 0, 2 * i + 1, "\0\0\0\x8", 4);
     }
-    raw_send(fd, b.p, b.len);
-    h2_expect_goaway(fd, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_resets");
-    buf_done(&b);
+    raw_send(x.fd, x.b.p, x.b.len);
+    h2_expect_goaway(x.fd, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_resets");
+    buf_done(&x.b);
 }
 
 /* Sends `n` frames made by hand and expects that the connection ends. */
@@ -409,51 +367,45 @@ static void garbage(void **state)
 /* A header list over the limit costs its sender the stream, not the connection. */
 static void large_headers(void **state)
 {
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b, block;
-    int fd;
+    struct buf block;
+    struct h2_client x;
 
     (void) state;
     h2.options.limits.header_bytes_max = 2000;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
+    h2_client_open(&x);
     buf_init(&block, SIZE_MAX);
     raw_request_block(&block, "/t.T/Echo");
     for (int i = 0; i < 30; i++)
         raw_literal(&block, "x-filler", "0123456789012345678901234567890123456789012345678901234");
-    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, 1, block.p, block.len);
-    raw_request(&b, 3, "/t.T/Echo", 0);
-    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 3, "\0\0\0\0\0", 5);
-    assert_true(raw_send(fd, b.p, b.len));
-    assert_true(raw_await(fd, RAW_RST_STREAM, f));
-    assert_int_equal(f->id, 1);
-    assert_true(raw_await(fd, RAW_DATA, f));
-    assert_int_equal(f->id, 3);
-    buf_done(&b);
+    raw_frame(&x.b, RAW_HEADERS, RAW_END_HEADERS, 1, block.p, block.len);
+    raw_request(&x.b, 3, "/t.T/Echo", 0);
+    raw_frame(&x.b, RAW_DATA, RAW_END_STREAM, 3, "\0\0\0\0\0", 5);
+    h2_send(&x);
+    h2_await(&x, RAW_RST_STREAM);
+    assert_int_equal(x.f.id, 1);
+    h2_await(&x, RAW_DATA);
+    assert_int_equal(x.f.id, 3);
     buf_done(&block);
-    mem_free(f);
-    close(fd);
+    h2_client_close(&x);
 }
 
 /* A client that asks for a lot and never reads holds a bounded part of it in the server. */
 static void never_reads(void **state)
 {
     struct net_counters n;
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
-    raw_frame(&b, RAW_SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
-    raw_frame(&b, RAW_WINDOW_UPDATE, 0, 0, "\x7f\xff\0\0", 4);
+    h2_client_open(&x);
+    raw_frame(&x.b, RAW_SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
+    raw_frame(&x.b, RAW_WINDOW_UPDATE, 0, 0, "\x7f\xff\0\0", 4);
     for (uint32_t i = 0; i < 20; i++) {
-        raw_request(&b, 2 * i + 1, "/t.T/Big", 0);
-        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
+        raw_request(&x.b, 2 * i + 1, "/t.T/Big", 0);
+        raw_frame(&x.b, RAW_DATA, RAW_END_STREAM, 2 * i + 1, "\0\0\0\0\0", 5);
     }
-    assert_true(raw_send(fd, b.p, b.len));
+    h2_send(&x);
     for (int i = 0; i < 20000 && (i == 0 || n.calls_open < 20); i++) {
         usleep(1000);
         net_server_counters(h2.w.server, &n);
@@ -463,8 +415,7 @@ static void never_reads(void **state)
     net_server_counters(h2.w.server, &n);
     assert_int_equal(n.calls_open, 20);
     assert_true(n.bytes_out < 20u << 20); /* socket buffers, not the gigabyte that was asked for */
-    buf_done(&b);
-    close(fd);
+    h2_client_close(&x);
 }
 
 /* A connection that says nothing is closed after the time for a first request. */
@@ -488,27 +439,21 @@ static void silent_connection(void **state)
 /* The server pings a silent connection, and closes it when no answer comes. */
 static void keepalive_of_the_server(void **state)
 {
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2.options.limits.keepalive_interval_ms = 50;
     h2.options.limits.keepalive_timeout_ms = 1000; /* of which a busy machine may take some */
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
+    h2_client_open(&x);
     for (int i = 0; i < 3; i++) {
-        assert_true(raw_await(fd, RAW_PING, f));
-        buf_clear(&b);
-        raw_frame(&b, RAW_PING, 1, 0, f->payload, 8);
-        assert_true(raw_send(fd, b.p, b.len));
+        h2_await(&x, RAW_PING);
+        raw_frame(&x.b, RAW_PING, 1, 0, x.f.payload, 8);
+        h2_send(&x);
     }
-    assert_true(raw_await(fd, RAW_PING, f));
-    assert_false(raw_await(fd, RAW_PING, f));
-    buf_done(&b);
-    mem_free(f);
-    close(fd);
+    h2_await(&x, RAW_PING);
+    assert_false(raw_await(x.fd, RAW_PING, &x.f));
+    h2_client_close(&x);
 }
 
 /* Connections beyond the limit are closed at once; when one has gone there is room again. */

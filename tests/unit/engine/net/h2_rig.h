@@ -117,6 +117,36 @@ static inline int h2_hello(void)
     return h2_hello_on(raw_connect(&h2.w));
 }
 
+/* A connection: what it says next, and the frame that it got last. */
+struct h2_client {
+    int fd;
+    struct buf b;
+    struct raw_got f;
+};
+
+static inline void h2_client_open(struct h2_client *x)
+{
+    x->fd = h2_hello();
+    buf_init(&x->b, SIZE_MAX);
+}
+
+static inline void h2_client_close(struct h2_client *x)
+{
+    buf_done(&x->b);
+    close(x->fd);
+}
+
+static inline void h2_send(struct h2_client *x)
+{
+    assert_true(raw_send(x->fd, x->b.p, x->b.len));
+    buf_clear(&x->b);
+}
+
+static inline void h2_await(struct h2_client *x, uint8_t type)
+{
+    assert_true(raw_await(x->fd, type, &x->f));
+}
+
 /* ---- what the server said ---- */
 
 /* The fields of a header block, as "name: value\n" lines. */
@@ -149,6 +179,14 @@ static inline char *h2_fields(const struct raw_got *f)
     return text;
 }
 
+static inline void h2_expect_fields(const struct raw_got *f, const char *want)
+{
+    char *got = h2_fields(f);
+
+    assert_string_equal(got, want);
+    mem_free(got);
+}
+
 /* Waits for a GOAWAY with the code and debug text, and for the end of the connection. */
 static inline void h2_expect_goaway(int fd, uint32_t code, const char *text)
 {
@@ -170,21 +208,17 @@ static inline void h2_expect_goaway(int fd, uint32_t code, const char *text)
 /* A teardown: the server answers a well-behaved client; then it is stopped. */
 static inline int h2_still_serving(void **state)
 {
-    int fd = h2_hello();
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b;
+    struct h2_client x;
 
     (void) state;
-    buf_init(&b, SIZE_MAX);
-    raw_request(&b, 1, "/t.T/Echo", 0);
-    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1, "\0\0\0\0\2ok", 7);
-    assert_true(raw_send(fd, b.p, b.len));
-    assert_true(raw_await(fd, RAW_DATA, f));
-    assert_int_equal(f->n, 7);
-    assert_memory_equal(f->payload, "\0\0\0\0\2ok", 7);
-    buf_done(&b);
-    mem_free(f);
-    close(fd);
+    h2_client_open(&x);
+    raw_request(&x.b, 1, "/t.T/Echo", 0);
+    raw_frame(&x.b, RAW_DATA, RAW_END_STREAM, 1, "\0\0\0\0\2ok", 7);
+    h2_send(&x);
+    h2_await(&x, RAW_DATA);
+    assert_int_equal(x.f.n, 7);
+    assert_memory_equal(x.f.payload, "\0\0\0\0\2ok", 7);
+    h2_client_close(&x);
     raw_done(&h2.w);
     assert_int_equal(h2.open_calls, 0);
     return 0;

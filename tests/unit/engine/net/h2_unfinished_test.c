@@ -7,24 +7,19 @@
 /* More open streams than a connection may have are refused one by one, ENHANCE_YOUR_CALM. */
 static void too_many_streams(void **state)
 {
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2.options.limits.conn_streams_max = 10;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
+    h2_client_open(&x);
     for (uint32_t i = 0; i < 11; i++)
-        raw_request(&b, 2 * i + 1, "/t.T/Chat", 0);
-    assert_true(raw_send(fd, b.p, b.len));
-    assert_true(raw_await(fd, RAW_RST_STREAM, f));
-    assert_int_equal(f->id, 21);
-    assert_int_equal(be32_get(f->payload), NGHTTP2_ENHANCE_YOUR_CALM);
-    buf_done(&b);
-    mem_free(f);
-    close(fd);
+        raw_request(&x.b, 2 * i + 1, "/t.T/Chat", 0);
+    h2_send(&x);
+    h2_await(&x, RAW_RST_STREAM);
+    assert_int_equal(x.f.id, 21);
+    assert_int_equal(be32_get(x.f.payload), NGHTTP2_ENHANCE_YOUR_CALM);
+    h2_client_close(&x);
 }
 
 /* Sends the heads of n calls, each with the first byte of a message that claims 0x1fffff bytes. */
@@ -133,24 +128,21 @@ static void requests_that_do_not_end(void **state)
 static void whole_requests_do_not_count(void **state)
 {
     struct net_counters n = {0};
-    struct buf b;
-    int fd;
+    struct h2_client x;
 
     (void) state;
     h2.options.limits.server_opening_bytes_max = (size_t) 3 * NET_OPENING_BYTES;
     h2_serve();
-    fd = h2_hello();
-    buf_init(&b, SIZE_MAX);
+    h2_client_open(&x);
     for (uint32_t i = 0; i < 100; i++) {
-        raw_request(&b, 2 * i + 1, i % 2 == 0 ? "/t.T/Hang" : "/t.T/Chat", 0);
-        raw_frame(&b, RAW_DATA, i % 2 == 0 ? RAW_END_STREAM : 0, 2 * i + 1, "\0\0\0\0\0", 5);
+        raw_request(&x.b, 2 * i + 1, i % 2 == 0 ? "/t.T/Hang" : "/t.T/Chat", 0);
+        raw_frame(&x.b, RAW_DATA, i % 2 == 0 ? RAW_END_STREAM : 0, 2 * i + 1, "\0\0\0\0\0", 5);
     }
-    assert_true(raw_send(fd, b.p, b.len));
-    buf_done(&b);
+    h2_send(&x);
     while (n.calls_open < 100)
         net_server_counters(h2.w.server, &n);
     assert_int_equal(n.abuse_closed, 0);
-    close(fd);
+    h2_client_close(&x);
 }
 
 /* The header fields of all open streams of a connection have a limit: beyond it streams are refused
