@@ -46,10 +46,16 @@ static inline void fixture_init(struct fixture *f, uint32_t page_bytes)
     fixture_open(f);
 }
 
-static inline void fixture_reopen(struct fixture *f)
+/* Its file stays. */
+static inline void fixture_close(struct fixture *f)
 {
     bolt_close(f->db);
     f->db = NULL;
+}
+
+static inline void fixture_reopen(struct fixture *f)
+{
+    fixture_close(f);
     fixture_open(f);
 }
 

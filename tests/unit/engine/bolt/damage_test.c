@@ -107,8 +107,7 @@ static void test_flip_every_byte(void **state)
     fixture_fill(&f);
     bolt_get_stats(f.db, &st);
     end = st.size_bytes;
-    bolt_close(f.db);
-    f.db = NULL;
+    fixture_close(&f);
     for (uint64_t at = 0; at < end; at += at % P < 120 ? 1 : 37) {
         uint8_t mask = masks[at % ARRAY_LEN(masks)];
 
@@ -134,8 +133,7 @@ static void test_cut_file(void **state)
     fixture_fill(&f);
     bolt_get_stats(f.db, &st);
     used = st.size_bytes;
-    bolt_close(f.db);
-    f.db = NULL;
+    fixture_close(&f);
     whole = simdisk_get_file(f.sim, DB_PATH, &n);
     for (size_t cut = 0; cut <= n; cut += 509) {
         simdisk_put_file(f.sim, DB_PATH, whole, cut);
@@ -217,8 +215,7 @@ static void test_findings(void **state)
 
     (void) state;
     fixture_fill(&f);
-    bolt_close(f.db);
-    f.db = NULL;
+    fixture_close(&f);
     id = some_leaf(&f);
     for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
         simdisk_flip(f.sim, DB_PATH, id * P + damages[i].at, damages[i].mask);
@@ -238,8 +235,7 @@ static void test_key_order(void **state)
 
     (void) state;
     fixture_fill(&f);
-    bolt_close(f.db);
-    f.db = NULL;
+    fixture_close(&f);
     id = some_leaf(&f);
     file = simdisk_get_file(f.sim, DB_PATH, &n);
     key0 = (uint64_t) (page_leaf_key(file + id * P, 0).p - file);

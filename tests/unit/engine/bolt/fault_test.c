@@ -171,8 +171,7 @@ static bool cut_open(uint64_t nth, enum simdisk_crash_mode mode, uint64_t seed)
     int rc;
 
     fixture_init(&f, 1024);
-    bolt_close(f.db);
-    f.db = NULL;
+    fixture_close(&f);
     assert_int_equal(disk_remove(f.disk, DB_PATH, NULL), 0);
     assert_int_equal(disk_sync_dir(f.disk, "dir", NULL), 0);
     simdisk_seed(f.sim, seed);
@@ -266,6 +265,15 @@ static void test_refused_extension(void **state)
     fixture_done(&f);
 }
 
+/* Skips the test in builds without them. */
+static void needs_failing_allocations(void)
+{
+#ifndef KETCH_ALLOC_TEST
+    print_message("skipped: the build cannot make allocations fail\n");
+    skip();
+#endif
+}
+
 /* Fails the nth allocation of one more commit.  Returns false when none failed. */
 static bool starve_commit(uint64_t nth, bool sticky)
 {
@@ -294,10 +302,7 @@ static void test_failed_allocation_in_commit(void **state)
     uint64_t n = 1;
 
     (void) state;
-#ifndef KETCH_ALLOC_TEST
-    print_message("skipped: the build cannot make allocations fail\n");
-    skip();
-#endif
+    needs_failing_allocations();
     while (starve_commit(n, false))
         n++;
     assert_true(n > 5);
@@ -313,8 +318,7 @@ static bool starve_open(uint64_t nth)
     int rc;
 
     fixture_rounds(&f, 2);
-    bolt_close(f.db);
-    f.db = NULL;
+    fixture_close(&f);
     mem_fail_after(nth, false);
     rc = bolt_open(f.disk, DB_PATH, &f.opt, &f.db, &e);
     if (rc == 0)
@@ -325,8 +329,7 @@ static bool starve_open(uint64_t nth)
         bolt_rollback(tx);
     } else {
         assert_int_equal(rc, ERR_NOMEM);
-        bolt_close(f.db);
-        f.db = NULL;
+        fixture_close(&f);
         fixture_open(&f);
     }
     fixture_done(&f);
@@ -339,10 +342,7 @@ static void test_failed_allocation_in_open(void **state)
     uint64_t n = 1;
 
     (void) state;
-#ifndef KETCH_ALLOC_TEST
-    print_message("skipped: the build cannot make allocations fail\n");
-    skip();
-#endif
+    needs_failing_allocations();
     while (starve_open(n))
         n++;
     assert_true(n > 4);

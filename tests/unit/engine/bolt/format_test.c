@@ -204,8 +204,7 @@ static void test_both_metas_damaged(void **state)
 
         fixture_init(&f, 4096);
         put_one(f.db, "b", "k", "v");
-        bolt_close(f.db);
-        f.db = NULL;
+        fixture_close(&f);
         simdisk_flip(f.sim, DB_PATH, damages[i].at, 0xff);
         simdisk_flip(f.sim, DB_PATH, 4096 + 64, 0xff);
         assert_int_equal(bolt_open(f.disk, DB_PATH, &f.opt, &f.db, &e), ERR_CORRUPT);

@@ -40,6 +40,24 @@ static bool irrelevant(const struct world *w, const struct raft_id_set *a,
     return false;
 }
 
+/* Checks every configuration of up to 5 + 5 voters, in every state of theirs out of `base` each. */
+static void in_every_configuration(uint8_t base, void (*check)(const struct raft_id_set *a,
+                                                               const struct raft_id_set *b,
+                                                               const struct world *w))
+{
+    for (unsigned in = 0; in < 32; in++) {
+        for (unsigned out = 0; out < 32; out++) {
+            struct raft_id_set a = set_of(in, 1), b = set_of(out, 3);
+            struct world w = {{0}};
+
+            do {
+                if (!irrelevant(&w, &a, &b))
+                    check(&a, &b, &w);
+            } while (next_world(&w, base));
+        }
+    }
+}
+
 /* ---- commit ---- */
 
 static raft_index acked(const void *arg, raft_id id)
@@ -70,23 +88,18 @@ static raft_index slow_committed(const struct raft_id_set *a, const struct raft_
     return i;
 }
 
+static void check_committed(const struct raft_id_set *a, const struct raft_id_set *b,
+                            const struct world *w)
+{
+    assert_int_equal(raft__joint_committed(a, b, acked, w), slow_committed(a, b, w));
+}
+
 /* The joint commit index is the largest one that a majority of each half has, for every
  * configuration of up to 5 + 5 voters and every state of their acknowledgements. */
 static void committed_in_every_configuration(void **state)
 {
     (void) state;
-    for (unsigned in = 0; in < 32; in++) {
-        for (unsigned out = 0; out < 32; out++) {
-            struct raft_id_set a = set_of(in, 1), b = set_of(out, 3);
-            struct world w = {{0}};
-
-            do {
-                if (!irrelevant(&w, &a, &b))
-                    assert_int_equal(raft__joint_committed(&a, &b, acked, &w),
-                                     slow_committed(&a, &b, &w));
-            } while (next_world(&w, 3));
-        }
-    }
+    in_every_configuration(3, check_committed);
 }
 
 /* ---- votes ---- */
@@ -109,28 +122,23 @@ static bool won_if(const struct raft_id_set *s, const struct world *w, bool sile
     return s->n == 0 || 2 * n > s->n;
 }
 
+static void check_vote(const struct raft_id_set *a, const struct raft_id_set *b,
+                       const struct world *w)
+{
+    enum raft__vote_result slow = RAFT_VOTE_PENDING;
+
+    if (won_if(a, w, false) && won_if(b, w, false))
+        slow = RAFT_VOTE_WON;
+    else if (!won_if(a, w, true) || !won_if(b, w, true))
+        slow = RAFT_VOTE_LOST;
+    assert_int_equal(raft__joint_vote(a, b, voted, w), slow);
+}
+
 /* An election is won when nobody silent could lose it, and lost when nobody silent could win it. */
 static void votes_in_every_configuration(void **state)
 {
     (void) state;
-    for (unsigned in = 0; in < 32; in++) {
-        for (unsigned out = 0; out < 32; out++) {
-            struct raft_id_set a = set_of(in, 1), b = set_of(out, 3);
-            struct world w = {{0}};
-
-            do {
-                enum raft__vote_result slow = RAFT_VOTE_PENDING;
-
-                if (irrelevant(&w, &a, &b))
-                    continue;
-                if (won_if(&a, &w, false) && won_if(&b, &w, false))
-                    slow = RAFT_VOTE_WON;
-                else if (!won_if(&a, &w, true) || !won_if(&b, &w, true))
-                    slow = RAFT_VOTE_LOST;
-                assert_int_equal(raft__joint_vote(&a, &b, voted, &w), slow);
-            } while (next_world(&w, 3));
-        }
-    }
+    in_every_configuration(3, check_vote);
 }
 
 /* ---- sets ---- */
