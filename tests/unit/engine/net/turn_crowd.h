@@ -198,6 +198,18 @@ static inline void ask_modest(int fd, uint32_t i)
     send_calls(fd, "/t.T/Ask", MODEST, i, 1);
 }
 
+/* A request of the modest one waits for one slice of connection 0's at most; these are all begun in
+ * the end. */
+static inline void expect_one_slice(int greedy, int modest)
+{
+    ask_modest(modest, 0);
+    turn_until_begun(MODEST, 1);
+    assert_true(begun(0) <= SLICE_REQUESTS);
+    turn_until_begun(0, GREEDY_REQUESTS);
+    close(greedy);
+    close(modest);
+}
+
 /* Connections that ask for much, all of them before the loop turns again. */
 static inline void crowd_ask(int fds[GREEDY_MAX], const char *path, uint32_t n)
 {

@@ -132,12 +132,7 @@ static void messages_of_a_stream(void **state)
     }
     send_all(greedy, &b);
     buf_done(&b);
-    ask_modest(modest, 0);
-    turn_until_begun(MODEST, 1);
-    assert_true(begun(0) <= SLICE_REQUESTS);
-    turn_until_begun(0, GREEDY_REQUESTS);
-    close(greedy);
-    close(modest);
+    expect_one_slice(greedy, modest);
 }
 
 /* Frames that begin no request take time as well: after a piece of them the others have their

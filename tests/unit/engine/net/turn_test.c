@@ -11,12 +11,7 @@ static void one_slice_each(void **state)
 
     (void) state;
     send_calls(greedy, "/t.T/Ask", 0, 0, GREEDY_REQUESTS);
-    ask_modest(modest, 0);
-    turn_until_begun(MODEST, 1);
-    assert_true(begun(0) <= SLICE_REQUESTS);
-    turn_until_begun(0, GREEDY_REQUESTS);
-    close(greedy);
-    close(modest);
+    expect_one_slice(greedy, modest);
 }
 
 /* However many connections ask for much: once they were cut short they have a part of the turn

@@ -26,6 +26,15 @@ static void strange_messages_to_a_leader(void **state)
     owner_done(&o);
 }
 
+/* It leads, and takes so much that is not committed yet. */
+static void lead_with_limit(struct owner *o, uint64_t uncommitted_bytes_max)
+{
+    owner_init(o, 3);
+    o->config.uncommitted_bytes_max = uncommitted_bytes_max;
+    owner_start(o);
+    become_leader(o);
+}
+
 /* Uncommitted data is bounded: a single large proposal passes, more are dropped until it is
  * applied. */
 static void uncommitted_limit(void **state)
@@ -33,10 +42,7 @@ static void uncommitted_limit(void **state)
     struct owner o;
 
     (void) state;
-    owner_init(&o, 3);
-    o.config.uncommitted_bytes_max = 100;
-    owner_start(&o);
-    become_leader(&o);
+    lead_with_limit(&o, 100);
     assert_int_equal(propose(&o, 4000), 0);
     assert_int_equal(raft_get_uncommitted_bytes(o.raft), 4000);
     assert_int_equal(propose(&o, 1), ERR_RAFT_PROPOSAL_DROPPED);
@@ -98,10 +104,7 @@ static void larger_than_the_limit(void **state)
     struct owner o;
 
     (void) state;
-    owner_init(&o, 3);
-    o.config.uncommitted_bytes_max = 100;
-    owner_start(&o);
-    become_leader(&o);
+    lead_with_limit(&o, 100);
     assert_int_equal(propose(&o, 1), 0);
     assert_int_equal(propose(&o, 101), ERR_RAFT_PROPOSAL_DROPPED);
     owner_done(&o);
