@@ -32,7 +32,7 @@ static uint32_t loss_ppm(const struct sim *s)
 
 bool sim_reaches(struct sim *s, uint32_t from, uint32_t to)
 {
-    return from != to && !sim_is_cut(s, from, to) &&
+    return from != to && !cuts_between(&s->cuts, from, to) &&
            !sim_happens(&s->network_random, loss_ppm(s) / 4);
 }
 
@@ -138,7 +138,7 @@ static void arrive(struct sim *s, void *arg)
         sim_at(s, 200 * SIM_MS, arrive, p); /* in a buffer of its kernel */
         return;
     }
-    if (!m->up || m->id != p->to_id || sim_is_cut(s, p->from->index, m->index)) {
+    if (!m->up || m->id != p->to_id || cuts_between(&s->cuts, p->from->index, m->index)) {
         if (sim_chance(&s->network_random, 8) == 0)
             report(s, p->from, p->from_life, p->to_id, false);
     } else if (m->view != NULL && cluster_view_is_removed(m->view, p->from->id)) {
@@ -175,7 +175,8 @@ static void send_one(struct sim *s, struct sim_member *from, const struct raft_m
 
     if (to == NULL || !is_known(from, to))
         return;
-    if (sim_is_cut(s, from->index, to->index) || sim_happens(&s->network_random, loss_ppm(s))) {
+    if (cuts_between(&s->cuts, from->index, to->index) ||
+        sim_happens(&s->network_random, loss_ppm(s))) {
         if (sim_chance(&s->network_random, 8) == 0)
             report(s, from, from->life, x->to, false);
         return;

@@ -1,6 +1,8 @@
 /* plan.c -- the faults of a seed: when, what, whom. */
 #include "sim/member/sim.h"
 
+_Static_assert(SIM_MEMBERS <= CUT_PLACES, "a place for each member");
+
 const char *sim_fault_name(enum sim_fault_kind k)
 {
     static const char *const names[] = {
@@ -44,58 +46,14 @@ static const uint8_t weights[SIM_FAULT_KINDS] = {
 
 static enum sim_fault_kind choose_kind(const struct sim *s, struct random_seeded *r)
 {
-    uint64_t sum = s->setup.reconfigures ? MEMBERSHIP_WEIGHT : 0, x;
-    int k = 0;
+    uint64_t sum = fault_weights_sum(weights, SIM_FAULT_KINDS) +
+                   (s->setup.reconfigures ? MEMBERSHIP_WEIGHT : 0);
+    size_t k = fault_weights_at(weights, SIM_FAULT_KINDS, sim_chance(r, sum));
 
-    for (int i = 0; i < SIM_FAULT_KINDS; i++)
-        sum += weights[i];
-    for (x = sim_chance(r, sum); k < SIM_FAULT_KINDS && x >= weights[k]; k++)
-        x -= weights[k];
     return k < SIM_FAULT_KINDS ? (enum sim_fault_kind) k : SIM_MEMBERSHIP;
 }
 
-/* ---- partitions ---- */
-
-static void cut(struct sim *s, uint32_t a, uint32_t b, int by)
-{
-    if (a != b)
-        s->cut[a][b] = (uint8_t) (s->cut[a][b] + by);
-}
-
-static void cut_half(struct sim *s, const struct sim_fault *f, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++)
-        for (uint32_t j = 0; j < SIM_MEMBERS; j++)
-            if ((f->arg >> i & 1) != (f->arg >> j & 1))
-                cut(s, i, j, by);
-}
-
-static void cut_one(struct sim *s, uint32_t a, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
-        cut(s, i, a, by);
-        cut(s, a, i, by);
-    }
-}
-
-static void cut_one_way(struct sim *s, const struct sim_fault *f, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
-        if ((f->arg & 1) == 0)
-            cut(s, i, f->a, by); /* it hears nobody */
-        else
-            cut(s, f->a, i, by); /* nobody hears it */
-    }
-}
-
-/* Two halves that only one member connects. */
-static void cut_bridge(struct sim *s, const struct sim_fault *f, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++)
-        for (uint32_t j = 0; j < SIM_MEMBERS; j++)
-            if (i != f->a && j != f->a && (f->arg >> i & 1) != (f->arg >> j & 1))
-                cut(s, i, j, by);
-}
+/* ---- one that comes and goes ---- */
 
 static void flap(struct sim *s, void *arg)
 {
@@ -103,11 +61,11 @@ static void flap(struct sim *s, void *arg)
 
     if (!s->healing && s->now < f->at + f->lasts) {
         f->on = !f->on;
-        cut_one(s, f->a, f->on ? 1 : -1);
+        cuts_one(&s->cuts, f->a, f->on ? 1 : -1);
         sim_at(s, sim_delay(&s->operator_random, 600 * SIM_MS), flap, f);
     } else if (f->on) {
         f->on = false;
-        cut_one(s, f->a, -1);
+        cuts_one(&s->cuts, f->a, -1);
     }
 }
 
@@ -191,16 +149,16 @@ static void last(struct sim *s, const struct sim_fault *f, int by)
 
     switch (f->kind) {
     case SIM_CUT_HALF:
-        cut_half(s, f, by);
+        cuts_half(&s->cuts, f->arg, by);
         break;
     case SIM_CUT_ONE:
-        cut_one(s, f->a, by);
+        cuts_one(&s->cuts, f->a, by);
         break;
     case SIM_CUT_ONE_WAY:
-        cut_one_way(s, f, by);
+        cuts_one_way(&s->cuts, f->a, (f->arg & 1) != 0, by);
         break;
     case SIM_CUT_BRIDGE:
-        cut_bridge(s, f, by);
+        cuts_bridge(&s->cuts, f->a, f->arg, by);
         break;
     case SIM_LOSSY:
         s->lossy += (unsigned) by;

@@ -50,7 +50,7 @@ static void on_reply(struct sim *s, void *arg)
 {
     struct question *x = arg;
 
-    if (!sim_is_cut(s, x->to->index, x->from->index))
+    if (!cuts_between(&s->cuts, x->to->index, x->from->index))
         question_end(x, x->status, buf_bytes(&x->answer));
     question_unref(x);
 }
@@ -146,7 +146,7 @@ static void on_question(struct sim *s, void *arg)
     struct question *x = arg;
     struct sim_call *c;
 
-    if (!x->to->up || x->to->stopping || sim_is_cut(s, x->from->index, x->to->index)) {
+    if (!x->to->up || x->to->stopping || cuts_between(&s->cuts, x->from->index, x->to->index)) {
         question_unref(x);
         return;
     }
@@ -218,7 +218,7 @@ void sim_ask(void *ctx, struct node_question *q)
         sim_fail(s, "a question cannot be read: %s", q->path);
     x->to = sim_member_of(s, q->to);
     sim_at(s, q->timeout_ms * SIM_MS, on_late, x);
-    if (x->to == NULL || sim_is_cut(s, m->index, x->to->index))
+    if (x->to == NULL || cuts_between(&s->cuts, m->index, x->to->index))
         return;
     x->refs++;
     sim_at(s, sim_network_delay(s), on_question, x);

@@ -37,6 +37,7 @@
 #include "base/map64.h"
 #include "lib/simdisk.h"
 #include "node/node.h"
+#include "sim/faults/faults.h"
 #include "sim/linear/store_model.h"
 
 typedef int64_t sim_ns; /* of simulated time, since the beginning */
@@ -436,7 +437,7 @@ struct sim {
     struct sim_leases leases;
     struct sim_fault faults[SIM_FAULTS_MAX];
     uint32_t faults_n;
-    uint8_t cut[SIM_MEMBERS][SIM_MEMBERS]; /* how many faults cut this way */
+    struct cuts cuts;
     unsigned lossy, slow_network;
     bool healing, quiet, over;
     uint64_t leader;     /* as the operator has seen it last */
@@ -462,11 +463,6 @@ struct sim {
     char (*lines)[SIM_TRACE_BYTES];
     size_t lines_n;
 };
-
-static inline bool sim_is_cut(const struct sim *s, uint32_t from, uint32_t to)
-{
-    return s->cut[from][to] > 0;
-}
 
 static inline uint64_t sim_chance(struct random_seeded *r, uint64_t bound)
 {

@@ -10,11 +10,6 @@ struct payload *sim_encode(const struct raft_message *m)
     return p;
 }
 
-static bool is_cut(const struct sim *s, uint32_t from, uint32_t to)
-{
-    return s->cut[from][to] > 0;
-}
-
 static sim_us delay(struct sim *s)
 {
     struct random_seeded *r = &s->network_random;
@@ -70,7 +65,7 @@ void sim_send(struct sim *s, struct sim_member *from, struct payload *bytes, raf
     ASSERT(to <= SIM_MEMBERS);
     if (s->lossy > 0 && !s->healing)
         ppm += 300000;
-    if (is_cut(s, from->index, index) || sim_happens(&s->network_random, ppm)) {
+    if (cuts_between(&s->cuts, from->index, index) || sim_happens(&s->network_random, ppm)) {
         lost(s, from->index, index, type);
     } else {
         post(s, from, index, bytes);
@@ -89,7 +84,7 @@ void sim_deliver(struct sim *s, struct sim_event *e)
     arena_reset(&s->arena);
     if (raft_message_get(bytes_of(e->bytes->data, e->bytes->bytes), &s->arena, &x, &err) != 0)
         sim_fail(s, "a message cannot be decoded: %s", err.msg);
-    if (!m->up || m->paused || is_cut(s, e->other, e->member)) {
+    if (!m->up || m->paused || cuts_between(&s->cuts, e->other, e->member)) {
         lost(s, e->other, e->member, x.type);
         return;
     }

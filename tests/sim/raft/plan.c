@@ -2,6 +2,8 @@
 
 #include "engine/raft/raft_int.h"
 
+_Static_assert(SIM_MEMBERS <= CUT_PLACES, "a place for each member");
+
 const char *sim_fault_name(enum sim_fault_kind k)
 {
     static const char *const names[] = {
@@ -28,17 +30,11 @@ static const uint8_t weights[SIM_FAULT_KINDS] = {
 
 static enum sim_fault_kind choose_kind(const struct sim *s, struct random_seeded *r)
 {
-    uint64_t sum = 0, x;
-    int k = 0;
+    uint64_t sum = fault_weights_sum(weights, SIM_FAULT_KINDS);
 
     if (s->setup.stormy && sim_chance(r, 3) == 0)
         return SIM_STORM;
-
-    for (int i = 0; i < SIM_FAULT_KINDS; i++)
-        sum += weights[i];
-    for (x = sim_chance(r, sum); x >= weights[k]; k++)
-        x -= weights[k];
-    return (enum sim_fault_kind) k;
+    return (enum sim_fault_kind) fault_weights_at(weights, SIM_FAULT_KINDS, sim_chance(r, sum));
 }
 
 void sim_plan(struct sim *s)
@@ -66,49 +62,6 @@ void sim_plan(struct sim *s)
         e = sim_at(s, MIN(f->at + f->lasts, end), SIM_FAULT_END, 0);
         e->extra = i;
     }
-}
-
-/* ---- partitions ---- */
-
-static void cut(struct sim *s, uint32_t a, uint32_t b, int by)
-{
-    if (a != b)
-        s->cut[a][b] = (uint8_t) (s->cut[a][b] + by);
-}
-
-static void cut_half(struct sim *s, const struct sim_fault *f, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++)
-        for (uint32_t j = 0; j < SIM_MEMBERS; j++)
-            if ((f->arg >> i & 1) != (f->arg >> j & 1))
-                cut(s, i, j, by);
-}
-
-static void cut_one(struct sim *s, const struct sim_fault *f, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
-        cut(s, i, f->a, by);
-        cut(s, f->a, i, by);
-    }
-}
-
-static void cut_one_way(struct sim *s, const struct sim_fault *f, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
-        if ((f->arg & 1) == 0)
-            cut(s, i, f->a, by); /* it hears nobody */
-        else
-            cut(s, f->a, i, by); /* nobody hears it */
-    }
-}
-
-/* Two halves that only one member connects. */
-static void cut_bridge(struct sim *s, const struct sim_fault *f, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++)
-        for (uint32_t j = 0; j < SIM_MEMBERS; j++)
-            if (i != f->a && j != f->a && (f->arg >> i & 1) != (f->arg >> j & 1))
-                cut(s, i, j, by);
 }
 
 /* ---- membership ---- */
@@ -197,17 +150,9 @@ static struct sim_member *choose_victim(struct sim *s)
     return NULL;
 }
 
-static void cut_victim(struct sim *s, const struct sim_member *m, int by)
-{
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
-        cut(s, i, m->index, by);
-        cut(s, m->index, i, by);
-    }
-}
-
 void sim_strike_end(struct sim *s, uint32_t member)
 {
-    cut_victim(s, &s->members[member], -1);
+    cuts_one(&s->cuts, member, -1);
 }
 
 /* Crashes or cuts off a victim for a moment, and comes again. */
@@ -229,7 +174,7 @@ void sim_strike(struct sim *s, struct sim_event *e)
         crash(s, m->index, lasts);
         return;
     }
-    cut_victim(s, m, 1);
+    cuts_one(&s->cuts, m->index, 1);
     (void) sim_at(s, lasts, SIM_CUT_END, m->index);
 }
 
@@ -254,16 +199,16 @@ static void cut_by(struct sim *s, const struct sim_fault *f, int by)
 {
     switch (f->kind) {
     case SIM_CUT_HALF:
-        cut_half(s, f, by);
+        cuts_half(&s->cuts, f->arg, by);
         break;
     case SIM_CUT_ONE:
-        cut_one(s, f, by);
+        cuts_one(&s->cuts, f->a, by);
         break;
     case SIM_CUT_ONE_WAY:
-        cut_one_way(s, f, by);
+        cuts_one_way(&s->cuts, f->a, (f->arg & 1) != 0, by);
         break;
     default:
-        cut_bridge(s, f, by);
+        cuts_bridge(&s->cuts, f->a, f->arg, by);
         break;
     }
 }

@@ -23,6 +23,7 @@
 #include "base/heap.h"
 #include "base/map64.h"
 #include "engine/raft/raft.h"
+#include "sim/faults/faults.h"
 #include "sys/random.h"
 
 typedef uint64_t sim_us; /* simulated microseconds */
@@ -267,7 +268,7 @@ struct sim {
     struct sim_member members[SIM_MEMBERS];
     struct sim_fault faults[SIM_FAULTS_MAX];
     uint32_t faults_n;
-    uint8_t cut[SIM_MEMBERS][SIM_MEMBERS]; /* how many faults cut this way */
+    struct cuts cuts;
     uint32_t lossy, slow_network;
     bool healing;
 
