@@ -49,6 +49,16 @@ static inline void lone_open_as_one_of_three(struct member *m)
     assert_true(member_run(m, 200, NULL));
 }
 
+/* Turns all actors but the store's, whose disk hangs, for `ms` milliseconds. */
+static inline void lone_run_without_store(struct member *m, int ms)
+{
+    for (int i = 0; i < ms; i++, m->now += 1000000) {
+        for (int k = 0; k < NODE_ACTORS; k++)
+            if (k != NODE_STORE)
+                node_run(m->node, (enum node_actor) k, m->now, 0);
+    }
+}
+
 /* Closes it; it and its disk are gone. */
 static inline void lone_end(struct member *m, struct simdisk *disk)
 {
