@@ -1,13 +1,9 @@
 /* Ranges in steps, over more keys than a naive key space can have: what sorts and filters gives the
  * same bytes in steps of any size, in bounded steps and bounded memory. */
-#include "lib/cm.h"
-
 #include "base/alloc.h"
-#include "lib/simdisk.h"
-#include "state/mvcc/mvcc_reply.h"
 #include "state/mvcc/range_int.h"
 #include "sys/random.h"
-#include "wire/wire.h"
+#include "unit/state/mvcc/kv_rig.h"
 
 #define KEYS 6000 /* more than a list with a limit grows to */
 #define VALUES 700
@@ -17,29 +13,13 @@
 
 typedef Etcdserverpb__RangeRequest range_request;
 
-static struct simdisk *sim;
-static struct store *s;
-static struct mvcc *kv;
-static struct mvcc_reader *reader;
 static const struct mvcc_view *view;
 static int64_t middle; /* a revision at which a part of the keys had been put */
-static struct arena a;
 static struct random *rnd;
 
 static uint64_t below(uint64_t n)
 {
     return random_u64(rnd) % n;
-}
-
-static void put_key(const char *key, struct bytes value)
-{
-    Etcdserverpb__PutRequest r = ETCDSERVERPB__PUT_REQUEST__INIT;
-    struct mvcc_put_result res;
-    bool too_large;
-
-    r.key = wire_binary(bytes_str(key));
-    r.value = wire_binary(value);
-    assert_int_equal(mvcc_put(kv, &r, NULL, &res, &too_large), 0);
 }
 
 static void put(uint64_t i)
@@ -48,7 +28,7 @@ static void put(uint64_t i)
 
     snprintf(key, sizeof key, "k%05u", (unsigned) i);
     snprintf(value, sizeof value, "%u", (unsigned) below(VALUES)); /* so that many are equal */
-    put_key(key, bytes_str(value));
+    put_key(key, bytes_str(value), 0);
 }
 
 static void put_long_ones(void)
@@ -58,37 +38,19 @@ static void put_long_ones(void)
 
     for (unsigned i = 0; i < LONG_KEYS; i++) {
         snprintf(key, sizeof key, "long%u", i);
-        put_key(key, bytes_of(value, LONG_BYTES));
+        put_key(key, bytes_of(value, LONG_BYTES), 0);
     }
     mem_free(value);
-}
-
-static void delete_keys(const char *from, const char *to)
-{
-    Etcdserverpb__DeleteRangeRequest r = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
-    struct mvcc_delete_result got;
-    bool too_large;
-
-    r.key = wire_binary(bytes_str(from));
-    r.range_end = wire_binary(bytes_str(to));
-    mvcc_delete_range(kv, &r, NULL, &got, &too_large);
-    assert_true(got.deleted > 0);
 }
 
 static int setup(void **state)
 {
     static struct random_seeded seeded;
-    struct store_config cfg = {.path = "db", .map_bytes = 1 << 27};
-    struct err e = ERR_INIT;
 
     (void) state;
     rnd = random_seeded_init(&seeded, 5);
-    sim = simdisk_new(11);
-    cfg.disk = simdisk_disk(sim);
-    arena_init(&a, SIZE_MAX);
-    assert_int_equal(store_open(&cfg, &s, &e), 0);
-    assert_int_equal(mvcc_open(s, &(struct mvcc_hooks){0}, &kv, &e), 0);
-    reader = mvcc_reader_new(kv);
+    kv_disk_new(11);
+    kv_open(&(struct mvcc_hooks){0});
     for (uint64_t i = 0; i < KEYS; i++)
         put(i * 7 % KEYS);
     delete_keys("k01000", "k01500");
@@ -96,7 +58,7 @@ static int setup(void **state)
     for (int i = 0; i < KEYS; i++)
         put(below(KEYS));
     put_long_ones();
-    put_key("gone", bytes_str("v"));
+    put_key("gone", bytes_str("v"), 0);
     delete_keys("g", "h");
     mvcc_publish(kv);
     view = mvcc_view_pin(reader);
@@ -107,11 +69,8 @@ static int teardown(void **state)
 {
     (void) state;
     mvcc_view_unpin(view);
-    mvcc_reader_free(reader);
-    mvcc_close(kv);
-    store_close(s);
-    arena_done(&a);
-    simdisk_free(sim);
+    kv_close();
+    kv_disk_free();
     return 0;
 }
 

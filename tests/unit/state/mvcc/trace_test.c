@@ -1,10 +1,6 @@
 /* The steps that reads and writes note, and how many etcd 3.7.1 has for the same requests (from its
  * lines, with its limit lowered to 0; steps before the store are left out). */
-#include "lib/cm.h"
-
-#include "lib/simdisk.h"
-#include "state/mvcc/mvcc.h"
-#include "wire/wire.h"
+#include "unit/state/mvcc/kv_rig.h"
 
 #define STEP_NS (10 * TRACE_SHORT_NS)
 
@@ -17,28 +13,14 @@ static mono_ns stepping_mono(struct clock *c)
 }
 
 static struct clock the_clock = {.mono = stepping_mono};
-static struct simdisk *sim;
-static struct store *s;
-static struct mvcc *kv;
-static struct mvcc_reader *reader;
-static struct arena a;
 static struct trace_steps steps;
 static char text[512];
 
 static int setup(void **state)
 {
-    struct err e = ERR_INIT;
-
     (void) state;
-    sim = simdisk_new(3);
-    arena_init(&a, SIZE_MAX);
-    assert_int_equal(
-        store_open(
-            &(struct store_config){.disk = simdisk_disk(sim), .path = "db", .map_bytes = 1 << 26},
-            &s, &e),
-        0);
-    assert_int_equal(mvcc_open(s, &(struct mvcc_hooks){0}, &kv, &e), 0);
-    reader = mvcc_reader_new(kv);
+    kv_disk_new(3);
+    kv_open(&(struct mvcc_hooks){0});
     mvcc_trace(kv, &steps);
     return 0;
 }
@@ -46,11 +28,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void) state;
-    mvcc_reader_free(reader);
-    mvcc_close(kv);
-    store_close(s);
-    arena_done(&a);
-    simdisk_free(sim);
+    kv_close();
+    kv_disk_free();
     return 0;
 }
 

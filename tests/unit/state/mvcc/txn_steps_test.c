@@ -1,13 +1,9 @@
 /* Transactions that only read, in steps, over more keys than a naive key space can have: the same
  * bytes in steps of any size as on the apply thread, and steps as long as their units say. */
-#include "lib/cm.h"
-
 #include "base/alloc.h"
-#include "lib/simdisk.h"
-#include "state/mvcc/mvcc_reply.h"
 #include "state/mvcc/range_int.h"
 #include "sys/random.h"
-#include "wire/wire.h"
+#include "unit/state/mvcc/kv_rig.h"
 
 #define KEYS 2000
 #define VALUES 50
@@ -20,14 +16,9 @@ typedef Etcdserverpb__Compare compare;
 typedef Etcdserverpb__RangeRequest range_request;
 typedef Etcdserverpb__TxnRequest txn_request;
 
-static struct simdisk *sim;
-static struct store *s;
-static struct mvcc *kv;
-static struct mvcc_reader *reader;
 static const struct mvcc_view *view;
 static int64_t compacted;
 static int64_t middle; /* a revision at which a part of the keys had been put */
-static struct arena a;
 static struct random *rnd;
 static uint8_t long_value[LONG_BYTES];
 
@@ -43,18 +34,6 @@ static bool lease_exists(void *ctx, int64_t id)
     return true;
 }
 
-static void put_key(const char *key, struct bytes value, int64_t lease)
-{
-    Etcdserverpb__PutRequest r = ETCDSERVERPB__PUT_REQUEST__INIT;
-    struct mvcc_put_result res;
-    bool too_large;
-
-    r.key = wire_binary(bytes_str(key));
-    r.value = wire_binary(value);
-    r.lease = lease;
-    assert_int_equal(mvcc_put(kv, &r, NULL, &res, &too_large), 0);
-}
-
 static void put(uint64_t i)
 {
     char key[16], value[16];
@@ -62,18 +41,6 @@ static void put(uint64_t i)
     snprintf(key, sizeof key, "k%05u", (unsigned) i);
     snprintf(value, sizeof value, "%02u", (unsigned) below(VALUES));
     put_key(key, bytes_str(value), (int64_t) below(3));
-}
-
-static void delete_keys(const char *from, const char *to)
-{
-    Etcdserverpb__DeleteRangeRequest r = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
-    struct mvcc_delete_result got;
-    bool too_large;
-
-    r.key = wire_binary(bytes_str(from));
-    r.range_end = wire_binary(bytes_str(to));
-    mvcc_delete_range(kv, &r, NULL, &got, &too_large);
-    assert_true(got.deleted > 0);
 }
 
 /* At their end, and in between, are some that are gone: a walk looks at them, too. */
@@ -110,17 +77,11 @@ static void fill(void)
 static int setup(void **state)
 {
     static struct random_seeded seeded;
-    struct store_config cfg = {.path = "db", .map_bytes = 1 << 27};
-    struct err e = ERR_INIT;
 
     (void) state;
     rnd = random_seeded_init(&seeded, 5);
-    sim = simdisk_new(11);
-    cfg.disk = simdisk_disk(sim);
-    arena_init(&a, SIZE_MAX);
-    assert_int_equal(store_open(&cfg, &s, &e), 0);
-    assert_int_equal(mvcc_open(s, &(struct mvcc_hooks){.lease_exists = lease_exists}, &kv, &e), 0);
-    reader = mvcc_reader_new(kv);
+    kv_disk_new(11);
+    kv_open(&(struct mvcc_hooks){.lease_exists = lease_exists});
     fill();
     mvcc_publish(kv);
     view = mvcc_view_pin(reader);
@@ -131,11 +92,8 @@ static int teardown(void **state)
 {
     (void) state;
     mvcc_view_unpin(view);
-    mvcc_reader_free(reader);
-    mvcc_close(kv);
-    store_close(s);
-    arena_done(&a);
-    simdisk_free(sim);
+    kv_close();
+    kv_disk_free();
     return 0;
 }
 
