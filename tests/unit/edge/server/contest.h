@@ -11,20 +11,6 @@
 #define CROWD_TXN 100
 #define LOOKING_PUTS_MAX 3000 /* until a test gives up */
 
-static UNUSED int setup(void **state)
-{
-    (void) state;
-    world_open(NULL);
-    return 0;
-}
-
-static UNUSED int teardown(void **state)
-{
-    (void) state;
-    world_close();
-    return 0;
-}
-
 static UNUSED void grant(int64_t id, int64_t ttl)
 {
     Etcdserverpb__LeaseGrantRequest q = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
@@ -257,6 +243,43 @@ static UNUSED struct channel *begin_alone(struct flow *f, const char *path,
     begin(f, path, q);
     world.channel = shared;
     return own;
+}
+
+/* One that looks gives up; so many keys under m/ are left. */
+static UNUSED void cancel_looking(struct flow *f, int64_t left)
+{
+    wait_looking(1);
+    rpc_cancel(f->rpc);
+    ends_with(f, 1, "context canceled");
+    wait_keys("m/", left);
+    wait_none_looks();
+    let_looks_go_on("m");
+}
+
+/* Asked for the contest "m" under lease 1, with a crowd in it: a deadline that passes in the middle
+ * of a look, and a connection that is lost, are a giving up, too. */
+static UNUSED void lose_looking(const char *path, const ProtobufCMessage *q)
+{
+    struct answer a = {0};
+    struct rpc_options o = {.path = path, .timeout_ms = 300, .user = &a};
+    static struct flow f;
+    struct channel *own;
+
+    grant(1, 60);
+    put_crowd("m");
+    hold_looks();
+    assert_non_null(rpc_unary(world.channel, &o, encoded(q), answer_end));
+    loop_run_until(world.loop, &a.done);
+    assert_int_equal(a.code, 4);
+    wait_keys("m/", CROWD);
+    wait_none_looks();
+
+    own = begin_alone(&f, path, q);
+    wait_looking(1);
+    channel_free(own);
+    wait_keys("m/", CROWD);
+    wait_none_looks();
+    let_looks_go_on("m");
 }
 
 #endif

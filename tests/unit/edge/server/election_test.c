@@ -204,30 +204,11 @@ static void test_campaign_given_up_looking(void **state)
 static void test_campaign_lost_looking(void **state)
 {
     V3electionpb__CampaignRequest q = V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
-    const char *path = "/v3electionpb.Election/Campaign";
-    struct answer a = {0};
-    struct rpc_options o = {.path = path, .timeout_ms = 300, .user = &a};
-    static struct flow f;
-    struct channel *own;
 
     (void) state;
-    grant(1, 60);
-    put_crowd("m");
-    hold_looks();
     q.name = bin("m");
     q.lease = 1;
-    assert_non_null(rpc_unary(world.channel, &o, encoded(&q.base), answer_end));
-    loop_run_until(world.loop, &a.done);
-    assert_int_equal(a.code, 4);
-    wait_keys("m/", CROWD);
-    wait_none_looks();
-
-    own = begin_alone(&f, path, &q.base);
-    wait_looking(1);
-    channel_free(own);
-    wait_keys("m/", CROWD);
-    wait_none_looks();
-    let_looks_go_on("m");
+    lose_looking("/v3electionpb.Election/Campaign", &q.base);
 }
 
 /* ---- observe ---- */
@@ -476,19 +457,20 @@ static void test_stop_while_waiting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_campaign, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_proclaim_and_resign, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_campaign_queue, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_observe, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_observe_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_observe_busy_store, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_campaign_looks_long, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_campaign_given_up_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_campaign_lost_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_observe_looks_long, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_observe_lost_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_observe_deadline_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_campaign, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_proclaim_and_resign, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_campaign_queue, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_observe, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_observe_many, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_observe_busy_store, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_campaign_looks_long, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_campaign_given_up_looking, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(test_campaign_lost_looking, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_observe_looks_long, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_observe_lost_looking, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_observe_deadline_looking, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_stop_while_waiting, world_setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,13 +19,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void) state;
-    world_close();
-    return 0;
-}
-
 static int dial(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET};
@@ -296,7 +289,7 @@ static void test_heads(void **state)
 /* ---- ends ---- */
 
 /* Clients that go in the middle of everything leave nothing behind: the server stops at once
- * (teardown), and under a sanitizer nothing is lost. */
+ * (world_teardown), and under a sanitizer nothing is lost. */
 static void test_gone(void **state)
 {
     static const char *const bodies[][2] = {
@@ -336,5 +329,5 @@ int main(void)
         cmocka_unit_test(test_heads),  cmocka_unit_test(test_gone),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, world_teardown);
 }

@@ -1,23 +1,9 @@
 #include "world.h"
 
-static int setup(void **state)
-{
-    (void) state;
-    world_open(NULL);
-    return 0;
-}
-
 static int setup_extensive(void **state)
 {
     (void) state;
     world_open((const char *[]){"--metrics=extensive", NULL});
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void) state;
-    world_close();
     return 0;
 }
 
@@ -343,17 +329,17 @@ static void test_time_of_a_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_put_range_delete, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_prev_kv, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nested_txn, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_large_range, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_range_stream, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_range_stream_target, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_time_of_a_read, setup_extensive, teardown),
+        cmocka_unit_test_setup_teardown(test_put_range_delete, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_prev_kv, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_too_large, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_txn, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_nested_txn, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_large_range, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_range_stream, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_range_stream_target, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_quota, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_time_of_a_read, setup_extensive, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

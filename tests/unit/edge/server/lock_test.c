@@ -224,24 +224,14 @@ static void test_lock_given_up_looking(void **state)
     put_crowd("m");
     hold_looks();
     lock_begin(&f, "m", 1);
-    wait_looking(1);
-    rpc_cancel(f.rpc);
-    ends_with(&f, 1, "context canceled");
-    wait_keys("m/", CROWD);
-    wait_none_looks();
-    let_looks_go_on("m");
+    cancel_looking(&f, CROWD);
 
     lock_begin(&f, "m", 1);
     wait_keys("m/", CROWD + 1);
     pause_ms(50); /* until it follows: if it does not yet, it looks only once */
     hold_looks();
     del_under("m/x9"); /* all that came last */
-    wait_looking(1);
-    rpc_cancel(f.rpc);
-    ends_with(&f, 1, "context canceled");
-    wait_keys("m/", CROWD - CROWD_TXN);
-    wait_none_looks();
-    let_looks_go_on("m");
+    cancel_looking(&f, CROWD - CROWD_TXN);
 }
 
 /* One that found its key and gives up before it knows how it stands leaves it: another call may
@@ -271,29 +261,11 @@ static void test_lock_found_given_up_looking(void **state)
 static void test_lock_lost_looking(void **state)
 {
     V3lockpb__LockRequest q = V3LOCKPB__LOCK_REQUEST__INIT;
-    struct answer a = {0};
-    struct rpc_options o = {.path = "/v3lockpb.Lock/Lock", .timeout_ms = 300, .user = &a};
-    static struct flow f;
-    struct channel *own;
 
     (void) state;
-    grant(1, 60);
-    put_crowd("m");
-    hold_looks();
     q.name = bin("m");
     q.lease = 1;
-    assert_non_null(rpc_unary(world.channel, &o, encoded(&q.base), answer_end));
-    loop_run_until(world.loop, &a.done);
-    assert_int_equal(a.code, 4);
-    wait_keys("m/", CROWD);
-    wait_none_looks();
-
-    own = begin_alone(&f, "/v3lockpb.Lock/Lock", &q.base);
-    wait_looking(1);
-    channel_free(own);
-    wait_keys("m/", CROWD);
-    wait_none_looks();
-    let_looks_go_on("m");
+    lose_looking("/v3lockpb.Lock/Lock", &q.base);
 }
 
 /* While the NOSPACE alarm's cause lasts a lock is refused like a put, and the alarm is on. */
@@ -333,19 +305,20 @@ static void test_lock_metrics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_lock_free, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_queue, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_given_up, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_deadline, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_lease_ends, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_crowd, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_looks_long, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_given_up_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_found_given_up_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_lost_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_no_space, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lock_metrics, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lock_free, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_refused, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_queue, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_given_up, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_deadline, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_lease_ends, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_crowd, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_looks_long, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_given_up_looking, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_found_given_up_looking, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_lost_looking, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_no_space, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lock_metrics, world_setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,13 +8,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void) state;
-    world_close();
-    return 0;
-}
-
 static void check_status(const char *answer, const char *status)
 {
     assert_memory_equal(answer, "HTTP/1.1 ", 9);
@@ -219,12 +212,12 @@ static void test_metrics_in_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_health, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_alarm, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_checks, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_others, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_metrics_in_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_health, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_alarm, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_checks, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_others, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_metrics, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_metrics_in_parts, setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

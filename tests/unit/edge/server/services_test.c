@@ -12,13 +12,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void) state;
-    world_close();
-    return 0;
-}
-
 static Etcdserverpb__LeaseGrantResponse *grant(int64_t id, int64_t ttl)
 {
     Etcdserverpb__LeaseGrantRequest q = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
@@ -385,18 +378,18 @@ static void test_stop_with_open_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_lease, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cluster, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_member_urls, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_maintenance, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_alarm_texts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_undecodable, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_health, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stop_with_open_calls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lease, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_keep_alive, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_expiry, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_cluster, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_member_urls, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_maintenance, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_alarm_texts, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_snapshot, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_undecodable, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_health, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_metadata, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_stop_with_open_calls, setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

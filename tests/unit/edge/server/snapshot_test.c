@@ -24,13 +24,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void) state;
-    world_close();
-    return 0;
-}
-
 static void snapshot_open(struct flow *f)
 {
     Etcdserverpb__SnapshotRequest q = ETCDSERVERPB__SNAPSHOT_REQUEST__INIT;
@@ -185,10 +178,10 @@ static void test_stop_meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_client_leaves, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_defragmented_meanwhile, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_side_by_side, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stop_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_client_leaves, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_defragmented_meanwhile, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_side_by_side, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_stop_meanwhile, setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

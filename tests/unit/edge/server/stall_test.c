@@ -20,13 +20,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void) state;
-    world_close();
-    return 0;
-}
-
 /* A client whose windows let nothing out, and its request on stream 1. */
 static int ask_closed(const char *path, const char *message, size_t n)
 {
@@ -91,7 +84,7 @@ static void a_range_stream(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
     const struct CMUnitTest tests[] = {T(a_range), T(a_transaction_that_reads), T(a_range_stream)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

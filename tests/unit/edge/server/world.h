@@ -172,6 +172,21 @@ static UNUSED void world_close(void)
     arena_done(&world.arena);
 }
 
+/* With no flags but those. */
+static UNUSED int world_setup(void **state)
+{
+    (void) state;
+    world_open(NULL);
+    return 0;
+}
+
+static UNUSED int world_teardown(void **state)
+{
+    (void) state;
+    world_close();
+    return 0;
+}
+
 /* ---- unary calls ---- */
 
 struct answer {
