@@ -6,8 +6,12 @@
 
 #define REQUEST_MS 400
 
+static struct peer_server *server;
+static struct raw w;
+static int fd;
+
 /* A listener without a node, which only a whole message would need; and a connection to it. */
-static struct peer_server *listen_to(struct raw *w, int *ret_fd)
+static int begin(void **state)
 {
     static const struct net_listen where = {.host = "127.0.0.1"};
     const struct peer_options o = {.listen = &where,
@@ -15,25 +19,27 @@ static struct peer_server *listen_to(struct raw *w, int *ret_fd)
                                    .version = "3.7.1",
                                    .clock = clock_posix(),
                                    .request_ms = REQUEST_MS};
-    struct peer_server *ps;
     struct err e = ERR_INIT;
 
-    assert_int_equal(peer_new(&o, &ps, &e), 0);
-    assert_int_equal(peer_start(ps, &e), 0);
-    w->port = peer_port(ps);
-    *ret_fd = raw_connect(w);
-    return ps;
+    (void) state;
+    assert_int_equal(peer_new(&o, &server, &e), 0);
+    assert_int_equal(peer_start(server, &e), 0);
+    w.port = peer_port(server);
+    fd = raw_connect(&w);
+    return 0;
 }
 
-static void end(struct peer_server *ps, int fd)
+static int end(void **state)
 {
+    (void) state;
     close(fd);
-    peer_stop(ps);
-    peer_free(ps);
+    peer_stop(server);
+    peer_free(server);
+    return 0;
 }
 
 /* All of the header, and half of the body. */
-static void post_head(int fd, const char *path)
+static void post_head(const char *path)
 {
     char text[256];
 
@@ -47,60 +53,47 @@ static void post_head(int fd, const char *path)
 /* A snapshot takes as long as it likes: it may be gigabytes over a thin line. */
 static void a_snapshot_may_be_slow(void **state)
 {
-    struct raw w;
-    int fd;
-    struct peer_server *ps = listen_to(&w, &fd);
     struct buf got;
 
     (void) state;
     buf_init(&got, 1 << 20);
-    post_head(fd, "/raft/snapshot");
+    post_head("/raft/snapshot");
     poll(NULL, 0, 2 * REQUEST_MS);
     assert_true(raw_say(fd, "def"));
     raw_read(fd, &got, "(unexpected EOF)\n");
     assert_int_equal(strncmp(buf_cstr(&got), "HTTP/1.1 400 ", 13), 0);
     assert_non_null(strstr(buf_cstr(&got), "failed to decode raft message (unexpected EOF)\n"));
     buf_done(&got);
-    end(ps, fd);
 }
 
 /* Any other request does not. */
 static void a_message_may_not(void **state)
 {
-    struct raw w;
-    int fd;
-    struct peer_server *ps = listen_to(&w, &fd);
     struct buf got;
 
     (void) state;
     buf_init(&got, 1 << 20);
-    post_head(fd, "/raft");
+    post_head("/raft");
     raw_read(fd, &got, NULL);
     assert_int_equal(got.len, 0);
     buf_done(&got);
-    end(ps, fd);
 }
 
 /* One whose sender goes in the middle of it leaves nothing behind (which the leak checker looks
  * at), and nothing that the listener's stop would wait for. */
 static void a_message_may_be_cut(void **state)
 {
-    struct raw w;
-    int fd;
-    struct peer_server *ps = listen_to(&w, &fd);
-
     (void) state;
-    post_head(fd, "/raft");
+    post_head("/raft");
     poll(NULL, 0, REQUEST_MS / 4);
-    end(ps, fd);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_snapshot_may_be_slow),
-        cmocka_unit_test(a_message_may_not),
-        cmocka_unit_test(a_message_may_be_cut),
+        cmocka_unit_test_setup_teardown(a_snapshot_may_be_slow, begin, end),
+        cmocka_unit_test_setup_teardown(a_message_may_not, begin, end),
+        cmocka_unit_test_setup_teardown(a_message_may_be_cut, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
