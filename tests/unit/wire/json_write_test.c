@@ -1,24 +1,8 @@
 #include "wire/json.h"
 
-#include "lib/cm.h"
 #include "rpc.pb-c.h"
+#include "unit/wire/with_arena.h"
 #include "wire/wire.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void) state;
-    arena_init(&arena, 16u << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void) state;
-    arena_done(&arena);
-    return 0;
-}
 
 /* The text of a message, made of its bytes in pieces of `step`. */
 static char *written(const ProtobufCMessage *m, size_t step, bool html)
