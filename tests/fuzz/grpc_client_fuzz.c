@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "base/alloc.h"
 #include "engine/net/client_int.h"
+#include "fuzz/conn_output.h"
 
 #define MESSAGE_BYTES_MAX 4096
 #define CALLS 4
@@ -80,35 +81,11 @@ static void begin_calls(struct channel *ch)
 static void check_output(const struct buf *out)
 {
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    size_t at = sizeof preface - 1;
+    size_t n = sizeof preface - 1;
 
-    ASSERT(out->len >= at);
-    ASSERT(memcmp(out->p, preface, at) == 0);
-    while (at < out->len) {
-        size_t n;
-
-        ASSERT(out->len - at >= 9);
-        n = (size_t) out->p[at] << 16 | (size_t) out->p[at + 1] << 8 | out->p[at + 2];
-        ASSERT(n <= 16384);
-        ASSERT(out->len - at >= 9 + n);
-        at += 9 + n;
-    }
-}
-
-static void take_output(struct conn *c, struct buf *out)
-{
-    struct iovec iov[64];
-
-    while (c->out.bytes > 0) {
-        int n = outq_iov(&c->out, iov, 64);
-        size_t took = 0;
-
-        for (int i = 0; i < n; i++) {
-            buf_add(out, iov[i].iov_base, iov[i].iov_len);
-            took += iov[i].iov_len;
-        }
-        outq_consume(&c->out, took);
-    }
+    ASSERT(out->len >= n);
+    ASSERT(memcmp(out->p, preface, n) == 0);
+    conn_output_check_frames(out, n);
 }
 
 /* One turn: what is to be written is taken; false: the connection is gone. */
@@ -122,7 +99,7 @@ static bool turn(struct channel *ch, struct buf *out)
     cc = CONTAINER_OF(ch->conns.next, struct client_conn, link);
     if (cc->conn.state != CONN_OPEN)
         return false;
-    take_output(&cc->conn, out);
+    conn_output_take(&cc->conn, out);
     conn__dirty(&cc->conn);
     loop__turn_end(loop);
     return !list_empty(&ch->conns) && cc->conn.state == CONN_OPEN;

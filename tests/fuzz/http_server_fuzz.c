@@ -8,6 +8,7 @@
 #include "engine/net/call.h"
 #include "engine/net/http.h"
 #include "engine/net/server_int.h"
+#include "fuzz/conn_output.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -150,38 +151,6 @@ static void begin(void)
     ASSERT(rc == 0);
 }
 
-/* What the server says must be frames that are whole, after the last turn, and of legal length. */
-static void check_h2_output(const struct buf *out)
-{
-    size_t at = 0;
-
-    while (at < out->len) {
-        size_t n;
-
-        ASSERT(out->len - at >= 9);
-        n = (size_t) out->p[at] << 16 | (size_t) out->p[at + 1] << 8 | out->p[at + 2];
-        ASSERT(n <= 16384);
-        ASSERT(out->len - at >= 9 + n);
-        at += 9 + n;
-    }
-}
-
-static void take_output(struct conn *c, struct buf *out)
-{
-    struct iovec iov[64];
-
-    while (c->out.bytes > 0) {
-        int n = outq_iov(&c->out, iov, 64);
-        size_t took = 0;
-
-        for (int i = 0; i < n; i++) {
-            buf_add(out, iov[i].iov_base, iov[i].iov_len);
-            took += iov[i].iov_len;
-        }
-        outq_consume(&c->out, took);
-    }
-}
-
 static struct server_conn *connect_nothing(void)
 {
     struct server_loop *sl = &server->loops[0];
@@ -219,7 +188,7 @@ static bool turn(struct buf *out)
     sc = CONTAINER_OF(conns->next, struct server_conn, link);
     if (sc->conn.state != CONN_OPEN)
         return false;
-    take_output(&sc->conn, out);
+    conn_output_take(&sc->conn, out);
     conn__dirty(&sc->conn);
     loop__turn_end(loop);
     return !list_empty(conns) && sc->conn.state == CONN_OPEN;
@@ -258,7 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 64 && open; i++)
         open = turn(&out);
     if (open && preface(data, size))
-        check_h2_output(&out);
+        conn_output_check_frames(&out, 0);
     if (out.len > 0 && !preface(data, size))
         ASSERT(out.len >= 7 && memcmp(out.p, "HTTP/1.", 7) == 0);
     if (open) {
