@@ -1,6 +1,7 @@
 #include "lib/node/others.h"
 
 #include "base/alloc.h"
+#include "lib/node/stub.h"
 #include "node/node_int.h"
 
 /* ---- to the member ---- */
@@ -35,29 +36,14 @@ static void keep(struct others *o, const struct raft_message *m)
 
 static void answer(struct others *o, const struct raft_message *m)
 {
-    struct raft_message a = {
-        .from = m->to, .to = m->from, .term = m->term, .index = m->index + m->entries_n};
+    struct raft_message a;
 
-    switch (m->type) {
-    case RAFT_MSG_PRE_VOTE:
-        a.type = RAFT_MSG_PRE_VOTE_RESP;
-        break;
-    case RAFT_MSG_VOTE:
-        a.type = RAFT_MSG_VOTE_RESP;
-        break;
-    case RAFT_MSG_APP:
-        a.type = RAFT_MSG_APP_RESP;
+    if (!stub_answer(m, &a))
+        return;
+    if (m->type == RAFT_MSG_APP) {
         a.reject = o->empty[m->to == o->id[1]] && m->index > 0;
         if (a.reject)
             a.index = m->index;
-        break;
-    case RAFT_MSG_HEARTBEAT:
-        a.type = RAFT_MSG_HEARTBEAT_RESP;
-        a.index = 0;
-        a.context = m->context;
-        break;
-    default:
-        return;
     }
     node_receive(o->m.node, member_message(&a));
 }
@@ -71,25 +57,6 @@ static void on_send(void *ctx, const struct raft_message *m, size_t n)
         if (!o->silent)
             answer(o, &m[i]);
     }
-}
-
-static void on_members(void *ctx, const struct cluster_view *v)
-{
-    (void) ctx;
-    (void) v;
-}
-
-static mono_ns active_since(void *ctx, raft_id id)
-{
-    (void) ctx;
-    (void) id;
-    return 1;
-}
-
-static void on_ask(void *ctx, struct node_question *q)
-{
-    (void) ctx;
-    q->done(q, 0, BYTES_EMPTY);
 }
 
 /* ---- life ---- */
@@ -113,11 +80,7 @@ void others_init(struct others *o, uint64_t seed)
     struct err e = ERR_INIT;
 
     *o = (struct others){.disk = simdisk_new(seed), .silent = true};
-    o->transport = (struct node_transport){.send = on_send,
-                                           .members = on_members,
-                                           .active_since = active_since,
-                                           .ask = on_ask,
-                                           .ctx = o};
+    o->transport = stub_transport(on_send, o);
     member_init(&o->m, simdisk_disk(o->disk), seed);
     o->m.cfg.initial_names = names;
     o->m.cfg.initial_urls = urls;

@@ -1,18 +1,5 @@
 /* actors_test.c -- a real node on real threads, over real files whose syncs can be made to hang. */
-#define _GNU_SOURCE
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "base/alloc.h"
-#include "etcd/actors.h"
-#include "lib/node/member.h"
+#include "unit/cmd/etcd/threads.h"
 
 /* ---- files that hang ---- */
 
@@ -88,45 +75,16 @@ static int gated_open(struct disk *d, const char *path, unsigned flags, unsigned
 /* ---- a member ---- */
 
 struct world {
-    char dir[64];
+    struct threads t;
     struct disk_ops ops;
     struct disk disk;
-    struct actors actors;
-    struct node *node;
-    struct node_sink sink;
 };
-
-struct request {
-    struct node_request r;
-    _Atomic bool answered;
-};
-
-NORETURN static void fatal(void *ctx, const char *why)
-{
-    (void) ctx;
-    fprintf(stderr, "fatal: %s\n", why);
-    abort();
-}
-
-static void deliver(struct node_sink *s, struct node_request *first)
-{
-    (void) s;
-    while (first != NULL) {
-        struct node_request *next = first->next;
-
-        atomic_store(&CONTAINER_OF(first, struct request, r)->answered, true);
-        first = next;
-    }
-}
 
 static struct request *ask(struct world *w, enum node_request_kind kind, const char *key)
 {
-    struct request *q = test_calloc(1, sizeof *q);
+    struct request *q = request_new(&w->t.sink, kind);
     uint8_t *body;
 
-    q->r.kind = kind;
-    q->r.sink = &w->sink;
-    q->r.arena = arena_new(1 << 20);
     if (key != NULL) { /* a put of that key: field 1 of PutRequest */
         size_t n = strlen(key);
 
@@ -137,74 +95,30 @@ static struct request *ask(struct world *w, enum node_request_kind kind, const c
         q->r.op = 4;
         q->r.body = bytes_of(body, n + 2);
     }
-    node_submit(w->node, &q->r);
+    node_submit(w->t.node, &q->r);
     return q;
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    nanosleep(&t, NULL);
-}
-
-static void wait_answered(const struct request *q)
-{
-    for (int i = 0; i < 20000 && !atomic_load(&q->answered); i++)
-        pause_ms(1);
-    assert_true(atomic_load(&q->answered));
-    assert_int_equal(q->r.result.err, API_OK);
-}
-
-static void request_free(struct request *q)
-{
-    arena_free(q->r.arena);
-    test_free(q);
 }
 
 static struct world *world_new(void)
 {
     struct world *w = test_calloc(1, sizeof *w);
-    struct node_config cfg;
-    struct node_env env = {.random = random_posix(),
-                           .clock = clock_posix(),
-                           .wake = actors_wake,
-                           .wake_ctx = &w->actors,
-                           .fatal = fatal};
-    struct err e = ERR_INIT;
+    struct node_config cfg = threads_config(&w->t, "actors");
 
-    snprintf(w->dir, sizeof w->dir, "/tmp/ketch-actors-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
     w->ops = *disk_posix()->ops;
     w->ops.open = gated_open;
     w->disk.ops = &w->ops;
-    env.disk = &w->disk;
-    cfg = member_config(w->dir);
-    actors_init(&w->actors);
-    assert_int_equal(node_open(&cfg, &env, clock_mono_ns(clock_posix()),
-                               clock_wall_ms(clock_posix()), &w->node, &e),
-                     0);
-    w->sink.deliver = deliver;
-    node_sink_add(w->node, &w->sink);
-    assert_int_equal(actors_start(&w->actors, w->node, &e), 0);
-    for (int i = 0; i < 20000 && !node_read_now(w->node); i++)
+    threads_open(&w->t, &cfg, &w->disk, NULL);
+    threads_start(&w->t);
+    for (int i = 0; i < TRIES && !node_read_now(w->t.node); i++)
         pause_ms(1);
-    assert_true(node_read_now(w->node));
-    assert_true(node_is_alone(w->node));
+    assert_true(node_read_now(w->t.node));
+    assert_true(node_is_alone(w->t.node));
     return w;
 }
 
 static void world_free(struct world *w)
 {
-    char command[128];
-
-    node_stop(w->node);
-    while (!node_stopped(w->node))
-        pause_ms(1);
-    actors_stop(&w->actors);
-    node_close(w->node);
-    snprintf(command, sizeof command, "rm -rf %s", w->dir);
-    assert_int_equal(system(command), 0);
+    threads_end(&w->t);
     test_free(w);
 }
 
@@ -223,7 +137,7 @@ static void a_hung_sync_stops_only_what_waits_for_it(void **state)
 
         gate_set(true);
         put = ask(w, NODE_REQ_PROPOSE, "a");
-        for (int k = 0; k < 20000 && !gate_has_waiter(); k++)
+        for (int k = 0; k < TRIES && !gate_has_waiter(); k++)
             pause_ms(1);
         assert_true(gate_has_waiter());
         later = ask(w, NODE_REQ_PROPOSE, "b");
@@ -255,11 +169,11 @@ static void *put_many(void *arg)
     struct client *c = arg;
 
     for (int i = 0; i < 200; i++) {
-        bool guest = c->may_be_guest && actors_borrow(&c->w->actors);
+        bool guest = c->may_be_guest && actors_borrow(&c->w->t.actors);
         struct request *q = ask(c->w, NODE_REQ_PROPOSE, "k");
 
         if (guest)
-            actors_run_guest(&c->w->actors);
+            actors_run_guest(&c->w->t.actors);
         c->guest_n += guest;
         while (!atomic_load(&q->answered))
             pause_ms(0);
@@ -309,9 +223,9 @@ static void puts_of_many_threads_are_all_answered(void **state)
 
 static void borrow(struct world *w)
 {
-    for (int i = 0; i < 20000 && !actors_borrow(&w->actors); i++)
+    for (int i = 0; i < TRIES && !actors_borrow(&w->t.actors); i++)
         pause_ms(1);
-    assert_int_equal(atomic_load(&w->actors.core), CORE_LENT);
+    assert_int_equal(atomic_load(&w->t.actors.core), CORE_LENT);
 }
 
 /* While the core has nothing to do another thread may have it: what it asks for is done, durable
@@ -325,10 +239,10 @@ static void a_guest_does_its_own_work(void **state)
         struct request *q;
 
         borrow(w);
-        assert_false(actors_borrow(&w->actors)); /* one at a time */
+        assert_false(actors_borrow(&w->t.actors)); /* one at a time */
         q = ask(w, NODE_REQ_PROPOSE, "k");
         assert_false(atomic_load(&q->answered));
-        actors_run_guest(&w->actors);
+        actors_run_guest(&w->t.actors);
         assert_true(atomic_load(&q->answered));
         assert_int_equal(q->r.result.revision, 2 + i);
         request_free(q);
@@ -360,7 +274,7 @@ static void *be_guest(void *arg)
     borrow(g->w);
     gate_set(true); /* not before: the core's own thread might hang instead */
     g->put = ask(g->w, NODE_REQ_PROPOSE, "a");
-    actors_run_guest(&g->w->actors);
+    actors_run_guest(&g->w->t.actors);
     atomic_store(&g->gone, true);
     return NULL;
 }
@@ -387,16 +301,16 @@ static void a_hung_sync_of_a_guest_stops_only_what_waits_for_it(void **state)
         struct request *later, *list;
         pthread_t thread;
 
-        w->actors.stand_in_ctx = &g;
-        w->actors.stand_in = stand_in;
+        w->t.actors.stand_in_ctx = &g;
+        w->t.actors.stand_in = stand_in;
         assert_int_equal(pthread_create(&thread, NULL, be_guest, &g), 0);
-        for (int k = 0; k < 20000 && !gate_has_waiter(); k++)
+        for (int k = 0; k < TRIES && !gate_has_waiter(); k++)
             pause_ms(1);
         assert_true(gate_has_waiter());
         later = ask(w, NODE_REQ_PROPOSE, "b");
         list = ask(w, NODE_REQ_LEASE_LIST, NULL);
         wait_answered(list);
-        for (int k = 0; k < 20000 && atomic_load(&g.stood_in) == 0; k++)
+        for (int k = 0; k < TRIES && atomic_load(&g.stood_in) == 0; k++)
             pause_ms(1);
         assert_int_equal(atomic_load(&g.stood_in), 1);
         assert_false(atomic_load(&g.put->answered));
@@ -405,7 +319,7 @@ static void a_hung_sync_of_a_guest_stops_only_what_waits_for_it(void **state)
         pthread_join(thread, NULL);
         wait_answered(g.put);
         wait_answered(later);
-        for (int k = 0; k < 20000 && atomic_load(&g.left) == 0; k++)
+        for (int k = 0; k < TRIES && atomic_load(&g.left) == 0; k++)
             pause_ms(1);
         assert_int_equal(atomic_load(&g.left), 1);
         assert_true(g.put->r.index < later->r.index);
