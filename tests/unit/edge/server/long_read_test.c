@@ -3,10 +3,7 @@
 #define _GNU_SOURCE
 #include "edge/server/long_read.h"
 
-#include <netinet/tcp.h>
-
-#include "edge/server/server_int.h"
-#include "unit/engine/net/turn_rig.h"
+#include "unit/edge/server/slices_rig.h"
 
 #define STEP_US 30
 #define READS_MAX 8
@@ -21,9 +18,6 @@ static struct fake {
     bool ended;
     int rc;
 } reads[READS_MAX];
-
-static struct io io;
-static int client;
 
 static struct fake *fake_of(struct long_read *r)
 {
@@ -68,31 +62,18 @@ static void ask(struct call *c, struct bytes m)
 
 static int begin(void **state)
 {
-    static const struct net_method asked[] = {
-        {.path = "/t.T/Ask", .kind = NET_UNARY, .request = ask}};
-
-    int on = 1; /* else what is sent waits for what was */
-
     (void) state;
     memset(reads, 0, sizeof reads);
-    memset(&io, 0, sizeof io);
-    turns_begin(asked, ARRAY_LEN(asked), NULL);
-    io.loop = turns.w.loop;
-    long_reads_init(&io.long_reads);
-    client = turns_connect();
-    assert_int_equal(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+    slices_begin(ask);
     return 0;
 }
 
 static int end(void **state)
 {
     (void) state;
-    close(client);
-    turns_end();
-    assert_true(long_reads_none(&io.long_reads));
+    slices_end();
     assert_int_equal(io.long_reads.bytes, 0);
     assert_int_equal(io.long_reads.held_bytes, 0);
-    assert_int_equal(io.outstanding, 0);
     return 0;
 }
 
@@ -111,10 +92,8 @@ static void send_reads_on(int fd, uint8_t from, uint8_t to)
 
     buf_init(&b, SIZE_MAX);
     for (uint8_t i = from; i <= to; i++) {
-        uint8_t m[6] = {0, 0, 0, 0, 1, i};
-
-        raw_request(&b, 1 + 2u * i, "/t.T/Ask", 0);
-        raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1 + 2u * i, m, sizeof m);
+        raw_request(&b, slices_stream(i), SLICES_PATH, 0);
+        slices_add_request(&b, i);
     }
     assert_true(raw_send(fd, b.p, b.len));
     buf_done(&b);
@@ -130,11 +109,10 @@ static void send_reads(uint8_t from, uint8_t to)
 
 static void reset(uint8_t i)
 {
-    static const uint8_t cancel[4] = {0, 0, 0, 8};
     struct buf b;
 
     buf_init(&b, SIZE_MAX);
-    raw_frame(&b, RAW_RST_STREAM, 0, 1 + 2u * i, cancel, sizeof cancel);
+    slices_add_cancel(&b, i);
     assert_true(raw_send(client, b.p, b.len));
     buf_done(&b);
     for (int n = 0; n < TURNS_MAX && !reads[i].ended; n++)

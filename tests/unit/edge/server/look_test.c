@@ -3,10 +3,8 @@
 #define _GNU_SOURCE
 #include "edge/server/look.h"
 
-#include <netinet/tcp.h>
-
 #include "lib/simdisk.h"
-#include "unit/engine/net/turn_rig.h"
+#include "unit/edge/server/slices_rig.h"
 
 #define KEYS 3000 /* more than are looked at at once, and fewer than a long read's */
 #define FEW 50
@@ -24,14 +22,12 @@ static struct fake {
     char key[32];
 } looks[LOOKS_MAX];
 
-static struct io io;
 static struct simdisk *sim;
 static struct store *s;
 static struct mvcc *kv;
 static struct arena a;
 static struct contest many, few;
 static int64_t first_rev; /* of the first key of `many`; the others follow one by one */
-static int client;
 
 /* ---- the store ---- */
 
@@ -105,32 +101,19 @@ static void ask(struct call *c, struct bytes m)
 
 static int begin(void **state)
 {
-    static const struct net_method asked[] = {
-        {.path = "/t.T/Ask", .kind = NET_UNARY, .request = ask}};
-    int on = 1;
-
     (void) state;
     memset(looks, 0, sizeof looks);
-    memset(&io, 0, sizeof io);
-    turns_begin(asked, ARRAY_LEN(asked), NULL);
+    slices_begin(ask);
     turns.step = CLOCK_NS;
-    io.loop = turns.w.loop;
     io.reader = mvcc_reader_new(kv);
     loop_set_user(io.loop, &io);
-    long_reads_init(&io.long_reads);
-    client = turns_connect();
-    assert_int_equal(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
     return 0;
 }
 
-/* Whatever has become of the looks, nothing of them is left. */
 static int end(void **state)
 {
     (void) state;
-    close(client);
-    turns_end();
-    assert_true(long_reads_none(&io.long_reads));
-    assert_int_equal(io.outstanding, 0);
+    slices_end();
     assert_true(mvcc_idle(kv));
     mvcc_reader_free(io.reader);
     return 0;
@@ -138,16 +121,15 @@ static int end(void **state)
 
 static void send_look(uint8_t i, const char *timeout)
 {
-    uint8_t m[6] = {0, 0, 0, 0, 1, i};
     struct buf b, block;
 
     buf_init(&b, SIZE_MAX);
     buf_init(&block, 4096);
-    raw_request_block(&block, "/t.T/Ask");
+    raw_request_block(&block, SLICES_PATH);
     if (timeout != NULL)
         raw_literal(&block, "grpc-timeout", timeout);
-    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, 1 + 2u * i, block.p, block.len);
-    raw_frame(&b, RAW_DATA, RAW_END_STREAM, 1 + 2u * i, m, sizeof m);
+    raw_frame(&b, RAW_HEADERS, RAW_END_HEADERS, slices_stream(i), block.p, block.len);
+    slices_add_request(&b, i);
     assert_true(raw_send(client, b.p, b.len));
     buf_done(&block);
     buf_done(&b);
@@ -287,14 +269,13 @@ static void begin_three(void)
 
 static void canceled(void **state)
 {
-    static const uint8_t code[4] = {0, 0, 0, 8};
     struct buf b;
 
     (void) state;
     begin_three();
     buf_init(&b, SIZE_MAX);
-    raw_frame(&b, RAW_RST_STREAM, 0, 1, code, sizeof code);
-    raw_frame(&b, RAW_RST_STREAM, 0, 5, code, sizeof code);
+    slices_add_cancel(&b, 0);
+    slices_add_cancel(&b, 2);
     assert_true(raw_send(client, b.p, b.len));
     buf_done(&b);
     assert_int_equal(turn_until_looked(&looks[0])->rc, ERR_CANCELED);
