@@ -1,113 +1,18 @@
 /* Needs a real etcd (tools put it into ~/.cache/reference-etcd/bin); skipped where there is none.
  */
-#define _GNU_SOURCE
-#include "lib/cm.h"
-
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#define _DEFAULT_SOURCE
+#include "lib/real_etcd.h"
 #include "state/mvcc/mvcc.h"
 #include "state/store/store.h"
 
-#define SKIPPED 77
 #define REVISIONS_MAX 64
-#define READY_SECONDS 60  /* on a machine with much else to do */
-#define PORTS_FIRST 28000 /* below those that the kernel gives to clients */
-#define PORTS_N 4000
-
-static char bin[512];
-static char dir[] = "/tmp/ketch-etcd-XXXXXX";
-static pid_t etcd;
-static unsigned port;
-
-static bool is_free(unsigned p)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t) p)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    bool is;
-
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    is = fd >= 0 && bind(fd, (struct sockaddr *) &a, sizeof a) == 0;
-    close(fd);
-    return is;
-}
-
-/* Two ports in a row that nobody has. */
-static unsigned free_ports(void)
-{
-    unsigned n = (unsigned) getpid();
-
-    for (unsigned i = 0; i < PORTS_N; i += 2) {
-        unsigned p = PORTS_FIRST + (2 * n + i) % PORTS_N;
-
-        if (is_free(p) && is_free(p + 1))
-            return p;
-    }
-    fail_msg("no port is free");
-    return 0;
-}
-
-static void start_etcd(void)
-{
-    char client[64], peer[64], cluster[96], data[600];
-
-    port = free_ports();
-    snprintf(client, sizeof client, "http://127.0.0.1:%u", port);
-    snprintf(peer, sizeof peer, "http://127.0.0.1:%u", port + 1);
-    snprintf(cluster, sizeof cluster, "default=%s", peer);
-    snprintf(data, sizeof data, "%s/data", dir);
-    etcd = fork();
-    if (etcd == 0) {
-        char exe[600], log[600];
-
-        snprintf(exe, sizeof exe, "%s/etcd", bin);
-        snprintf(log, sizeof log, "%s/log", dir);
-        if (freopen(log, "w", stderr) == NULL || freopen(log, "a", stdout) == NULL)
-            _exit(1);
-        execl(exe, "etcd", "--data-dir", data, "--listen-client-urls", client,
-              "--advertise-client-urls", client, "--listen-peer-urls", peer,
-              "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster, (char *) NULL);
-        _exit(1);
-    }
-}
 
 /* Runs etcdctl; its output, or NULL when it failed. */
 static char *ctl(const char *args)
 {
     static char out[65536];
-    char cmd[2048];
-    FILE *f;
-    size_t n;
 
-    snprintf(cmd, sizeof cmd, "%s/etcdctl --endpoints 127.0.0.1:%u %s 2>/dev/null", bin, port,
-             args);
-    f = popen(cmd, "r");
-    assert_non_null(f);
-    n = fread(out, 1, sizeof out - 1, f);
-    out[n] = '\0';
-    return pclose(f) == 0 ? out : NULL;
-}
-
-static void wait_until_ready(void)
-{
-    for (int i = 0; i < READY_SECONDS * 10; i++) {
-        if (ctl("endpoint health") != NULL)
-            return;
-        usleep(100000);
-    }
-    fail_msg("etcd did not become ready");
-}
-
-static void stop_etcd(void)
-{
-    int status;
-
-    kill(etcd, SIGTERM);
-    waitpid(etcd, &status, 0);
+    return real_ctl(args, out, sizeof out) == 0 ? out : NULL;
 }
 
 static int64_t number_after(const char *text, const char *name)
@@ -215,18 +120,18 @@ static void compact_to_the_end(int64_t revision)
     mvcc_publish(kv);
 }
 
-/* HashKV of each revision as `real` has it; how many were compared. */
-static size_t compare(const struct real_hash *real, size_t n)
+/* HashKV of each revision as `theirs` has it; how many were compared. */
+static size_t compare(const struct real_hash *theirs, size_t n)
 {
     const struct mvcc_view *view = mvcc_view_pin(reader);
     size_t compared = 0;
 
     for (size_t i = 0; i < n; i++) {
-        struct mvcc_hash_result ours = our_hash(view, real[i].revision);
+        struct mvcc_hash_result ours = our_hash(view, theirs[i].revision);
 
-        if (ours.compact_revision != real[i].compact)
+        if (ours.compact_revision != theirs[i].compact)
             continue; /* kept from a compaction: the other program has not made it itself */
-        assert_int_equal(ours.hash, (uint32_t) real[i].hash);
+        assert_int_equal(ours.hash, (uint32_t) theirs[i].hash);
         compared++;
     }
     mvcc_view_unpin(view);
@@ -238,63 +143,44 @@ static void hashkv_gives_the_numbers_of_a_real_etcd(void **state)
     /* Puts, deletes, transactions and a compaction on a real etcd; HashKV of its file at each
      * readable revision is what it said.  Then both compact on: the hash that a compaction leaves
      * behind is the same, too. */
-    struct real_hash real[REVISIONS_MAX];
+    struct real_hash theirs[REVISIONS_MAX];
     char path[600], copy[600], cmd[1300];
     size_t n;
 
     (void) state;
-    start_etcd();
-    wait_until_ready();
+    real_start(NULL);
+    real_wait_healthy();
     do_operations();
-    n = collect_hashes(real);
-    stop_etcd();
+    n = collect_hashes(theirs);
+    real_stop();
     assert_true(n > 20);
-    snprintf(path, sizeof path, "%s/data/member/snap/db", dir);
-    snprintf(copy, sizeof copy, "%s/db", dir);
+    snprintf(path, sizeof path, "%s/data/member/snap/db", real.dir);
+    snprintf(copy, sizeof copy, "%s/db", real.dir);
     snprintf(cmd, sizeof cmd, "cp %s %s", path, copy);
     assert_int_equal(system(cmd), 0);
     open_file(copy);
     assert_int_equal(mvcc_compact_revision(kv), 30);
-    assert_true(compare(real, n) > 20);
+    assert_true(compare(theirs, n) > 20);
     compact_to_the_end(45);
 
-    start_etcd();
-    wait_until_ready();
+    real_start(NULL);
+    real_wait_healthy();
     assert_non_null(ctl("compaction 45 --physical"));
-    n = collect_hashes(real);
-    stop_etcd();
-    assert_int_equal(real[0].revision, 45);
-    assert_int_equal(real[0].compact, 30);
-    assert_int_equal(compare(real, n), n);
+    n = collect_hashes(theirs);
+    real_stop();
+    assert_int_equal(theirs[0].revision, 45);
+    assert_int_equal(theirs[0].compact, 30);
+    assert_int_equal(compare(theirs, n), n);
     close_file();
-}
-
-static int setup(void **state)
-{
-    (void) state;
-    return mkdtemp(dir) == NULL;
-}
-
-static int teardown(void **state)
-{
-    char cmd[600];
-
-    (void) state;
-    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-    return system(cmd) != 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(hashkv_gives_the_numbers_of_a_real_etcd, setup, teardown),
+        cmocka_unit_test(hashkv_gives_the_numbers_of_a_real_etcd),
     };
-    const char *home = getenv("HOME");
-    char exe[600];
 
-    snprintf(bin, sizeof bin, "%s/.cache/reference-etcd/bin", home == NULL ? "" : home);
-    snprintf(exe, sizeof exe, "%s/etcd", bin);
-    if (access(exe, X_OK) != 0)
-        return SKIPPED;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (!real_init("hash"))
+        return REAL_SKIPPED;
+    return real_done(cmocka_run_group_tests(tests, NULL, NULL));
 }
