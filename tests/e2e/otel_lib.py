@@ -4,11 +4,17 @@ The messages are decoded by hand, so that what is on the wire is what the tests 
 here. Field numbers: opentelemetry.io, proto/trace/v1 and proto/common/v1."""
 import collections
 import concurrent.futures
+import pathlib
 import struct
+import sys
 import threading
 import time
 
 import grpc
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'bench'))
+
+from wire import read_varint  # noqa: E402
 
 EXPORT = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 KINDS = {0: 'unspecified', 1: 'internal', 2: 'server', 3: 'client'}
@@ -17,31 +23,21 @@ Span = collections.namedtuple('Span', 'trace span parent state flags name kind s
 Event = collections.namedtuple('Event', 'name time attributes')
 
 
-def varint(b, i):
-    value = shift = 0
-    while True:
-        value |= (b[i] & 0x7f) << shift
-        shift += 7
-        i += 1
-        if b[i - 1] < 0x80:
-            return value, i
-
-
 def fields(b):
     """All fields of a message as {number: [values]}."""
     out, i = collections.defaultdict(list), 0
     while i < len(b):
-        tag, i = varint(b, i)
+        tag, i = read_varint(b, i)
         kind = tag & 7
         if kind == 0:
-            value, i = varint(b, i)
+            value, i = read_varint(b, i)
         elif kind == 1:
             value, i = struct.unpack_from('<Q', b, i)[0], i + 8
         elif kind == 5:
             value, i = struct.unpack_from('<I', b, i)[0], i + 4
         else:
             assert kind == 2, f'wire type {kind}'
-            n, i = varint(b, i)
+            n, i = read_varint(b, i)
             assert i + n <= len(b), 'a field ends behind its message'
             value, i = b[i:i + n], i + n
         out[tag >> 3].append(value)
