@@ -2,8 +2,7 @@
 #include "fake_server.h"
 
 struct world {
-    struct fake fake;
-    struct ketch_client *client;
+    struct faked f;
     int attempts;                /* reported by on_attempt */
     struct ketch_call *given_up; /* canceled by it */
     struct ketch_attempt last;
@@ -31,7 +30,7 @@ static void connect_to(struct world *w, const char *const *endpoints, size_t n)
                               .user = w};
     struct ketch_error e;
 
-    assert_int_equal(ketch_open(&o, &w->client, &e), KETCH_OK);
+    assert_int_equal(ketch_open(&o, &w->f.client, &e), KETCH_OK);
 }
 
 static int setup(void **state)
@@ -39,20 +38,10 @@ static int setup(void **state)
     struct world *w = xmem_calloc(1, sizeof(*w));
     const char *endpoint;
 
-    fake_start(&w->fake, 0);
-    endpoint = w->fake.endpoint;
+    fake_start(&w->f.fake, 0);
+    endpoint = w->f.fake.endpoint;
     connect_to(w, &endpoint, 1);
     *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ketch_close(w->client);
-    fake_stop(&w->fake);
-    mem_free(w);
     return 0;
 }
 
@@ -71,7 +60,7 @@ static int put(struct world *w, int64_t timeout_ms, int64_t *ret_revision, struc
 
     req.key = data("k");
     req.value = data("v");
-    rc = ketch_put(w->client, &req, timeout_ms, &reply, &resp, e);
+    rc = ketch_put(w->f.client, &req, timeout_ms, &reply, &resp, e);
     if (rc == KETCH_OK)
         *ret_revision = resp->header->revision;
     ketch_reply_free(reply);
@@ -86,7 +75,7 @@ static int range(struct world *w, int64_t timeout_ms, struct ketch_error *e)
     int rc;
 
     req.key = data("k");
-    rc = ketch_range(w->client, &req, timeout_ms, &reply, &resp, e);
+    rc = ketch_range(w->f.client, &req, timeout_ms, &reply, &resp, e);
     ketch_reply_free(reply);
     return rc;
 }
@@ -102,7 +91,7 @@ static void puts_once(void **state)
     assert_int_equal(revision, 1);
     assert_int_equal(put(w, 0, &revision, &e), KETCH_OK);
     assert_int_equal(revision, 2);
-    assert_true(w->fake.saw_token);
+    assert_true(w->f.fake.saw_token);
     assert_int_equal(w->attempts, 0);
 }
 
@@ -112,13 +101,13 @@ static void repeats_reads(void **state)
     struct world *w = *state;
     struct ketch_error e;
 
-    w->fake.unavailable = 3;
+    w->f.fake.unavailable = 3;
     assert_int_equal(range(w, 5000, &e), KETCH_OK);
-    assert_int_equal(w->fake.calls, 4);
+    assert_int_equal(w->f.fake.calls, 4);
     assert_int_equal(w->attempts, 3);
     assert_int_equal(w->last.attempt, 2);
     assert_string_equal(w->last.method, "/etcdserverpb.KV/Range");
-    assert_string_equal(w->last.peer, w->fake.endpoint);
+    assert_string_equal(w->last.peer, w->f.fake.endpoint);
     assert_string_equal(w->last_text,
                         "rpc error: code = Unavailable desc = etcdserver: leader changed");
 }
@@ -130,10 +119,10 @@ static void never_repeats_writes(void **state)
     struct ketch_error e;
     int64_t revision;
 
-    w->fake.unavailable = 1;
+    w->f.fake.unavailable = 1;
     assert_int_equal(put(w, 5000, &revision, &e), KETCH_UNAVAILABLE);
     assert_string_equal(e.text, "etcdserver: leader changed");
-    assert_int_equal(w->fake.calls, 1);
+    assert_int_equal(w->f.fake.calls, 1);
     assert_int_equal(w->attempts, 1);
 }
 
@@ -143,11 +132,11 @@ static void does_not_repeat_refusals(void **state)
     struct world *w = *state;
     struct ketch_error e;
 
-    w->fake.text = "etcdserver: mvcc: required revision has been compacted";
-    w->fake.code = 11;
+    w->f.fake.text = "etcdserver: mvcc: required revision has been compacted";
+    w->f.fake.code = 11;
     assert_int_equal(range(w, 5000, &e), 11);
     assert_string_equal(e.text, "etcdserver: mvcc: required revision has been compacted");
-    assert_int_equal(w->fake.calls, 1);
+    assert_int_equal(w->f.fake.calls, 1);
 }
 
 /* A silent server costs no more than the time of the call; a time that is over costs nothing. */
@@ -158,12 +147,12 @@ static void keeps_deadlines(void **state)
     int64_t revision;
     mono_ms began = clock_mono_ms(clock_posix());
 
-    w->fake.silent = true;
+    w->f.fake.silent = true;
     assert_int_equal(put(w, 80, &revision, &e), KETCH_DEADLINE_EXCEEDED);
     assert_string_equal(e.text, "context deadline exceeded");
     assert_in_range(clock_mono_ms(clock_posix()) - began, 75, 20000);
     assert_int_equal(put(w, -1, &revision, &e), KETCH_DEADLINE_EXCEEDED);
-    assert_int_equal(w->fake.calls, 1);
+    assert_int_equal(w->f.fake.calls, 1);
 }
 
 /* A request beyond the limit is not sent. */
@@ -178,10 +167,10 @@ static void refuses_large_requests(void **state)
     req.key = data("k");
     req.value.len = (size_t) 2 << 20;
     req.value.data = xmem_calloc(1, req.value.len);
-    assert_int_equal(ketch_put(w->client, &req, 5000, &reply, &resp, &e), 8);
+    assert_int_equal(ketch_put(w->f.client, &req, 5000, &reply, &resp, &e), 8);
     assert_string_equal(e.text, "rpc error: code = ResourceExhausted desc = trying to send message "
                                 "larger than max (2097160 vs. 2097152)");
-    assert_int_equal(w->fake.calls, 0);
+    assert_int_equal(w->f.fake.calls, 0);
     mem_free(req.value.data);
 }
 
@@ -190,15 +179,15 @@ static void finds_the_living_endpoint(void **state)
 {
     struct world *w = *state;
     struct world two = {0};
-    const char *endpoints[] = {"127.0.0.1:1", w->fake.endpoint};
+    const char *endpoints[] = {"127.0.0.1:1", w->f.fake.endpoint};
     struct ketch_error e;
     int64_t revision;
 
     connect_to(&two, endpoints, 2);
     for (int i = 0; i < 3; i++)
         assert_int_equal(put(&two, 5000, &revision, &e), KETCH_OK);
-    ketch_close(two.client);
-    assert_int_equal(w->fake.calls, 3);
+    ketch_close(two.f.client);
+    assert_int_equal(w->f.fake.calls, 3);
 }
 
 /* A put that a learner refuses goes to the next endpoint; to a lone learner it is not sent again.
@@ -212,17 +201,17 @@ static void passes_learners_over(void **state)
     int64_t revision;
 
     fake_start(&voter, 0);
-    w->fake.text = "etcdserver: rpc not supported for learner";
-    w->fake.code = 9;
+    w->f.fake.text = "etcdserver: rpc not supported for learner";
+    w->f.fake.code = 9;
     assert_int_equal(put(w, 5000, &revision, &e), 9);
-    assert_int_equal(w->fake.calls, 1);
-    const char *endpoints[] = {w->fake.endpoint, voter.endpoint};
+    assert_int_equal(w->f.fake.calls, 1);
+    const char *endpoints[] = {w->f.fake.endpoint, voter.endpoint};
     connect_to(&two, endpoints, 2);
     for (int i = 0; i < 6; i++)
         assert_int_equal(put(&two, 5000, &revision, &e), KETCH_OK);
     assert_int_equal(voter.calls, 6);
-    assert_int_equal(w->fake.calls, 1 + two.attempts);
-    ketch_close(two.client);
+    assert_int_equal(w->f.fake.calls, 1 + two.attempts);
+    ketch_close(two.f.client);
     fake_stop(&voter);
 }
 
@@ -236,14 +225,14 @@ static void asks_the_next_endpoint(void **state)
     const char *endpoints[2];
 
     fake_start(&other, 0);
-    w->fake.unavailable = 1 << 20;
-    endpoints[0] = w->fake.endpoint;
+    w->f.fake.unavailable = 1 << 20;
+    endpoints[0] = w->f.fake.endpoint;
     endpoints[1] = other.endpoint;
     connect_to(&two, endpoints, 2);
     for (int i = 0; i < 6; i++)
         assert_int_equal(range(&two, 5000, &e), KETCH_OK);
     assert_int_equal(other.calls, 6);
-    ketch_close(two.client);
+    ketch_close(two.f.client);
     fake_stop(&other);
 }
 
@@ -264,7 +253,7 @@ static void waits_for_an_endpoint(void **state)
     assert_null(none.last.peer);
     assert_non_null(strstr(none.last_text, "latest balancer error: "));
     assert_non_null(strstr(none.last_text, "connection refused"));
-    ketch_close(none.client);
+    ketch_close(none.f.client);
 }
 
 /* A server that comes back on its port is found again, also by a call that waited for it. */
@@ -273,12 +262,12 @@ static void reconnects(void **state)
     struct world *w = *state;
     struct ketch_error e;
     int64_t revision;
-    uint16_t port = w->fake.port;
+    uint16_t port = w->f.fake.port;
 
     assert_int_equal(put(w, 5000, &revision, &e), KETCH_OK);
-    fake_stop(&w->fake);
+    fake_stop(&w->f.fake);
     assert_int_equal(range(w, 300, &e), KETCH_DEADLINE_EXCEEDED);
-    fake_start(&w->fake, port);
+    fake_start(&w->f.fake, port);
     assert_int_equal(put(w, 5000, &revision, &e), KETCH_OK);
 }
 
@@ -297,7 +286,7 @@ static void closing_ends_calls(void **state)
     struct world *w = *state;
     struct world both = {0};
     Etcdserverpb__PutRequest req = ETCDSERVERPB__PUT_REQUEST__INIT;
-    const char *endpoints[] = {w->fake.endpoint};
+    const char *endpoints[] = {w->f.fake.endpoint};
     struct ketch_error e;
     int64_t revision;
     int sent[2] = {0};
@@ -306,11 +295,12 @@ static void closing_ends_calls(void **state)
     req.key = data("k");
     connect_to(&both, endpoints, 1);
     assert_int_equal(put(&both, 5000, &revision, &e), KETCH_OK);
-    w->fake.silent = true;
-    assert_non_null(ketch_start(both.client, KETCH_METHOD_put, &req.base, 0, count_end, sent));
-    assert_non_null(ketch_start(both.client, KETCH_METHOD_put, &req.base, -1, count_end, refused));
+    w->f.fake.silent = true;
+    assert_non_null(ketch_start(both.f.client, KETCH_METHOD_put, &req.base, 0, count_end, sent));
+    assert_non_null(
+        ketch_start(both.f.client, KETCH_METHOD_put, &req.base, -1, count_end, refused));
     assert_int_equal(sent[0] + refused[0], 0);
-    ketch_close(both.client);
+    ketch_close(both.f.client);
     assert_int_equal(sent[0], 1);
     assert_int_equal(sent[1], KETCH_CANCELED);
     assert_int_equal(refused[0], 1);
@@ -334,17 +324,17 @@ static void cancels_calls(void **state)
 {
     struct world *w = *state;
     Etcdserverpb__RangeRequest req = ETCDSERVERPB__RANGE_REQUEST__INIT;
-    struct stopper s = {.client = w->client};
+    struct stopper s = {.client = w->f.client};
     struct ketch_call *call;
     struct ketch_error e;
     int64_t revision;
 
     req.key = data("k");
     assert_int_equal(put(w, 5000, &revision, &e), KETCH_OK);
-    w->fake.silent = true;
-    call = ketch_start(w->client, KETCH_METHOD_range, &req.base, 0, stop_after, &s);
+    w->f.fake.silent = true;
+    call = ketch_start(w->f.client, KETCH_METHOD_range, &req.base, 0, stop_after, &s);
     ketch_cancel(call);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_int_equal(s.codes[0], 1);
     assert_int_equal(s.codes[1], KETCH_CANCELED);
 }
@@ -354,15 +344,15 @@ static void cancels_between_attempts(void **state)
 {
     struct world *w = *state;
     Etcdserverpb__RangeRequest req = ETCDSERVERPB__RANGE_REQUEST__INIT;
-    struct stopper s = {.client = w->client};
+    struct stopper s = {.client = w->f.client};
 
     req.key = data("k");
-    w->fake.unavailable = 3;
-    w->given_up = ketch_start(w->client, KETCH_METHOD_range, &req.base, 0, stop_after, &s);
-    ketch_run(w->client);
+    w->f.fake.unavailable = 3;
+    w->given_up = ketch_start(w->f.client, KETCH_METHOD_range, &req.base, 0, stop_after, &s);
+    ketch_run(w->f.client);
     assert_int_equal(s.codes[0], 1);
     assert_int_equal(s.codes[1], KETCH_CANCELED);
-    assert_int_equal(w->fake.calls, 1);
+    assert_int_equal(w->f.fake.calls, 1);
     assert_int_equal(w->attempts, 1);
 }
 
@@ -398,20 +388,20 @@ static void refuses_bad_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(puts_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(repeats_reads, setup, teardown),
-        cmocka_unit_test_setup_teardown(never_repeats_writes, setup, teardown),
-        cmocka_unit_test_setup_teardown(does_not_repeat_refusals, setup, teardown),
-        cmocka_unit_test_setup_teardown(keeps_deadlines, setup, teardown),
-        cmocka_unit_test_setup_teardown(refuses_large_requests, setup, teardown),
-        cmocka_unit_test_setup_teardown(finds_the_living_endpoint, setup, teardown),
-        cmocka_unit_test_setup_teardown(passes_learners_over, setup, teardown),
-        cmocka_unit_test_setup_teardown(asks_the_next_endpoint, setup, teardown),
-        cmocka_unit_test_setup_teardown(waits_for_an_endpoint, setup, teardown),
-        cmocka_unit_test_setup_teardown(reconnects, setup, teardown),
-        cmocka_unit_test_setup_teardown(closing_ends_calls, setup, teardown),
-        cmocka_unit_test_setup_teardown(cancels_calls, setup, teardown),
-        cmocka_unit_test_setup_teardown(cancels_between_attempts, setup, teardown),
+        cmocka_unit_test_setup_teardown(puts_once, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(repeats_reads, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(never_repeats_writes, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(does_not_repeat_refusals, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(keeps_deadlines, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(refuses_large_requests, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(finds_the_living_endpoint, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(passes_learners_over, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(asks_the_next_endpoint, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(waits_for_an_endpoint, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(reconnects, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(closing_ends_calls, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(cancels_calls, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(cancels_between_attempts, setup, fake_teardown),
         cmocka_unit_test(refuses_bad_options),
     };
 

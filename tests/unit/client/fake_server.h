@@ -46,6 +46,12 @@ struct fake {
     _Atomic bool stopped;
 };
 
+/* What the state of a test begins with. */
+struct faked {
+    struct fake fake;
+    struct ketch_client *client; /* of it */
+};
+
 static inline void fake_send(struct call *c, const ProtobufCMessage *m)
 {
     struct buf b;
@@ -291,6 +297,17 @@ static inline void fake_stop(struct fake *f)
     loop_join(f->loop);
     net_server_free(f->server);
     loop_free(f->loop);
+}
+
+/* The state is freed with what it begins with. */
+static inline int fake_teardown(void **state)
+{
+    struct faked *f = *state;
+
+    ketch_close(f->client);
+    fake_stop(&f->fake);
+    mem_free(f);
+    return 0;
 }
 
 #endif

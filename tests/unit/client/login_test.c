@@ -4,8 +4,7 @@
 #define TOGETHER 5
 
 struct world {
-    struct fake fake;
-    struct ketch_client *client;
+    struct faked f;
     int done;
     int failed;
     char error[128];
@@ -15,20 +14,10 @@ static int setup(void **state)
 {
     struct world *w = xmem_calloc(1, sizeof(*w));
 
-    fake_start(&w->fake, 0);
-    w->fake.wants_token = true;
-    w->client = fake_client(&w->fake, (struct ketch_options){0});
+    fake_start(&w->f.fake, 0);
+    w->f.fake.wants_token = true;
+    w->f.client = fake_client(&w->f.fake, (struct ketch_options){0});
     *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ketch_close(w->client);
-    fake_stop(&w->fake);
-    mem_free(w);
     return 0;
 }
 
@@ -40,7 +29,7 @@ static int put(struct world *w, int64_t timeout_ms, struct ketch_error *e)
     int rc;
 
     req.key = wire_binary(BYTES_LIT("k"));
-    rc = ketch_put(w->client, &req, timeout_ms, &reply, &resp, e);
+    rc = ketch_put(w->f.client, &req, timeout_ms, &reply, &resp, e);
     ketch_reply_free(reply);
     return rc;
 }
@@ -49,7 +38,7 @@ static void log_in(struct world *w)
 {
     struct ketch_error e;
 
-    assert_int_equal(ketch_login(w->client, "root", "pw", 5000, &e), KETCH_OK);
+    assert_int_equal(ketch_login(w->f.client, "root", "pw", 5000, &e), KETCH_OK);
 }
 
 /* One login serves many calls. */
@@ -61,7 +50,7 @@ static void test_login(void **state)
     log_in(w);
     for (int i = 0; i < 3; i++)
         assert_int_equal(put(w, 5000, &e), KETCH_OK);
-    assert_int_equal(w->fake.logins, 1);
+    assert_int_equal(w->f.fake.logins, 1);
 }
 
 /* Without a name and a password a refusal is the answer, and no login is tried. */
@@ -70,13 +59,13 @@ static void test_no_credentials(void **state)
     struct world *w = *state;
     struct ketch_error e;
 
-    ketch_set_token(w->client, "t0");
+    ketch_set_token(w->f.client, "t0");
     assert_int_equal(put(w, 5000, &e), 16);
     assert_string_equal(e.text, FAKE_REFUSAL);
-    assert_int_equal(w->fake.calls, 1);
-    assert_int_equal(w->fake.logins, 0);
-    assert_int_equal(ketch_login(w->client, "root", "", 5000, &e), KETCH_OK);
-    assert_int_equal(w->fake.logins, 0);
+    assert_int_equal(w->f.fake.calls, 1);
+    assert_int_equal(w->f.fake.logins, 0);
+    assert_int_equal(ketch_login(w->f.client, "root", "", 5000, &e), KETCH_OK);
+    assert_int_equal(w->f.fake.logins, 0);
 }
 
 /* A put whose token has expired is sent again with a new one: it had done nothing. */
@@ -86,10 +75,10 @@ static void test_expired(void **state)
     struct ketch_error e;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
+    w->f.fake.dead_tokens = 1;
     assert_int_equal(put(w, 5000, &e), KETCH_OK);
-    assert_int_equal(w->fake.logins, 2);
-    assert_int_equal(w->fake.calls, 2);
+    assert_int_equal(w->f.fake.logins, 2);
+    assert_int_equal(w->f.fake.calls, 2);
 }
 
 /* A server without users gives no token, and calls go out without one. */
@@ -98,11 +87,11 @@ static void test_not_enabled(void **state)
     struct world *w = *state;
     struct ketch_error e;
 
-    w->fake.login_error = "etcdserver: authentication is not enabled";
-    w->fake.wants_token = false;
+    w->f.fake.login_error = "etcdserver: authentication is not enabled";
+    w->f.fake.wants_token = false;
     log_in(w);
     assert_int_equal(put(w, 5000, &e), KETCH_OK);
-    assert_int_equal(w->fake.logins, 1);
+    assert_int_equal(w->f.fake.logins, 1);
 }
 
 /* When the password is not good any more, its refusal is what the call ends with. */
@@ -112,11 +101,11 @@ static void test_login_fails(void **state)
     struct ketch_error e;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
-    w->fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
+    w->f.fake.dead_tokens = 1;
+    w->f.fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
     assert_int_equal(put(w, 5000, &e), 9);
-    assert_string_equal(e.text, w->fake.login_error);
-    assert_int_equal(w->fake.calls, 1);
+    assert_string_equal(e.text, w->f.fake.login_error);
+    assert_int_equal(w->f.fake.calls, 1);
 }
 
 /* A server that refuses every token is given up at the call's deadline. */
@@ -126,9 +115,9 @@ static void test_never_accepted(void **state)
     struct ketch_error e;
 
     log_in(w);
-    w->fake.dead_tokens = 1 << 20;
+    w->f.fake.dead_tokens = 1 << 20;
     assert_int_equal(put(w, 200, &e), KETCH_DEADLINE_EXCEEDED);
-    assert_true(w->fake.logins >= 2);
+    assert_true(w->f.fake.logins >= 2);
 }
 
 static void on_done(struct ketch_reply *reply, const struct ketch_error *e, void *user)
@@ -138,7 +127,7 @@ static void on_done(struct ketch_reply *reply, const struct ketch_error *e, void
     ketch_reply_free(reply);
     w->failed += e->code != KETCH_OK;
     if (++w->done == TOGETHER)
-        ketch_stop(w->client);
+        ketch_stop(w->f.client);
 }
 
 static void start_some(struct world *w)
@@ -147,7 +136,7 @@ static void start_some(struct world *w)
 
     req.key = wire_binary(BYTES_LIT("k"));
     for (int i = 0; i < TOGETHER; i++)
-        assert_non_null(ketch_start(w->client, KETCH_METHOD_put, &req.base, 0, on_done, w));
+        assert_non_null(ketch_start(w->f.client, KETCH_METHOD_put, &req.base, 0, on_done, w));
 }
 
 /* Calls that are refused together share one login. */
@@ -156,11 +145,11 @@ static void test_together(void **state)
     struct world *w = *state;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
+    w->f.fake.dead_tokens = 1;
     start_some(w);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_int_equal(w->failed, 0);
-    assert_int_equal(w->fake.logins, 2);
+    assert_int_equal(w->f.fake.logins, 2);
 }
 
 /* A client that is closed while its calls wait for a token ends each of them once. */
@@ -170,12 +159,12 @@ static void test_close_while_refused(void **state)
     struct ketch_error e;
 
     log_in(w);
-    w->fake.dead_tokens = 1 << 20;
+    w->f.fake.dead_tokens = 1 << 20;
     start_some(w);
     assert_int_equal(put(w, 100, &e), KETCH_DEADLINE_EXCEEDED);
     assert_int_equal(w->done, 0);
-    ketch_close(w->client);
-    w->client = NULL;
+    ketch_close(w->f.client);
+    w->f.client = NULL;
     assert_int_equal(w->done, TOGETHER);
     assert_int_equal(w->failed, TOGETHER);
 }
@@ -198,7 +187,7 @@ static void on_created(void *user)
     struct world *w = user;
 
     w->done++;
-    ketch_stop(w->client);
+    ketch_stop(w->f.client);
 }
 
 static void on_watch(const struct ketch_watch_event *ev, void *user)
@@ -209,7 +198,7 @@ static void on_watch(const struct ketch_watch_event *ev, void *user)
         return;
     w->failed++;
     snprintf(w->error, sizeof(w->error), "%s", ev->error);
-    ketch_stop(w->client);
+    ketch_stop(w->f.client);
 }
 
 static void watch(struct world *w)
@@ -217,10 +206,10 @@ static void watch(struct world *w)
     Etcdserverpb__WatchCreateRequest req = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
     struct ketch_watch_options o = {.on_created = on_created};
 
-    w->fake.on_create = create_running;
+    w->f.fake.on_create = create_running;
     req.key = wire_binary(BYTES_LIT("k"));
-    assert_non_null(ketch_watch(w->client, &req, &o, on_watch, w));
-    ketch_run(w->client);
+    assert_non_null(ketch_watch(w->f.client, &req, &o, on_watch, w));
+    ketch_run(w->f.client);
 }
 
 /* A watch that is refused for the token of its stream is asked for again over a new one. */
@@ -229,11 +218,11 @@ static void test_watch(void **state)
     struct world *w = *state;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
+    w->f.fake.dead_tokens = 1;
     watch(w);
     assert_int_equal(w->done, 1);
     assert_int_equal(w->failed, 0);
-    assert_int_equal(w->fake.logins, 2);
+    assert_int_equal(w->f.fake.logins, 2);
 }
 
 /* A watch ends when no new token is to be had, in the words of the login. */
@@ -242,12 +231,12 @@ static void test_watch_login_fails(void **state)
     struct world *w = *state;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
-    w->fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
+    w->f.fake.dead_tokens = 1;
+    w->f.fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
     watch(w);
     assert_int_equal(w->done, 0);
     assert_int_equal(w->failed, 1);
-    assert_string_equal(w->error, w->fake.login_error);
+    assert_string_equal(w->error, w->f.fake.login_error);
 }
 
 /* So is a lease's renewal. */
@@ -259,11 +248,11 @@ static void test_keep_alive(void **state)
     struct ketch_error e;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
-    w->fake.ttls[0] = 60;
-    assert_int_equal(ketch_keep_alive_once(w->client, 7, &reply, &resp, &e), KETCH_OK);
+    w->f.fake.dead_tokens = 1;
+    w->f.fake.ttls[0] = 60;
+    assert_int_equal(ketch_keep_alive_once(w->f.client, 7, &reply, &resp, &e), KETCH_OK);
     assert_int_equal(resp->ttl, 60);
-    assert_int_equal(w->fake.logins, 2);
+    assert_int_equal(w->f.fake.logins, 2);
     ketch_reply_free(reply);
 }
 
@@ -283,7 +272,7 @@ static void on_end(const struct ketch_error *e, void *user)
 
     w->failed = e->code;
     snprintf(w->error, sizeof(w->error), "%s", e->text);
-    ketch_stop(w->client);
+    ketch_stop(w->f.client);
 }
 
 static void snapshot(struct world *w)
@@ -291,8 +280,8 @@ static void snapshot(struct world *w)
     static const struct ketch_stream_callbacks cb = {.on_message = on_piece, .on_end = on_end};
     Etcdserverpb__SnapshotRequest req = ETCDSERVERPB__SNAPSHOT_REQUEST__INIT;
 
-    assert_non_null(ketch_stream(w->client, KETCH_SNAPSHOT, &req.base, 5000, &cb, w));
-    ketch_run(w->client);
+    assert_non_null(ketch_stream(w->f.client, KETCH_SNAPSHOT, &req.base, 5000, &cb, w));
+    ketch_run(w->f.client);
 }
 
 /* An answer in many parts is begun again when it was refused for its token, and comes once. */
@@ -301,11 +290,11 @@ static void test_stream(void **state)
     struct world *w = *state;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
+    w->f.fake.dead_tokens = 1;
     snapshot(w);
     assert_int_equal(w->done, 1);
     assert_int_equal(w->failed, KETCH_OK);
-    assert_int_equal(w->fake.logins, 2);
+    assert_int_equal(w->f.fake.logins, 2);
 }
 
 /* And ends in the words of the login when that fails. */
@@ -314,17 +303,17 @@ static void test_stream_login_fails(void **state)
     struct world *w = *state;
 
     log_in(w);
-    w->fake.dead_tokens = 1;
-    w->fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
+    w->f.fake.dead_tokens = 1;
+    w->f.fake.login_error = "etcdserver: authentication failed, invalid user ID or password";
     snapshot(w);
     assert_int_equal(w->done, 0);
     assert_int_equal(w->failed, 9);
-    assert_string_equal(w->error, w->fake.login_error);
+    assert_string_equal(w->error, w->f.fake.login_error);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_login),
         TEST(test_no_credentials),

@@ -5,8 +5,7 @@
 #define STREAMS_MAX 4
 
 struct world {
-    struct fake fake;
-    struct ketch_client *client;
+    struct faked f;
     int fired[8];
     int fired_n;
     int created;
@@ -23,19 +22,9 @@ static int setup(void **state)
     struct world *w = xmem_calloc(1, sizeof(*w));
 
     memset(streams, 0, sizeof(streams));
-    fake_start(&w->fake, 0);
-    w->client = fake_client(&w->fake, (struct ketch_options){.dial_timeout_ms = FAKE_DIAL_MS});
+    fake_start(&w->f.fake, 0);
+    w->f.client = fake_client(&w->f.fake, (struct ketch_options){.dial_timeout_ms = FAKE_DIAL_MS});
     *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ketch_close(w->client);
-    fake_stop(&w->fake);
-    mem_free(w);
     return 0;
 }
 
@@ -49,7 +38,7 @@ static void fire(void *arg)
 
     w->fired[w->fired_n++] = *(const int *) arg;
     if (w->fired_n == 3)
-        ketch_stop(w->client);
+        ketch_stop(w->f.client);
 }
 
 /* Three delays end in the order of their times, each once; a fourth, still to come, is dropped with
@@ -59,11 +48,11 @@ static void delays_end_in_order(void **state)
     static const int numbers[] = {1, 2, 3, 4};
     struct world *w = the_world = *state;
 
-    ketch_after(w->client, 40, fire, (void *) (uintptr_t) &numbers[2]);
-    ketch_after(w->client, 0, fire, (void *) (uintptr_t) &numbers[0]);
-    ketch_after(w->client, 20, fire, (void *) (uintptr_t) &numbers[1]);
-    ketch_after(w->client, 60000, fire, (void *) (uintptr_t) &numbers[3]);
-    ketch_run(w->client);
+    ketch_after(w->f.client, 40, fire, (void *) (uintptr_t) &numbers[2]);
+    ketch_after(w->f.client, 0, fire, (void *) (uintptr_t) &numbers[0]);
+    ketch_after(w->f.client, 20, fire, (void *) (uintptr_t) &numbers[1]);
+    ketch_after(w->f.client, 60000, fire, (void *) (uintptr_t) &numbers[3]);
+    ketch_run(w->f.client);
     assert_int_equal(w->fired_n, 3);
     for (int i = 0; i < 3; i++)
         assert_int_equal(w->fired[i], i + 1);
@@ -121,7 +110,7 @@ static void on_event(const struct ketch_watch_event *ev, void *user)
         return;
     o->w->seen[o->index] = ev->events[0]->kv->mod_revision;
     if (++o->w->seen_n == 3)
-        ketch_stop(o->w->client);
+        ketch_stop(o->w->f.client);
 }
 
 /* Each watch of a stream hears once that it was created, in the order of asking, and gets the event
@@ -133,18 +122,18 @@ static void events_go_by_id(void **state)
     struct one_watch user[3];
     Etcdserverpb__WatchCreateRequest r = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
 
-    w->fake.on_create = three_watches;
+    w->f.fake.on_create = three_watches;
     r.key = wire_binary(BYTES_LIT("k"));
     for (int i = 0; i < 3; i++) {
         user[i] = (struct one_watch){w, i};
-        assert_non_null(ketch_watch(w->client, &r, &o, on_event, &user[i]));
+        assert_non_null(ketch_watch(w->f.client, &r, &o, on_event, &user[i]));
     }
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_int_equal(w->created, 3);
     for (int i = 0; i < 3; i++)
         assert_int_equal(w->seen[i], 102 - i);
-    ketch_close(w->client);
-    w->client = NULL;
+    ketch_close(w->f.client);
+    w->f.client = NULL;
 }
 
 static void note_stream(struct fake *f, struct call *c, int nth)
@@ -159,7 +148,7 @@ static void stop_at_three(void *user)
     struct world *w = user;
 
     if (++w->created == 3)
-        ketch_stop(w->client);
+        ketch_stop(w->f.client);
 }
 
 static void ignore_event(const struct ketch_watch_event *ev, void *user)
@@ -175,14 +164,14 @@ static void streams_by_number(void **state)
     Etcdserverpb__WatchCreateRequest r = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
     int distinct = 0;
 
-    w->fake.on_create = note_stream;
+    w->f.fake.on_create = note_stream;
     r.key = wire_binary(BYTES_LIT("k"));
     for (unsigned i = 0; i < 3; i++) {
         struct ketch_watch_options o = {.stream = i / 2, .on_created = stop_at_three};
 
-        assert_non_null(ketch_watch(w->client, &r, &o, ignore_event, w));
+        assert_non_null(ketch_watch(w->f.client, &r, &o, ignore_event, w));
     }
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     for (int i = 0; i < 3; i++)
         for (int k = i + 1; k < 3; k++)
             distinct += streams[i] != streams[k];
@@ -201,7 +190,7 @@ static void on_renewed(struct ketch_reply *reply, const struct ketch_error *e, v
         const Etcdserverpb__LeaseKeepAliveResponse *r = (const void *) ketch_reply_message(reply);
 
         assert_int_equal(r->ttl, 30);
-        ketch_stop(w->client);
+        ketch_stop(w->f.client);
     }
     ketch_reply_free(reply);
 }
@@ -212,15 +201,15 @@ static void renewals_without_waiting(void **state)
 {
     struct world *w = *state;
 
-    w->fake.ttls[0] = 30;
-    assert_true(ketch_keep_alive_once_start(w->client, 7, on_renewed, w));
+    w->f.fake.ttls[0] = 30;
+    assert_true(ketch_keep_alive_once_start(w->f.client, 7, on_renewed, w));
     assert_int_equal(w->done, 0);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_int_equal(w->done, 1);
     assert_int_equal(w->error.code, KETCH_OK);
-    assert_true(ketch_keep_alive_once_start(w->client, 7, on_renewed, w));
-    ketch_close(w->client);
-    w->client = NULL;
+    assert_true(ketch_keep_alive_once_start(w->f.client, 7, on_renewed, w));
+    ketch_close(w->f.client);
+    w->f.client = NULL;
     assert_int_equal(w->done, 2);
     assert_int_equal(w->error.code, KETCH_CANCELED);
 }
@@ -234,7 +223,7 @@ static void on_unread(struct ketch_reply *reply, const struct ketch_error *e, vo
     assert_null(reply);
     w->error = *e;
     w->done++;
-    ketch_stop(w->client);
+    ketch_stop(w->f.client);
 }
 
 /* Who asks for no response learns all the same whether the call was done, and why not. */
@@ -244,31 +233,31 @@ static void unread_answers(void **state)
     Etcdserverpb__PutRequest r = ETCDSERVERPB__PUT_REQUEST__INIT;
 
     r.key = wire_binary(BYTES_LIT("k"));
-    assert_non_null(ketch_start_unread(w->client, KETCH_METHOD_put, &r.base, 0, on_unread, w));
-    ketch_run(w->client);
+    assert_non_null(ketch_start_unread(w->f.client, KETCH_METHOD_put, &r.base, 0, on_unread, w));
+    ketch_run(w->f.client);
     assert_int_equal(w->done, 1);
     assert_int_equal(w->error.code, KETCH_OK);
-    assert_int_equal(w->fake.calls, 1);
-    w->fake.text = "etcdserver: too many requests";
-    w->fake.code = 8;
-    assert_non_null(ketch_start_unread(w->client, KETCH_METHOD_put, &r.base, 0, on_unread, w));
-    ketch_run(w->client);
+    assert_int_equal(w->f.fake.calls, 1);
+    w->f.fake.text = "etcdserver: too many requests";
+    w->f.fake.code = 8;
+    assert_non_null(ketch_start_unread(w->f.client, KETCH_METHOD_put, &r.base, 0, on_unread, w));
+    ketch_run(w->f.client);
     assert_int_equal(w->done, 2);
     assert_int_equal(w->error.code, 8);
     assert_string_equal(w->error.text, "etcdserver: too many requests");
-    assert_non_null(ketch_start_unread(w->client, KETCH_METHOD_put, &r.base, -1, on_unread, w));
-    ketch_run(w->client);
+    assert_non_null(ketch_start_unread(w->f.client, KETCH_METHOD_put, &r.base, -1, on_unread, w));
+    ketch_run(w->f.client);
     assert_int_equal(w->error.code, KETCH_DEADLINE_EXCEEDED);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(delays_end_in_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(events_go_by_id, setup, teardown),
-        cmocka_unit_test_setup_teardown(streams_by_number, setup, teardown),
-        cmocka_unit_test_setup_teardown(renewals_without_waiting, setup, teardown),
-        cmocka_unit_test_setup_teardown(unread_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(delays_end_in_order, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(events_go_by_id, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(streams_by_number, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(renewals_without_waiting, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(unread_answers, setup, fake_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

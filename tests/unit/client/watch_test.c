@@ -73,8 +73,7 @@ static void event(struct call *c, int64_t id, int64_t revision)
 }
 
 struct world {
-    struct fake fake;
-    struct ketch_client *client;
+    struct faked f;
     struct seen seen;
 };
 
@@ -82,20 +81,10 @@ static int setup(void **state)
 {
     struct world *w = xmem_calloc(1, sizeof(*w));
 
-    fake_start(&w->fake, 0);
-    w->client = fake_client(&w->fake, (struct ketch_options){.dial_timeout_ms = FAKE_DIAL_MS});
-    w->seen.client = w->client;
+    fake_start(&w->f.fake, 0);
+    w->f.client = fake_client(&w->f.fake, (struct ketch_options){.dial_timeout_ms = FAKE_DIAL_MS});
+    w->seen.client = w->f.client;
     *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    ketch_close(w->client);
-    fake_stop(&w->fake);
-    mem_free(w);
     return 0;
 }
 
@@ -107,7 +96,7 @@ static struct ketch_watch *watch(struct world *w, int64_t from, struct seen *s)
 
     r.key = wire_binary(BYTES_LIT("k"));
     r.start_revision = from;
-    ret = ketch_watch(w->client, &r, &o, on_watch, s);
+    ret = ketch_watch(w->f.client, &r, &o, on_watch, s);
     assert_non_null(ret);
     return ret;
 }
@@ -127,16 +116,16 @@ static void resumes(void **state)
 {
     struct world *w = *state;
 
-    w->fake.on_create = break_once;
+    w->f.fake.on_create = break_once;
     w->seen.stop_at = 2;
     watch(w, 0, &w->seen);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_int_equal(w->seen.ev[0].revision, 11);
     assert_int_equal(w->seen.ev[1].revision, 12);
-    assert_int_equal(w->fake.creates, 2);
-    assert_int_equal(w->fake.created_from[0], 0);
-    assert_int_equal(w->fake.created_from[1], 12);
-    assert_true(w->fake.saw_leader);
+    assert_int_equal(w->f.fake.creates, 2);
+    assert_int_equal(w->f.fake.created_from[0], 0);
+    assert_int_equal(w->f.fake.created_from[1], 12);
+    assert_true(w->f.fake.saw_leader);
 }
 
 /* Nothing is delivered before the first break: the second request starts behind the revision at
@@ -156,11 +145,11 @@ static void resumes_from_now(void **state)
 {
     struct world *w = *state;
 
-    w->fake.on_create = break_before_events;
+    w->f.fake.on_create = break_before_events;
     w->seen.stop_at = 1;
     watch(w, 0, &w->seen);
-    ketch_run(w->client);
-    assert_int_equal(w->fake.created_from[1], 11);
+    ketch_run(w->f.client);
+    assert_int_equal(w->f.fake.created_from[1], 11);
 }
 
 static void refuse_second(struct fake *f, struct call *c, int nth)
@@ -178,13 +167,13 @@ static void refuse_second(struct fake *f, struct call *c, int nth)
 static void refusal_is_its_own(void **state)
 {
     struct world *w = *state;
-    struct seen refused = {.client = w->client};
+    struct seen refused = {.client = w->f.client};
 
-    w->fake.on_create = refuse_second;
+    w->f.fake.on_create = refuse_second;
     w->seen.stop_at = 1;
     watch(w, 0, &w->seen);
     watch(w, 0, &refused);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_int_equal(refused.n, 1);
     assert_true(refused.ev[0].canceled);
     assert_string_equal(refused.ev[0].error, "mvcc: watcher range is empty");
@@ -209,10 +198,10 @@ static void hears_of_compaction(void **state)
 {
     struct world *w = *state;
 
-    w->fake.on_create = compacted;
+    w->f.fake.on_create = compacted;
     w->seen.stop_at = 1;
     watch(w, 5, &w->seen);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_true(w->seen.ev[0].canceled);
     assert_string_equal(w->seen.ev[0].error,
                         "etcdserver: mvcc: required revision has been compacted");
@@ -230,13 +219,13 @@ static void ends_without_leader(void **state)
 {
     struct world *w = *state;
 
-    w->fake.on_create = no_leader;
+    w->f.fake.on_create = no_leader;
     w->seen.stop_at = 1;
     watch(w, 0, &w->seen);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_true(w->seen.ev[0].canceled);
     assert_string_equal(w->seen.ev[0].error, "etcdserver: no leader");
-    assert_int_equal(w->fake.creates, 1);
+    assert_int_equal(w->f.fake.creates, 1);
 }
 
 static void create_only(struct fake *f, struct call *c, int nth)
@@ -251,15 +240,15 @@ static void create_only(struct fake *f, struct call *c, int nth)
 static void progress_reaches_all(void **state)
 {
     struct world *w = *state;
-    struct seen second = {.client = w->client, .stop_at = 1};
+    struct seen second = {.client = w->f.client, .stop_at = 1};
 
-    w->fake.on_create = create_only;
+    w->f.fake.on_create = create_only;
     watch(w, 0, &w->seen);
     watch(w, 0, &second);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     second.stop_at = 2;
-    ketch_watch_progress(w->client);
-    ketch_run(w->client);
+    ketch_watch_progress(w->f.client);
+    ketch_run(w->f.client);
     assert_int_equal(w->seen.n, 1);
     assert_true(w->seen.ev[0].progress);
     assert_int_equal(w->seen.ev[0].revision, 42);
@@ -291,15 +280,15 @@ static void two_events(struct fake *f, struct call *c, int nth)
 static void cancels_from_within(void **state)
 {
     struct world *w = *state;
-    struct canceling c = {.seen = {.client = w->client}};
+    struct canceling c = {.seen = {.client = w->f.client}};
     Etcdserverpb__WatchCreateRequest r = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
 
-    w->fake.on_create = two_events;
+    w->f.fake.on_create = two_events;
     r.key = wire_binary(BYTES_LIT("k"));
-    c.self = ketch_watch(w->client, &r, NULL, cancel_self, &c);
+    c.self = ketch_watch(w->f.client, &r, NULL, cancel_self, &c);
     w->seen.stop_at = 2;
     watch(w, 0, &w->seen);
-    ketch_run(w->client);
+    ketch_run(w->f.client);
     assert_int_equal(c.seen.n, 1);
     assert_int_equal(c.seen.ev[0].revision, 11);
 }
@@ -332,16 +321,16 @@ static void on_renewal(const Etcdserverpb__LeaseKeepAliveResponse *r, const stru
 static void keeps_a_lease(void **state)
 {
     struct world *w = *state;
-    struct renewals k = {.client = w->client};
+    struct renewals k = {.client = w->f.client};
 
-    w->fake.ttls[0] = 3; /* or it might be over on a busy machine */
-    w->fake.ttls[1] = 3;
-    assert_non_null(ketch_keep_alive(w->client, 7, on_renewal, &k));
-    ketch_run(w->client);
+    w->f.fake.ttls[0] = 3; /* or it might be over on a busy machine */
+    w->f.fake.ttls[1] = 3;
+    assert_non_null(ketch_keep_alive(w->f.client, 7, on_renewal, &k));
+    ketch_run(w->f.client);
     assert_int_equal(k.renewed, 2);
     assert_int_equal(k.ended, 1);
     assert_int_equal(k.code, KETCH_OK);
-    assert_int_equal(w->fake.renewals, 3);
+    assert_int_equal(w->f.fake.renewals, 3);
 }
 
 /* One renewal gives its answer; a lease that is gone is an error. */
@@ -352,11 +341,11 @@ static void renews_once(void **state)
     struct ketch_reply *reply;
     struct ketch_error e;
 
-    w->fake.ttls[0] = 30;
-    assert_int_equal(ketch_keep_alive_once(w->client, 7, &reply, &resp, &e), KETCH_OK);
+    w->f.fake.ttls[0] = 30;
+    assert_int_equal(ketch_keep_alive_once(w->f.client, 7, &reply, &resp, &e), KETCH_OK);
     assert_int_equal(resp->ttl, 30);
     ketch_reply_free(reply);
-    assert_int_equal(ketch_keep_alive_once(w->client, 7, &reply, &resp, &e), 5);
+    assert_int_equal(ketch_keep_alive_once(w->f.client, 7, &reply, &resp, &e), 5);
     assert_string_equal(e.text, "etcdserver: requested lease not found");
     assert_null(reply);
 }
@@ -404,13 +393,13 @@ static void hears_of_the_close(void **state)
     const char *endpoint = "127.0.0.1:1";
     struct ketch_error e;
 
-    open.client = w->client;
-    w->fake.ttls[0] = 30;
-    assert_non_null(ketch_keep_alive(w->client, 7, until_closed, &open));
-    ketch_run(w->client);
+    open.client = w->f.client;
+    w->f.fake.ttls[0] = 30;
+    assert_non_null(ketch_keep_alive(w->f.client, 7, until_closed, &open));
+    ketch_run(w->f.client);
     assert_int_equal(open.renewed, 1);
-    ketch_close(w->client);
-    w->client = NULL;
+    ketch_close(w->f.client);
+    w->f.client = NULL;
     assert_int_equal(open.ended, 1);
     assert_int_equal(open.code, KETCH_CANCELED);
     o.endpoints = &endpoint;
@@ -424,17 +413,17 @@ static void hears_of_the_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(resumes, setup, teardown),
-        cmocka_unit_test_setup_teardown(resumes_from_now, setup, teardown),
-        cmocka_unit_test_setup_teardown(refusal_is_its_own, setup, teardown),
-        cmocka_unit_test_setup_teardown(hears_of_compaction, setup, teardown),
-        cmocka_unit_test_setup_teardown(ends_without_leader, setup, teardown),
-        cmocka_unit_test_setup_teardown(progress_reaches_all, setup, teardown),
-        cmocka_unit_test_setup_teardown(cancels_from_within, setup, teardown),
-        cmocka_unit_test_setup_teardown(keeps_a_lease, setup, teardown),
-        cmocka_unit_test_setup_teardown(renews_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(gives_a_lease_up, setup, teardown),
-        cmocka_unit_test_setup_teardown(hears_of_the_close, setup, teardown),
+        cmocka_unit_test_setup_teardown(resumes, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(resumes_from_now, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(refusal_is_its_own, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(hears_of_compaction, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(ends_without_leader, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(progress_reaches_all, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(cancels_from_within, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(keeps_a_lease, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(renews_once, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(gives_a_lease_up, setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(hears_of_the_close, setup, fake_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
