@@ -40,6 +40,16 @@ def real(request):
     return folder / 'etcd', [] if '3.7' in str(folder) else ['--emulated-version', '3.5']
 
 
+def end_writers(cluster, writers):
+    """They stop, the members agree, and each has all that was acknowledged."""
+    for w in writers:
+        w.stop()
+    cluster.agree()
+    for w in writers:
+        for m in cluster.members:
+            w.check(m)
+
+
 class Prober(threading.Thread):
     """Puts with little patience through one member after the other; remembers when something was acknowledged."""
 
@@ -112,12 +122,7 @@ def test_any_member_is_killed_under_load(cluster_of, ketch_bin):
             if i % 10 == 9:
                 for m in c.members:
                     m.wait_for(m.is_healthy)
-        for w in writers:
-            w.stop()
-        c.agree()
-        for w in writers:
-            for m in c.members:
-                w.check(m)
+        end_writers(c, writers)
         print(f'\n{KILLS} kills, {sum(w.total for w in writers)} acknowledged writes')
 
 
@@ -336,10 +341,5 @@ def test_a_real_cluster_becomes_ours_and_real_again(cluster_of, ketch_bin, real)
                 c.leader()
             for w in writers:
                 assert w.total > 0
-        for w in writers:
-            w.stop()
-        c.agree()
-        for w in writers:
-            for m in c.members:
-                w.check(m)
+        end_writers(c, writers)
         assert get(c.members[0], b'w0-0')

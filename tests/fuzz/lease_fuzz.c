@@ -206,6 +206,18 @@ static void step_role(void)
             start(&lines[i], extend);
 }
 
+/* Of a lease that is there. */
+static struct line *line_of(lease_id id)
+{
+    size_t i = 0;
+
+    while (i < IDS && id_of(i) != id)
+        i++;
+    ASSERT(i < IDS);
+    ASSERT(lines[i].there);
+    return &lines[i];
+}
+
 static void step_expire(void)
 {
     size_t max = pick(&in, 4) == 0 ? 1 + pick(&in, 3) : IDS, due = 0;
@@ -217,15 +229,11 @@ static void step_expire(void)
         due += primary && lines[i].there && lines[i].named_next <= now;
     ASSERT(n == MIN(due, max));
     for (size_t k = 0; k < n; k++) {
-        size_t i = 0;
+        struct line *l = line_of(ids[k]);
 
-        while (i < IDS && id_of(i) != ids[k])
-            i++;
-        ASSERT(i < IDS);
-        ASSERT(lines[i].there);
-        ASSERT(lines[i].named_next <= now); /* each once: it is put off here */
-        ASSERT(lines[i].deadline <= now);
-        lines[i].named_next = now + RETRY_MS;
+        ASSERT(l->named_next <= now); /* each once: it is put off here */
+        ASSERT(l->deadline <= now);
+        l->named_next = now + RETRY_MS;
     }
 }
 
@@ -318,17 +326,13 @@ static void compare_list(void)
     ASSERT(lease_list(lessor, &a, &ids, &n) == 0);
     ASSERT(n == lessor_count(lessor));
     for (size_t k = 0; k < n; k++) {
-        size_t i = 0;
+        struct line *l = line_of(ids[k]);
 
-        while (i < IDS && id_of(i) != ids[k])
-            i++;
-        ASSERT(i < IDS);
-        ASSERT(lines[i].there);
         if (primary)
-            ASSERT(lines[i].deadline >= last);
+            ASSERT(l->deadline >= last);
         else
             ASSERT(k == 0 || ids[k - 1] < ids[k]);
-        last = lines[i].deadline;
+        last = l->deadline;
     }
     arena_done(&a);
 }

@@ -98,7 +98,8 @@ static void collector_close(void)
     loop_free(collector.loop);
 }
 
-static struct otel_export *exporter_open(const char *address, struct metrics *m)
+/* Not started. */
+static struct otel_export *exporter_new(const char *address, struct metrics *m)
 {
     struct otel_export_options o = {.address = address,
                                     .service_name = "etcd",
@@ -109,6 +110,14 @@ static struct otel_export *exporter_open(const char *address, struct metrics *m)
     struct err e = ERR_INIT;
 
     assert_int_equal(otel_export_new(&o, &x, &e), 0);
+    return x;
+}
+
+static struct otel_export *exporter_open(const char *address, struct metrics *m)
+{
+    struct otel_export *x = exporter_new(address, m);
+    struct err e = ERR_INIT;
+
     assert_int_equal(otel_export_start(x, &e), 0);
     return x;
 }
@@ -185,20 +194,14 @@ static void refused_is_dropped(void **state)
 static void nowhere_to_go(void **state)
 {
     struct metrics *m = metrics_new();
-    struct otel_export_options o = {.address = "127.0.0.1:1",
-                                    .service_name = "etcd",
-                                    .instance_id = "",
-                                    .metrics = m,
-                                    .random = random_posix()};
     struct otel_export *x = exporter_open("nowhere:at:all", m);
-    struct err e = ERR_INIT;
 
     (void) state;
     make_span(x);
     otel_export_stop(x);
     otel_export_free(x);
     assert_int_equal(counted(m, "ketch_tracing_dropped_spans_total"), 1);
-    assert_int_equal(otel_export_new(&o, &x, &e), 0);
+    x = exporter_new("127.0.0.1:1", m);
     make_span(x);
     otel_export_stop(x);
     otel_export_free(x);
@@ -211,24 +214,18 @@ static void the_queue_is_bounded(void **state)
 {
     static char text[OTEL_VALUE_BYTES_MAX];
     struct metrics *m = metrics_new();
-    struct otel_export_options o = {.address = "127.0.0.1:1",
-                                    .service_name = "etcd",
-                                    .instance_id = "",
-                                    .metrics = m,
-                                    .random = random_posix()};
     struct otel_export *x;
-    struct err e = ERR_INIT;
     size_t held = 0;
 
     (void) state;
-    assert_int_equal(otel_export_new(&o, &x, &e), 0);
+    x = exporter_new("127.0.0.1:1", m);
     for (int i = 0; i < OTEL_QUEUE_SPANS_MAX + 5; i++)
         make_span(x);
     assert_int_equal(counted(m, "ketch_tracing_dropped_spans_total"), 5);
     otel_export_free(x);
     metrics_free(m);
-    o.metrics = m = metrics_new();
-    assert_int_equal(otel_export_new(&o, &x, &e), 0);
+    m = metrics_new();
+    x = exporter_new("127.0.0.1:1", m);
     memset(text, 'x', sizeof text);
     while (counted(m, "ketch_tracing_dropped_spans_total") == 0) {
         struct otel_span_start start = {.kind = OTEL_KIND_SERVER, .name = "put"};
