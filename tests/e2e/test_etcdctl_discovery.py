@@ -2,24 +2,15 @@
 import pytest
 
 from etcdctl_lib import Ctl
-from test_join import Dns, dns_environment  # noqa: F401 (a fixture)
+from test_join import dns, dns_environment  # noqa: F401 (fixtures)
 
 
 @pytest.fixture
-def dns(dns_environment):  # noqa: F811
-    """Records of that name server; empty at first."""
-    d = Dns({})
-    d.start()
-    dns_environment(d.port)
-    return d
-
-
-@pytest.fixture
-def ctl(server, dns):
+def ctl(server, dns):  # noqa: F811
     return Ctl(server.ctl_path, server.endpoint)
 
 
-def test_endpoints_from_dns(ctl, dns):
+def test_endpoints_from_dns(ctl, dns):  # noqa: F811
     """Records for http lead to the server; where http is not welcome, --endpoints does."""
     port = int(ctl.endpoint.rpartition(':')[2])
     dns.records['_etcd-client._tcp.example.test'] = [port]
@@ -37,7 +28,7 @@ def test_endpoints_from_dns(ctl, dns):
     assert dns.asked[:2] == ['_etcd-client-ssl._tcp.example.test', '_etcd-client._tcp.example.test']
 
 
-def test_nothing_found(ctl, dns):
+def test_nothing_found(ctl, dns):  # noqa: F811
     """Two names that do not exist are one error, with the server that was asked."""
     asked = f'on 127.0.0.1:{dns.port}: no such host'
     ctl.fails(1, f'Error: dns lookup errors: lookup _etcd-client-ssl-y._tcp.nowhere.test {asked} '

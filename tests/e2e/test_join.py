@@ -198,6 +198,15 @@ def dns_environment(ketch_bin, tmp_path, monkeypatch):
     return use
 
 
+@pytest.fixture
+def dns(dns_environment):
+    """Records of that name server; empty at first."""
+    d = Dns({})
+    d.start()
+    dns_environment(d.port)
+    return d
+
+
 def test_members_find_one_another_by_dns(cluster_of, ketch_bin, dns_environment):
     """SRV records of a domain, with a service name of one's own, are the initial cluster; who is not in them is refused."""
     c = cluster_of([ketch_bin / 'etcd'] * 4)

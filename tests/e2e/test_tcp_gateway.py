@@ -11,7 +11,7 @@ import threading
 
 import pytest
 from conftest import Server, free_ports
-from test_join import Dns, dns_environment  # noqa: F401 (a fixture)
+from test_join import dns, dns_environment  # noqa: F401 (fixtures)
 
 SECONDS = 60
 FLAGS = {'listen-addr': 'string', 'discovery-srv': 'string', 'discovery-srv-name': 'string', 'endpoints': 'strings',
@@ -275,16 +275,8 @@ def test_a_slow_reader(gateway):
             x.close()
 
 
-@pytest.fixture
-def dns(dns_environment):  # noqa: F811
-    d = Dns({})
-    d.start()
-    dns_environment(d.port)
-    return d
-
-
 @pytest.mark.skipif('KETCH_ETCD' in os.environ, reason='a Go program asks DNS by itself')
-def test_endpoints_from_dns(gateway, run, dns):
+def test_endpoints_from_dns(gateway, run, dns):  # noqa: F811
     """Records name the endpoints, secure ones only unless told otherwise; where none is left --endpoints count."""
     with listening() as (a, first), listening() as (b, second):
         ports = [int(x.rpartition(':')[2]) for x in (first, second)]
