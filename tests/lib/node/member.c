@@ -1,6 +1,7 @@
 #include "lib/node/member.h"
 
 #include "base/alloc.h"
+#include "lib/node/node_defaults.h"
 
 #define STEP_NS INT64_C(1000000)
 #define MESSAGE_BYTES_MAX ((size_t) 64 << 20)
@@ -65,34 +66,20 @@ struct node_config member_config(const char *data_dir)
 {
     static const char *const names[] = {"m"}, *const urls[] = {"http://localhost:2380"};
     static const char *const clients[] = {"http://localhost:2379"};
+    struct node_config c = node_defaults();
 
-    return (struct node_config){
-        .name = "m",
-        .data_dir = data_dir,
-        .cluster_token = "etcd-cluster",
-        .initial_names = names,
-        .initial_urls = urls,
-        .initial_n = 1,
-        .peer_urls = urls,
-        .peer_urls_n = 1,
-        .client_urls = clients,
-        .client_urls_n = 1,
-        .tick_ms = 100,
-        .election_ticks = 10,
-        .pre_vote = true,
-        .snapshot_count = 10000,
-        .catchup_entries = 5000,
-        .request_bytes_max = 1572864,
-        .batch_interval_ms = 100,
-        .batch_ops_max = 10000,
-        .compaction_batch = 1000,
-        .compaction_sleep_ms = 10,
-        .wals_max = 5,
-        .snapshots_max = 5,
-        .learners_max = 1,
-        .level = NODE_LEVEL_3_7,
-        .wal_segment_bytes = 256 * 1024,
-    };
+    c.name = "m";
+    c.data_dir = data_dir;
+    c.cluster_token = "etcd-cluster";
+    c.initial_names = names;
+    c.initial_urls = urls;
+    c.initial_n = 1;
+    c.peer_urls = urls;
+    c.peer_urls_n = 1;
+    c.client_urls = clients;
+    c.client_urls_n = 1;
+    c.wal_segment_bytes = 256 * 1024;
+    return c;
 }
 
 void member_init(struct member *m, struct disk *disk, uint64_t seed)

@@ -1,6 +1,8 @@
 /* member.c -- one member: its actors take turns, it crashes, it comes back. */
 #include "sim/member/sim.h"
 
+#include "lib/node/node_defaults.h"
+
 /* ---- its clock ---- */
 
 mono_ns sim_member_now(const struct sim_member *m)
@@ -236,39 +238,30 @@ static void configure(const struct sim_member *m, struct node_config *c, const c
 {
     const struct sim *s = m->sim;
 
-    *c = (struct node_config){
-        .name = m->name,
-        .data_dir = "/data",
-        .cluster_token = "sim",
-        .initial_names = names,
-        .initial_urls = urls,
-        .initial_n = s->setup.members,
-        .initial_existing = m->joined_id != 0,
-        .joined_member_id = m->joined_id,
-        .joined_cluster_id = s->cluster_id,
-        .peer_urls = own,
-        .peer_urls_n = 1,
-        .client_urls = own + 1,
-        .client_urls_n = 1,
-        .tick_ms = s->setup.tick_ms,
-        .election_ticks = 10,
-        .pre_vote = s->setup.pre_vote,
-        .snapshot_count = s->setup.snapshot_count,
-        .catchup_entries = s->setup.catchup_entries,
-        .request_bytes_max = 1572864,
-        .batch_interval_ms = s->setup.batch_interval_ms,
-        .batch_ops_max = 10000,
-        .compaction_batch = 50,
-        .compaction_sleep_ms = 10,
-        .wals_max = 5,
-        .snapshots_max = 5,
-        .learners_max = 1,
-        .strict_reconfig = s->setup.strict,
-        .level = NODE_LEVEL_3_7,
-        .corrupt_check_ns = s->setup.corrupt_check_ns,
-        .compact_check_ns = s->setup.corrupt_check_ns,
-        .wal_segment_bytes = s->setup.segment_bytes,
-    };
+    *c = node_defaults();
+    c->name = m->name;
+    c->data_dir = "/data";
+    c->cluster_token = "sim";
+    c->initial_names = names;
+    c->initial_urls = urls;
+    c->initial_n = s->setup.members;
+    c->initial_existing = m->joined_id != 0;
+    c->joined_member_id = m->joined_id;
+    c->joined_cluster_id = s->cluster_id;
+    c->peer_urls = own;
+    c->peer_urls_n = 1;
+    c->client_urls = own + 1;
+    c->client_urls_n = 1;
+    c->tick_ms = s->setup.tick_ms;
+    c->pre_vote = s->setup.pre_vote;
+    c->snapshot_count = s->setup.snapshot_count;
+    c->catchup_entries = s->setup.catchup_entries;
+    c->batch_interval_ms = s->setup.batch_interval_ms;
+    c->compaction_batch = 50;
+    c->strict_reconfig = s->setup.strict;
+    c->corrupt_check_ns = s->setup.corrupt_check_ns;
+    c->compact_check_ns = s->setup.corrupt_check_ns;
+    c->wal_segment_bytes = s->setup.segment_bytes;
 }
 
 NORETURN static void fatal(void *ctx, const char *why)

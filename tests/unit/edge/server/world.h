@@ -14,6 +14,7 @@
 #include "edge/server/server.h"
 #include "engine/net/grpc_client.h"
 #include "lib/cm.h"
+#include "lib/node/node_defaults.h"
 #include "sys/thread.h"
 
 #define WORLD_MESSAGES_MAX 4096
@@ -68,36 +69,25 @@ static void world_run(void *arg)
 static struct node_config world_node_config(void)
 {
     const struct config *c = &world.config;
+    struct node_config nc = node_defaults();
 
-    return (struct node_config){
-        .name = c->name,
-        .data_dir = world.dir,
-        .cluster_token = c->initial_cluster_token,
-        .initial_names = c->cluster_names,
-        .initial_urls = c->cluster_urls,
-        .initial_n = c->cluster_n,
-        .peer_urls = c->initial_advertise_peer_urls.v,
-        .peer_urls_n = c->initial_advertise_peer_urls.n,
-        .client_urls = c->advertise_client_urls.v,
-        .client_urls_n = c->advertise_client_urls.n,
-        .tick_ms = 10,
-        .election_ticks = 10,
-        .pre_vote = true,
-        .snapshot_count = 10000,
-        .catchup_entries = 5000,
-        .quota_bytes = c->quota_backend_bytes,
-        .request_bytes_max = (size_t) c->max_request_bytes,
-        .batch_interval_ms = 100,
-        .batch_ops_max = 10000,
-        .compaction_batch = 1000,
-        .compaction_sleep_ms = 1,
-        .wals_max = 5,
-        .snapshots_max = 5,
-        .learners_max = 1,
-        .level = NODE_LEVEL_3_7,
-        .simple_tokens = server_simple_tokens(c),
-        .token_ttl_ns = (mono_ns) c->auth_token_ttl * 1000000000,
-    };
+    nc.name = c->name;
+    nc.data_dir = world.dir;
+    nc.cluster_token = c->initial_cluster_token;
+    nc.initial_names = c->cluster_names;
+    nc.initial_urls = c->cluster_urls;
+    nc.initial_n = c->cluster_n;
+    nc.peer_urls = c->initial_advertise_peer_urls.v;
+    nc.peer_urls_n = c->initial_advertise_peer_urls.n;
+    nc.client_urls = c->advertise_client_urls.v;
+    nc.client_urls_n = c->advertise_client_urls.n;
+    nc.tick_ms = 10;
+    nc.quota_bytes = c->quota_backend_bytes;
+    nc.request_bytes_max = (size_t) c->max_request_bytes;
+    nc.compaction_sleep_ms = 1;
+    nc.simple_tokens = server_simple_tokens(c);
+    nc.token_ttl_ns = (mono_ns) c->auth_token_ttl * 1000000000;
+    return nc;
 }
 
 /* `args` are flags beside those of the addresses; NULL behind the last. */
