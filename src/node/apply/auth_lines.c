@@ -1,5 +1,5 @@
-/* auth_lines.c -- what the log says of changes of users and roles, on every member (etcd's texts and
- * fields): who watches over a cluster looks for them. */
+/* auth_lines.c -- what the log says of changes of users and roles, on every member, in the texts
+ * and fields of etcd: who watches over a cluster looks for them. */
 #include "node/apply/auth_lines.h"
 
 #include "node/open.h"
