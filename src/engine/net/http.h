@@ -34,7 +34,8 @@ struct bytes http_query(const struct http_req *r);  /* behind the "?", as sent; 
 struct bytes http_host(const struct http_req *r);   /* Host or :authority */
 const char *http_peer(const struct http_req *r);
 const char *http_common_name(const struct http_req *r); /* see call_common_name */
-int http_version(const struct http_req *r);             /* 10, 11 or 20 */
+bool http_over_tls(const struct http_req *r);
+int http_version(const struct http_req *r); /* 10, 11 or 20 */
 
 /* The first header field `name` (lower case).  False: absent. */
 bool http_header(const struct http_req *r, const char *name, struct bytes *ret);

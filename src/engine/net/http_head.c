@@ -52,6 +52,11 @@ const char *http_common_name(const struct http_req *r)
     return r->sc->common_name;
 }
 
+bool http_over_tls(const struct http_req *r)
+{
+    return r->sc->conn.tls != NULL;
+}
+
 int http_version(const struct http_req *r)
 {
     return r->version;
