@@ -156,7 +156,8 @@ static int set_list(struct config *c, size_t i, const char *value, struct err *e
 {
     struct strings *to = (struct strings *) ((char *) c + config_fields[i].offset);
 
-    if (*value == 0) {
+    /* A list of who may come in that is given and empty must not let everybody in. */
+    if (*value == 0 && config_fields[i].type != CONFIG_TYPE_NAMES) {
         /* An empty URL list leaves what is there. */
         if (config_fields[i].type != CONFIG_TYPE_URLS)
             *to = (struct strings){0};
@@ -193,6 +194,7 @@ int config_set(struct config *c, size_t i, const char *value, struct err *e)
     case CONFIG_TYPE_URLS:
     case CONFIG_TYPE_ORIGINS:
     case CONFIG_TYPE_STRINGS:
+    case CONFIG_TYPE_NAMES:
         return set_list(c, i, value, e);
     default:
         return set_text(c, i, value, e);
@@ -208,6 +210,8 @@ void config_init(struct config *c)
     for (size_t i = 0; i < CONFIG_FIELDS_N; i++) {
         struct err e = ERR_INIT;
 
+        if (config_fields[i].type == CONFIG_TYPE_NAMES)
+            continue; /* none: set to "" they would be one */
         if (config_set(c, i, config_fields[i].dflt, &e) != 0)
             assert_fail(__FILE__, __LINE__, config_fields[i].flag);
     }

@@ -46,7 +46,8 @@ typedef int64_t config_DURATION; /* nanoseconds */
 typedef struct strings config_URLS;
 typedef struct strings config_ORIGINS;
 typedef struct strings config_STRINGS;
-typedef const char *config_GATES; /* as given, already checked: see config_gate */
+typedef struct strings config_NAMES; /* who may come in; given as "": one name, which fits nobody */
+typedef const char *config_GATES;    /* as given, already checked: see config_gate */
 
 enum config_type {
     CONFIG_TYPE_STRING,
@@ -64,6 +65,7 @@ enum config_type {
     CONFIG_TYPE_URLS,
     CONFIG_TYPE_ORIGINS,
     CONFIG_TYPE_STRINGS,
+    CONFIG_TYPE_NAMES,
     CONFIG_TYPE_GATES,
 };
 

@@ -127,7 +127,7 @@
       "demand and verify client certificates; also allows the common name as auth user") \
     X(STRING, client_crl_file, "client-crl-file", "", NULL, \
       "revocation list for client certificates") \
-    X(STRINGS, client_cert_allowed_hostname, "client-cert-allowed-hostname", "", "client-transport-security.allowed-hostname", \
+    X(NAMES, client_cert_allowed_hostname, "client-cert-allowed-hostname", "", "client-transport-security.allowed-hostname", \
       "client certificate must be valid for one of these SAN names") \
     X(STRING, trusted_ca_file, "trusted-ca-file", "", "client-transport-security.trusted-ca-file", \
       "CA for client certificates") \
@@ -149,9 +149,9 @@
       "make a self-signed peer certificate") \
     X(STRING, peer_crl_file, "peer-crl-file", "", NULL, \
       "revocation list for peer certificates") \
-    X(STRINGS, peer_cert_allowed_cn, "peer-cert-allowed-cn", "", "peer-transport-security.allowed-cn", \
+    X(NAMES, peer_cert_allowed_cn, "peer-cert-allowed-cn", "", "peer-transport-security.allowed-cn", \
       "allowed common names of peers") \
-    X(STRINGS, peer_cert_allowed_hostname, "peer-cert-allowed-hostname", "", "peer-transport-security.allowed-hostname", \
+    X(NAMES, peer_cert_allowed_hostname, "peer-cert-allowed-hostname", "", "peer-transport-security.allowed-hostname", \
       "allowed SAN names of peers") \
     X(BOOL, peer_skip_client_san_verification, "peer-skip-client-san-verification", "false", "peer-transport-security.skip-client-san-verification", \
       "do not check the SAN of an incoming peer against its address") \

@@ -98,20 +98,26 @@ static int set_sequence(struct config *c, size_t i, yaml_document_t *doc, const 
 {
     const struct config_field *f = &config_fields[i];
     struct buf all;
+    bool first = true;
     int rc = 0;
 
+    if (n->data.sequence.items.start == n->data.sequence.items.top) {
+        *(struct strings *) ((char *) c + f->offset) = (struct strings){0};
+        return 0;
+    }
     buf_init(&all, CONFIG_FILE_BYTES_MAX);
     for (yaml_node_item_t *it = n->data.sequence.items.start;
-         it < n->data.sequence.items.top && rc == 0; it++) {
+         it < n->data.sequence.items.top && rc == 0; it++, first = false) {
         yaml_node_t *item = yaml_document_get_node(doc, *it);
+        bool none = f->type == CONFIG_TYPE_NAMES && kind_of(item) == IS_NULL;
 
-        if (kind_of(item) != IS_STRING) {
+        if (kind_of(item) != IS_STRING && !none) {
             rc = wrong_type(f, kind_of(item), "string", e);
             break;
         }
-        if (all.len > 0)
+        if (f->type == CONFIG_TYPE_NAMES ? !first : all.len > 0)
             buf_add_char(&all, ',');
-        buf_add_str(&all, text_of(item));
+        buf_add_str(&all, none ? "" : text_of(item));
     }
     if (rc == 0 && all.failed)
         rc = err_set(e, ERR_LIMIT, "list of %s is too long", f->key);
@@ -173,7 +179,8 @@ static int set_node(struct config *c, size_t i, yaml_document_t *doc, const yaml
     const struct config_field *f = &config_fields[i];
     const char *want;
     enum scalar need = demanded(f->type, &want), is = kind_of(n);
-    bool list = f->type == CONFIG_TYPE_STRINGS && i != CONFIG_host_whitelist;
+    bool list = (f->type == CONFIG_TYPE_STRINGS && i != CONFIG_host_whitelist) ||
+                f->type == CONFIG_TYPE_NAMES;
     int rc;
 
     if (f->type == CONFIG_TYPE_DURATION)

@@ -56,6 +56,23 @@ static void test_yaml(void **state)
     assert_int_equal(cfg.max_wals, 7);
 }
 
+/* Who may come in: an empty name is a name, an empty list is none. */
+static void test_yaml_names(void **state)
+{
+    struct err e;
+
+    (void) state;
+    assert_int_equal(parse_yaml("peer-transport-security: {allowed-cn: [\"\"]}", &e), 0);
+    assert_int_equal(cfg.peer_cert_allowed_cn.n, 1);
+    assert_string_equal(cfg.peer_cert_allowed_cn.v[0], "");
+    assert_int_equal(parse_yaml("peer-transport-security: {allowed-cn: [null]}", &e), 0);
+    assert_int_equal(cfg.peer_cert_allowed_cn.n, 1);
+    assert_int_equal(parse_yaml("peer-transport-security: {allowed-cn: []}", &e), 0);
+    assert_int_equal(cfg.peer_cert_allowed_cn.n, 0);
+    assert_int_equal(parse_yaml("client-transport-security: {allowed-hostname: ['', a]}", &e), 0);
+    assert_int_equal(cfg.client_cert_allowed_hostname.n, 2);
+}
+
 /* What the file gets wrong is said with the words of Go's decoders. */
 static void test_yaml_errors(void **state)
 {
@@ -85,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_yaml, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_yaml_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_yaml_errors, setup, teardown),
     };
 
