@@ -32,12 +32,12 @@ def program(ketch_bin):
 def start(program, ketch_bin, messages, tmp_path, authority, pairs):
     """with start(*flags) as s: a member with the server's certificate for clients and peers."""
     @contextlib.contextmanager
-    def run(*flags, plain=None):
+    def run(*flags, plain=None, wait=True):
         s = TlsServer(program, tmp_path, authority, pairs[0], [*pairs[0].flags(), *pairs[0].flags('peer-'), *flags],
                       ketch_bin / 'etcdctl', messages)
         if plain:
             s.command.append(f'--listen-client-urls={s.client},http://127.0.0.1:{plain}')
-        s.start()
+        s.start(wait)
         try:
             yield s
         finally:
@@ -71,3 +71,44 @@ def test_host_whitelist_is_for_cleartext(start):
             for path in ('/health', '/version', '/metrics'):
                 assert curl_status(s, s.client + path, http_version) == 200, (http_version, path)
             assert curl_status(s, s.client + '/v3/kv/range', http_version, '-d', '{"key":"YQ=="}') == 200
+
+
+def is_refused(server, path='/health'):
+    try:
+        server.get(path, timeout=10)
+    except (OSError, AssertionError):
+        return True
+    return False
+
+
+def test_an_empty_list_of_names_lets_nobody_in(start, authority):
+    """--client-cert-allowed-hostname= names one host, and no certificate is for it."""
+    with start('--client-cert-allowed-hostname=', '--trusted-ca-file', authority.cert, wait=False) as s:
+        s.wait_for(lambda: s.lines('serving client traffic securely'))
+        assert is_refused(s)
+        s.wait_for(lambda: any('client certificate authentication failed' in x['error']
+                               for x in s.lines('rejected connection on client endpoint')))
+
+
+def ended(program, tmp_path, pairs, *flags):
+    """What a member says that does not start, with https for clients."""
+    port, peer = free_ports(2)
+    p = subprocess.run([program, '--data-dir', str(tmp_path / 'd'), f'--listen-client-urls=https://127.0.0.1:{port}',
+                        f'--advertise-client-urls=https://127.0.0.1:{port}', f'--listen-peer-urls=http://127.0.0.1:{peer}',
+                        *pairs[0].flags(), *map(str, flags)], capture_output=True, text=True, timeout=60)
+    assert p.returncode == 1, p.stderr[-600:]
+    return p.stderr
+
+
+def test_the_pair_for_clients_is_checked(program, tmp_path, pairs):
+    """--client-cert-file and --client-key-file: both or none, there, and of one another."""
+    server, alice = pairs
+    missing = tmp_path / 'missing.pem'
+    for cert, key, why in (
+            (alice.cert, '', f'ClientKeyFile and ClientCertFile must both be present or both absent: key: , cert: {alice.cert}]'),
+            ('', alice.key, f'ClientKeyFile and ClientCertFile must both be present or both absent: key: {alice.key}, cert: ]'),
+            (missing, alice.key, f'open {missing}: no such file or directory'),
+            (alice.cert, missing, f'open {missing}: no such file or directory'),
+            (alice.cert, server.key, 'tls: private key does not match public key')):
+        said = ended(program, tmp_path, pairs, f'--client-cert-file={cert}', f'--client-key-file={key}')
+        assert why in said, said[-600:]

@@ -210,10 +210,32 @@ static struct tls_options options_of(struct security *s, const struct side *side
     };
 }
 
+/* The pair for connections that this side makes; without a certificate of its own, or with one that
+ * it made itself, nobody asks for it. */
+static int check_client_pair(struct security *s, const struct side *side, struct err *e)
+{
+    struct tls_options o = {.cert_file = side->client_cert, .key_file = side->client_key};
+    struct tls *tls;
+    int rc;
+
+    if (s->self_signed || (side->client_cert[0] == '\0' && side->client_key[0] == '\0'))
+        return 0;
+    if (side->client_cert[0] == '\0' || side->client_key[0] == '\0')
+        return err_set(e, ERR_INVALID,
+                       "ClientKeyFile and ClientCertFile must both be present or both absent: key: "
+                       "%s, cert: %s]",
+                       side->client_key, side->client_cert);
+    rc = tls_new(&o, &tls, e);
+    if (rc == 0)
+        tls_unref(tls);
+    return rc;
+}
+
 int security_server(struct security *s, bool check_san, struct tls **ret, struct err *e)
 {
     struct side side = side_of(s);
     struct tls_options o = options_of(s, &side);
+    int rc;
 
     *ret = NULL;
     if (s->cert_file[0] == '\0' && s->key_file[0] == '\0')
@@ -227,7 +249,14 @@ int security_server(struct security *s, bool check_san, struct tls **ret, struct
     o.http1_only = s->peer;
     o.allowed_cns = names_of(side.cns);
     o.allowed_hostnames = names_of(side.hostnames);
-    return tls_new(&o, ret, e);
+    rc = tls_new(&o, ret, e);
+    if (rc == 0)
+        rc = check_client_pair(s, &side, e);
+    if (rc != 0) {
+        tls_unref(*ret);
+        *ret = NULL;
+    }
+    return rc;
 }
 
 int security_client(struct security *s, struct tls **ret, struct err *e)
