@@ -4,6 +4,7 @@ KETCH_ETCD is another program to hold against the same facts.
 """
 import contextlib
 import http.client
+import json
 import os
 import subprocess
 
@@ -32,11 +33,13 @@ def program(ketch_bin):
 def start(program, ketch_bin, messages, tmp_path, authority, pairs):
     """with start(*flags) as s: a member with the server's certificate for clients and peers."""
     @contextlib.contextmanager
-    def run(*flags, plain=None, wait=True):
+    def run(*flags, plain=None, wait=True, command=None, port=None):
         s = TlsServer(program, tmp_path, authority, pairs[0], [*pairs[0].flags(), *pairs[0].flags('peer-'), *flags],
                       ketch_bin / 'etcdctl', messages)
         if plain:
             s.command.append(f'--listen-client-urls={s.client},http://127.0.0.1:{plain}')
+        if command:
+            s.command, s.client_port = command, port
         s.start(wait)
         try:
             yield s
@@ -112,3 +115,33 @@ def test_the_pair_for_clients_is_checked(program, tmp_path, pairs):
             (alice.cert, server.key, 'tls: private key does not match public key')):
         said = ended(program, tmp_path, pairs, f'--client-cert-file={cert}', f'--client-key-file={key}')
         assert why in said, said[-600:]
+
+
+def in_file(program, tmp_path, authority, pairs, **client_section):
+    """A member started by a file, with https for clients: the command, and its client port."""
+    port, peer = free_ports(2)
+    url = f'https://127.0.0.1:{port}'
+    (tmp_path / 'c.json').write_text(json.dumps({
+        'data-dir': str(tmp_path / 'd'), 'listen-client-urls': url, 'advertise-client-urls': url,
+        'listen-peer-urls': f'http://127.0.0.1:{peer}', 'initial-advertise-peer-urls': f'http://127.0.0.1:{peer}',
+        'initial-cluster': f'default=http://127.0.0.1:{peer}',
+        'client-transport-security': {'cert-file': str(pairs[0].cert), 'key-file': str(pairs[0].key),
+                                      'trusted-ca-file': str(authority.cert), **client_section}}))
+    return [program, '--config-file', str(tmp_path / 'c.json')], port
+
+
+def test_names_of_both_kinds_in_the_file(program, tmp_path, authority, pairs):
+    """The client section has a key that no flag goes with, and takes one kind of names."""
+    command, _ = in_file(program, tmp_path, authority, pairs, **{'allowed-cn': ['a'], 'allowed-hostname': ['b']})
+    p = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert p.returncode == 1
+    assert r'AllowedCNs and AllowedHostnames are mutually exclusive (cns=[\"a\"], hostnames=[\"b\"])' in p.stderr
+
+
+def test_common_names_of_clients_in_the_file(start, program, tmp_path, authority, pairs):
+    """allowed-cn of the client section: alice may come in, the server's own name may not."""
+    command, port = in_file(program, tmp_path, authority, pairs, **{'allowed-cn': ['alice']})
+    with start(command=command, port=port, wait=False) as s:
+        s.wait_for(lambda: s.lines('serving client traffic securely'))
+        assert s.get('/version', s.context(pairs[1]))[0] == 200
+        assert is_refused(s, '/version')

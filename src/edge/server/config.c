@@ -9,10 +9,10 @@
 #include "engine/net/url.h"
 #include "obs/gofmt.h"
 
-const struct config_field config_fields[CONFIG_FIELDS_N] = {
+const struct config_field config_fields[CONFIG_KEYS_N] = {
 #define X(type, field, flag, dflt, key, help) \
     {flag, key, dflt, help, CONFIG_TYPE_##type, offsetof(struct config, field)},
-    CONFIG_FIELDS(X)
+    CONFIG_FIELDS(X) CONFIG_FILE_FIELDS(X)
 #undef X
 };
 
@@ -177,7 +177,7 @@ int config_set(struct config *c, size_t i, const char *value, struct err *e)
 {
     void *to = (char *) c + config_fields[i].offset;
 
-    ASSERT(i < CONFIG_FIELDS_N);
+    ASSERT(i < CONFIG_KEYS_N);
     switch (config_fields[i].type) {
     case CONFIG_TYPE_BOOL:
         return go_bool_parse(value, to, e);
@@ -207,7 +207,7 @@ void config_init(struct config *c)
 {
     *c = (struct config){0};
     arena_init(&c->arena, CONFIG_ARENA_BYTES_MAX);
-    for (size_t i = 0; i < CONFIG_FIELDS_N; i++) {
+    for (size_t i = 0; i < CONFIG_KEYS_N; i++) {
         struct err e = ERR_INIT;
 
         if (config_fields[i].type == CONFIG_TYPE_NAMES)

@@ -73,15 +73,21 @@ enum config_index {
 #define X(type, field, flag, dflt, key, help) CONFIG_##field,
     CONFIG_FIELDS(X)
 #undef X
-        CONFIG_FIELDS_N
+        CONFIG_FIELDS_N,
+    CONFIG_FLAGS_END_ = CONFIG_FIELDS_N - 1, /* the file's own come behind the flags */
+#define X(type, field, flag, dflt, key, help) CONFIG_##field,
+    CONFIG_FILE_FIELDS(X)
+#undef X
+        CONFIG_KEYS_N
 };
 
 struct config {
     struct arena arena;
 #define X(type, field, flag, dflt, key, help) config_##type field;
     CONFIG_FIELDS(X)
+    CONFIG_FILE_FIELDS(X)
 #undef X
-    bool given[CONFIG_FIELDS_N]; /* set by flag, variable or file */
+    bool given[CONFIG_KEYS_N]; /* set by flag, variable or file */
     bool from_file;
 
     /* Made of the above by config_check. */
@@ -104,7 +110,7 @@ struct config_field {
     size_t offset;
 };
 
-extern const struct config_field config_fields[CONFIG_FIELDS_N];
+extern const struct config_field config_fields[CONFIG_KEYS_N]; /* the flags first */
 
 /* The field of a flag name, or CONFIG_FIELDS_N. */
 size_t config_find(const char *flag, size_t n);

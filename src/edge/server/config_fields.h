@@ -241,6 +241,13 @@
       "etcd release whose level this member reports and behaves at: 3.5, 3.6 or 3.7 (Ketch's own flag)") \
     X(UINT, io_threads, "io-threads", "0", "io-threads", \
       "threads that serve clients; 0 = up to two, by the number of processors (Ketch's own flag)")
+
+/* Keys of the file that no flag goes with: the same columns, the flag empty. */
+#define CONFIG_FILE_FIELDS(X) \
+    X(NAMES, client_cert_allowed_cn, "", "", "client-transport-security.allowed-cn", \
+      "client certificate must have one of these common names") \
+    X(BOOL, client_skip_client_san_verification, "", "false", "client-transport-security.skip-client-san-verification", \
+      "do not check the SAN of a client of the metrics listener against its address")
 /* clang-format on */
 
 #endif

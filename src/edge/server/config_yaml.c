@@ -84,12 +84,60 @@ static yaml_node_t *lookup(yaml_document_t *doc, yaml_node_t *map, const char *k
     return key[n] == 0 || found == NULL ? found : lookup(doc, found, key + n + 1);
 }
 
-static int wrong_type(const struct config_field *f, enum scalar is, const char *want, struct err *e)
+/* Keys that hold others, the inner ones first: etcd's words name the structure in which a wrong
+ * value is, and the type of a section that is none. */
+static const struct section {
+    const char *key;
+    const char *in;   /* the structure that has it as a field */
+    const char *type; /* of itself */
+    const char *name; /* without the package */
+    const char *base; /* through which the outermost structure has it */
+} sections[] = {
+    {"client-transport-security", "configYAML", "embed.securityConfig", "securityConfig",
+     "configJSON"},
+    {"peer-transport-security", "configYAML", "embed.securityConfig", "securityConfig",
+     "configJSON"},
+    {"discovery-config.client.secure", "ConfigSpec", "clientv3.SecureConfig", "SecureConfig",
+     "Config"},
+    {"discovery-config.client.auth", "ConfigSpec", "clientv3.AuthConfig", "AuthConfig", "Config"},
+    {"discovery-config.client", "DiscoveryConfig", "clientv3.ConfigSpec", "ConfigSpec", "Config"},
+    {"discovery-config", "configYAML", "v3discovery.DiscoveryConfig", "DiscoveryConfig", "Config"},
+    {"socket-options", "configYAML", "transport.SocketOpts", "SocketOpts", "Config"},
+};
+
+static int cannot_unmarshal(enum scalar is, const char *in, const char *base, const char *key,
+                            const char *want, struct err *e)
 {
     return err_set(e, ERR_INVALID,
                    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal %s into "
-                   "Go struct field configYAML.Config.%s of type %s",
-                   KINDS[is], f->key, want);
+                   "Go struct field %s.%s.%s of type %s",
+                   KINDS[is], in, base, key, want);
+}
+
+static int check_sections(yaml_document_t *doc, yaml_node_t *root, struct err *e)
+{
+    for (size_t i = ARRAY_LEN(sections); i-- > 0;) {
+        const struct section *s = &sections[i];
+        const yaml_node_t *n = lookup(doc, root, s->key);
+
+        if (n != NULL && kind_of(n) == IS_NULL && strcmp(s->key, "peer-transport-security") == 0)
+            return err_set(e, ERR_INVALID, "invalid peer-transport-security");
+        if (n != NULL && kind_of(n) != IS_NULL && kind_of(n) != IS_OBJECT)
+            return cannot_unmarshal(kind_of(n), s->in, s->base, s->key, s->type, e);
+    }
+    return 0;
+}
+
+static int wrong_type(const struct config_field *f, enum scalar is, const char *want, struct err *e)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        const struct section *s = &sections[i];
+        size_t n = strlen(s->key);
+
+        if (strncmp(f->key, s->key, n) == 0 && f->key[n] == '.')
+            return cannot_unmarshal(is, s->name, s->base, f->key, want, e);
+    }
+    return cannot_unmarshal(is, "configYAML", "Config", f->key, want, e);
 }
 
 /* The items of a YAML list, joined by commas as on the command line. */
@@ -220,6 +268,7 @@ static int set_node(struct config *c, size_t i, yaml_document_t *doc, const yaml
 static int apply(struct config *c, yaml_document_t *doc, bool *ret_plain, struct err *e)
 {
     yaml_node_t *root = yaml_document_get_root_node(doc);
+    int rc = 0;
 
     if (root == NULL || (root->type == YAML_SCALAR_NODE && kind_of(root) == IS_NULL))
         return 0; /* an empty file */
@@ -228,18 +277,19 @@ static int apply(struct config *c, yaml_document_t *doc, bool *ret_plain, struct
                        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal %s "
                        "into Go value of type embed.configYAML",
                        KINDS[kind_of(root)]);
-    for (size_t i = 0; i < CONFIG_FIELDS_N; i++) {
+    for (size_t i = 0; i < CONFIG_KEYS_N && rc == 0; i++) {
         yaml_node_t *n = config_fields[i].key == NULL ? NULL
                                                       : lookup(doc, root, config_fields[i].key);
-        int rc;
 
         if (n == NULL || kind_of(n) == IS_NULL)
             continue;
         rc = set_node(c, i, doc, n, ret_plain, e);
-        if (rc != 0)
-            return rc;
         c->given[i] = true;
     }
+    if (rc == 0)
+        rc = check_sections(doc, root, e);
+    if (rc != 0)
+        return rc;
     if (c->self_signed_cert_validity == 0)
         c->self_signed_cert_validity = 1;
     return 0;

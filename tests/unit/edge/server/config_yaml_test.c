@@ -87,6 +87,32 @@ static void test_yaml_errors(void **state)
                      "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string "
                      "into Go struct field configYAML.Config.grpc-keepalive-interval of type "
                      "time.Duration");
+#define GO_ "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
+    check_yaml_error("client-transport-security: foo", GO_
+                     "string into Go struct field configYAML.configJSON.client-transport-security "
+                     "of type embed.securityConfig");
+    check_yaml_error("peer-transport-security: [a]",
+                     GO_ "array into Go struct field configYAML.configJSON.peer-transport-security "
+                         "of type embed.securityConfig");
+    check_yaml_error("peer-transport-security: null", "invalid peer-transport-security");
+    check_yaml_error(
+        "client-transport-security: {allowed-cn: foo}",
+        GO_ "string into Go struct field "
+            "securityConfig.configJSON.client-transport-security.allowed-cn of type []string");
+    check_yaml_error("client-transport-security: {skip-client-san-verification: 3}",
+                     GO_ "number into Go struct field "
+                         "securityConfig.configJSON.client-transport-security.skip-client-san-"
+                         "verification of type bool");
+    check_yaml_error("discovery-config: {client: foo}", GO_
+                     "string into Go struct field DiscoveryConfig.Config.discovery-config.client "
+                     "of type clientv3.ConfigSpec");
+    check_yaml_error("discovery-config: {client: {auth: x}}", GO_
+                     "string into Go struct field ConfigSpec.Config.discovery-config.client.auth "
+                     "of type clientv3.AuthConfig");
+    check_yaml_error(
+        "socket-options: {reuse-port: 3}",
+        GO_ "number into Go struct field SocketOpts.Config.socket-options.reuse-port of type bool");
+#undef GO_
     check_yaml_error("- 1", "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
                             "array into Go value of type embed.configYAML");
     check_yaml_error("listen-client-urls: zz",
