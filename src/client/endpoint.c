@@ -1,4 +1,6 @@
 /* endpoint.c -- what a user writes for an endpoint, and where it leads. */
+#include <strings.h>
+
 #include "client/client_int.h"
 
 static char *dup_bytes(struct bytes b)
@@ -19,6 +21,17 @@ static bool cut(struct bytes *s, const char *prefix)
     size_t n = strlen(prefix);
 
     if (s->n < n || memcmp(s->p, prefix, n) != 0)
+        return false;
+    *s = bytes_of(s->p + n, s->n - n);
+    return true;
+}
+
+/* The same without regard to case, as the scheme of a URL is read. */
+static bool cut_scheme(struct bytes *s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    if (s->n < n || strncasecmp((const char *) s->p, prefix, n) != 0)
         return false;
     *s = bytes_of(s->p + n, s->n - n);
     return true;
@@ -96,8 +109,8 @@ int endpoint_parse(const char *text, struct endpoint_address *ret, struct err *e
     } else if (cut(&s, "unix://") || cut(&s, "unix:")) {
         rc = parse_unix(s, text, &a, e);
     } else {
-        a.tls = cut(&s, "https://");
-        a.plain = !a.tls && cut(&s, "http://");
+        a.tls = cut_scheme(&s, "https://");
+        a.plain = !a.tls && cut_scheme(&s, "http://");
         rc = parse_tcp(s, text, &a, e);
     }
     if (rc != 0) {

@@ -17,6 +17,8 @@ static void parses_endpoints(void **state)
         {"http://a.example:1/v3/x", "a.example", 1, NULL, "a.example:1", false, true},
         {"http://a.example.:1", "a.example", 1, NULL, "a.example.:1", false, true},
         {"https://a:65535", "a", 65535, NULL, "a:65535", true, false},
+        {"HTTPS://a:1", "a", 1, NULL, "a:1", true, false},
+        {"Http://a:1", "a", 1, NULL, "a:1", false, true},
         {"[::1]:2379", "::1", 2379, NULL, "[::1]:2379", false, false},
         {"unix:///tmp/s", NULL, 0, "/tmp/s", "/tmp/s", false, false},
         {"unix:s", NULL, 0, "s", "s", false, false},
@@ -43,9 +45,9 @@ static void parses_endpoints(void **state)
 /* What is no endpoint is refused, and the words name it. */
 static void refuses_endpoints(void **state)
 {
-    static const char *const bad[] = {"",          "a",        "a:",     ":1",    "a:b",
-                                      "a:65536",   "a:999999", "::1:1",  "unix:", "http://",
-                                      "http:///x", "a:1:2",    "unix://"};
+    static const char *const bad[] = {"",          "a",        "a:",      ":1",     "a:b",
+                                      "a:65536",   "a:999999", "::1:1",   "unix:",  "http://",
+                                      "http:///x", "a:1:2",    "unix://", "UNIX:s", "ftp://a"};
 
     (void) state;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
