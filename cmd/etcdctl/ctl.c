@@ -130,6 +130,9 @@ int ctl_close(struct ctl *ctl, int status)
 
 int ctl_fail(const struct ctl *ctl, int status)
 {
+    /* Files that cannot be used are wrong arguments, whenever they are read. */
+    if (ctl->error.code == KETCH_E_TLS)
+        status = CTL_BAD_ARGS;
     return cli_fail(status, "%s", ctl->error.text);
 }
 

@@ -132,9 +132,28 @@ def test_etcdctl(start, authority, pairs, programs, kind):
         assert p.stderr.startswith('Error: KeyFile and CertFile must both be present[key: , cert: ')
 
 
+@pytest.mark.parametrize('kind', ['ours', 'real'])
+def test_etcdctl_and_unusable_files(authority, pairs, programs, tmp_path, kind):
+    """Files that are no pair, or not what they should be, are wrong arguments, and are named at once."""
+    server, other = pairs
+    rsa, locked = authority.pair('rsa', key_type='rsa:2048'), tmp_path / 'locked.key'
+    locked.write_text(openssl('pkcs8', '-topk8', '-in', server.key, '-passout', 'pass:x'))
+    for flags, want in (
+            (['--cert', server.cert, '--key', rsa.key], 'tls: private key type does not match public key type'),
+            (['--cert', server.cert, '--key', other.key], 'tls: private key does not match public key'),
+            (['--cert', server.cert, '--key', locked], 'tls: failed to parse private key'),
+            (['--cert', server.key, '--key', server.cert], 'tls: failed to find certificate PEM data in certificate input, but did '
+             'find a private key; PEM inputs may have been switched'),
+            (['--cacert', tmp_path], f'read {tmp_path}: is a directory')):
+        p = subprocess.run([str(programs(kind) / 'etcdctl'), '--endpoints', 'https://127.0.0.1:1', *map(str, flags), 'get', 'a'],
+                           capture_output=True, text=True)
+        assert p.returncode == 128 and p.stderr.endswith(f'Error: {want}\n'), (flags, p)
+
+
 def test_refused_starts(ketch_bin, tmp_path, authority, pairs):
     """Flags that cannot be honoured end the start, with etcd's words."""
     server, other = pairs
+    rsa = authority.pair('rsa', key_type='rsa:2048')
     missing, broken = tmp_path / 'missing.pem', tmp_path / 'broken.pem'
     broken.write_text('nonsense')
     https = ['--listen-client-urls', 'https://127.0.0.1:0', '--advertise-client-urls', 'https://127.0.0.1:1']
@@ -146,6 +165,7 @@ def test_refused_starts(ketch_bin, tmp_path, authority, pairs):
         ([*https, '--cert-file', missing, '--key-file', server.key], f'open {missing}: no such file or directory'),
         ([*https, '--cert-file', broken, '--key-file', server.key], 'tls: failed to find any PEM data in certificate input'),
         ([*https, '--cert-file', server.cert, '--key-file', other.key], 'tls: private key does not match public key'),
+        ([*https, '--cert-file', server.cert, '--key-file', rsa.key], 'tls: private key type does not match public key type'),
         ([*https, *server.flags(), '--trusted-ca-file', missing], f'open {missing}: no such file or directory'),
         (['--cipher-suites', 'FOO'], 'unexpected TLS cipher suite \\"FOO\\"'),
         (['--auto-tls', '--self-signed-cert-validity', '0', *https], 'selfSignedCertValidity is invalid,it should be greater than 0'),

@@ -55,12 +55,12 @@ class Authority:
         openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', self.key,
                 '-out', self.cert, '-subj', f'/CN={name}', '-days', 30)
 
-    def pair(self, cn, names=HERE, uses=BOTH_USES, days=30):
+    def pair(self, cn, names=HERE, uses=BOTH_USES, days=30, key_type='ec'):
         self.count += 1
         base = self.folder / f'{self.count}'
         cert, key, request, ext = (base.with_suffix(s) for s in ('.pem', '.key', '.csr', '.ext'))
-        openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', request,
-                '-subj', f'/CN={cn}' if cn else '/O=none')
+        kind = ('ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1') if key_type == 'ec' else (key_type,)
+        openssl('req', '-newkey', *kind, '-nodes', '-keyout', key, '-out', request, '-subj', f'/CN={cn}' if cn else '/O=none')
         ext.write_text((f'subjectAltName={names}\n' if names else '') + f'extendedKeyUsage={uses}\n')
         openssl('x509', '-req', '-in', request, '-CA', self.cert, '-CAkey', self.key, '-set_serial', f'0x{4096 + self.count:x}',
                 '-days', days, '-extfile', ext, '-out', cert)

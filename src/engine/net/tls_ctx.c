@@ -1,6 +1,7 @@
 /* tls_ctx.c -- from files and rules to an SSL_CTX. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -33,8 +34,10 @@ static int no_password(char *buf, int size, int rwflag, void *user)
 
 static int there(const char *path, struct err *e)
 {
-    if (access(path, R_OK) == 0)
-        return 0;
+    struct stat st;
+
+    if (access(path, R_OK) == 0 && stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode) ? err_set(e, ERR_INVALID, "read %s: is a directory", path) : 0;
     if (errno == ENOENT)
         return err_set(e, ERR_NOT_FOUND, "open %s: no such file or directory", path);
     if (errno == EACCES)
@@ -50,6 +53,15 @@ static int bad(struct err *e, const char *what)
     return err_set(e, ERR_INVALID, "%s (%s)", what, why);
 }
 
+/* OpenSSL has a place for each type of key and puts a certificate and a key of two types beside one
+ * another.  The key came last, so its place is the current one. */
+static int of_one_type(const SSL_CTX *ctx, struct err *e)
+{
+    if (SSL_CTX_get0_certificate(ctx) != NULL)
+        return 0;
+    return err_set(e, ERR_INVALID, "tls: private key type does not match public key type");
+}
+
 static int use_pair(SSL_CTX *ctx, const struct tls *t, struct err *e)
 {
     const char *cert = t->files[TLS_CERT], *key = t->files[TLS_KEY];
@@ -60,14 +72,14 @@ static int use_pair(SSL_CTX *ctx, const struct tls *t, struct err *e)
     if (rc != 0 || cert == NULL)
         return rc;
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
-        return bad(e, "tls: failed to find any PEM data in certificate input");
+        return tls__bad_cert(cert, e);
     if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1)
-        return 0;
+        return of_one_type(ctx, e);
     if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
         ERR_clear_error();
         return err_set(e, ERR_INVALID, "tls: private key does not match public key");
     }
-    return bad(e, "tls: failed to find any PEM data in key input");
+    return tls__bad_key(key, e);
 }
 
 static int use_cas(SSL_CTX *ctx, const struct tls *t, struct err *e)

@@ -65,6 +65,10 @@ bool tls__crl_refuses(const struct tls_crl *c, const X509 *cert, char *why, size
  * those of TLS 1.3, which are not chosen, and those that OpenSSL no longer has.  NULL: unknown. */
 const char *tls__cipher_of(const char *go_name);
 
+/* tls_pem.c: why a file that can be read is no certificate, or no key; ERR_INVALID. */
+int tls__bad_cert(const char *path, struct err *e);
+int tls__bad_key(const char *path, struct err *e);
+
 /* tls_text.c */
 /* The reason of the newest error that OpenSSL queued, in Go's words. */
 void tls__error_text(char *out, size_t n);

@@ -7,7 +7,10 @@
 
 #include "engine/net/tls_int.h"
 
-/* Alerts of the other side. */
+/* Alerts of the other side: a byte each.  Far above them are the reasons that OpenSSL's libraries
+ * have in common ("PEM lib"). */
+#define ALERT_MAX 255
+
 static const struct {
     int alert;
     const char *text;
@@ -59,13 +62,14 @@ void tls__error_text(char *out, size_t n)
 {
     unsigned long e = ERR_peek_last_error();
     int reason = ERR_GET_REASON(e);
+    int alert = ERR_GET_LIB(e) == ERR_LIB_SSL ? reason - SSL_AD_REASON_OFFSET : -1;
     const char *words = e == 0 ? NULL : ERR_reason_error_string(e);
 
     snprintf(out, n, "tls: %s", words == NULL ? "unknown failure" : words);
-    if (ERR_GET_LIB(e) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
-        snprintf(out, n, "remote error: tls: alert %d", reason - SSL_AD_REASON_OFFSET);
+    if (alert >= 0 && alert <= ALERT_MAX) {
+        snprintf(out, n, "remote error: tls: alert %d", alert);
         for (size_t i = 0; i < ARRAY_LEN(alerts); i++) {
-            if (alerts[i].alert == reason - SSL_AD_REASON_OFFSET)
+            if (alerts[i].alert == alert)
                 snprintf(out, n, "remote error: tls: %s", alerts[i].text);
         }
     } else if (ERR_GET_LIB(e) == ERR_LIB_SSL) {

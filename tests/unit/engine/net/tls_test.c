@@ -5,7 +5,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <openssl/err.h>
+
 #include "engine/net/http_client.h"
+#include "engine/net/tls_int.h"
 #include "unit/engine/net/tls_rig.h"
 
 #define PATH_BYTES 128
@@ -40,6 +43,21 @@ static void remove_pair(const char *dir, const char *cert, const char *key)
     rmdir(dir);
 }
 
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    fclose(f);
+}
+
+/* Keys of certificates are of P-521 here (tls_self_signed); this one is not. */
+static const char ed25519_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIBUKLsR82W9RIV8kcIM+JbZBYnwWzWRbx+qz+C7WDXID\n"
+    "-----END PRIVATE KEY-----\n";
+
 /* ---- options ---- */
 
 /* What cannot work is refused when the configuration is made, in words that name the file or the
@@ -72,6 +90,78 @@ static void refused_options(void **state)
         assert_string_equal(e.msg, rows[i].want);
         assert_null(t);
     }
+}
+
+/* Files that are no pair, or not what they should be, are refused as etcd refuses them: its
+ * operators know these texts. */
+static void unusable_files(void **state)
+{
+#define BLOCK(name) "-----BEGIN " name "-----\nAAAA\n-----END " name "-----\n"
+    char dir[] = "/tmp/tls-test-XXXXXX", path[PATH_BYTES], is_a_dir[PATH_BYTES];
+    const char *cert = rig_tls.cert, *key = rig_tls.key;
+    const struct {
+        const char *text; /* of `path` */
+        const char *cert, *key, *ca;
+        const char *want;
+    } rows[] = {
+        {ed25519_key, cert, path, NULL, "tls: private key type does not match public key type"},
+        {"", key, cert, NULL,
+         "tls: failed to find certificate PEM data in certificate input, but did find a private "
+         "key; PEM inputs may have been switched"},
+        {"", cert, cert, NULL,
+         "tls: found a certificate rather than a key in the PEM for the private key"},
+        {BLOCK("ENCRYPTED PRIVATE KEY"), cert, path, NULL, "tls: failed to parse private key"},
+        {BLOCK("EC PARAMETERS") BLOCK("PRIVATE KEY"), cert, path, NULL,
+         "tls: failed to parse private key"},
+        {"hello\n", cert, path, NULL, "tls: failed to find any PEM data in key input"},
+        {"", path, key, NULL, "tls: failed to find any PEM data in certificate input"},
+        {BLOCK("CERTIFICATE"), path, key, NULL, "x509: malformed certificate"},
+        {BLOCK("X509 CRL"), path, key, NULL,
+         "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM "
+         "blocks of the following types: [X509 CRL]"},
+        {BLOCK("A") BLOCK("B"), cert, path, NULL,
+         "tls: failed to find PEM block with type ending in \"PRIVATE KEY\" in key input after "
+         "skipping PEM blocks of the following types: [A B]"},
+        {"", dir, key, NULL, is_a_dir},
+        {"", cert, dir, NULL, is_a_dir},
+        {"", NULL, NULL, dir, is_a_dir},
+    };
+
+    (void) state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/file", dir);
+    snprintf(is_a_dir, sizeof is_a_dir, "read %s: is a directory", dir);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct tls_options o = {
+            .cert_file = rows[i].cert, .key_file = rows[i].key, .ca_file = rows[i].ca};
+        struct tls *t = NULL;
+        struct err e = ERR_INIT;
+
+        write_text(path, rows[i].text);
+        assert_int_equal(tls_new(&o, &t, &e), ERR_INVALID);
+        assert_string_equal(e.msg, rows[i].want);
+        assert_null(t);
+    }
+    unlink(path);
+    rmdir(dir);
+#undef BLOCK
+}
+
+/* What OpenSSL's libraries have in common is no alert of the other side. */
+static void words_of_errors(void **state)
+{
+    char text[200];
+
+    (void) state;
+    ERR_raise(ERR_LIB_SSL, ERR_R_PEM_LIB);
+    tls__error_text(text, sizeof text);
+    assert_string_equal(text, "tls: PEM lib");
+    ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_UNKNOWN_CA);
+    tls__error_text(text, sizeof text);
+    assert_string_equal(text, "remote error: tls: unknown certificate authority");
+    ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + 255);
+    tls__error_text(text, sizeof text);
+    assert_string_equal(text, "remote error: tls: alert 255");
 }
 
 /* A self-signed certificate is made once and kept, its key for its owner only; a validity of no
@@ -279,6 +369,33 @@ static void changed_files(void **state)
     remove_pair(dir2, cert2, key2);
 }
 
+/* Half a pair is no pair either when the new one's key is of another type. */
+static void changed_to_another_type(void **state)
+{
+    char dir[] = "/tmp/tls-test-XXXXXX", cert[TLS_PATH_BYTES], key[TLS_PATH_BYTES];
+    struct tls_options so = {
+        .server = true, .cert_file = cert, .key_file = key, .on_reload_failed = on_reload_failed};
+    struct tls_options co = {.ca_file = cert};
+    struct tls *server, *client;
+    struct rig g;
+
+    (void) state;
+    assert_non_null(mkdtemp(dir));
+    other_pair(dir, "127.0.0.1", cert, key);
+    server = make_tls(&so);
+    client = make_tls(&co);
+    open_server(&g, server, 0);
+    reloads_failed = 0;
+    expect(&g, client, true);
+    write_text(key, ed25519_key);
+    expect(&g, client, true);
+    assert_int_equal(reloads_failed, 1);
+    rig_done(&g);
+    tls_unref(server);
+    tls_unref(client);
+    remove_pair(dir, cert, key);
+}
+
 /* ---- hostile ---- */
 
 /* Silence, half a hello, and bytes that are none end after the time for a handshake or at once,
@@ -359,10 +476,12 @@ static void both_on_one_port(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_options), cmocka_unit_test(self_signed),
-        cmocka_unit_test(verified_ends),   cmocka_unit_test(san_is_checked),
-        cmocka_unit_test(changed_files),   cmocka_unit_test(endless_handshakes),
-        cmocka_unit_test(handshakes_wait), cmocka_unit_test(both_on_one_port),
+        cmocka_unit_test(refused_options),    cmocka_unit_test(unusable_files),
+        cmocka_unit_test(words_of_errors),    cmocka_unit_test(self_signed),
+        cmocka_unit_test(verified_ends),      cmocka_unit_test(san_is_checked),
+        cmocka_unit_test(changed_files),      cmocka_unit_test(changed_to_another_type),
+        cmocka_unit_test(endless_handshakes), cmocka_unit_test(handshakes_wait),
+        cmocka_unit_test(both_on_one_port),
     };
 
     return cmocka_run_group_tests(tests, rig_tls_on, rig_tls_off);
