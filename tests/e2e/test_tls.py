@@ -150,6 +150,31 @@ def test_etcdctl_and_unusable_files(authority, pairs, programs, tmp_path, kind):
         assert p.returncode == 128 and p.stderr.endswith(f'Error: {want}\n'), (flags, p)
 
 
+@pytest.mark.parametrize('kind', ['ours', 'real'])
+def test_certificates_for_any_use(programs, ketch_bin, messages, tmp_path, authority, kind):
+    """Who shows a certificate whose extended key usage is "any" is let in, and so is the server that has one; one for other uses
+    is not."""
+    any_use = authority.pair('any', uses='anyExtendedKeyUsage')
+    wrong = authority.pair('wrong', uses='codeSigning')
+    s = TlsServer(programs(kind) / 'etcd', tmp_path, authority, any_use,
+                  [*any_use.flags(), *any_use.flags('peer-'), '--trusted-ca-file', authority.cert], ketch_bin / 'etcdctl', messages)
+    s.start(wait=False)
+    try:
+        def get(pair):
+            return subprocess.run([str(ketch_bin / 'etcdctl'), '--endpoints', s.client, *pair.ctl(authority.cert), '--command-timeout',
+                                   '2s', 'get', 'a'], capture_output=True, text=True).returncode
+        s.wait_for(lambda: get(any_use) == 0)
+        assert get(wrong) == 1
+        s.wait_for(lambda: any('x509: certificate specifies an incompatible key usage' in x['error']
+                               for x in s.lines('rejected connection on client endpoint')))
+        p = subprocess.run([str(programs(kind) / 'etcdctl'), '--endpoints', s.client.replace('https', 'HTTPS'),
+                            *any_use.ctl(authority.cert), 'get', 'a'], capture_output=True, text=True,
+                           env={**os.environ, **patience([])})
+        assert p.returncode == 0, p.stderr
+    finally:
+        s.stop()
+
+
 def test_refused_starts(ketch_bin, tmp_path, authority, pairs):
     """Flags that cannot be honoured end the start, with etcd's words."""
     server, other = pairs

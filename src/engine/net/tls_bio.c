@@ -61,13 +61,19 @@ static BIO_METHOD *bio_method(void)
     return none;
 }
 
-/* For each certificate of the other side's chain. */
+/* For each certificate of the other side's chain, and for each fault of one.  A certificate for any
+ * use is for ours, which OpenSSL does not know; that a CA is one it has looked at before. */
 static int on_verified(int ok, X509_STORE_CTX *x)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_conn *t = SSL_get_app_data(ssl);
     X509 *cert = X509_STORE_CTX_get_current_cert(x);
 
+    if (ok == 0 && cert != NULL && X509_STORE_CTX_get_error(x) == X509_V_ERR_INVALID_PURPOSE &&
+        tls__is_for_any_use(cert)) {
+        X509_STORE_CTX_set_error(x, X509_V_OK);
+        return 1;
+    }
     if (ok == 0 && cert != NULL && t->bad == NULL) {
         X509_up_ref(cert);
         t->bad = cert;

@@ -85,7 +85,10 @@ struct tls_peer_names {
 
 void tls__names_of(const X509 *cert, struct tls_peer_names *ret);
 void tls__names_done(struct tls_peer_names *n);
-/* Go's Certificate.VerifyHostname: an address or a name. */
+/* Whether it may be used for anything, by its extended key usage. */
+bool tls__is_for_any_use(X509 *cert);
+/* Go's Certificate.VerifyHostname: an address, also in brackets, or a name, also with a dot behind
+ * it. */
 bool tls__valid_for(X509 *cert, const char *host);
 /* The last common name of the subject, "" when it has none that could be a name here; mem_free. */
 char *tls__common_name(const X509 *cert);

@@ -83,14 +83,44 @@ char *tls__common_name(const X509 *cert)
     return text != NULL ? text : xmem_strdup("");
 }
 
+bool tls__is_for_any_use(X509 *cert)
+{
+    uint32_t uses = X509_get_extended_key_usage(cert);
+
+    return uses != UINT32_MAX && (uses & XKU_ANYEKU) != 0; /* UINT32_MAX: it does not say */
+}
+
+static bool is_ip(const char *text)
+{
+    struct in6_addr a;
+
+    return inet_pton(AF_INET, text, &a) == 1 || inet_pton(AF_INET6, text, &a) == 1;
+}
+
+/* "[::1]" -> "::1", and everything else as it is. */
+static void without_brackets(const char *host, char *out, size_t out_n)
+{
+    size_t n = strlen(host);
+
+    if (n >= 3 && host[0] == '[' && host[n - 1] == ']')
+        snprintf(out, out_n, "%.*s", (int) MIN(n - 2, out_n), host + 1);
+    else
+        snprintf(out, out_n, "%s", host);
+}
+
 bool tls__valid_for(X509 *cert, const char *host)
 {
     unsigned flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
-    struct in6_addr a;
+    char ip[INET6_ADDRSTRLEN + 1]; /* what is longer is none, and stays it when it is cut */
+    size_t n = strlen(host);
 
-    if (inet_pton(AF_INET, host, &a) == 1 || inet_pton(AF_INET6, host, &a) == 1)
-        return X509_check_ip_asc(cert, host, 0) == 1;
-    return X509_check_host(cert, host, strlen(host), flags, NULL) == 1;
+    without_brackets(host, ip, sizeof ip);
+    if (is_ip(ip))
+        return X509_check_ip_asc(cert, ip, 0) == 1;
+    if (n > 1 && host[n - 1] == '.')
+        n--;
+    /* For OpenSSL a dot at the beginning stands for any name before it. */
+    return host[0] != '.' && X509_check_host(cert, host, n, flags, NULL) == 1;
 }
 
 /* ---- the rules for clients ---- */

@@ -286,6 +286,52 @@ static void san_is_checked(void **state)
     rmdir(dir);
 }
 
+/* The names and addresses that let a client in may be written as Go takes them, with the dot of a
+ * whole name or in brackets; one that begins with a dot is no pattern. */
+static void allowed_hostnames(void **state)
+{
+    char dir[] = "/tmp/tls-test-XXXXXX", cert[TLS_PATH_BYTES], key[TLS_PATH_BYTES];
+    static const struct {
+        const char *has, *allowed;
+        bool works;
+    } rows[] = {
+        {"localhost", "localhost.", true},   {"localhost", "LOCALHOST", true},
+        {"127.0.0.1", "[127.0.0.1]", true},  {"::1", "[::1]", true},
+        {"localhost", "[localhost]", false}, {"localhost", "localhost..", false},
+        {"a.example", ".example", false},    {"127.0.0.1", "127.0.0.1.", false},
+    };
+
+    (void) state;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct tls_options so = {.server = true,
+                                 .cert_file = rig_tls.cert,
+                                 .key_file = rig_tls.key,
+                                 .ca_file = cert,
+                                 .allowed_hostnames = {&rows[i].allowed, 1}};
+        struct tls_options co = {.cert_file = cert, .key_file = key, .ca_file = rig_tls.cert};
+        struct tls *server, *client;
+        struct rig g;
+        struct outcome o;
+
+        other_pair(dir, rows[i].has, cert, key);
+        server = make_tls(&so);
+        client = make_tls(&co);
+        open_server(&g, server, 0);
+        open_client(&g, NULL, client);
+        unary(&g, &o, "/t.T/Who", BYTES_LIT("x"));
+        if (o.code != (rows[i].works ? 0 : 14))
+            fail_msg("%s for %s: code %d", rows[i].allowed, rows[i].has, o.code);
+        outcome_done(&o);
+        rig_done(&g);
+        tls_unref(server);
+        tls_unref(client);
+        unlink(cert);
+        unlink(key);
+    }
+    rmdir(dir);
+}
+
 /* ---- files that change ---- */
 
 static int reloads_failed;
@@ -476,12 +522,12 @@ static void both_on_one_port(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_options),    cmocka_unit_test(unusable_files),
-        cmocka_unit_test(words_of_errors),    cmocka_unit_test(self_signed),
-        cmocka_unit_test(verified_ends),      cmocka_unit_test(san_is_checked),
-        cmocka_unit_test(changed_files),      cmocka_unit_test(changed_to_another_type),
-        cmocka_unit_test(endless_handshakes), cmocka_unit_test(handshakes_wait),
-        cmocka_unit_test(both_on_one_port),
+        cmocka_unit_test(refused_options),         cmocka_unit_test(unusable_files),
+        cmocka_unit_test(words_of_errors),         cmocka_unit_test(self_signed),
+        cmocka_unit_test(verified_ends),           cmocka_unit_test(san_is_checked),
+        cmocka_unit_test(allowed_hostnames),       cmocka_unit_test(changed_files),
+        cmocka_unit_test(changed_to_another_type), cmocka_unit_test(endless_handshakes),
+        cmocka_unit_test(handshakes_wait),         cmocka_unit_test(both_on_one_port),
     };
 
     return cmocka_run_group_tests(tests, rig_tls_on, rig_tls_off);
