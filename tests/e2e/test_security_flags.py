@@ -67,7 +67,8 @@ def cleartext_status(port, path):
 def test_host_whitelist_is_for_cleartext(start):
     """Any name will do over TLS, on HTTP/1.1 and HTTP/2; on a cleartext port of the same member the list holds."""
     plain, = free_ports(1)
-    with start('--host-whitelist=a', plain=plain) as s:
+    with start('--host-whitelist=a', plain=plain, wait=False) as s:
+        s.wait_for(lambda: s.lines('serving client traffic securely'))
         for path in ('/health', '/version', '/metrics', '/v3/kv/range'):
             assert cleartext_status(plain, path) == 421, path
         for http_version in ('--http1.1', '--http2'):
