@@ -69,9 +69,11 @@ static inline bool h1_upgrades(h1_parser *p)
     return p->upgrade != 0 && p->content_length == 0 && (p->flags & F_CHUNKED) == 0;
 }
 
-static inline const char *h1_method(h1_parser *p)
+/* By a limit of the parser's own. */
+static inline bool h1_head_too_large(h1_parser *p)
 {
-    return llhttp_method_name((llhttp_method_t) p->method);
+    (void) p;
+    return false;
 }
 
 #else
@@ -129,9 +131,9 @@ static inline bool h1_upgrades(h1_parser *p)
            (p->flags & F_CHUNKED) == 0;
 }
 
-static inline const char *h1_method(h1_parser *p)
+static inline bool h1_head_too_large(h1_parser *p)
 {
-    return http_method_str((enum http_method) p->method);
+    return HTTP_PARSER_ERRNO(p) == HPE_HEADER_OVERFLOW;
 }
 #endif
 

@@ -4,7 +4,52 @@
 
 #include "engine/net/http_int.h"
 
-void http__init(struct http_req *r, const struct http_ops *ops, struct server_conn *sc,
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What may as well be written without %XX (RFC 3986 6.2.2.2).  Not so the dot: Go's multiplexer
+ * knows no ".." that is written otherwise. */
+static bool needs_no_escape(int c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
+           c == '_' || c == '~';
+}
+
+/* In place.  All else stays as it came, and so is never a slash, a zero byte or the beginning of
+ * another %XX to anybody: there is no route with such in its name.  False: malformed. */
+static bool decode_path(struct bytes *path)
+{
+    uint8_t *out = (uint8_t *) (uintptr_t) path->p;
+    size_t n = 0;
+
+    for (size_t i = 0; i < path->n; i++) {
+        int hi, lo;
+
+        if (path->p[i] != '%') {
+            out[n++] = path->p[i];
+            continue;
+        }
+        hi = path->n - i > 2 ? hex_value(path->p[i + 1]) : -1;
+        lo = path->n - i > 2 ? hex_value(path->p[i + 2]) : -1;
+        if (hi < 0 || lo < 0)
+            return false;
+        if (needs_no_escape(hi << 4 | lo)) {
+            out[n++] = (uint8_t) (hi << 4 | lo);
+            i += 2;
+        } else {
+            out[n++] = '%';
+        }
+    }
+    path->n = n;
+    return true;
+}
+
+bool http__init(struct http_req *r, const struct http_ops *ops, struct server_conn *sc,
                 struct arena *a, struct bytes target)
 {
     const uint8_t *q = target.n == 0 ? NULL : memchr(target.p, '?', target.n);
@@ -16,6 +61,7 @@ void http__init(struct http_req *r, const struct http_ops *ops, struct server_co
         r->query = bytes_of(q + 1, target.n - r->path.n - 1);
     }
     buf_init(&r->body, server__limits(sc)->http_body_bytes_max);
+    return decode_path(&r->path);
 }
 
 void http__discard(struct http_req *r)

@@ -95,10 +95,13 @@ static int on_header_value(h1_parser *p, const char *at, size_t n)
     return head_count(h, n) && buf_add(&h->value, at, n) ? 0 : -1;
 }
 
+/* NULL: no memory, or refused. */
 static struct h1_req *request_new(struct http1 *h)
 {
     struct h1_req *x = mem_calloc(1, sizeof *x);
-    struct bytes target;
+    struct bytes target, host = BYTES_EMPTY;
+    uint8_t *method;
+    bool ok;
 
     if (x == NULL)
         return NULL;
@@ -107,24 +110,33 @@ static struct h1_req *request_new(struct http1 *h)
     arena_init(&h->head, REQUEST_ARENA_BYTES_MAX);
     target.n = h->url.len;
     target.p = arena_dup(&x->arena, h->url.p, h->url.len);
-    if (target.p == NULL) {
+    method = arena_dup(&x->arena, h->method, h->method_n);
+    if (target.p == NULL || method == NULL) {
         arena_done(&x->arena);
         mem_free(x);
         return NULL;
     }
-    http__init(&x->req, &http1__ops, h->sc, &x->arena, target);
-    x->req.method = bytes_str(h1_method(&h->parser));
+    ok = http1__split_target(&target, &host);
+    ok = http__init(&x->req, &http1__ops, h->sc, &x->arena, target) && ok;
+    x->req.method = bytes_of(method, h->method_n);
     x->req.fields = h->fields;
     x->req.version = h->parser.http_major * 10 + h->parser.http_minor;
-    (void) http_header(&x->req, "host", &x->req.host);
     server__conn_ref(h->sc);
+    if (!ok || !http1__head_ok(h, &x->req)) {
+        if (!ok)
+            http1__refuse(h, 400, "");
+        http__discard(&x->req);
+        return NULL;
+    }
+    x->req.host = host;
+    if (host.n == 0)
+        (void) http_header(&x->req, "host", &x->req.host);
     return x;
 }
 
 static int on_headers_complete(h1_parser *p)
 {
     struct http1 *h = p->data;
-    struct bytes expect;
     struct h1_req *x;
 
     if (!field_end(h))
@@ -132,13 +144,6 @@ static int on_headers_complete(h1_parser *p)
     x = request_new(h);
     if (x == NULL)
         return -1;
-    if (x->req.version == 11 && x->req.host.p == NULL) {
-        http__discard(&x->req);
-        http1__refuse(h, 400, ": missing required Host header");
-        return -1;
-    }
-    if (http_header(&x->req, "expect", &expect))
-        x->req.expects_100 = bytes_eq(expect, BYTES_LIT("100-continue"));
     h->busy = x;
     h->state = HTTP1_BUSY;
     h->message_done = h->request_ended = false;
@@ -195,6 +200,34 @@ static size_t pass(struct http1 *h, const uint8_t *p, size_t n)
     return n;
 }
 
+size_t http1__execute(struct http1 *h, const uint8_t *p, size_t n)
+{
+    size_t k;
+
+    h->in_parser = true;
+    k = h1_parse(&h->parser, &callbacks, p, n);
+    h->in_parser = false;
+    return k;
+}
+
+static void parse_failed(struct http1 *h)
+{
+    bool large = h->head_bytes > server__limits(h->sc)->header_bytes_max ||
+                 h->fields_n > NET_HEADER_FIELDS_MAX || h1_head_too_large(&h->parser);
+    struct h1_req *x = h->busy;
+
+    if (h->state != HTTP1_BUSY) {
+        http1__refuse(h, large ? 431 : 400, "");
+    } else if (x == NULL || x->head_sent) {
+        conn__doom(&h->sc->conn, ERR_NET_PROTOCOL);
+    } else { /* in the middle of a body, to which nothing has been said yet */
+        x->h = NULL;
+        h->busy = NULL;
+        http1__refuse(h, 400, "");
+        http__gone(&x->req);
+    }
+}
+
 static void parse(struct http1 *h, const uint8_t *p, size_t n)
 {
     size_t k = 0;
@@ -202,17 +235,12 @@ static void parse(struct http1 *h, const uint8_t *p, size_t n)
     if (h->raw) {
         k = pass(h, p, n);
     } else if (may_parse(h)) {
-        h->in_parser = true;
-        k = h1_parse(&h->parser, &callbacks, p, n);
-        h->in_parser = false;
+        if (!h->method_done)
+            k = http1__take_method(h, p, n);
+        if (h->method_done && k < n)
+            k += http1__execute(h, p + k, n - k);
         if (h1_failed(&h->parser) && !h->broken && h->sc->conn.state == CONN_OPEN) {
-            bool large = h->head_bytes > server__limits(h->sc)->header_bytes_max ||
-                         h->fields_n > NET_HEADER_FIELDS_MAX;
-
-            if (h->state == HTTP1_BUSY)
-                conn__doom(&h->sc->conn, ERR_NET_PROTOCOL); /* in the middle of a body */
-            else
-                http1__refuse(h, large ? 431 : 400, "");
+            parse_failed(h);
             return;
         }
         if (h->raw && k < n)
@@ -259,7 +287,8 @@ static void next_request(struct http1 *h)
         return;
     }
     h->state = HTTP1_IDLE;
-    h->message_done = h->request_ended = false;
+    h->message_done = h->request_ended = h->method_done = false;
+    h->method_n = 0;
     http1__timer_set(h, server__limits(h->sc)->http_idle_ms);
     h1_unpause(&h->parser);
     buf_init(&h->pending, pending.bytes_max);

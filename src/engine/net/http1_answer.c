@@ -27,17 +27,25 @@ static bool queue(struct http1 *h, const void *p, size_t n)
     return false;
 }
 
-void http1__refuse(struct http1 *h, int status, const char *why)
+void http1__refuse_with(struct http1 *h, int status, const char *why, const char *body)
 {
-    char text[256];
+    char text[384];
     int n = snprintf(text, sizeof text,
                      "HTTP/1.1 %d %s%s\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                     "Connection: close\r\n\r\n%d %s%s",
-                     status, http__reason(status), why, status, http__reason(status), why);
+                     "Connection: close\r\n\r\n%s",
+                     status, http__reason(status), why, body);
 
     h->broken = true;
     queue(h, text, (size_t) n);
     conn__close_soon(&h->sc->conn);
+}
+
+void http1__refuse(struct http1 *h, int status, const char *why)
+{
+    char body[128];
+
+    snprintf(body, sizeof body, "%d %s%s", status, http__reason(status), why);
+    http1__refuse_with(h, status, why, body);
 }
 
 static void date(char *out, size_t n)

@@ -9,6 +9,9 @@
 /* Pipelined requests may wait up to here; then the socket is left alone. */
 #define HTTP1_PENDING_BYTES_MAX (256u << 10)
 
+/* Longer ones are no method that anybody knows. */
+#define HTTP1_METHOD_BYTES_MAX 64
+
 enum http1_state {
     HTTP1_IDLE,
     HTTP1_READING,
@@ -42,6 +45,9 @@ struct http1 {
     struct body out;
 
     /* The head that is being read. */
+    uint8_t method[HTTP1_METHOD_BYTES_MAX];
+    size_t method_n;
+    bool method_done;
     struct arena head;
     struct buf url;
     struct buf name;
@@ -58,6 +64,26 @@ extern const struct http_ops http1__ops; /* http1_answer.c */
 void http1__timer_set(struct http1 *h, int64_t ms);
 /* What Go's server says to what it cannot take, and hangs up. */
 void http1__refuse(struct http1 *h, int status, const char *why);
+/* The same with another text in the body. */
+void http1__refuse_with(struct http1 *h, int status, const char *why, const char *body);
+/* Shows bytes to the parser.  Returns how many it took. */
+size_t http1__execute(struct http1 *h, const uint8_t *p, size_t n);
+
+static inline struct bytes http1__method(const struct http1 *h)
+{
+    return bytes_of(h->method, h->method_n);
+}
+
+/* ---- http1_head.c ---- */
+
+/* Takes what comes of the method, and the blank behind it.  Returns how many bytes that were;
+ * method_done is set when it is complete.  What is no method is refused. */
+size_t http1__take_method(struct http1 *h, const uint8_t *p, size_t n);
+/* "http://host/path" becomes "/path", and its host the request's (RFC 9112 3.2.2); another target
+ * stays.  False: malformed. */
+NODISCARD bool http1__split_target(struct bytes *target, struct bytes *ret_host);
+/* Looks at the fields of a head that is complete.  False: refused. */
+NODISCARD bool http1__head_ok(struct http1 *h, struct http_req *r);
 /* Reads from the socket or leaves it alone, as the state demands. */
 void http1__reading_update(struct http1 *h);
 

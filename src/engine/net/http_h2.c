@@ -141,12 +141,12 @@ static bool restore_timeout(struct call *c)
 }
 
 /* nghttp2 has checked that the field is a number. */
-static bool is_short(const struct http_req *r)
+bool http__h2_body_is_short(const struct call *c)
 {
     struct bytes v;
     uint64_t n = 0;
 
-    if (!http_header(r, "content-length", &v))
+    if (!call_metadata(c, "content-length", &v))
         return false;
     for (size_t i = 0; i < v.n && n <= NET_UNREAD_BYTES_MAX; i++)
         n = n * 10 + (uint64_t) (v.p[i] - '0');
@@ -165,14 +165,18 @@ void http__h2_begin(struct call *c)
         return;
     }
     x->call = c;
-    http__init(&x->req, &h2_ops, c->sc, &c->arena, c->path);
+    if (!http__init(&x->req, &h2_ops, c->sc, &c->arena, c->path)) {
+        c->answered = true;
+        h2_server__submit_reset(c, NGHTTP2_PROTOCOL_ERROR);
+        return;
+    }
     x->req.method = c->http_method;
     x->req.fields = c->fields;
     x->req.host = c->authority;
     if (x->req.host.n == 0)
         (void) http_header(&x->req, "host", &x->req.host);
     x->req.version = 20;
-    c->short_body = is_short(&x->req);
+    c->short_body = http__h2_body_is_short(c);
     c->http = &x->req;
     /* Whenever something has left, on_drained hears of it; http.c knows the handler's mark. */
     c->owned = true;

@@ -71,9 +71,10 @@ struct http_req {
     void (*on_cancel)(struct http_req *r);
 };
 
-/* `target` is "/path?query" and is split here; it must live as long as r. */
-void http__init(struct http_req *r, const struct http_ops *ops, struct server_conn *sc,
-                struct arena *a, struct bytes target);
+/* `target` is "/path?query" and is split here, and what is written as %XX in its path without need
+ * is decoded in place; it must live as long as r.  False: malformed; r can be discarded then. */
+NODISCARD bool http__init(struct http_req *r, const struct http_ops *ops, struct server_conn *sc,
+                          struct arena *a, struct bytes target);
 /* Calls the server's handler.  It may have ended the request when this returns. */
 void http__handle(struct http_req *r);
 void http__input(struct http_req *r, struct bytes in);
@@ -91,6 +92,8 @@ const char *http__reason(int status);
 
 /* http_h2.c: requests that came as streams. */
 void http__h2_begin(struct call *c);
+/* The client says that at most NET_UNREAD_BYTES_MAX will come. */
+bool http__h2_body_is_short(const struct call *c);
 void http__h2_input(struct call *c, struct bytes in);
 void http__h2_input_end(struct call *c);
 void http__h2_closed(struct call *c);

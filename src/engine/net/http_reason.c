@@ -28,6 +28,7 @@ static const struct {
     {412, "Precondition Failed"},
     {413, "Request Entity Too Large"},
     {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
     {421, "Misdirected Request"},
     {426, "Upgrade Required"},
     {429, "Too Many Requests"},

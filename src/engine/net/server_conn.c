@@ -31,8 +31,8 @@ static bool sniff(struct server_conn *sc, const uint8_t *p, size_t n)
         if (k < sizeof preface - 1)
             return false;
         ok = (sc->serves & (NET_SERVES_GRPC | NET_SERVES_HTTP2)) != 0 && h2_server__attach(sc);
-    } else if (p[0] >= 'A' && p[0] <= 'Z' && (sc->serves & NET_SERVES_HTTP) != 0 &&
-               sc->sl->server->options.http != NULL) {
+    } else if ((p[0] | 0x20) >= 'a' && (p[0] | 0x20) <= 'z' &&
+               (sc->serves & NET_SERVES_HTTP) != 0 && sc->sl->server->options.http != NULL) {
         ok = http1__attach(sc);
     }
     if (!ok)
