@@ -259,7 +259,7 @@ static void input_done(struct call *c)
         call__answer(c, 200, GRPC_STATUS_UNKNOWN, "EOF");
     } else if (kept__refuses(c)) {
         call__answer(c, 200, GRPC_STATUS_RESOURCE_EXHAUSTED, "grpc: too many bytes of requests");
-    } else if (call__begin_service(c)) {
+    } else if (call__in_time(c) && call__begin_service(c)) {
         c->method->request(c, c->request);
     }
 }

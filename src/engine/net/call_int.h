@@ -202,6 +202,9 @@ void call__begin(struct call *c);
 /* Makes the call known to hooks and service; false: the hook has answered it. */
 NODISCARD bool call__begin_service(struct call *c);
 
+/* False: its time was over, and it has been answered so. */
+NODISCARD bool call__in_time(struct call *c);
+
 /* ---- call_input.c ---- */
 
 /* Bytes of the request's body. */

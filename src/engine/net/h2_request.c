@@ -15,12 +15,26 @@ static bool idle_frame(struct h2_server *h2)
     return true;
 }
 
+/* RFC 9113 5.1.1: ids only grow, and nghttp2 says nothing of a head with another.  Trailers for a
+ * stream that we have reset meanwhile look like one, but for their END_STREAM. */
+static void look_at_id(struct h2_server *h2, const nghttp2_frame_hd *hd)
+{
+    bool end = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+
+    if (hd->stream_id > h2->highest_id)
+        h2->highest_id = hd->stream_id;
+    else if (!end && nghttp2_session_find_stream(h2->session, hd->stream_id) == NULL)
+        h2_server__go_away(h2, NGHTTP2_PROTOCOL_ERROR, "received an illegal stream id");
+}
+
 /* Priorities are switched off: of their frames nghttp2 tells nothing more. */
 static int on_begin_frame(nghttp2_session *s, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2_server *h2 = user;
 
     (void) s;
+    if (hd->type == NGHTTP2_HEADERS)
+        look_at_id(h2, hd);
     if (hd->type == NGHTTP2_PRIORITY && !h2->terminated)
         idle_frame(h2);
     return 0;

@@ -34,14 +34,19 @@ static void terminate(struct h2_server *h2)
         conn__doom(&sc->conn, ERR_NOMEM);
 }
 
-void h2_server__calm_down(struct h2_server *h2, const char *why)
+void h2_server__go_away(struct h2_server *h2, uint32_t error, const char *why)
 {
     if (h2->terminated)
         return;
     terminate(h2);
     nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(h2->session),
-                          NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *) why, strlen(why));
+                          nghttp2_session_get_last_proc_stream_id(h2->session), error,
+                          (const uint8_t *) why, strlen(why));
+}
+
+void h2_server__calm_down(struct h2_server *h2, const char *why)
+{
+    h2_server__go_away(h2, NGHTTP2_ENHANCE_YOUR_CALM, why);
 }
 
 /* ---- the connection ---- */

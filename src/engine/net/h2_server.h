@@ -34,6 +34,7 @@ struct h2_server {
     bool cutting;      /* the slice is over: stop at the next field */
     bool cut;          /* nghttp2 was stopped; the rest of the input is carried */
     uint32_t heads_n;
+    int32_t highest_id;    /* of the streams that the client has begun */
     uint64_t queued_bytes; /* of all calls' bodies, pulls apart */
     uint64_t held_bytes;   /* of messages begun and not finished */
     struct list opening_link;
@@ -90,5 +91,7 @@ static inline bool h2_server__spent(struct h2_server *h2)
 
 /* Ends the connection for breaking a limit. */
 void h2_server__calm_down(struct h2_server *h2, const char *why);
+/* The same with another code of HTTP/2. */
+void h2_server__go_away(struct h2_server *h2, uint32_t error, const char *why);
 
 #endif
