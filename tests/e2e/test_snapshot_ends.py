@@ -10,6 +10,7 @@ import time
 import pytest
 
 from cluster_lib import log_lines
+from conftest import has_sanitizer
 from preload_lib import preload
 from test_snapshot_cluster import BATCH, lead, messages_of, metric, new_cluster, put_many, put_until_log_is_gone
 from test_snapshot_orders import BODY, begin, chunk, left, slow_member
@@ -22,6 +23,7 @@ PACE_INTERVAL_SECONDS = PIECE_BYTES / (48 << 20)
 READ_SECONDS = 0.001
 BESIDE_SECONDS = 0.2  # without a write for so long, nobody writes
 PACED = 10  # transfers, until writes stand still in none of them: a disk that others use keeps them waiting now and then
+LOG_KEPT_SECONDS = 31  # after a snapshot was sent, so that who has it can go on by the log
 
 SLOW_READS = r'''
 #define _GNU_SOURCE
@@ -141,6 +143,8 @@ def test_a_snapshot_beside_writes_leaves_with_rests(new_cluster, ketch_bin, tmp_
     """Each piece takes a millisecond to be read; beside writes the next one leaves when a 48th of a second per megabyte is over.
 
     A slow machine takes longer for either; half of the time is asked for."""
+    if has_sanitizer(ketch_bin / 'etcd'):
+        pytest.skip("skipped: in a sanitizer's build writes stand still by themselves")
     for name, value in preload(ketch_bin / 'etcd', tmp_path, SLOW_READS, SLOW_US=int(READ_SECONDS * 1e6)).items():
         monkeypatch.setenv(name, value)
     with new_cluster([ketch_bin / 'etcd'] * 3) as c:
@@ -153,6 +157,7 @@ def test_a_snapshot_beside_writes_leaves_with_rests(new_cluster, ketch_bin, tmp_
             still = send_beside_puts(leader, away, n)
             if still == 0:
                 break
+            time.sleep(LOG_KEPT_SECONDS)
         assert still == 0, 'the disk kept writes waiting each time'
         leader.wait_for(lambda: sum(m == 'sent database snapshot' for m in messages_of(leader)) == n)
         sent = [x['bytes'] for x in log_lines(leader) if x.get('msg') == 'sent database snapshot'][-1]
