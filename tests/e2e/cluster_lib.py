@@ -44,6 +44,15 @@ class Member(Server):
         return self.grpc('etcdserverpb.Maintenance/HashKV', timeout=60)(revision=revision)
 
 
+def knows(member, member_id):
+    """By its own list; who does not answer such questions, a learner, is not asked."""
+    import grpc
+    try:
+        return member_id in [m.ID for m in member.grpc('etcdserverpb.Cluster/MemberList')().members]
+    except grpc.RpcError:
+        return True
+
+
 class Cluster:
     """Members named m1, m2, ...; `etcds` says which program each is.  STEADY, if they are three and `flags` say nothing else."""
 
@@ -69,6 +78,8 @@ class Cluster:
         text = ','.join(f'{m.name or name}={m.peerURLs[0]}' for m in answer.members)
         new = Member(etcd, name, folder, tuple(ports), text, ['--initial-cluster-state', 'existing'], ctl, messages)
         new.id = answer.member.ID
+        for m in self.running():  # whom the new one asks first must know it, or it ends, as a real one
+            m.wait_for(lambda m=m: knows(m, new.id))
         self.members.append(new)
         return new
 

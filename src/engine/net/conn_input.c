@@ -143,7 +143,8 @@ void conn__resume(struct conn *c)
         c->read_ns = c->loop->now;
         c->resuming = true;
         turn__slice_begin(c);
-        c->ops->input(c, c->carry.p + c->carry_off, c->carry.len - c->carry_off);
+        c->ops->input(c, c->carry.p == NULL ? NULL : c->carry.p + c->carry_off,
+                      c->carry.len - c->carry_off);
         c->resuming = false;
         if (conn__carries(c))
             turn__was_cut(c);
