@@ -132,6 +132,7 @@ void conn__pause_reading(struct conn *c, bool pause)
 
 void conn__resume(struct conn *c)
 {
+    static const uint8_t nothing[1]; /* sessions count from where their input begins */
     bool yielded = c->yielded && c->carry.len == 0;
 
     ASSERT(!conn__carries(c));
@@ -143,7 +144,7 @@ void conn__resume(struct conn *c)
         c->read_ns = c->loop->now;
         c->resuming = true;
         turn__slice_begin(c);
-        c->ops->input(c, c->carry.p == NULL ? NULL : c->carry.p + c->carry_off,
+        c->ops->input(c, c->carry.p == NULL ? nothing : c->carry.p + c->carry_off,
                       c->carry.len - c->carry_off);
         c->resuming = false;
         if (conn__carries(c))

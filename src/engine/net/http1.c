@@ -120,6 +120,9 @@ static struct h1_req *request_new(struct http1 *h)
     ok = http__init(&x->req, &http1__ops, h->sc, &x->arena, target) && ok;
     x->req.method = bytes_of(method, h->method_n);
     x->req.fields = h->fields;
+    /* Trailers are nobody's: they come when the request, and its arena, may be gone. */
+    h->fields = NULL;
+    h->fields_end = &h->fields;
     x->req.version = h->parser.http_major * 10 + h->parser.http_minor;
     server__conn_ref(h->sc);
     if (!ok || !http1__head_ok(h, &x->req)) {
