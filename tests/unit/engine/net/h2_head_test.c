@@ -14,12 +14,6 @@ static void echo(struct call *c, struct bytes m)
     call_reply(c, &p, 1);
 }
 
-static void slow(struct call *c, struct bytes m)
-{
-    usleep(60000);
-    echo(c, m);
-}
-
 static void opened(struct call *c)
 {
     served++;
@@ -28,7 +22,6 @@ static void opened(struct call *c)
 
 static const struct net_method methods[] = {
     {.path = "/t.T/Echo", .kind = NET_UNARY, .request = echo},
-    {.path = "/t.T/Slow", .kind = NET_UNARY, .request = slow},
     {.path = "/t.T/Stream", .kind = NET_BIDI, .open = opened},
 };
 
@@ -117,31 +110,6 @@ static void no_time(void **state)
     ANSWERED(&out, ":status: 200\n", "content-type: application/grpc\n");
     assert_int_equal(served, 1);
     buf_done(&out);
-}
-
-/* A request that came with others in one packet, the first of which took longer than the second one
- * may: it waited in our input, and that counts. */
-static void waited_too_long(void **state)
-{
-    int fd = h2_hello_on(raw_connect(&w));
-    struct raw_got *f = xmem_alloc(sizeof *f);
-    struct buf out;
-
-    (void) state;
-    buf_init(&out, SIZE_MAX);
-    head(&out, 1, "/t.T/Slow", NULL, NULL);
-    empty_message(&out, 1);
-    head(&out, 3, "/t.T/Echo", "grpc-timeout", "30m");
-    empty_message(&out, 3);
-    assert_true(raw_send(fd, out.p, out.len));
-    do
-        assert_true(raw_await(fd, RAW_HEADERS, f));
-    while (f->id != 3);
-    assert_int_equal(f->flags, RAW_END_HEADERS | RAW_END_STREAM);
-    assert_int_equal(served, 1);
-    mem_free(f);
-    buf_done(&out);
-    close(fd);
 }
 
 /* Metadata "...-bin" is base64, padded if its length is a multiple of four. */
@@ -310,9 +278,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(no_time),       T(waited_too_long),     T(binary_metadata),
-        T(no_grpc),       T(paths_without_slash), T(ids_that_fall),
-        T(late_trailers),
+        T(no_time),       T(binary_metadata), T(no_grpc), T(paths_without_slash),
+        T(ids_that_fall), T(late_trailers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
