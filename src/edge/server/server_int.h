@@ -225,9 +225,6 @@ void req_message_done(struct req *r);
 /* An answer that is made as it leaves; small ones at once.  `view` (may be NULL) is unpinned when
  * the last byte was made. */
 void reply_reply(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view);
-/* io->sorted_bytes: a list is on its way to its client, and has left. */
-void sorted_take(struct io *io, size_t n);
-void sorted_release(struct io *io, size_t n);
 /* The same for what was sorted: `sorted_bytes` of io->sorted_bytes are given back when the answer
  * has left. */
 void reply_read(struct call *c, struct mvcc_reply *r, const struct mvcc_view *view,
@@ -236,6 +233,9 @@ void reply_read(struct call *c, struct mvcc_reply *r, const struct mvcc_view *vi
 struct read_trace;
 void reply_range(struct mvcc_reply *r, const struct mvcc_view *view, struct read_trace *t,
                  size_t sorted_bytes);
+/* io->sorted_bytes: a list is on its way to its client; it has left. */
+void sorted_take(struct io *io, size_t n);
+void sorted_release(struct io *io, size_t n);
 
 /* ---- stall.c: clients that take nothing of an answer which holds something of the store ---- */
 
